@@ -1,0 +1,164 @@
+"""Sound files: what is in one, read a part of it, say why one is unusable, cut it into windows, write one.
+
+A wave is a float32 tensor (N,) in [-1, 1], mono. soundfile decodes (WAV, FLAC, OGG, MP3), torchaudio resamples.
+A broken file is never an empty wave: it is an `AudioError` with the file's name and the reason.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import soundfile
+import torch
+import torchaudio
+
+__all__ = ["AudioError", "Info", "info", "read", "resample", "problem", "windows", "write"]
+
+BLOCK = 1 << 20             # frames decoded at a time by `problem`: a long file never fills the memory
+UNKNOWN = (0, 0xFFFFFFFF)   # RIFF sizes that streaming writers leave in place of the true one
+
+
+class AudioError(ValueError):
+    """A sound file cannot be used; the message names the file and the reason."""
+
+
+class Info(NamedTuple):
+    rate: int           # samples per second and channel
+    frames: int         # samples per channel
+    channels: int
+    duration_s: float
+
+
+def info(file) -> Info:
+    """Rate, length and channels of a sound file from its header; AudioError if there is no usable one."""
+    with _open(file) as sound:
+        return Info(sound.samplerate, sound.frames, sound.channels, sound.frames / sound.samplerate)
+
+
+def read(file, rate: int | None = None, start_s: float = 0.0, duration_s: float | None = None) -> torch.Tensor:
+    """A file, or `duration_s` of it from `start_s` -> wave (N,) float32, mono, at `rate` (None: the file's own).
+
+    Mono is the mean of the channels. Only the part asked for is decoded. At the end of the file the wave is shorter
+    than asked: padding belongs to the front end, which knows what silence is. AudioError if the part cannot be
+    decoded or holds NaN or infinity.
+    """
+    if not (math.isfinite(start_s) and start_s >= 0) or (duration_s is not None and not duration_s > 0):
+        raise ValueError(f"start_s={start_s}, duration_s={duration_s}: need a start >= 0 and a duration > 0 (or None)")
+    with _open(file) as sound:
+        first, own_rate = round(start_s * sound.samplerate), sound.samplerate
+        if first >= sound.frames:
+            raise AudioError(f"{file}: start {start_s:g} s is past its end ({sound.frames / own_rate:g} s)")
+        count = sound.frames - first
+        if duration_s is not None and math.isfinite(duration_s):
+            count = min(count, max(1, round(duration_s * own_rate)))
+        sound.seek(first)
+        wave = _decode(sound, count, file)                                              # (N, channels)
+    wave = wave.mean(dim=1)                                                             # (N,)
+    if rate is not None and rate != own_rate:
+        wave = resample(wave, own_rate, rate)
+    return wave
+
+
+def resample(wave: torch.Tensor, old: int, new: int) -> torch.Tensor:
+    """A wave (..., N) at `old` Hz -> (..., ceil(N * new / old)) at `new` Hz.
+
+    torchaudio's default filter (6 zero crossings) lets a tone just above half the new rate through at -12 dB, as a false
+    lower tone. 32 crossings take it to -55 dB and cost no measurable time.
+    """
+    return torchaudio.functional.resample(wave, old, new, lowpass_filter_width=32)
+
+
+def problem(file) -> str | None:
+    """Decode the whole file: the reason it is unusable, or None. Silence is no problem, a recording may hold it."""
+    try:
+        with _open(file) as sound:
+            for first in range(0, sound.frames, BLOCK):
+                _decode(sound, min(BLOCK, sound.frames - first), file)
+    except AudioError as error:
+        return str(error)
+    return None
+
+
+def windows(samples: int, length: int, step: int) -> list[int]:
+    """First samples of the windows that cover a recording; the last is aligned to its end; shorter than one: [0]."""
+    if length < 1 or step < 1 or samples < 0:
+        raise ValueError(f"windows(samples={samples}, length={length}, step={step}): length and step must be above 0")
+    last = max(samples - length, 0)
+    starts = list(range(0, last + 1, step))
+    return starts if starts[-1] == last else starts + [last]
+
+
+def write(file, wave: torch.Tensor, rate: int) -> Path:
+    """Write a wave (N,) or (N, channels) as 16-bit WAV or FLAC (by the name's ending): the complete file or none."""
+    file, wave = Path(file), torch.as_tensor(wave).detach().cpu().float()
+    if file.suffix.lower() not in (".wav", ".flac"):
+        raise ValueError(f"{file.name}: can write .wav and .flac, not {file.suffix or 'a name without ending'!r}")
+    if wave.ndim not in (1, 2) or not torch.isfinite(wave).all() or (wave.numel() and wave.abs().max() > 1.001):
+        peak = wave.abs().max().item() if wave.numel() else 0.0
+        raise ValueError(f"{file.name}: got shape {tuple(wave.shape)}, peak {peak:.3g}; need (N,), finite and within "
+                         "[-1, 1]: divide by the peak first")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.stem}.{os.getpid()}.part{file.suffix}")
+    try:
+        soundfile.write(str(part), wave.numpy(), int(rate), subtype="PCM_16")
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+    return file
+
+
+def _open(file) -> soundfile.SoundFile:
+    """The opened file, after the checks that a decoder leaves out (no folder, not empty, not cut off, some samples)."""
+    path = Path(file)
+    if path.is_dir():
+        raise AudioError(f"{file}: is a folder, not a sound file")
+    try:
+        with open(path, "rb") as raw:
+            reason = _cut_off(raw)
+        if reason:
+            raise AudioError(f"{file}: {reason}")
+        sound = soundfile.SoundFile(str(path))
+    except FileNotFoundError:
+        raise AudioError(f"{file}: no such file") from None
+    except OSError as error:
+        raise AudioError(f"{file}: cannot be read ({error.strerror or error})") from error
+    except (soundfile.LibsndfileError, TypeError) as error:      # TypeError: soundfile asks for the rate of a .raw file
+        raise AudioError(f"{file}: no sound format that libsndfile knows ({error})") from error
+    if sound.frames < 1 or sound.samplerate < 1:
+        sound.close()
+        raise AudioError(f"{file}: has a header but no samples")
+    return sound
+
+
+def _decode(sound: soundfile.SoundFile, count: int, file) -> torch.Tensor:
+    """The next `count` frames -> (count, channels); AudioError if there are fewer or some are not finite."""
+    try:
+        samples = sound.read(count, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{file}: cannot be decoded to its end, cut off or damaged ({error})") from error
+    if len(samples) < count:
+        raise AudioError(f"{file}: cut off, {len(samples):,} of {count:,} samples decoded")
+    samples = torch.from_numpy(samples)
+    if not torch.isfinite(samples).all():
+        raise AudioError(f"{file}: holds NaN or infinite samples")
+    return samples
+
+
+def _cut_off(raw) -> str | None:
+    """Why the bytes of an open file cannot be complete, or None. libsndfile plays a cut WAV or OGG without a word."""
+    head, size = raw.read(12), os.fstat(raw.fileno()).st_size
+    if size == 0:
+        return "is empty (0 bytes)"
+    if head[:4] == b"RIFF" and (said := int.from_bytes(head[4:8], "little")) not in UNKNOWN and said + 8 > size + 1:
+        return f"cut off, {size:,} of {said + 8:,} bytes"
+    if head[:4] == b"OggS":
+        raw.seek(max(0, size - 66_000))                          # a page is at most 65,307 bytes long
+        page = raw.read().rsplit(b"OggS", 1)[-1]                 # version, flags, ..., number of segments at 22
+        if len(page) < 23 or not page[1] & 4:                    # 4 = last page of the stream
+            return "cut off, its last Ogg page is missing"
+        if len(page) < 23 + page[22] + sum(page[23:23 + page[22]]):
+            return "cut off within its last Ogg page"
+    return None

@@ -1,0 +1,189 @@
+"""From window probabilities to one number per study arm: pooling, Top-k, the class average, intervals and differences.
+
+Scores are shares from 0 to 1. Random functions take a `numpy.random.Generator`."""
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["restrict", "pool", "topk_hits", "per_class_recall", "class_average", "Recall", "Scores", "score",
+           "Interval", "bootstrap", "paired_difference", "across_seeds", "smallest_detectable"]
+
+
+class Recall(NamedTuple):
+    labels: np.ndarray  # (C',) the classes that occur in the targets, ascending
+    share: np.ndarray   # (C',) of their recordings that were hit
+    count: np.ndarray   # (C',) recordings
+
+
+class Interval(NamedTuple):
+    value: float
+    low: float   # 2.5 % percentile of the resampled values
+    high: float  # 97.5 %
+
+
+class Scores(NamedTuple):
+    top1: Interval     # class average
+    top5: Interval
+    recall: Recall     # of top-1, per class
+    classes: int       # how many classes the average runs over
+    recordings: int
+    chosen_from: int   # how many classes the guess could choose from, after `restrict`
+
+
+def restrict(probabilities: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+    """Keeps only `classes`: (N, C) probabilities -> (N, C), the kept ones sum to one, the others are -inf.
+
+    The same as a softmax over the kept logits alone. Call it on windows, before `pool` and before any ranking. With
+    -inf a hidden class cannot be guessed, not even in a tie with a kept class of probability 0. iNatSounds does so."""
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    if probabilities.ndim != 2 or not (probabilities >= 0).all():
+        raise ValueError(f"restrict wants probabilities (N, C) that are 0 or more, got shape {probabilities.shape}, "
+                         f"lowest {probabilities.min(initial=np.inf):.3g}: apply softmax to logits first")
+    classes = np.unique(np.asarray(classes, dtype=int))
+    if not len(classes) or classes[0] < 0 or classes[-1] >= probabilities.shape[1]:
+        raise ValueError(f"restrict got {len(classes)} classes ({classes[:3]} ...), needs 1 or more within "
+                         f"0 .. {probabilities.shape[1] - 1}")
+    kept = probabilities[:, classes]                                      # (N, C')
+    total = kept.sum(axis=1, keepdims=True)                               # (N, 1)
+    kept = np.where(total > 0, kept / np.where(total > 0, total, 1), 1 / len(classes))
+    out = np.full_like(probabilities, -np.inf)                            # (N, C)
+    out[:, classes] = kept
+    return out
+
+
+def pool(probabilities: np.ndarray, recording_index: np.ndarray, n: int, how: str = "mean") -> np.ndarray:
+    """Windows (W, C) -> recordings (R=n, C): the mean (this study) or the maximum over each recording's windows.
+
+    `recording_index` (W,) says which recording, 0 .. n-1, a window was cut from."""
+    probabilities, index = np.asarray(probabilities, dtype=np.float64), np.asarray(recording_index)
+    if probabilities.ndim != 2 or index.shape != probabilities.shape[:1]:
+        raise ValueError(f"pool wants probabilities (W, C) and an index (W,), got {probabilities.shape}, {index.shape}")
+    counts = np.bincount(index, minlength=n)                              # (R,)
+    if len(counts) != n or not counts.all():
+        raise ValueError(f"pool wants every recording 0 .. {n - 1} to have a window, got index 0 .. {index.max()}, "
+                         f"{int((counts == 0).sum())} recordings without any")
+    if how == "mean":
+        out = np.zeros((n, probabilities.shape[1]))
+        np.add.at(out, index, probabilities)
+        return out / counts[:, None]                                      # (R, C)
+    if how == "max":
+        out = np.full((n, probabilities.shape[1]), -np.inf)
+        np.maximum.at(out, index, probabilities)
+        return out                                                        # (R, C)
+    raise ValueError(f"pool got how={how!r}, needs 'mean' or 'max'")
+
+
+def topk_hits(scores: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
+    """(R, C), (R,) -> (R,): 1 where the target is among the k highest scores, 0 where it is not.
+
+    Ties count as their expected value: a target that shares the last m of the k places with e - 1 equal scores counts
+    m / e. So a constant model scores exactly k / C, whatever the order of classes. A score of -inf is never a hit."""
+    scores, targets = np.asarray(scores, dtype=np.float64), np.asarray(targets)
+    if scores.ndim != 2 or targets.shape != scores.shape[:1]:
+        raise ValueError(f"topk_hits wants scores (R, C) and targets (R,), got {scores.shape}, {targets.shape}")
+    if k < 1:
+        raise ValueError(f"topk_hits got k={k}, needs 1 or more")
+    if np.isnan(scores).any():
+        raise ValueError(f"topk_hits got NaN in {int(np.isnan(scores).any(1).sum())} of {len(scores)} rows of scores")
+    own = scores[np.arange(len(targets)), targets][:, None]               # (R, 1)
+    above, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
+    return np.where(own[:, 0] == -np.inf, 0.0, np.clip((k - above) / equal, 0.0, 1.0))
+
+
+def per_class_recall(hits: np.ndarray, targets: np.ndarray) -> Recall:
+    """The share of hits of every class that occurs in the targets."""
+    hits, targets = np.asarray(hits, dtype=np.float64), np.asarray(targets)
+    if not len(targets) or hits.shape != targets.shape:
+        raise ValueError(f"per_class_recall wants hits and targets of one length, got {hits.shape}, {targets.shape}")
+    labels, index, counts = np.unique(targets, return_inverse=True, return_counts=True)
+    return Recall(labels, np.bincount(index, weights=hits) / counts, counts)
+
+
+def class_average(hits: np.ndarray, targets: np.ndarray) -> float:
+    """Mean recall over the classes that occur in the targets; for k = 1 this is scikit-learn's balanced accuracy.
+
+    A class that is only guessed, never a target, does not enter (torchmetrics' macro accuracy counts it as a zero)."""
+    return float(per_class_recall(hits, targets).share.mean())
+
+
+def score(scores: np.ndarray, targets: np.ndarray, rng: np.random.Generator,
+          groups: np.ndarray | None = None) -> Scores:
+    """Top-1 and Top-5 of recordings (R, C), class-averaged, with intervals, and the recall of every class."""
+    first = topk_hits(scores, targets, 1)
+    return Scores(top1=bootstrap(first, targets, groups, rng=rng),
+                  top5=bootstrap(topk_hits(scores, targets, 5), targets, groups, rng=rng),
+                  recall=per_class_recall(first, targets), classes=len(np.unique(targets)), recordings=len(targets),
+                  chosen_from=int(np.isfinite(scores).any(axis=0).sum()))
+
+
+def _resampled(values: np.ndarray, targets: np.ndarray, groups: np.ndarray | None, n: int,
+               rng: np.random.Generator) -> np.ndarray:
+    """(S, R) values -> (n, S) class averages, each from groups drawn again, with replacement, within every class.
+
+    The class average is linear in the values, so a difference of two arms is resampled as one set of values."""
+    values, targets = np.atleast_2d(np.asarray(values, dtype=np.float64)), np.asarray(targets)
+    groups = np.arange(len(targets)) if groups is None else np.asarray(groups)
+    if not len(targets) or values.shape[1:] != targets.shape or groups.shape != targets.shape:
+        raise ValueError(f"hits, targets and groups want one length above 0, got {values.shape[1:]}, {targets.shape}, "
+                         f"{groups.shape}")
+    labels = np.unique(targets)
+    total = np.zeros((n, len(values)))                                    # (n, S)
+    for label in labels:
+        here = np.flatnonzero(targets == label)
+        names, index = np.unique(groups[here], return_inverse=True)
+        size = np.bincount(index)                                         # (G,) recordings per group
+        hit = np.stack([np.bincount(index, weights=row) for row in values[:, here]])  # (S, G)
+        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n)  # (n, G) times each was drawn
+        total += (drawn @ hit.T) / (drawn @ size)[:, None]
+    return total / len(labels)
+
+
+def _interval(value: float, draws: np.ndarray) -> Interval:
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Interval(value, float(low), float(high))
+
+
+def bootstrap(hits: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None, n: int = 2000, *,
+              rng: np.random.Generator) -> Interval:
+    """The class average with its 95 % percentile interval, drawing groups (recordings if None) within each class.
+
+    A class with a single group has nothing to draw from: it adds no width, so the interval is then too narrow."""
+    return _interval(class_average(hits, targets), _resampled(hits, targets, groups, n, rng)[:, 0])
+
+
+def paired_difference(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None,
+                      n: int = 2000, *, rng: np.random.Generator) -> Interval:
+    """Class average of a minus that of b on the same recordings, (R,); each draw takes the same groups for both."""
+    return across_seeds(np.asarray(hits_a)[None], np.asarray(hits_b)[None], targets, groups, n, rng=rng)
+
+
+def _difference(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray, groups: np.ndarray | None, n: int,
+                rng: np.random.Generator) -> tuple[float, np.ndarray]:
+    """(S, R) each -> the difference of class averages and n resampled ones, over seeds and, within class, groups."""
+    hits_a, hits_b = (np.atleast_2d(np.asarray(hits, dtype=np.float64)) for hits in (hits_a, hits_b))
+    if hits_a.shape != hits_b.shape:
+        raise ValueError(f"a paired difference wants the same seeds and recordings, got {hits_a.shape}, {hits_b.shape}")
+    seeds = len(hits_a)
+    by_seed = _resampled(hits_a - hits_b, targets, groups, n, rng)        # (n, S)
+    drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=n)     # (n, S)
+    return class_average((hits_a - hits_b).mean(axis=0), targets), (by_seed * drawn).sum(axis=1) / seeds
+
+
+def across_seeds(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None,
+                 n: int = 2000, *, rng: np.random.Generator) -> Interval:
+    """The difference a - b of two arms run with the same seeds on the same recordings, (S, R) each.
+
+    Every draw takes seeds and, within each class, groups, the same ones for both arms. Three seeds are few: such an
+    interval is a lower bound on the doubt about the seed."""
+    return _interval(*_difference(hits_a, hits_b, targets, groups, n, rng))
+
+
+def smallest_detectable(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None,
+                        n: int = 2000, *, rng: np.random.Generator) -> float:
+    """The half width of the 95 % interval if the arms, (R,) or (S, R), truly did not differ: smaller is undecided here.
+
+    Computed from the draws of `across_seeds`, moved so that their centre is 0: the size that 95 % of them stay below.
+    To state it before two arms exist, pass two seeds of one arm."""
+    value, draws = _difference(hits_a, hits_b, targets, groups, n, rng)
+    return float(np.quantile(np.abs(draws - value), 0.95))

@@ -1,0 +1,197 @@
+"""Reading sound: every kind of broken file is a named reason, a part costs a part, windows cover everything."""
+import os
+import stat
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from lib import audio, paths
+
+SHARED = paths.ROOT.parent / "shared" / "real_audio"
+
+
+def tone(seconds=2.0, rate=22_050, hz=440.0):
+    return 0.5 * torch.sin(2 * torch.pi * hz * torch.arange(round(seconds * rate)) / rate)
+
+
+def cut(file, share=0.6):
+    """The first `share` of a file's bytes."""
+    data = file.read_bytes()
+    file.write_bytes(data[:int(len(data) * share)])
+    return file
+
+
+@pytest.mark.parametrize("ending", [".wav", ".flac"])
+def test_write_then_read_is_the_same_wave(tmp_path, ending):
+    wave = tone()
+    file = audio.write(tmp_path / "deep" / f"tone{ending}", wave, 22_050)
+    assert audio.info(file) == (22_050, len(wave), 1, 2.0)
+    back = audio.read(file)
+    assert back.dtype == torch.float32 and back.shape == wave.shape
+    torch.testing.assert_close(back, wave, atol=1 / 32_000, rtol=0)
+    assert audio.problem(file) is None
+    assert os.listdir(file.parent) == [file.name]                       # no temporary file is left
+
+
+def test_stereo_is_averaged(tmp_path):
+    left, right = tone(hz=300), tone(hz=900)
+    file = audio.write(tmp_path / "s.wav", torch.stack([left, right], dim=1), 22_050)
+    assert audio.info(file).channels == 2
+    torch.testing.assert_close(audio.read(file), (left + right) / 2, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("rate, subtype, ending", [(8_000, "PCM_16", ".wav"), (96_000, "PCM_24", ".wav"),
+                                                   (44_100, "PCM_24", ".flac"), (44_100, "VORBIS", ".ogg"),
+                                                   (32_000, "FLOAT", ".wav")])
+def test_rates_depths_and_formats_become_the_asked_rate(tmp_path, rate, subtype, ending):
+    file = tmp_path / f"x{ending}"
+    soundfile.write(file, tone(1.0, rate).numpy(), rate, subtype=subtype)
+    wave = audio.read(file, rate=22_050)
+    assert wave.shape == (22_050,)
+    inside = slice(500, -500)                                           # the resampler's edges ring
+    assert (wave[inside] - tone(1.0)[inside]).abs().max() < 0.02
+    assert audio.problem(file) is None
+
+
+def test_resampling_removes_what_the_new_rate_cannot_hold():
+    t = torch.arange(3 * 48_000, dtype=torch.float64) / 48_000
+    above, below = (torch.sin(2 * torch.pi * hz * t).float() for hz in (1.08 * 11_025, 0.93 * 11_025))
+    inside = slice(2_000, -2_000)
+    assert audio.resample(above, 48_000, 22_050).shape == (66_150,)
+    assert audio.resample(above, 48_000, 22_050)[inside].std() < 0.005 * above.std()
+    assert audio.resample(below, 48_000, 22_050)[inside].std() > 0.95 * below.std()
+
+
+def test_a_part_of_a_long_file_reads_only_that_part(tmp_path, monkeypatch):
+    rate, noise = 8_000, torch.rand(600 * 8_000, generator=torch.Generator().manual_seed(0)) - 0.5
+    file = audio.write(tmp_path / "long.wav", noise, rate)
+    decoded, plain = [], soundfile.SoundFile.read
+    monkeypatch.setattr(soundfile.SoundFile, "read",
+                        lambda self, frames=-1, **kw: decoded.append(frames) or plain(self, frames, **kw))
+    part = audio.read(file, start_s=500.0, duration_s=3.0)
+    assert decoded == [3 * rate]
+    torch.testing.assert_close(part, noise[500 * rate:503 * rate], atol=1e-4, rtol=0)
+    assert len(audio.read(file, start_s=599.0, duration_s=3.0)) == rate  # what there is, not padded
+
+
+def test_asking_for_impossible_parts(tmp_path):
+    file = audio.write(tmp_path / "t.wav", tone(), 22_050)
+    with pytest.raises(audio.AudioError, match=r"t\.wav: start 5 s is past its end \(2 s\)"):
+        audio.read(file, start_s=5.0)
+    for start, duration in ((-1.0, 1.0), (0.0, 0.0), (float("nan"), None)):
+        with pytest.raises(ValueError, match="need a start >= 0"):
+            audio.read(file, start_s=start, duration_s=duration)
+
+
+def missing(tmp):
+    return tmp / "missing.wav"
+
+
+def folder(tmp):
+    (tmp / "folder.wav").mkdir()
+    return tmp / "folder.wav"
+
+
+def empty(tmp):
+    (tmp / "empty.wav").touch()
+    return tmp / "empty.wav"
+
+
+def text(tmp):
+    (tmp / "text.wav").write_text("this is not sound\n" * 50)
+    return tmp / "text.wav"
+
+
+def header_only(tmp):
+    soundfile.write(tmp / "header.wav", np.zeros(0, dtype="float32"), 22_050)
+    return tmp / "header.wav"
+
+
+def cut_wav(tmp):
+    return cut(audio.write(tmp / "cut.wav", tone(), 22_050))
+
+
+def cut_flac(tmp):
+    return cut(audio.write(tmp / "cut.flac", tone() + 0.1 * torch.randn(44_100), 22_050))
+
+
+def cut_ogg(tmp):
+    noise = torch.rand(20 * 22_050, generator=torch.Generator().manual_seed(0)) - 0.5
+    soundfile.write(tmp / "cut.ogg", noise.numpy(), 22_050)
+    return cut(tmp / "cut.ogg")
+
+
+def not_a_number(tmp):
+    wave = tone().numpy()
+    wave[30_000] = np.nan
+    soundfile.write(tmp / "nan.wav", wave, 22_050, subtype="FLOAT")
+    return tmp / "nan.wav"
+
+
+BROKEN = {missing: "no such file", folder: "is a folder", empty: "0 bytes", text: "no sound format",
+          header_only: "no samples", cut_wav: "cut off", cut_flac: "cut off", cut_ogg: "cut off", not_a_number: "NaN"}
+
+
+@pytest.mark.parametrize("make", BROKEN, ids=lambda make: make.__name__)
+def test_broken_files_say_their_name_and_why(tmp_path, make):
+    file = make(tmp_path)
+    assert BROKEN[make] in audio.problem(file) and str(file) in audio.problem(file)
+    with pytest.raises(audio.AudioError, match=BROKEN[make]) as error:
+        audio.read(file)
+    assert file.name in str(error.value)
+
+
+def test_a_file_without_permission(tmp_path, monkeypatch):
+    file = audio.write(tmp_path / "locked.wav", tone(), 22_050)
+    if os.geteuid() == 0:                                               # root may read everything: say no in its place
+        def refuse(*_, **__):
+            raise PermissionError(13, "Permission denied", str(file))
+        monkeypatch.setattr("builtins.open", refuse)
+    else:
+        file.chmod(stat.S_IWUSR)
+    with pytest.raises(audio.AudioError, match=r"locked\.wav: cannot be read \(Permission denied\)"):
+        audio.read(file)
+
+
+def test_a_good_part_of_a_file_with_a_bad_one(tmp_path):
+    file = not_a_number(tmp_path)                                       # NaN at 1.36 s
+    assert len(audio.read(file, duration_s=1.0)) == 22_050
+    with pytest.raises(audio.AudioError, match="NaN"):
+        audio.read(file, start_s=1.0, duration_s=1.0)
+
+
+def test_silence_is_no_problem(tmp_path):
+    file = audio.write(tmp_path / "silence.wav", torch.zeros(22_050), 22_050)
+    assert audio.problem(file) is None and not audio.read(file).any()
+
+
+def test_windows_cover_a_recording():
+    assert audio.windows(100, 40, 20) == [0, 20, 40, 60]
+    assert audio.windows(105, 40, 20) == [0, 20, 40, 60, 65]            # the last one ends where the recording ends
+    assert audio.windows(40, 40, 20) == [0] and audio.windows(39, 40, 20) == [0] and audio.windows(0, 40, 20) == [0]
+    for samples in range(40, 200, 7):
+        starts = audio.windows(samples, 40, 15)
+        assert len(set(starts)) == len(starts) and starts[-1] + 40 == samples
+        assert max(b - a for a, b in zip([0] + starts, starts)) <= 15
+    with pytest.raises(ValueError, match="above 0"):
+        audio.windows(100, 40, 0)
+
+
+def test_write_refuses_what_it_cannot_keep(tmp_path):
+    with pytest.raises(ValueError, match="peak 2; need"):
+        audio.write(tmp_path / "loud.wav", torch.full((100,), 2.0), 22_050)
+    with pytest.raises(ValueError, match="can write .wav and .flac"):
+        audio.write(tmp_path / "x.mp3", tone(), 22_050)
+    kept = audio.write(tmp_path / "kept.wav", tone(), 22_050)
+    with pytest.raises(ValueError, match="nan"):
+        audio.write(kept, torch.tensor([0.0, float("nan")]), 22_050)
+    assert len(audio.read(kept)) == 44_100 and os.listdir(tmp_path) == ["kept.wav"]
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="no real recordings beside the repository")
+def test_real_recordings_are_readable():
+    files = sorted(file for ending in ("ogg", "wav", "flac", "mp3") for file in SHARED.rglob(f"*.{ending}"))
+    assert len(files) > 100
+    assert [audio.problem(file) for file in files[::10] if audio.problem(file)] == []
