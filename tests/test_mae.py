@@ -1,0 +1,169 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lib import mae, patches
+from lib.mae import MAE, Arch
+from lib.patches import Grid
+
+SMALL = Arch(frames=64, mels=32, patch=(8, 8), dim=32, depth=2, heads=2, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=2)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(params=["plain", "window"])
+def model(request) -> MAE:
+    depth = 2  # two window blocks: one without, one with the time shift
+    return MAE(replace(SMALL, decoder=request.param, decoder_depth=depth), generator()).eval()
+
+
+@pytest.fixture
+def spec() -> torch.Tensor:
+    return torch.randn(2, 1, 64, 32, generator=generator(1))
+
+
+def test_with_nothing_hidden_the_encoder_is_timm(model, spec):
+    assert torch.equal(model.encode(spec, None), model.encoder.forward_features(spec))
+
+
+def test_hidden_patches_never_reach_the_encoder_nor_visible_ones_the_loss(model, spec):
+    mask = patches.random_mask(2, model.grid, 0.75, generator())
+    where = patches.unpatchify(mask.hidden[..., None].expand(-1, -1, 64).float(), model.grid, (8, 8)).bool()
+    changed = torch.where(where, torch.randn(spec.shape, generator=generator(2)), spec)
+    assert torch.equal(model.encode(changed, mask), model.encode(spec, mask))
+    guess = model.decode(model.encode(spec, mask), mask)
+    other = torch.where(mask.hidden[..., None], guess, torch.randn(guess.shape, generator=generator(3)))
+    assert torch.equal(model.loss(spec, other, mask), model.loss(spec, guess, mask))
+    assert not torch.equal(model.loss(changed, guess, mask), model.loss(spec, guess, mask))
+
+
+def test_order_of_the_visible_patches_does_not_matter(model, spec):
+    mask = patches.random_mask(2, model.grid, 0.5, generator())
+    again = patches.mask_from_keep(mask.keep.flip(1), mask.hidden.shape[1])
+    a, b = (model.decode(model.encode(spec, m), m) for m in (mask, again))
+    assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_every_visible_patch_matters(model, spec):
+    mask = patches.random_mask(2, model.grid, 0.5, generator())
+    x = patches.patchify(spec, (8, 8)).clone()
+    x[:, mask.keep[0, 0]] += 1.0
+    changed = patches.unpatchify(x, model.grid, (8, 8))
+    assert not torch.allclose(model.encode(changed, mask)[0], model.encode(spec, mask)[0])
+
+
+def test_a_shorter_spec_takes_a_prefix_of_the_positions(model, spec):
+    latent = model.encode(spec[:, :, :40], None)
+    assert latent.shape == (2, 1 + 5 * 4, 32)
+    x = model.encoder.patch_embed(spec[:, :, :40]) + model.encoder.pos_embed[:, 1:21]
+    x = torch.cat([(model.encoder.cls_token + model.encoder.pos_embed[:, :1]).expand(2, -1, -1), x], 1)
+    assert torch.equal(latent, model.encoder.norm(model.encoder.blocks(x)))
+
+
+def test_the_same_seed_gives_the_same_model():
+    a, b, c = (MAE(SMALL, generator(seed)).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(a[k], b[k]) for k in a) and not torch.equal(a["decoder_pred.weight"], c["decoder_pred.weight"])
+
+
+def test_normalised_target_has_mean_zero_and_unit_variance(model, spec):
+    target = model.target(spec * 7 + 3)
+    assert target.mean(-1).abs().max() < 1e-4 and (target.var(-1) - 1).abs().max() < 1e-4
+    assert torch.equal(model.target(spec, norm_pixels=False), patches.patchify(spec, (8, 8)))
+
+
+def test_a_perfect_guess_gives_no_loss_and_the_input_as_picture(model, spec):
+    mask = patches.random_mask(2, model.grid, 0.75, generator())
+    guess = model.target(spec)
+    assert model.loss(spec, guess, mask) == 0
+    assert torch.allclose(model.picture(spec, guess, mask), spec, atol=1e-5)
+
+
+def test_window_shift_runs_along_time_only():
+    model = MAE(replace(SMALL, decoder="window", decoder_depth=2, mels=64), generator())  # 8 x 8 grid, windows of 4 x 4
+    assert [tuple(b.shift_size) for b in model.decoder_blocks] == [(0, 0), (2, 0)]
+
+
+@pytest.mark.parametrize("frames, mels, patch", [(96, 80, (16, 16)), (208, 80, (16, 16)), (304, 80, (4, 80)), (512, 128, (16, 16))])
+def test_both_decoders_work_on_any_grid(frames, mels, patch):
+    for decoder in ("plain", "window"):
+        model = MAE(replace(SMALL, frames=frames, mels=mels, patch=patch, decoder=decoder, decoder_depth=2), generator())
+        mask = patches.random_mask(1, model.grid, 0.75, generator())
+        loss, guess = model(torch.randn(1, 1, frames, mels, generator=generator()), mask)
+        assert guess.shape == (1, model.grid.t * model.grid.f, patch[0] * patch[1]) and math.isfinite(loss.item())
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda m: replace(SMALL, decoder="swin"), "'swin'"),
+    (lambda m: replace(SMALL, heads=5), "multiple of its 5 heads"),
+    (lambda m: replace(SMALL, patch=(7, 8)), "cannot be cut into 7 x 8"),
+    (lambda m: m.encode(torch.zeros(1, 1, 64, 40), None), "got 40 mels and 64 frames"),
+    (lambda m: m.encode(torch.zeros(1, 1, 128, 32), None), "at most 64 frames"),
+    (lambda m: m.encode(torch.zeros(1, 1, 64, 32), patches.chessboard_mask(1, Grid(4, 4))), r"the mask is for \(1, 16\)"),
+    (lambda m: m.loss(torch.zeros(1, 1, 64, 32), torch.zeros(1, 32, 64), patches.random_mask(1, m.grid, 0, None)), "hides none"),
+    (lambda m: m.loss(torch.zeros(1, 1, 64, 32), torch.zeros(1, 32, 64), None), "hides none"),
+])
+def test_errors_say_what_was_got(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(MAE(SMALL, generator()))
+
+
+def test_sincos_is_the_public_table(golden):
+    T, _ = golden("pos_embed")
+    for t, f in ((64, 8), (8, 64), (8, 32), (5, 13)):
+        assert torch.allclose(mae.sincos(16, Grid(t, f))[0], T[f"grid_{t}x{f}"], atol=1e-6)
+
+
+def load_public(model: MAE, weights: dict[str, torch.Tensor]) -> None:
+    """The public AudioMAE and Bird-MAE names in ours; every tensor finds its place, none is left."""
+    names = {}
+    for key, value in weights.items():
+        key = key.replace("decoder.blocks", "decoder_blocks").removeprefix("decoder.").removeprefix("encoder.")
+        if key.endswith(".tau"):
+            key, value = key.replace(".tau", ".logit_scale"), (1 / value).log()
+        names[key if key.startswith(("decoder", "mask_token")) else "encoder." + key] = value
+    model.load_state_dict(names, strict=True)
+
+
+PUBLIC = [("audiomae_swin", dict(heads=3, decoder="window", decoder_depth=16, decoder_heads=16)),
+          ("audiomae_plain", dict(heads=4, decoder="plain", decoder_depth=2, decoder_heads=4)),
+          ("birdmae_encoder", dict(heads=3, decoder="window", decoder_depth=4, decoder_heads=4)),
+          ("birdmae_std", dict(heads=4, decoder="plain", decoder_depth=2, decoder_heads=3))]
+
+
+@pytest.mark.parametrize("name, shape", PUBLIC)
+def test_parity_with_the_public_implementations(golden, name, shape):
+    T, card = golden(name)
+    weights = {k.removeprefix("weights."): v for k, v in T.items() if k.startswith("weights.")}
+    dim, d = (weights[[k for k in weights if k.endswith(end)][0]].shape[-1] for end in ("cls_token", "mask_token"))
+    model = MAE(Arch(frames=T["input"].shape[2], dim=dim, depth=2, decoder_dim=d, **shape)).eval()
+    load_public(model, weights)
+    spec, mask = T["input"], patches.mask_from_keep(T["ids_keep"], T["mask"].shape[1])
+    mask = mask._replace(restore=T["ids_restore"])
+    tolerance = lambda key: card["tolerance"].get(key, card["tolerance"]["default"])  # noqa: E731
+    with torch.no_grad():
+        latent = model.encode(spec, mask)
+        guess = model.decode(latent, mask)
+        got = {"latent": latent, "pred": guess[: len(T["pred"])], "unmasked": model.encode(spec, None),
+               "loss": model.loss(spec, guess, mask, norm_pixels=False), "loss_norm_pix": model.loss(spec, guess, mask, norm_pixels=True),
+               "loss_per_patch": model.patch_errors(spec, guess, False), "loss_per_patch_norm_pix": model.patch_errors(spec, guess, True)}
+    for key, value in got.items():
+        assert torch.allclose(value, T[key], atol=tolerance(key), rtol=0), f"{key}: off by {(value - T[key]).abs().max():.2e}"
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_window_block_is_the_public_one(golden, shift):
+    T, card = golden("swin_block")
+    block = mae.WindowBlock(32, 4, (32, 8), (4, 4), shift_size=(shift, 0), init_values=None, norm_layer=mae.Norm).eval()
+    weights = {k.removeprefix(f"weights.shift{shift}."): v for k, v in T.items() if k.startswith(f"weights.shift{shift}.")}
+    weights["attn.logit_scale"] = (1 / weights.pop("attn.tau")).log()
+    block.load_state_dict(weights, strict=True)
+    with torch.no_grad():
+        out = block(T["input"].unflatten(1, (32, 8))).flatten(1, 2)
+    key = f"out_shift{shift}"
+    assert torch.allclose(out, T[key], atol=card["tolerance"].get(key, card["tolerance"]["default"]), rtol=0)
+    if shift:
+        assert torch.equal(block.attn_mask, T["attn_mask_shift2"])
