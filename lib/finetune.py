@@ -1,0 +1,135 @@
+"""Finetuning an encoder on species labels, and predicting recordings: one answer per file, whatever its length."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from timm.optim import param_groups_layer_decay
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from lib import data, fit, mae, metrics
+from lib.mae import MAE, Arch
+from lib.mel import LogMel, MelSpec
+
+__all__ = ["Recipe", "Predictions", "Finetuned", "classifier", "finetune", "predict"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to finetune: AudioMAE's published recipe (FACTS, section 3) with one random crop per recording and epoch."""
+
+    epochs: int = 50
+    batch: int = 256
+    lr: float = 1e-3  # at this batch; AudioMAE's rule is 1e-3 x batch / 256
+    lr_min: float = 1e-6
+    weight_decay: float = 1e-4
+    layer_decay: float = 0.75  # each block learns 0.75 times as fast as the one above it
+    warmup: float = 0.1  # share of the steps: 5 of 50 epochs
+    drop_path: float = 0.1
+    drop_patches: float = 0.0  # share of the patches left out of each training clip (timm's PatchDropout); AudioMAE masks 36 % here
+    label_smoothing: float = 0.0
+    clip_grad: float | None = 1.0
+    evaluate: int = 5  # how often to look at val, at equal distances; the best look is kept
+    seed: int = 0  # head, order, crops, dropped paths
+
+
+class Predictions(NamedTuple):
+    probabilities: np.ndarray  # (R, C) mean over each recording's windows; classes outside `classes` hidden as -inf
+    targets: np.ndarray  # (R,)
+    groups: np.ndarray  # (R,) numbers of what the bootstrap draws: the table's group, else the recording
+    classes: np.ndarray  # the classes that occur in this split: the guess is among these
+
+
+class Finetuned(NamedTuple):
+    model: VisionTransformer
+    labels: list[str]  # the name of each class
+    log: pd.DataFrame  # step, loss, lr, clips
+    looks: pd.DataFrame  # step, top1 on val
+    samples: int  # clips seen
+
+
+def classifier(encoder: MAE | None, arch: Arch, classes: int, generator: torch.Generator, drop_path: float = 0.0,
+               drop_patches: float = 0.0) -> VisionTransformer:
+    """A stock timm ViT that starts from the MAE's encoder (None: random weights): mean of the patch tokens, norm, linear head.
+
+    As in AudioMAE the final norm is replaced by a fresh one behind the mean (fc_norm), and position tables stay fixed.
+    """
+    model = mae.vit(arch, num_classes=classes, global_pool="avg", drop_path_rate=drop_path, patch_drop_rate=drop_patches)
+    start = (encoder or MAE(arch, generator)).encoder.state_dict()
+    fresh = model.load_state_dict({k: v for k, v in start.items() if not k.startswith("norm.")}, strict=False).missing_keys
+    if set(fresh) != {"fc_norm.weight", "fc_norm.bias", "head.weight", "head.bias"}:
+        raise ValueError(f"the encoder does not fit this classifier; without a value are: {', '.join(fresh)}")
+    model.pos_embed.requires_grad_(False)
+    nn.init.trunc_normal_(model.head.weight, std=2e-5, generator=generator)  # AudioMAE: start from nearly equal guesses
+    return model
+
+
+def finetune(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFrame, recipe: Recipe, *, workers: int = 0,
+             bar: str = "finetuning") -> Finetuned:
+    """Train a classifier on split == "train" and keep its best look at split == "val" (class-averaged Top-1 of recordings).
+
+    The head has a class for every label of the train split, as in iNatSounds; prediction is restricted afterwards.
+    """
+    labels = sorted(table.loc[table["split"] == "train", "label"].unique())
+    train, val = (table[table["split"] == s].reset_index(drop=True) for s in ("train", "val"))
+    if len(labels) < 2 or val.empty:
+        raise ValueError(f"finetuning needs at least two labels in train and some recordings in val, got {len(labels)} labels and {len(val)} recordings: "
+                         "add recordings, or let `folder` make the split")
+    number = {label: i for i, label in enumerate(labels)}
+    targets = torch.tensor([number[label] for label in train["label"]])
+    model = classifier(encoder, arch, len(labels), fit.generator(recipe.seed, 1), recipe.drop_path, recipe.drop_patches)
+    batch = min(recipe.batch, len(train))
+    mixture = data.Mixture(len(train), 0, 0.0, batch, recipe.epochs * len(train), recipe.seed)
+    device = fit.accelerator().device
+    clips, log_mel = data.Clips(train, front, recipe.seed, ahead=device.type == "cpu"), LogMel(front).to(device)
+    loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    groups = param_groups_layer_decay(model, recipe.weight_decay, no_weight_decay_list=model.no_weight_decay(), layer_decay=recipe.layer_decay)
+    optimizer = torch.optim.AdamW(groups, lr=recipe.lr)
+
+    def loss_of(model: VisionTransformer, batch: data.Batch, step: int) -> Tensor:
+        return loss_fn(model(batch.spec(log_mel, device)), targets[batch.row].to(device))
+
+    steps, log, looks, best = len(mixture), [], [], None
+    looking = {round((i + 1) * steps / recipe.evaluate) - 1 for i in range(recipe.evaluate)}
+    for record in fit.fit(model, optimizer, lambda first: data.loader(clips, list(mixture.batches(first)), workers), loss_of, steps=steps,
+                          seed=recipe.seed, warmup=round(recipe.warmup * steps), lr_min=recipe.lr_min, clip_grad=recipe.clip_grad, bar=bar):
+        log.append(record)
+        if record["step"] in looking:
+            seen = predict(model, front, val, labels, bar=None)
+            top1 = metrics.class_average(metrics.topk_hits(seen.probabilities, seen.targets, 1), seen.targets)
+            looks.append({"step": record["step"], "top1": top1})
+            if best is None or top1 >= best[0]:
+                best = top1, {k: v.detach().clone() for k, v in model.state_dict().items()}
+            model.train()
+    model.load_state_dict(best[1])
+    return Finetuned(model.eval(), labels, pd.DataFrame(log), pd.DataFrame(looks), mixture.samples)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, front: MelSpec, table: pd.DataFrame, labels: list[str], *, batch: int = 64, workers: int = 0,
+            bar: str | None = "predicting") -> Predictions:
+    """Class probabilities of every recording of the table: windows with 50 % overlap, softmax, mean, one answer.
+
+    Restricted to the classes that occur in this table (Liu et al. restrict to the 1,212 evaluation species); a recording whose
+    label the model has never seen is an error.
+    """
+    number = {label: i for i, label in enumerate(labels)}
+    if unknown := sorted(set(table["label"]) - set(number)):
+        raise ValueError(f"{len(unknown)} labels of this table were not in training, the first is {unknown[0]!r}: leave those recordings out")
+    table = table.reset_index(drop=True)
+    targets = table["label"].map(number).to_numpy()
+    classes, model, acc = np.unique(targets), model.eval(), fit.accelerator()
+    log_mel, rows, probabilities = LogMel(front).to(acc.device), [], []
+    model.to(acc.device)
+    for piece in tqdm(data.loader(data.Windows(table, front), batch, workers), desc=bar, disable=bar is None, leave=False):
+        with acc.autocast():
+            logits = model(piece.spec(log_mel, acc.device))  # (B, C)
+        probabilities.append(logits.float().softmax(-1).cpu())
+        rows.append(piece.row)
+    windows = metrics.restrict(torch.cat(probabilities).double().numpy(), classes)  # (W, C)
+    groups, _ = pd.factorize(table["group"].fillna(table["file"]) if "group" in table else table["file"])
+    return Predictions(metrics.pool(windows, torch.cat(rows).numpy(), len(table)), targets, groups, classes)

@@ -1,0 +1,128 @@
+"""Pretraining a masked autoencoder on a mixture of wildlife and general sound."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from timm.optim import param_groups_weight_decay
+
+from lib import data, fit, paths, patches
+from lib.mae import MAE, Arch
+from lib.mel import LogMel, MelSpec
+
+__all__ = ["Recipe", "Pretrained", "plan", "pretrain"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to pretrain. The defaults are Liu et al. 2026 where it says, else AudioMAE's public code (FACTS, section 3)."""
+
+    clips: int = 100 * 137_012  # draws in all, whatever the mix: 100 epochs of the size of iNatSounds' train split
+    batch: int = 256  # divides by 16, so 15:1 is exact in every batch
+    lr: float = 1e-3  # at this batch; the papers' rule is base rate x batch / 256
+    weight_decay: float = 1e-4  # not on biases, norms, tokens and position tables
+    betas: tuple[float, float] = (0.9, 0.95)
+    warmup: float = 0.1  # share of the steps: 10 of 100 epochs
+    mask_ratio: float = 0.8  # share of patches hidden
+    ratio: float = 0.0  # general clips per wildlife clip; inf is general only
+    seed: int = 0  # weights, order, crops and masks
+    freeze_decoder: bool = False  # Liu et al. Table 3 right, (c): the decoder keeps its initial weights
+
+    @property
+    def steps(self) -> int:
+        return -(-self.clips // self.batch)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    model: MAE
+    log: pd.DataFrame  # step, loss, lr, clips: one row per step
+    folder: Path  # where weights.safetensors, log.jsonl and recipe.json lie
+    reused: bool  # True when an earlier run with the same recipe and data was loaded
+
+
+def plan(arch: Arch, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame) -> str:
+    """What a recipe comes to, to be read before it runs: steps, samples, visible patches, learning rate, parameters."""
+    model, L = MAE(arch), arch.grid.t * arch.grid.f
+    n_wild, n_gen = (int((t["split"] == "train").sum()) for t in (wildlife, general))
+    share = data.Mixture(1, 1, recipe.ratio, recipe.batch, recipe.clips, 0)
+    gen = sum(share.counts(step)[1] for step in range(len(share)))
+    million = lambda parts: sum(p.numel() for m in parts for p in m.parameters()) / 1e6  # noqa: E731
+    return (f"{recipe.steps:,} steps of {recipe.batch} = {recipe.clips:,} clips: {recipe.clips - gen:,} draws from {n_wild:,} wildlife recordings, "
+            f"{gen:,} from {n_gen:,} general\n"
+            f"{arch.grid.t} x {arch.grid.f} = {L} patches a clip, {L - round(recipe.mask_ratio * L)} visible; "
+            f"learning rate {recipe.lr:.1e} after {round(recipe.warmup * recipe.steps):,} steps of warm-up\n"
+            f"encoder {million([model.encoder]):.2f} M parameters, decoder {million([model]) - million([model.encoder]):.2f} M")
+
+
+def pretrain(arch: Arch, front: MelSpec, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame, *, start: MAE | None = None,
+             workers: int = 0, reuse: bool = False) -> Pretrained:
+    """Pretrain on the train splits of the two pools, mixed as the recipe says; interrupted runs go on where they were.
+
+    start: continue from this model instead of random weights. reuse: load an earlier run of the very same recipe, data and start
+    instead of repeating it. Runs live in the user's cache, under a name that follows from all of these.
+    """
+    wild, gen = (t[t["split"] == "train"].reset_index(drop=True) for t in (wildlife, general))
+    model = MAE(arch, fit.generator(recipe.seed))
+    if start is not None:
+        model.load_state_dict(start.state_dict())
+    folder = paths.cache("pretrained", _key(arch, front, recipe, wild, gen, start))
+    weights = folder / "weights.safetensors"
+    if reuse and weights.exists():
+        model.load_state_dict(load_file(weights))
+        return Pretrained(model.eval(), _log(folder), folder, True)
+    if weights.exists():  # a finished run that is to be repeated starts anew; an unfinished one goes on
+        weights.unlink()
+        for old in folder.glob("state-*"):
+            old.rename(folder / "state.part")  # fit clears it away before its first save
+    paths.write_json(folder / "recipe.json", _describe(arch, front, recipe))
+    for _ in _steps(model, front, recipe, wild, gen, folder, workers):
+        pass
+    with paths.atomic(weights) as temporary:
+        save_file(model.state_dict(), temporary)
+    return Pretrained(model.eval(), _log(folder), folder, False)
+
+
+def _steps(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, folder: Path, workers: int) -> Iterator[dict]:
+    both, device = pd.concat([wild, gen], ignore_index=True), fit.accelerator().device
+    clips = data.Clips(both, front, recipe.seed, join=np.arange(len(both)) >= len(wild), ahead=device.type == "cpu")
+    mixture = data.Mixture(len(wild), len(gen), recipe.ratio, recipe.batch, recipe.clips, recipe.seed)
+    log_mel, grid = LogMel(front).to(device), model.grid
+    if recipe.freeze_decoder:
+        for name, parameter in model.named_parameters():
+            if not name.startswith("encoder."):
+                parameter.requires_grad_(False)
+    groups = param_groups_weight_decay(model, recipe.weight_decay, no_weight_decay_list=("*cls_token", "*mask_token", "*pos*"))
+    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas)
+
+    def loss_of(model: MAE, batch: data.Batch, step: int) -> torch.Tensor:
+        spec = batch.spec(log_mel, device)  # (B, 1, T, M)
+        mask = patches.random_mask(len(spec), grid, recipe.mask_ratio, fit.generator(recipe.seed, step))
+        return model(spec, mask.to(device)).loss
+
+    batches = lambda first: data.loader(clips, list(mixture.batches(first)), workers)  # noqa: E731
+    yield from fit.fit(model, optimizer, batches, loss_of, steps=recipe.steps, seed=recipe.seed, warmup=round(recipe.warmup * recipe.steps),
+                       folder=folder, bar="pretraining")
+
+
+def _describe(arch: Arch, front: MelSpec, recipe: Recipe) -> dict:
+    ratio = "inf" if recipe.ratio == float("inf") else recipe.ratio
+    return {"arch": asdict(arch), "front": asdict(front), "recipe": asdict(replace(recipe, ratio=0)) | {"ratio": ratio}}
+
+
+def _key(arch: Arch, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, start: MAE | None) -> str:
+    """A name that changes when anything does that the result depends on."""
+    used = [[f, str(label), *(str(t.get(c, pd.Series(dtype=str)).get(i, "")) for c in ("start_s", "end_s", "duration_s"))]
+            for t in (wild, gen) for i, (f, label) in enumerate(zip(t["file"], t["label"]))]
+    weights = [] if start is None else [float(p.double().sum()) for p in start.state_dict().values()]
+    return sha256(json.dumps([_describe(arch, front, recipe), used, weights]).encode()).hexdigest()[:16]
+
+
+def _log(folder: Path) -> pd.DataFrame:
+    return pd.read_json(folder / "log.jsonl", lines=True)
