@@ -7,6 +7,7 @@ from (seed, number) alone: results depend neither on the number of workers nor o
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,47 +66,56 @@ def folder(path: str | Path, seed: int = 0) -> pd.DataFrame:
     group where there is a group column.
     """
     root = paths.resolve(path)
-    if not root.exists():
+    if not str(path).strip() or not root.exists():
         raise ValueError(f"folder:{path}: there is no such folder or CSV file ({root.name!r} was looked for in {root.parent.name or '/'!r})")
     csv = root if root.is_file() else root / "metadata.csv"
     if csv.exists():
         try:
-            table = pd.read_csv(csv, dtype={"file": str, "label": str, "split": str, "group": str}, skipinitialspace=True)
+            table = pd.read_csv(csv, dtype={c: str for c in ("file", "label", "split", "group")}, skipinitialspace=True,
+                                keep_default_na=False, na_values={c: [""] for c in ("file", "label", "split", "group", "start_s", "end_s")})
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
             raise ValueError(f"folder:{path}: {csv.name} cannot be read as a table ({error}); it needs a header line file,label[,split,group]") from None
         root = csv.parent
         if missing := {"file", "label"} - set(table.columns):
             raise ValueError(f"folder:{path}: {csv.name} has the columns {', '.join(table.columns)}; {' and '.join(sorted(missing))} is missing")
-        table = table[[c for c in ("file", "label", "split", "group") if c in table]].assign(file=[str(root / str(f)) for f in table["file"]])
+        table = table[[c for c in ("file", "label", "split", "group", "start_s", "end_s") if c in table]]
+        table = table.assign(file=[f if pd.isna(f) else str(root / Path(f).expanduser()) for f in table["file"]])
+        outside = []
     else:
-        found = sorted(f for f in root.rglob("*") if f.suffix.lower() in SOUNDS and not f.name.startswith(".") and f.is_file())
-        inside = [f for f in found if f.parent != root]
+        found = sorted(f for f in root.rglob("*") if f.suffix.lower() in SOUNDS and not f.name.startswith(".") and not f.is_dir())
+        inside, outside = [f for f in found if f.parent != root], [f"{f}: lies outside any class folder" for f in found if f.parent == root]
         if not inside:
             raise ValueError(f"folder:{path}: no sounds in class folders; looked for {root.name}/CLASS/*.wav (or flac, ogg, mp3, ...) and "
-                             f"{root.name}/metadata.csv" + (f", found {len(found)} sounds outside any class folder" if found else ""))
+                             f"{root.name}/metadata.csv" + (f", found {len(outside)} sounds outside any class folder" if outside else ""))
         table = pd.DataFrame({"file": map(str, inside), "label": [f.relative_to(root).parts[0] for f in inside]})
-    table, skipped = _decodable(table, f"folder:{path}")
+    if table.empty:
+        raise ValueError(f"folder:{path}: {csv.name} has a header line but no rows; it needs a row file,label[,split,group] per recording")
+    given = "split" in table
+    table = check(table if given else table.assign(split="train"), f"folder:{path}")
+    table, skipped = _decodable(table, f"folder:{path}", outside)
     if table.empty:
         raise ValueError(f"folder:{path}: none of {len(skipped)} files can be used, the first: {skipped[0]}")
-    if "split" not in table:
-        table = _split(table, seed)
-    table = check(table.assign(source=f"folder:{root.name}").reset_index(drop=True), f"folder:{path}")
+    table = (table if given else _split(table, seed)).assign(source=f"folder:{root.name}").reset_index(drop=True)
     table.attrs["skipped"] = skipped
     return table
 
 
-def _decodable(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[str]]:
+def _decodable(table: pd.DataFrame, name: str, outside: list[str]) -> tuple[pd.DataFrame, list[str]]:
     """The rows whose files decode whole, with duration_s; and the reasons against the others, which are printed."""
     with ThreadPoolExecutor() as pool:  # soundfile decodes outside Python's lock
         problems = list(tqdm(pool.map(audio.problem, table["file"]), total=len(table), desc=f"checking {name}", leave=False))
+    table = table.assign(duration_s=[np.nan if p else audio.info(f).duration_s for f, p in zip(table["file"], problems)])
+    if "start_s" in table:
+        late = table["start_s"] >= table["duration_s"]
+        problems = [f"{f}: a segment starts at {s:g} s, past its end" if bad else p
+                    for f, s, bad, p in zip(table["file"], table["start_s"], late, problems)]
     good = [p is None for p in problems]
-    skipped = [p for p in problems if p]
+    skipped = [p for p in problems if p] + outside
     if skipped:
-        print(f"{name}: skipped {len(skipped)} of {len(table)} files:", *("  " + p for p in skipped[:10]), sep="\n")
+        print(f"{name}: skipped {len(skipped)} of {len(table) + len(outside)} files:", *("  " + p for p in skipped[:10]), sep="\n")
         if len(skipped) > 10:
             print(f"  ... and {len(skipped) - 10} more, all in table.attrs['skipped']")
-    table = table[good].copy()
-    return table.assign(duration_s=[audio.info(f).duration_s for f in table["file"]]), skipped
+    return table[good].copy(), skipped
 
 
 def _split(table: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -128,14 +138,21 @@ def check(table: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
     bad = table[["file", "label"]].isna().any(axis=1) | (table["label"].astype(str).str.strip() == "") | ~table["split"].isin(["train", "val", "test"])
     if bad.any():
         i = int(np.argmax(bad.to_numpy()))
-        row = table.iloc[i]
-        raise ValueError(f"{name}: row {i} is not usable: file={row['file']!r}, label={row['label']!r}, split={row['split']!r}; "
+        said = ", ".join(f"{c}={'nothing' if pd.isna(v) else repr(v)}" for c, v in table[["file", "label", "split"]].iloc[i].items())
+        raise ValueError(f"{name}: row {i} is not usable: {said}; "
                          "file and label must be given and split must be train, val or test")
+    given = table.reindex(columns=["start_s", "end_s"])
+    seconds = given.apply(pd.to_numeric, errors="coerce")
+    wrong = (seconds["start_s"] < 0) | (seconds["end_s"] <= seconds["start_s"].fillna(0)) | (seconds.isna() & given.notna()).any(axis=1)
+    if wrong.any():
+        i = int(np.argmax(wrong.to_numpy()))
+        raise ValueError(f"{name}: row {i} is not usable: start_s={given.iloc[i, 0]}, end_s={given.iloc[i, 1]}; "
+                         "a segment needs 0 <= start_s < end_s, in seconds")
     if "group" in table:
         spread = table.dropna(subset="group").groupby("group")["split"].nunique()
         if (spread > 1).any():
             raise ValueError(f"{name}: group {spread.idxmax()!r} is in more than one split: recordings of one place or animal must stay together")
-    return table.assign(label=table["label"].astype(str))
+    return table.assign(label=table["label"].astype(str).str.strip(), **{c: seconds[c] for c in seconds if c in table})
 
 
 def padded_share(table: pd.DataFrame, spec: MelSpec) -> float:
@@ -171,18 +188,25 @@ class Waves:
         self.start_s = table["start_s"].fillna(0.0).tolist() if "start_s" in table else [0.0] * len(table)
         end_s = table["end_s"].tolist() if "end_s" in table else [np.nan] * len(table)
         whole = table["duration_s"].tolist() if "duration_s" in table else [audio.info(f).duration_s for f in self.files]
-        self.seconds = [(w if np.isnan(e) else e) - s for s, e, w in zip(self.start_s, end_s, whole)]
+        self.seconds = [(w if np.isnan(e) else min(e, w)) - s for s, e, w in zip(self.start_s, end_s, whole)]
         self.length = [max(1, round(s * self.rate)) for s in self.seconds]  # samples
         self.kept: dict[int, np.ndarray] | None = {} if 2 * sum(self.length) <= MEMORY else None
 
     def read(self, row: int, first: int, count: int) -> torch.Tensor:
         """Samples first ... first + count of a recording, fewer at its end: (n,) float32."""
         if self.kept is None:
-            return audio.read(self.files[row], self.rate, self.start_s[row] + first / self.rate, count / self.rate)[:count]
+            count = min(count, self.length[row] - first)  # a segment ends before its file does
+            wave = audio.read(self.files[row], self.rate, self.start_s[row] + first / self.rate, (count + 64) / self.rate)
+            return _exactly(wave, count)
         if row not in self.kept:
-            wave = audio.read(self.files[row], self.rate, self.start_s[row], self.seconds[row])
+            wave = _exactly(audio.read(self.files[row], self.rate, self.start_s[row], self.seconds[row]), self.length[row])
             self.kept[row] = (wave.clamp(-1, 1) * 32767).round().to(torch.int16).numpy()
         return torch.from_numpy(self.kept[row][first : first + count]).float() / 32767
+
+
+def _exactly(wave: torch.Tensor, count: int) -> torch.Tensor:
+    """A wave of exactly so many samples: between two rates, rounding leaves one too many or one short, and a short one costs a frame."""
+    return torch.nn.functional.pad(wave[:count], (0, max(0, count - len(wave))))
 
 
 class Specs:
@@ -265,6 +289,8 @@ class Mixture:
     """
 
     def __init__(self, wildlife: int, general: int, ratio: float, batch: int, samples: int, seed: int) -> None:
+        if not ratio >= 0:
+            raise ValueError(f"a ratio is general clips per wildlife clip, 0 or more or inf, got {ratio:g}")
         self.share = 1.0 if ratio == float("inf") else ratio / (1 + ratio)  # of general clips
         for pool, size, needed in (("wildlife", wildlife, self.share < 1), ("general", general, self.share > 0)):
             if needed and not size:
@@ -308,16 +334,15 @@ class Mixture:
 
 def loader(dataset: Clips | Windows, batches, workers: int = 0) -> DataLoader:
     """A DataLoader over lists of draws (from Mixture.batches) or, for Windows, over batches of that many windows in order."""
-    files, front, need = dataset.files, dataset.front, dataset.source.need
-    silence = normalise(front.pad, front)
-
-    def collate(items: list[tuple[torch.Tensor, int, int]]) -> Batch:
-        first = items[0][0]
-        x = first.new_full((len(items), need, *first.shape[1:]), silence if first.ndim == 2 else 0.0)  # (B, N) or (B, T, M)
-        for i, (piece, n, _) in enumerate(items):
-            x[i, :n] = piece
-        lengths, rows = torch.tensor([n for _, n, _ in items]), [row for _, _, row in items]
-        return Batch(x[:, None] if first.ndim == 2 else x, lengths, torch.tensor(rows), [files[row] for row in rows])
-
     options = dict(batch_size=batches) if isinstance(batches, int) else dict(batch_sampler=batches)
-    return DataLoader(dataset, collate_fn=collate, num_workers=workers, pin_memory=torch.cuda.is_available(), **options)
+    return DataLoader(dataset, collate_fn=partial(_collate, dataset.files, dataset.front, dataset.source.need), num_workers=workers,
+                      pin_memory=torch.cuda.is_available(), generator=torch.Generator(), **options)  # its own: the global one stays as it is
+
+
+def _collate(files: list[str], front: MelSpec, need: int, items: list[tuple[torch.Tensor, int, int]]) -> Batch:
+    first = items[0][0]
+    x = first.new_full((len(items), need, *first.shape[1:]), normalise(front.pad, front) if first.ndim == 2 else 0.0)  # (B, N) or (B, T, M)
+    for i, (piece, n, _) in enumerate(items):
+        x[i, :n] = piece
+    lengths, rows = torch.tensor([n for _, n, _ in items]), [row for _, _, row in items]
+    return Batch(x[:, None] if first.ndim == 2 else x, lengths, torch.tensor(rows), [files[row] for row in rows])

@@ -15,7 +15,7 @@ from lib import data, fit, mae, metrics
 from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
 
-__all__ = ["Recipe", "Predictions", "Finetuned", "classifier", "finetune", "predict"]
+__all__ = ["Recipe", "Predictions", "Finetuned", "classifier", "mixup", "spec_augment", "finetune", "predict"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class Recipe:
     drop_path: float = 0.1
     drop_patches: float = 0.0  # share of the patches left out of each training clip (timm's PatchDropout); AudioMAE masks 36 % here
     label_smoothing: float = 0.0
+    mixup: bool = True  # Beta(1, 1) between neighbours of a batch, in linear power, labels mixed (the author's fork and iNatSounds' code)
+    mask_mels: int = 15  # SpecAugment: one band of fewer mel bins than this ...
+    mask_frames: int = 50  # ... and one of fewer frames are set to 0, the mean (the author's fork); 0 turns it off
     clip_grad: float | None = 1.0
     evaluate: int = 5  # how often to look at val, at equal distances; the best look is kept
     seed: int = 0  # head, order, crops, dropped paths
@@ -68,6 +71,31 @@ def classifier(encoder: MAE | None, arch: Arch, classes: int, generator: torch.G
     return model
 
 
+def mixup(spec: Tensor, targets: Tensor, front: MelSpec, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mix each clip with its neighbour in the batch: specs (B, 1, T, M) in linear power, targets (B, C) in the same shares.
+
+    Two sounds at once add up as powers; a mean of logarithms would be a sound that nobody hears.
+    """
+    share = torch.rand((), generator=generator).item()  # Beta(1, 1) is uniform
+    to_ln = np.log(10) / 10 if front.kind == "inat" else 1.0  # dB or natural logarithm of power
+    scale, shift = front.divisor * front.std * to_ln, front.mean * to_ln
+    ln_power = spec * scale + shift
+    mixed = torch.logaddexp(ln_power + np.log(share + 1e-9), ln_power.roll(1, 0) + np.log(1 - share + 1e-9))
+    return (mixed - shift) / scale, share * targets + (1 - share) * targets.roll(1, 0)
+
+
+def spec_augment(spec: Tensor, mask_mels: int, mask_frames: int, generator: torch.Generator) -> Tensor:
+    """Set one random band of mel bins and one of frames of every clip to 0 (SpecAugment, Park et al. 2019); returns a new tensor."""
+    spec = spec.clone()
+    for axis, widest in ((3, mask_mels), (2, mask_frames)):
+        size, place = spec.shape[axis], torch.arange(spec.shape[axis])
+        width = (torch.rand(len(spec), 1, generator=generator) * min(widest, size)).floor()  # (B, 1) 0 ... widest - 1
+        first = (torch.rand(len(spec), 1, generator=generator) * (size - width + 1)).floor()
+        band = ((place >= first) & (place < first + width)).to(spec.device)  # (B, size)
+        spec.masked_fill_(band[:, None, :, None] if axis == 2 else band[:, None, None, :], 0.0)
+    return spec
+
+
 def finetune(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFrame, recipe: Recipe, *, workers: int = 0,
              bar: str = "finetuning") -> Finetuned:
     """Train a classifier on split == "train" and keep its best look at split == "val" (class-averaged Top-1 of recordings).
@@ -79,8 +107,8 @@ def finetune(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFram
     if len(labels) < 2 or val.empty:
         raise ValueError(f"finetuning needs at least two labels in train and some recordings in val, got {len(labels)} labels and {len(val)} recordings: "
                          "add recordings, or let `folder` make the split")
-    number = {label: i for i, label in enumerate(labels)}
-    targets = torch.tensor([number[label] for label in train["label"]])
+    number = _numbers(labels, val)
+    one_hot = nn.functional.one_hot(torch.tensor([number[label] for label in train["label"]]), len(labels)).float()  # (R, C)
     model = classifier(encoder, arch, len(labels), fit.generator(recipe.seed, 1), recipe.drop_path, recipe.drop_patches)
     batch = min(recipe.batch, len(train))
     mixture = data.Mixture(len(train), 0, 0.0, batch, recipe.epochs * len(train), recipe.seed)
@@ -91,7 +119,10 @@ def finetune(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFram
     optimizer = torch.optim.AdamW(groups, lr=recipe.lr)
 
     def loss_of(model: VisionTransformer, batch: data.Batch, step: int) -> Tensor:
-        return loss_fn(model(batch.spec(log_mel, device)), targets[batch.row].to(device))
+        spec, wanted, rng = batch.spec(log_mel, device), one_hot[batch.row].to(device), fit.generator(recipe.seed, 2, step)
+        if recipe.mixup:
+            spec, wanted = mixup(spec, wanted, front, rng)
+        return loss_fn(model(spec_augment(spec, recipe.mask_mels, recipe.mask_frames, rng)), wanted)
 
     steps, log, looks, best = len(mixture), [], [], None
     looking = {round((i + 1) * steps / recipe.evaluate) - 1 for i in range(recipe.evaluate)}
@@ -117,10 +148,9 @@ def predict(model: nn.Module, front: MelSpec, table: pd.DataFrame, labels: list[
     Restricted to the classes that occur in this table (Liu et al. restrict to the 1,212 evaluation species); a recording whose
     label the model has never seen is an error.
     """
-    number = {label: i for i, label in enumerate(labels)}
-    if unknown := sorted(set(table["label"]) - set(number)):
-        raise ValueError(f"{len(unknown)} labels of this table were not in training, the first is {unknown[0]!r}: leave those recordings out")
-    table = table.reset_index(drop=True)
+    if table.empty:
+        raise ValueError("there is nothing to predict: this table has no recordings (of this split?)")
+    number, table = _numbers(labels, table), table.reset_index(drop=True)
     targets = table["label"].map(number).to_numpy()
     classes, model, acc = np.unique(targets), model.eval(), fit.accelerator()
     log_mel, rows, probabilities = LogMel(front).to(acc.device), [], []
@@ -133,3 +163,10 @@ def predict(model: nn.Module, front: MelSpec, table: pd.DataFrame, labels: list[
     windows = metrics.restrict(torch.cat(probabilities).double().numpy(), classes)  # (W, C)
     groups, _ = pd.factorize(table["group"].fillna(table["file"]) if "group" in table else table["file"])
     return Predictions(metrics.pool(windows, torch.cat(rows).numpy(), len(table)), targets, groups, classes)
+
+
+def _numbers(labels: list[str], table: pd.DataFrame) -> dict[str, int]:
+    """The number of each label; an error where the table has a label that is not among them."""
+    if unknown := sorted(set(table["label"]) - set(labels)):
+        raise ValueError(f"{len(unknown)} labels of this table were not in training, the first is {unknown[0]!r}: leave those recordings out")
+    return {label: i for i, label in enumerate(labels)}

@@ -18,6 +18,8 @@ from timm.scheduler import CosineLRScheduler
 from torch import nn
 from tqdm.auto import tqdm
 
+from lib import paths
+
 __all__ = ["accelerator", "generator", "fit", "finished", "NonFiniteLoss"]
 
 
@@ -53,9 +55,9 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
     the steps done before are yielded again from the log. NonFiniteLoss names step and files.
     """
     acc = accelerator()
-    for block in model.modules():
-        if hasattr(block, "fused_attn"):  # on a CPU torch's fused attention is 1.5 times slower in training than two matmuls
-            block.fused_attn = acc.device.type != "cpu"
+    slow = [m for m in model.modules() if getattr(m, "fused_attn", False) and acc.device.type == "cpu"]
+    for block in slow:  # on a CPU torch's fused attention is 1.5 times slower in training than two matmuls
+        block.fused_attn = False
     schedule = CosineLRScheduler(optimizer, t_initial=max(1, steps - warmup), lr_min=lr_min, warmup_t=warmup, warmup_prefix=True, t_in_epochs=False)
     ready, optimizer = acc.prepare(model, optimizer)
     start, log = 0, []
@@ -63,35 +65,39 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
         folder.mkdir(parents=True, exist_ok=True)
         start, log = _resume(acc, folder)
     progress = tqdm(total=steps, initial=start, desc=bar, unit="step")
-    yield from log
-    ready.train()
-    saved, pending = time.monotonic(), []
-    for step, batch in zip(range(start, steps), batches(start) if start < steps else ()):
-        schedule.step_update(step)  # before the step: construction leaves the learning rate at the start of the warm-up
-        with torch.random.fork_rng(enabled=True):  # dropout and the like: repeatable, and nobody else's random numbers are touched
-            torch.manual_seed(generator(seed, step).initial_seed())
-            with acc.autocast():
-                loss = loss_of(ready, batch, step)
-        lr = max(group["lr"] for group in optimizer.param_groups)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise NonFiniteLoss(f"the loss is {value} in step {step} of {steps} (learning rate {lr:.2e}); lower the learning rate or look at the files "
-                                "of this batch: " + ", ".join(Path(f).name for f in getattr(batch, "files", [])[:8]))
-        acc.backward(loss)
-        if clip_grad is not None:
-            acc.clip_grad_norm_(ready.parameters(), clip_grad)
-        optimizer.step()
-        optimizer.zero_grad()
-        record = {"step": step, "loss": value, "lr": lr, "clips": len(batch[0])}
-        progress.update()
-        progress.set_postfix(loss=f"{value:.4f}", lr=f"{lr:.1e}", refresh=False)
-        pending.append(record)
-        if folder is not None and (step + 1 == steps or time.monotonic() - saved > save_every_s):
-            _save(acc, folder, step + 1, pending)
-            saved, pending = time.monotonic(), []
-        yield record
-    progress.close()
-    acc.unwrap_model(ready, keep_fp32_wrapper=False)  # hand the model back as it came
+    try:
+        yield from log
+        ready.train()
+        saved, pending = time.monotonic(), []
+        for step, batch in zip(range(start, steps), batches(start) if start < steps else ()):
+            schedule.step_update(step)  # before the step: construction leaves the learning rate at the start of the warm-up
+            with torch.random.fork_rng(enabled=True):  # dropout and the like: repeatable, and nobody else's random numbers are touched
+                torch.manual_seed(generator(seed, step).initial_seed())
+                with acc.autocast():
+                    loss = loss_of(ready, batch, step)
+            lr = max(group["lr"] for group in optimizer.param_groups)
+            value = loss.item()
+            if not math.isfinite(value):
+                raise NonFiniteLoss(f"the loss is {value} in step {step} of {steps} (learning rate {lr:.2e}); lower the learning rate or look at the files "
+                                    "of this batch: " + ", ".join(Path(f).name for f in getattr(batch, "files", [])[:8]))
+            acc.backward(loss)
+            if clip_grad is not None:
+                acc.clip_grad_norm_(ready.parameters(), clip_grad)
+            optimizer.step()
+            optimizer.zero_grad()
+            record = {"step": step, "loss": value, "lr": lr, "clips": len(batch[0])}
+            progress.update()
+            progress.set_postfix(loss=f"{value:.4f}", lr=f"{lr:.1e}", refresh=False)
+            pending.append(record)
+            if folder is not None and (step + 1 == steps or time.monotonic() - saved > save_every_s):
+                _save(acc, folder, step + 1, pending)
+                saved, pending = time.monotonic(), []
+            yield record
+    finally:  # also when the caller breaks out of the loop: hand the model back as it came
+        progress.close()
+        acc.unwrap_model(ready, keep_fp32_wrapper=False)
+        for block in slow:
+            block.fused_attn = True
 
 
 def finished(folder: Path, steps: int) -> bool:
@@ -106,6 +112,8 @@ def _save(acc: Accelerator, folder: Path, step: int, records: list[dict]) -> Non
     part = folder / "state.part"
     shutil.rmtree(part, ignore_errors=True)
     acc.save_state(str(part), safe_serialization=True)
+    for states in part.glob("random_states_*.pkl"):  # randomness follows from (seed, step); loading these would set everybody's
+        states.unlink()
     part.rename(folder / f"state-{step}")
     for old in folder.glob("state-*"):
         if old.name != f"state-{step}":
@@ -121,5 +129,5 @@ def _resume(acc: Accelerator, folder: Path) -> tuple[int, list[dict]]:
     acc.load_state(str(states[-1]))
     start = int(states[-1].name.removeprefix("state-"))
     lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[:start]
-    (folder / "log.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    paths.write_text(folder / "log.jsonl", "".join(line + "\n" for line in lines))
     return start, [json.loads(line) for line in lines]

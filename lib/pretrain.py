@@ -1,6 +1,7 @@
 """Pretraining a masked autoencoder on a mixture of wildlife and general sound."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -79,8 +80,9 @@ def pretrain(arch: Arch, front: MelSpec, recipe: Recipe, wildlife: pd.DataFrame,
         return Pretrained(model.eval(), _log(folder), folder, True)
     if weights.exists():  # a finished run that is to be repeated starts anew; an unfinished one goes on
         weights.unlink()
-        for old in folder.glob("state-*"):
-            old.rename(folder / "state.part")  # fit clears it away before its first save
+        for old in list(folder.glob("state-*")):
+            shutil.rmtree(folder / "state.part", ignore_errors=True)
+            old.rename(folder / "state.part")  # at once, so that no half state is left under a final name; fit clears it away
     paths.write_json(folder / "recipe.json", _describe(arch, front, recipe))
     for _ in _steps(model, front, recipe, wild, gen, folder, workers):
         pass

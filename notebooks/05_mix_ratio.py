@@ -37,8 +37,8 @@ ratio = 7  # general clips per wildlife clip: 0 is wildlife only; general only i
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
 seed = 0  # of the training: weights, order, crops and masks
 data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the species: chorus, chorus:empty=0.6 or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other pool: chorus, chorus:other_species (a null) or folder:PATH
+wildlife = "chorus"  # the pool with the species: chorus, or folder:PATH (one folder per class, or a CSV)
+general = "chorus"  # the other pool: chorus, chorus:other_species (a null), or folder:PATH
 budget = "main"  # pretraining clips: main (this notebook in minutes) or sweep (what the records in papermill_runs/ use)
 
 # %% [markdown]
@@ -109,7 +109,8 @@ print(pretrain.plan(arch, recipe, pools["wildlife"], pools["general"]))
 # The model hides 80 % of the patches of each clip and learns to guess them (notebook 02). Labels are not used.
 
 # %%
-pretrained = pretrain.pretrain(arch, front, recipe, pools["wildlife"], pools["general"], workers=setting.workers)
+pretrained = pretrain.pretrain(arch, front, recipe, pools["wildlife"], pools["general"], workers=setting.workers,
+                               reuse=budget == "sweep")
 figure, ax = plt.subplots(figsize=(6, 3))
 plots.curve(ax, pretrained.log)
 ax.axhline(1, color="0.6", linestyle=":", label="guessing each patch's mean")
@@ -129,7 +130,8 @@ ax.legend()
 # The best look at `val` is kept.
 
 # %%
-labelled = finetune.Recipe(epochs=setting.finetune_epochs, batch=setting.finetune_batch, lr=setting.finetune_lr, seed=seed)
+labelled = finetune.Recipe(epochs=setting.finetune_epochs, batch=setting.finetune_batch, lr=setting.finetune_lr,
+                            drop_patches=setting.drop_patches, seed=seed)
 tuned = finetune.finetune(pretrained.model, arch, front, pools["wildlife"], labelled, workers=setting.workers)
 tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
 
@@ -184,8 +186,9 @@ path = run.record(
 
 # %%
 table = runs.records("05_mix_ratio")
-table["data"] = table.get("data.wildlife.name", "") + " + " + table.get("data.general.name", "")
-figure = plots.mix_ratio(table[table["budget"] == "sweep"], runs.reference("mix_ratio", metric="top1"), run.name)
+swept = table[table["budget"] == "sweep"].copy() if len(table) else table
+swept["data"] = swept["data.wildlife.name"] + " + " + swept["data.general.name"] if len(swept) else []
+figure = plots.mix_ratio(swept, runs.reference("mix_ratio", metric="top1"), run.name)
 plots.save(figure, "05_mix_ratio") if setting.name != "smoke" else None
 
 # %% [markdown]
@@ -205,8 +208,7 @@ def against_wildlife_only(group: pd.DataFrame) -> pd.DataFrame:
         seeds = arm.index.intersection(arms[0].index) if 0 in arms and r != 0 else []
         if len(seeds):
             a, b = (np.stack(side.loc[seeds, "answers.val.hits"]) for side in (arm, arms[0]))
-            known = (np.asarray(arm.iloc[0][f"answers.val.{k}"]) for k in ("targets", "groups"))
-            known = list(known)
+            known = [np.asarray(arm.iloc[0][f"answers.val.{k}"]) for k in ("targets", "groups")]
             change = metrics.across_seeds(a, b, *known, rng=np.random.default_rng(0))
             least = metrics.smallest_detectable(a, b, *known, rng=np.random.default_rng(0))
             rows.append({"ratio": r, "seeds": len(seeds), "top-1 minus ratio 0": change.value, "low": change.low, "high": change.high,
@@ -214,6 +216,6 @@ def against_wildlife_only(group: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-compared = table[table["budget"] == "sweep"].groupby(["data", "scale"]).apply(against_wildlife_only) if len(table) else table
+compared = swept.groupby(["data", "scale"]).apply(against_wildlife_only) if len(swept) else swept
 points = ["top-1 minus ratio 0", "low", "high", "smallest detectable"]
 display(compared.style.format("{:+.1%}", subset=points[:3]).format("{:.1%}", subset=points[3:])) if len(compared) else print("no sweep records yet")

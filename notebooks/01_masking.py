@@ -1,0 +1,739 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 01 · Masking: what is left to hear when four fifths are hidden?
+#
+# **Time**: `smoke` under 20 seconds · `tiny` under a minute on two CPU cores (default) · `small` and `paper` the same with a larger encoder in the
+# last measurement. The synthetic recordings are made once and kept: one to two minutes more at the first run.
+#
+# You will
+# 1. **cut** a spectrogram into patches and **number** them, by hand and with `lib.patches`,
+# 2. **draw** a random mask in five lines and **undo** the shuffle it makes,
+# 3. **compare** random, time, frequency, 2-D and patterned masks: by eye, by ear, and by how many calls they hide,
+# 4. **measure** how far copying from the neighbours gets, the bar a trained model has to clear,
+# 5. **say** what masking saves and why that made masked autoencoders practical.
+#
+# Read 00 first if "log-mel" or "mel bin" is new to you. Nothing is trained here; 02 does that.
+
+# %% [markdown]
+# ## The question
+#
+# A masked autoencoder (MAE) learns without labels: it hides most of a spectrogram and guesses what was there. Liu et al. 2026 hide 80 % of it,
+# Niizumi et al. 2022 hide 75 %. What is hidden decides what has to be learned: a mask that is easy to fill teaches little, and one that hides a whole
+# call leaves nothing to learn the call from.
+#
+# > **Predict before you read on.** Three masks hide the same 75 % of three seconds of sound: random patches, whole moments, or whole frequency
+# > bands. Under which of them do most calls disappear *without a trace*? And under which is a hidden patch easiest to guess from its surroundings?
+# > Write down an order for each.
+
+# %%
+import itertools
+import math
+import time
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+
+from lib import audio, chorus, data, mel, patches, plots, runs
+from lib.mae import MAE, Arch
+from lib.patches import Grid
+
+plots.style()
+plt.rcParams["figure.dpi"] = 75  # many spectrograms: a small file
+
+# %% tags=["parameters"]
+scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
+seed = 0  # of the masks and of the choice of recordings
+data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
+wildlife = "chorus"  # the pool with the animals: chorus, or folder:PATH (one folder per class, or a CSV)
+general = "chorus"  # the pool with everyday sounds: chorus or folder:PATH
+
+# %% [markdown]
+# ## What will be computed
+#
+# The first three seconds of up to 64 recordings per pool (8 at `smoke`) become specs of 512 frames x 128 mel bins, as in 00. Everything else is
+# drawing masks on them. The numbers in the text were measured at `tiny` with `seed=0` and `data_seed=0` on `chorus`, this project's synthetic sound
+# world, where the true box of every call is known; where real recordings were measured too, the text says so.
+
+# %%
+setting = runs.scale(scale)
+pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": data.recordings(general, "general", setting.chorus, data_seed)}
+count = 8 if setting.name == "smoke" else 64
+chosen = {name: table.sample(min(count, len(table)), random_state=seed).reset_index(drop=True) for name, table in pools.items()}
+pd.DataFrame({name: {"recordings": len(pools[name]), "used here": len(table), "classes": pools[name]["label"].nunique(),
+                     "hours": round(pools[name]["duration_s"].sum() / 3600, 2)} for name, table in chosen.items()})
+
+# %%
+front = mel.INAT
+log_mel = mel.LogMel(front)
+specs = {}
+for name, table in chosen.items():
+    waves = [audio.read(file, front.rate, 0.0, front.seconds)[: front.samples] for file in table["file"]]
+    lengths = torch.tensor([len(wave) for wave in waves])
+    batch = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)  # (B, N)
+    specs[name] = log_mel(batch, lengths, frames=front.frames)  # (B, 1, T, M)
+    print(f"{name}: {tuple(specs[name].shape)}, mean {specs[name].mean():.2f}, std {specs[name].std():.2f}")
+
+# %% [markdown]
+# One recording accompanies us: the one whose sound stands out most above the median of each of its own mel bands. (Units: a spec is normalised, 1 is
+# 17.86 dB.)
+
+# %%
+above = specs["wildlife"] - specs["wildlife"].median(dim=2, keepdim=True).values  # (B, 1, T, M)
+best = int((above - 1).clamp(min=0).mean(dim=(1, 2, 3)).argmax())
+spec = specs["wildlife"][best : best + 1]  # (1, 1, T, M)
+wave = audio.read(chosen["wildlife"]["file"][best], front.rate, 0.0, front.seconds)
+print(chosen["wildlife"]["label"][best], tuple(spec.shape))
+plots.sound(wave, front.rate)
+
+# %% [markdown]
+# ## Patches
+#
+# A vision transformer takes a sequence of tokens. A spec $(T, M)$ becomes one by cutting it into patches of $p_t$ frames by $p_f$ mel bins:
+#
+# $$ L = t f, \qquad t = T / p_t, \qquad f = M / p_f \tag{1} $$
+#
+# Tokens run *time-major*: the patch at time column $a$ and mel row $b$ is token
+#
+# $$ i = a f + b \tag{2} $$
+#
+# so the first $f$ tokens are the first moment, from the lowest band to the highest. Other code bases number differently (MSM-MAE runs along time
+# first); mixing the two up is a silent and popular mistake.
+#
+# Cutting is two lines: split both axes, then bring the two patch counts to the front. On numbers small enough to read:
+
+# %%
+# NBVAL_CHECK_OUTPUT
+toy = torch.arange(24).reshape(1, 1, 4, 6)  # (1, 1, T=4, M=6): rows are frames here
+x = toy.reshape(1, 2, 2, 3, 2)  # (1, t, pt, f, pf): 4 frames = 2 columns of 2, 6 bins = 3 rows of 2
+x = x.permute(0, 1, 3, 2, 4)  # (1, t, f, pt, pf)
+x = x.reshape(1, 6, 4)  # (1, L, pt*pf)
+print(toy[0, 0], x[0], sep="\n")
+
+# %% [markdown]
+# Token 0 holds 0, 1, 6, 7: two frames of the lowest two bins. Token 1 is the next two bins at the *same* time. On the real thing, with the patch of
+# both papers' main models, 16 frames x 16 bins:
+
+# %%
+# NBVAL_CHECK_OUTPUT
+patch = (16, 16)
+grid = patches.grid_of(front.frames, front.mels, patch)
+x = spec.reshape(1, grid.t, 16, grid.f, 16).permute(0, 1, 3, 2, 4).reshape(1, grid.t * grid.f, 256)
+print(grid, "->", tuple(x.shape), "| equal to patches.patchify:", torch.equal(x, patches.patchify(spec, patch)))
+print(f"a patch is {1000 * 16 * front.hop_s:.0f} ms x 16 mel bins; back again:", torch.equal(patches.unpatchify(x, grid, patch), spec))
+
+# %% [markdown]
+# > **Predict.** The grid is 32 columns of 8 rows. Which number has the patch in time column 3, mel row 5, both counted from 0?
+
+# %%
+# NBVAL_CHECK_OUTPUT
+L = grid.t * grid.f
+column, row = 3, 5
+i = column * grid.f + row
+print(f"token {i}; and back: column {i // grid.f}, row {i % grid.f}")
+
+
+# %%
+def draw_grid(ax):
+    """Patch borders over a plots.spec, and each patch's token number."""
+    wide, high = patch[0] * front.hop_s, patch[1]
+    ax.vlines([a * wide for a in range(1, grid.t)], 0, front.mels, color="w", linewidth=0.4)
+    ax.hlines([b * high for b in range(1, grid.f)], 0, front.frames * front.hop_s, color="w", linewidth=0.4)
+    for i in range(L):
+        place = (i // grid.f + 0.5) * wide, (i % grid.f + 0.5) * high
+        ax.text(*place, str(i), color="w", fontsize=8, ha="center", va="center", clip_on=True,
+                bbox=dict(facecolor="k", alpha=0.5, edgecolor="none", pad=1))
+
+
+figure, ax = plt.subplots(figsize=(12, 3.8))
+plots.spec(ax, spec, front, "tokens 0 to 127 of 256, numbered in the order the model counts them")
+draw_grid(ax)
+ax.set_xlim(0, 16 * patch[0] * front.hop_s)
+
+# %% [markdown]
+# The recording with its patches. Numbers grow upwards first, then to the right. A call of half a second covers about six columns; a single syllable
+# is often shorter than one patch.
+#
+# ## A random mask in five lines
+#
+# Draw a number for every patch, sort, keep the smallest. The share hidden is the *mask ratio* $r$; $H = \mathrm{round}(rL)$ patches are hidden and
+# $K = L - H$ stay. This is the public MAE's own recipe (He et al. 2022).
+
+# %%
+# NBVAL_CHECK_OUTPUT
+ratio = 0.75
+K = L - round(ratio * L)
+noise = torch.rand(1, L, generator=torch.Generator().manual_seed(seed))  # (1, L)
+order = noise.argsort(1)  # (1, L): patches from the smallest noise to the largest
+keep = order[:, :K]  # (1, K): what the encoder will see, in this order
+restore = order.argsort(1)  # (1, L): where each patch went
+hidden = restore >= K  # (1, L): True = hidden
+print(f"{L} patches, {K} visible, {int(hidden.sum())} hidden; the first five the encoder sees: {keep[0, :5].tolist()}")
+
+# %%
+# NBVAL_CHECK_OUTPUT
+mask = patches.random_mask(1, grid, ratio, torch.Generator().manual_seed(seed))
+print("the same as patches.random_mask:", all(torch.equal(a, b) for a, b in zip(mask, (keep, restore, hidden))))
+
+# %%
+plots.source(patches.random_mask)
+
+# %% [markdown]
+# Masks are made *outside* the model, with a generator that is passed in. So a mask can be drawn, looked at, replayed and edited, and a run can be
+# repeated to the bit.
+#
+# ### Why `restore`?
+#
+# The encoder receives $K$ tokens in a random order and never learns about the rest. The decoder must put them back. `restore` is the inverse of the
+# permutation `order`:
+#
+# $$ \mathrm{order}[\mathrm{restore}[i]] = i \qquad\Longleftrightarrow\qquad \mathrm{restore} = \mathrm{argsort}(\mathrm{order}) \tag{3} $$
+#
+# so the decoder lines up `[visible..., blanks...]` and picks position `restore[i]` for patch $i$.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+letters, places = list("MASKED"), torch.tensor([4, 0, 5, 2, 1, 3])
+back = places.argsort()
+shuffled = [letters[j] for j in places]
+print("shuffled:", "".join(shuffled), "| restored:", "".join(shuffled[j] for j in back), "| restore =", back.tolist())
+
+# %% [markdown]
+# The same game with patches: what the encoder gets, what the decoder would see without `restore`, and with it.
+
+# %%
+tokens = patches.patchify(spec, patch)  # (1, L, P)
+seen = tokens.gather(1, mask.keep[..., None].expand(-1, -1, 256))  # (1, K, P): all the encoder gets
+blanks = torch.full((1, L - K, 256), torch.nan)
+lined_up = torch.cat([seen, blanks], 1)  # (1, L, P): [visible..., hidden...]
+in_place = lined_up.gather(1, mask.restore[..., None].expand(-1, -1, 256))  # (1, L, P)
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(12, 3), sharey=True)
+limits = tuple(spec.quantile(torch.tensor([0.01, 0.998])).tolist())
+for ax, x, title in zip(axes, (tokens, lined_up, in_place), ("input", "[visible..., blanks...]", "after restore")):
+    plots.spec(ax, patches.unpatchify(x, grid, patch), front, title, limits)
+    ax.set_ylabel("frequency (kHz)" if ax is axes[0] else "")
+
+# %% [markdown]
+# Left: the input. Middle: the 64 visible tokens in the encoder's order, then blanks (grey); the axes no longer mean anything. Right: every visible
+# patch back in its place. A model without `restore` would be asked to paint the right picture from the middle one.
+#
+# **Checkpoint.** If this passes, your mask is one the model can use.
+
+# %%
+assert torch.equal(order.gather(1, restore), torch.arange(L)[None])  # equation (3)
+assert torch.equal(in_place.isnan().all(-1), mask.hidden) and torch.equal(in_place[~mask.hidden], tokens[~mask.hidden])
+assert int(plots.masked(spec, mask, patch).isnan().sum()) == (L - K) * 256
+
+# %% [markdown]
+# ### A trap in one character
+#
+# > **Predict.** Much public code counts the visible patches as `int(L * (1 - ratio))`. With 10 patches and a ratio of 0.9, how many stay visible?
+
+# %%
+# NBVAL_CHECK_OUTPUT
+for n, r in ((10, 0.9), (100, 0.9), (10, 0.7), (256, 0.8)):
+    print(f"{n} patches, ratio {r}: int() keeps {int(n * (1 - r))}, rounding keeps {n - round(r * n)}   ({n * (1 - r)!r})")
+
+# %% [markdown]
+# None: $1 - 0.9$ is a little less than 0.1 for a computer, and `int` cuts. Counts are rounded here, and at least one patch always stays.
+#
+# ## Other masks
+#
+# Random is not the only choice. SpecAugment and the speech models before MAE hide whole moments or whole bands; AudioMAE offers both at once ("2-D");
+# Niizumi et al. use three patterns to look into a trained model (their Fig. 3). The ratios below are 75 % for the drawn masks, the 2-D one hiding
+# half the columns and half the rows, and 50 % for the patterns.
+
+# %%
+DRAWN = {"random": lambda B, r, g: patches.random_mask(B, grid, r, g),
+         "time": lambda B, r, g: patches.time_mask(B, grid, r, g),
+         "frequency": lambda B, r, g: patches.freq_mask(B, grid, r, g),
+         "2-D": lambda B, r, g: patches.time_freq_mask(B, grid, 1 - (1 - r) ** 0.5, 1 - (1 - r) ** 0.5, g)}
+PATTERNS = {"vertical": patches.vertical_mask, "horizontal": patches.horizontal_mask, "chessboard": patches.chessboard_mask}
+
+
+def masks(B):
+    """Every kind of mask for B clips, drawn anew from the seed."""
+    drawn = {f"{name} 75 %": make(B, 0.75, torch.Generator().manual_seed(seed)) for name, make in DRAWN.items()}
+    half = {"random 50 %": patches.random_mask(B, grid, 0.5, torch.Generator().manual_seed(seed))}
+    return drawn | half | {f"{name} 50 %": make(B, grid) for name, make in PATTERNS.items()}
+
+
+# %%
+figure, axes = plt.subplots(2, 4, figsize=(12, 4.6), sharex=True, sharey=True)
+for ax, (name, drawn) in zip(axes.flat, masks(1).items()):
+    plots.spec(ax, plots.masked(spec, drawn, patch), front, name, limits)
+    ax.set(xlabel="time (s)" if ax in axes[1] else "", ylabel="frequency (kHz)" if ax in axes[:, 0] else "")
+
+# %% [markdown]
+# Eight masks on the same recording; grey is hidden. Top row: 64 of 256 patches visible each time, but in very different places. A time mask shows
+# whole moments or nothing, a frequency mask whole bands or nothing. Bottom row: half is visible, and no pattern leaves a hidden patch without a
+# visible neighbour.
+#
+# ## What is left to hear
+#
+# > **Predict.** Which will you recognise more easily: the call behind a random mask or behind a time mask of the same ratio? And what will turning a
+# > spectrogram back into sound cost even without any mask?
+#
+# A spec has lost the phase and blurred the frequencies; `mel.to_wave` has to invent them (Griffin and Lim's algorithm). So the fair comparison for a
+# masked sound is not the recording but **the unmasked spectrogram turned back into sound**. Hidden patches are set to the front end's value for
+# "nothing here".
+
+# %%
+silence = mel.normalise(front.pad, front)
+heard = {"the spectrogram, unmasked": spec}
+for name in ("random 75 %", "time 75 %", "frequency 75 %"):
+    heard[name] = plots.masked(spec, masks(1)[name], patch).nan_to_num(silence)
+print("the recording itself")
+display(plots.sound(wave, front.rate))
+
+# %%
+for name, x in heard.items():
+    sound = mel.to_wave(x[0, 0], front)
+    error = front.std * (log_mel(sound[None], frames=front.frames) - x)[x != silence]  # dB, where the encoder sees something
+    print(f"{name}: the spectrogram of this sound differs by {error.square().mean().sqrt():.1f} dB (rms) where patches are visible")
+    display(plots.sound(sound, front.rate))
+
+# %% [markdown]
+# The number before each player says what the inversion costs: turned into a spectrogram again, the sound differs from the one it was made from by 1.6
+# dB (unmasked; `chorus` at `tiny`, `seed=0`). What you miss beyond that is the mask's doing. In this draw the random mask keeps a bit of every note,
+# in some band and for a tenth of a second. The time mask plays two short moments of the call exactly as they were and of the rest nothing. The
+# frequency mask keeps one band of the call, that of its four lowest notes: their rhythm is there, the two higher notes and all overtones are gone.
+#
+# An everyday sound from the other pool, whole and behind the same random mask:
+
+# %%
+other = specs["general"][:1]
+print(chosen["general"]["label"][0])
+for x in (other, plots.masked(other, mask, patch).nan_to_num(silence)):
+    display(plots.sound(mel.to_wave(x[0, 0], front), front.rate))
+
+# %% [markdown]
+# ### How much is too much?
+#
+# Niizumi et al. (Sec. 4.5.3, Fig. 4) go from 0.40 to 0.99 and report that *their trained model* reconstructs well up to 0.75, the ratio it was
+# trained at, and noticeably worse above. Here are such ratios without any model.
+
+# %%
+figure, axes = plt.subplots(2, 4, figsize=(12, 4.6), sharex=True, sharey=True)
+for ax, r in zip(axes.flat, (0.4, 0.6, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99)):
+    drawn = patches.random_mask(1, grid, r, torch.Generator().manual_seed(seed))
+    plots.spec(ax, plots.masked(spec, drawn, patch), front, f"{r:.0%} hidden, {drawn.keep.shape[1]} patches visible", limits)
+    ax.set(xlabel="time (s)" if ax in axes[1] else "", ylabel="frequency (kHz)" if ax in axes[:, 0] else "")
+
+# %% [markdown]
+# The same draw at eight ratios: a patch visible on the right was visible on the left. Up to 80 % the eye joins the traces to a call; at 95 % it sees
+# a few spots; at 99 % three patches are left. (Niizumi's 0.99 means *one* visible patch: their 3-second grid has 95 patches, ours 256.)
+#
+# ## How many calls survive?
+#
+# Pictures persuade; counting is better. A call that covers $n$ patches, in $c$ columns and $m$ rows, is hidden *completely* with probability
+#
+# $$ P_\text{random} = \binom{L-n}{K} \Big/ \binom{L}{K} \approx r^{\,n}, \qquad
+#    P_\text{time} \approx r^{\,c}, \qquad P_\text{frequency} \approx r^{\,m} \tag{4} $$
+#
+# A random mask has to hit all $n = c\,m$ patches; a time mask only $c$ columns; a frequency mask only $m$ rows, and a call rarely has many rows.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+gone = lambda total, visible, n: math.comb(total - n, visible) / math.comb(total, visible)  # noqa: E731
+print("hidden completely at 75 %    random     time  frequency")
+for what, c, m in (("click, 1 x 1 patch", 1, 1), ("chirp, 2 x 2", 2, 2), ("trill, 6 x 1", 6, 1), ("song, 9 x 3", 9, 3)):
+    print(f"{what:25s} {gone(256, 64, c * m):9.2%} {gone(32, 8, c):8.2%} {gone(8, 2, m):10.2%}")
+
+# %% [markdown]
+# A sound shorter than a patch has no advantage from any mask: one token carries all of it and it is lost in 75 % of draws. (A sound that straddles a
+# border has two chances.) For everything longer random masks leave traces. Now the true boxes of `chorus`, on many drawn masks:
+
+# %%
+table = pools["wildlife"]
+if (table["source"] == "chorus").all():
+    calls = chorus.events(table).query("kind == 'call' and start_s < @front.seconds - 0.1")
+else:
+    print("this pool has no true boxes: 500 made-up calls of 0.1 to 1 s in 1 to 3 mel rows stand in")
+    u = torch.rand(500, 4, generator=torch.Generator().manual_seed(seed)).numpy()
+    low = (u[:, 2] * 6).astype(int) * 16
+    calls = pd.DataFrame({"file": "", "start_s": 2 * u[:, 0], "end_s": 2 * u[:, 0] + 0.1 + 0.9 * u[:, 1], "low_hz": mel.centres(front)[low],
+                          "high_hz": mel.centres(front)[low + 16 * (u[:, 3] * 3).astype(int)]})
+seconds = (calls["end_s"].clip(upper=front.seconds) - calls["start_s"])
+print(f"{len(calls)} calls begin in the first {front.seconds:.2f} s; the middle 80 % last {seconds.quantile(0.1):.2f} to {seconds.quantile(0.9):.2f} s")
+
+# %% [markdown]
+# Each box becomes a small boolean picture on the grid: the patches it touches.
+
+# %%
+column_s = patch[0] * front.hop_s
+first, last = (torch.tensor((calls[c] / column_s).to_numpy()) for c in ("start_s", "end_s"))
+hz = torch.tensor(calls[["low_hz", "high_hz"]].to_numpy(), dtype=torch.float32).contiguous()
+rows = (torch.searchsorted(mel.centres(front), hz).clamp(max=front.mels - 1) // patch[1])[..., None]  # (N, 2, 1)
+a, b = torch.arange(grid.t), torch.arange(grid.f)
+in_time = (a >= first.floor()[:, None]) & (a < last.ceil()[:, None])  # (N, t)
+cells = in_time[:, :, None] & ((b >= rows[:, 0]) & (b <= rows[:, 1]))[:, None]  # (N, t, f)
+print(f"a call touches {int(cells.sum((1, 2)).median())} patches: {int(in_time.sum(1).median())} columns and "
+      f"{int(cells.any(1).sum(1).median())} rows (medians)")
+
+
+# %%
+def survival(cells, visible):
+    """Calls (N, t, f) under drawn masks (R, t, f): share hidden completely, mean longest stretch without a trace in seconds."""
+    seen = torch.einsum("ntf,rtf->nrt", cells.float(), visible.float()) > 0  # (N, R, t)
+    blind = cells.any(2)[:, None] & ~seen  # (N, R, t): inside the call, nothing visible
+    run = longest = torch.zeros(blind.shape[:2])
+    for moment in blind.unbind(2):
+        run = (run + 1) * moment
+        longest = torch.maximum(longest, run)
+    return float((~seen.any(2)).float().mean()), float(longest.mean()) * column_s
+
+
+rows = []
+for (kind, make), r in itertools.product(DRAWN.items(), (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)):
+    hidden = make(100, r, torch.Generator().manual_seed(seed)).hidden  # (100, L)
+    lost, gap = survival(cells, ~hidden.view(-1, *grid))
+    rows.append({"mask": kind, "ratio": r, "hidden": float(hidden.float().mean()), "calls lost": lost, "longest gap (s)": gap})
+survived = pd.DataFrame(rows)
+
+# %%
+at = survived[survived["ratio"].isin((0.5, 0.75, 0.9))]
+for what, shown, caption in (("calls lost", "{:.1%}", "calls without a visible patch"), ("longest gap (s)", "{:.2f}", "longest gap in a call, s")):
+    wide = at.pivot(index="mask", columns="ratio", values=what).loc[list(DRAWN)]
+    display(wide.style.format(shown).format_index("{:.2f}", axis=1).set_caption(caption))
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(11, 3.4))
+for ax, what in zip(axes, ("calls lost", "longest gap (s)")):
+    for (kind, line), marker in zip(survived.groupby("mask", sort=False), "os^D"):
+        ax.plot(line["hidden"], line[what], marker=marker, label=kind)
+    ax.set(xlabel="share of patches hidden", ylabel={"calls lost": "calls without a visible patch"}.get(what, "longest gap inside a call (s)"))
+axes[0].yaxis.set_major_formatter("{x:.0%}")
+axes[0].legend()
+
+# %% [markdown]
+# Left: the share of calls without any visible patch. Right: the longest stretch inside a call of which nothing is visible, averaged. The x axis is
+# the share really hidden: 8 rows allow a frequency mask to hide 75 % or 87.5 %, not 80 %, so the column "0.9" of the tables is 87.5 % for it.
+#
+# What to see (`chorus` at `tiny`, `data_seed=0`: 794 calls, 100 masks each, `seed=0`): at 75 % **random masks lose 1.0 % of the calls, time masks
+# 6.5 %, 2-D masks 12.4 %, frequency masks 36.6 %**. At 90 % it is 8.0, 34.3, 24.9 and 58.4 %. The longest gap inside a call at 75 % is 0.23 s under
+# random masks and 0.47 s under time masks. So a high ratio alone does not erase animals; a high ratio of *whole lines* does, above all of whole
+# bands, because an animal uses few of them.
+#
+# Two limits. A box is not a call: a visible patch in its corner may show nothing of the animal, so these are lower bounds. And calls in `chorus` are
+# long, ten columns in the median: for a chip of 50 ms the first line of the table above holds, not the curves.
+#
+# **Checkpoint.** If this passes, equation (4) and the counting agree for random masks.
+
+# %%
+theory = sum(gone(L, 64, int(n)) for n in cells.sum((1, 2))) / len(cells)
+measured = float(survived.query("mask == 'random' and ratio == 0.75")["calls lost"].iloc[0])
+assert abs(theory - measured) < 0.02, (theory, measured)
+print(f"calls hidden completely by random masks at 75 %: equation (4) says {theory:.1%}, counted {measured:.1%}")
+
+# %% [markdown]
+# ## How well do the neighbours know?
+#
+# A hidden patch that its neighbours give away teaches a model to copy. So before any training: how far does *copying* get? Five guesses for a hidden
+# patch, each the mean of some visible patches of the same clip:
+#
+# $$ \hat x_i = \frac{1}{|N_i|}\sum_{j \in N_i} x_j , \qquad N_i = \text{the visible } j \text{ with the smallest } d(i, j) \tag{5} $$
+#
+# * **all**: $d = 0$, the mean of everything visible; **same row**: the mean of what is visible in the same mel row;
+# * **nearest in time**: $d = |a_i - a_j|$ within the row; **nearest in frequency**: $d = |b_i - b_j|$ within the column;
+# * **nearest**: $d = |a_i - a_j| + |b_i - b_j|$, whichever way. Ties are averaged; where nothing qualifies, "all" stands in.
+#
+# > **Predict.** At 50 %, order *vertical*, *horizontal* and *chessboard* by the error of the best of these guesses. Niizumi et al. found that
+# > their trained model does best on the chessboard.
+
+# %%
+def distances(grid):
+    """The five neighbourhoods of equation (5), each (L, L); inf = never used."""
+    a, b = (x.flatten().float() for x in torch.meshgrid(torch.arange(grid.t), torch.arange(grid.f), indexing="ij"))
+    dt, df = (a[:, None] - a).abs(), (b[:, None] - b).abs()
+    zero = torch.zeros_like(dt)
+    return {"all": zero, "same row": zero.masked_fill(df > 0, torch.inf), "nearest in time": dt.masked_fill(df > 0, torch.inf),
+            "nearest in frequency": df.masked_fill(dt > 0, torch.inf), "nearest": dt + df}
+
+
+def copy(x, hidden, distance):
+    """Patches (B, L, P) guessed from the visible ones of the same clip by equation (5): (B, L, P)."""
+    d = distance.expand(len(x), -1, -1).masked_fill(hidden[:, None], torch.inf)  # (B, L, L)
+    weight = ((d == d.amin(-1, keepdim=True)) & d.isfinite()).float()
+    weight = torch.where(weight.any(-1, keepdim=True), weight, (~hidden)[:, None].float())
+    return weight / weight.sum(-1, keepdim=True) @ x  # (B, L, P)
+
+
+# %%
+def table_of_copies(specs):
+    """Mean squared error over hidden patches: a row per mask, a column per guess."""
+    x, errors = patches.patchify(specs, patch), {}
+    for name, drawn in masks(len(x)).items():
+        errors[name] = {guess: float((copy(x, drawn.hidden, d) - x)[drawn.hidden].square().mean()) for guess, d in distances(grid).items()}
+    return pd.DataFrame(errors).T
+
+
+copies = {name: table_of_copies(x) for name, x in specs.items()}
+for name, errors in copies.items():
+    bold = errors.style.format("{:.3f}").highlight_min(axis=1, props="font-weight: bold")
+    display(bold.set_caption(f"{name}: mean squared error (1 = 17.86 dB squared)"))
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
+for ax, (name, errors) in zip(axes, copies.items()):
+    bars = ax.barh(range(len(errors)), errors.min(axis=1), color=["C0"] * 4 + ["C1"] * 4)
+    ax.bar_label(bars, errors.idxmin(axis=1), padding=3, fontsize="x-small")
+    ax.set_yticks(range(len(errors)), errors.index)
+    ax.set(xlabel="mean squared error of the best copy", title=name, xlim=(0, 1.35 * errors.min(axis=1).max()))
+axes[0].invert_yaxis()
+
+# %% [markdown]
+# The error of the best of the five guesses, and which one it was. Blue: 75 % hidden; orange: 50 %.
+#
+# What to see (64 recordings a pool, `tiny`, `seed=0`, `data_seed=0`):
+#
+# * **Frequency masks are the hard ones**: 0.41 against 0.13 for random masks in wildlife, 0.66 against 0.29 in general sound. A band tells little
+#   about another band; the level of a band at one moment tells a lot about the next.
+# * **Random and time masks look equally hard in wildlife** (0.127 and 0.129), although time masks lost six times as many calls. The mean error is
+#   mostly about the background, which the mean of the row already knows. It hardly notices a missing animal.
+# * **The chessboard is easiest where sound is rich**: 0.20 in general, against 0.25 (vertical) and 0.39 (horizontal). That is the order Niizumi et
+#   al. saw in their trained model's errors (Fig. 3), and here *nothing was trained*. In wildlife chessboard and vertical tie
+#   (0.114, 0.115). Part of it is that the mean of four neighbours is less noisy than that of two.
+# * So much of the order of masks is there before any learning. What a model has learned is the distance between its error and these numbers.
+#
+# On real recordings (the same cells, `tiny`, `seed=0`, with `wildlife=folder:...` and `general=folder:...`): for 64 of 367 frog clips from the field
+# the best copies at 75 % reach 0.34 (time), 0.35 (random), 0.67 (2-D) and 1.20 (frequency), as in `chorus`; chessboard and vertical are again close
+# (0.23, 0.22). For 64 of 1,025 clips of everyday sounds (ESC-10, spoken digits, drums) it is different: random 0.38, 2-D 0.56, frequency 0.80, time
+# 0.82, with copies of the *nearest* patch best almost everywhere; the chessboard (0.12) is easier than vertical (0.17) and horizontal (0.23). Part of
+# that is digital silence and padding, which any neighbour predicts.
+#
+# ## Where nothing calls
+#
+# Liu et al. suggest that wildlife recordings pretrain worse than general ones because they hold "more background noise or long periods of silence"
+# (Sec. 4.6), and filter for segments that are *hard* to reconstruct, since empty ones "should be easier" (Sec. 4.7). The target matters here.
+# AudioMAE and Liu et al. normalise each target patch by its own mean and standard deviation; Niizumi et al. do not.
+#
+# > **Predict.** Copying from the same row at 75 % random: is the error larger in seconds with a call or in seconds without? And once every patch is
+# > normalised by itself, so that a flat guess has the error 1?
+
+# %%
+def own_units(x):
+    """Each patch minus its mean, over its standard deviation: (B, L, P)."""
+    return (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + 1e-6).sqrt()
+
+
+x = patches.patchify(specs["wildlife"], patch)
+hidden = masks(len(x))["random 75 %"].hidden
+calling = chosen["wildlife"]["file"].isin(calls["file"]).map({True: "a call", False: "no call marked"})
+rows = []
+for target, y in (("as it is", x), ("each patch normalised", own_units(x))):
+    for guess in ("same row", "nearest in time"):
+        error = (copy(y, hidden, distances(grid)[guess]) - y).square().mean(-1)  # (B, L)
+        clip = pd.Series((error * hidden).sum(1) / hidden.sum(1))  # (B,)
+        rows.append({"target": target, "guess": guess, **clip.groupby(calling).mean()})
+print(calling.value_counts().to_dict())
+pd.DataFrame(rows).set_index(["target", "guess"]).style.format("{:.2f}")
+
+# %% [markdown]
+# What to see (wildlife, 64 recordings of which 45 have a call in these three seconds; `tiny`, `seed=0`, `data_seed=0`): as it is, the spec is **twice
+# as easy to copy where nothing calls**, 0.08 against 0.15. A model trained on raw values lowers its loss by painting even background. With every
+# patch normalised by itself **the difference is gone**, 1.00 and 1.00: noise brought to the size of a call is as hard as the call, and copying it is
+# worse than a flat guess (1.65 and 1.67; two unrelated noises differ by twice their variance).
+#
+# Two things follow for later. With a normalised target neither copy does better than 1 here, so anything well below is structure that was understood,
+# and an empty clip should stay near 1: then *empty* segments have the *high* loss, and a filter that keeps high losses keeps them (07 looks into
+# that). And silence as such is not the same as noise: a digitally silent patch is normalised to zero and guessed perfectly for free, which is why
+# ESC-50's padded animal clips get 0.82 instead of 1.00 from the mean of the row.
+#
+# ## Patches or strips?
+#
+# Speech models cut time only: a token is a strip of all frequencies. Niizumi et al. (Table 7) compare 16 x 16 patches with strips. A strip of 2
+# frames x 128 bins has as many pixels as our patch, and 3 s have as many tokens, so nothing but the shape differs. As a third sound we make a trill
+# of 25 notes a second: a note and its pause last 40 ms, a patch 93 ms, a strip 12 ms.
+
+# %%
+t = torch.arange(front.samples) / front.rate
+note = torch.sin(torch.pi * 25 * t).pow(8) * ((25 * t).floor() % 18 < 10)  # notes that swell and fade, ten to a bout
+trill = 0.2 * note * torch.sin(2 * torch.pi * 4000 * t) + 0.002 * torch.randn(len(t), generator=torch.Generator().manual_seed(seed))
+trill = log_mel(trill[None], frames=front.frames)  # (1, 1, T, M)
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(12, 3), sharey=True)
+shapes = {"patches 16 x 16": (16, 16), "strips 2 x 128": (2, 128)}
+plots.spec(axes[0], trill, front, "a trill, 25 notes a second", (float(trill.quantile(0.01)), float(trill.max())))
+for ax, (name, shape) in zip(axes[1:], shapes.items()):
+    where = patches.grid_of(front.frames, front.mels, shape)
+    drawn = patches.random_mask(1, where, 0.75, torch.Generator().manual_seed(seed))
+    limits_trill = float(trill.quantile(0.01)), float(trill.max())
+    plots.spec(ax, plots.masked(trill, drawn, shape), front, f"{name}: 64 of 256 visible", limits_trill)
+    ax.set_ylabel("")
+
+# %% [markdown]
+# Seen through the front end's window of 23 ms a note spans three to four strips, so about two notes in three leave a trace
+# ($1 - 0.75^{3.4} = 0.62$), with all their frequencies. A patch hides two notes at once, but only in its band.
+#
+# > **Predict.** For which shape does copying the nearest visible token come closer?
+
+# %%
+rows = []
+for sound, x in {**specs, "trill": trill.expand(16, -1, -1, -1)}.items():
+    for name, shape in shapes.items():
+        where = patches.grid_of(front.frames, front.mels, shape)
+        drawn, y = patches.random_mask(len(x), where, 0.75, torch.Generator().manual_seed(seed)), patches.patchify(x, shape)
+        error = {g: float((copy(y, drawn.hidden, distances(where)[g]) - y)[drawn.hidden].square().mean()) for g in ("all", "same row", "nearest")}
+        rows.append({"sound": sound, "token": name, **error})
+strips = pd.DataFrame(rows).set_index(["sound", "token"])
+strips.style.format("{:.3f}")
+
+# %% [markdown]
+# Each line is the error of three copies (for strips "same row" *is* "all": they have one row).
+#
+# Strips are easier to guess: the best copy reaches 0.112 against 0.127 for patches in wildlife, 0.171 against 0.288 in general sound and 0.057
+# against 0.064 on the trill (75 % random, `tiny`, `seed=0`, `data_seed=0`). The next visible strip is a few hundredths of a second away and shows all
+# bands; the next visible patch is a tenth of a second or another band away. An easier task can be solved with less understanding, which fits the
+# paper's finding that patches give the better features on 11 of 15 tasks (Table 7, 16 x 16 against strips of 4 frames x 80 bins). It does not prove
+# the reason, and four tasks, two of them speech, went the other way. 08 trains both.
+#
+# ## What masking saves
+#
+# A transformer block of width $D$ on $n$ tokens costs about
+#
+# $$ 12\, n D^2 + 2\, n^2 D \tag{6} $$
+#
+# multiplications: the linear layers grow with $n$, attention with its square. The encoder of a MAE sees only the class token and the visible patches.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+cost = lambda n, D: 12 * n * D**2 + 2 * n**2 * D  # noqa: E731
+print("hidden  tokens   attention   a block of 128-d   of 768-d (ViT-B)")
+for r in (0.0, 0.5, 0.75, 0.8, 0.9):
+    n = 1 + 256 - round(r * 256)
+    print(f"{r:6.0%} {n:7d} {n**2 / 257**2:11.1%} {cost(n, 128) / cost(257, 128):18.1%} {cost(n, 768) / cost(257, 768):18.1%}")
+
+# %%
+arch = Arch(dim=setting.dim, depth=setting.depth, heads=setting.heads, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=2)
+model = MAE(arch, torch.Generator().manual_seed(seed)).eval()
+clips = specs["general"][:8]
+few = patches.random_mask(len(clips), grid, 0.8, torch.Generator().manual_seed(seed))
+spent = {}
+with torch.no_grad():
+    for name, m in (("all", None), ("visible", few)) * 4:
+        start = time.perf_counter()
+        model.encode(clips, m)
+        spent[name] = min(spent.get(name, math.inf), time.perf_counter() - start)
+print(f"encoding a fifth of the patches is about {spent['all'] / spent['visible']:.0f} times as fast here ({arch.dim}-d, {arch.depth} blocks)")
+
+# %% [markdown]
+# At 80 % a block of ViT-B costs a fifth, attention itself a twenty-fifth. The measured speed-up depends on machine, batch and load and is printed
+# rounded; expect roughly five. Memory shrinks alike, so batches can grow. The decoder does see all patches, which is why it is kept small. Niizumi et
+# al. state the saving at their ratio as 75 % of the computation (Fig. 1); equation (6) gives 75.7 % for the encoder's blocks at 768-d.
+#
+# ## What we saw, and what the papers say
+#
+# | | measured here (`chorus`, `tiny`, `seed=0`, `data_seed=0`, **no model**) | the paper says (**its** data, its trained model) |
+# |---|---|---|
+# | mask ratio | at 75 / 80 / 90 %: 64 / 51 / 26 of 256 patches visible | Liu et al. 0.8 (Fig. 2); Niizumi et al. 0.75 (Sec. 4.1); He et al. 0.75 for images |
+# | calls hidden completely at 75 % | random 1.0 %, time 6.5 %, 2-D 12.4 %, frequency 36.6 % | not measured |
+# | pattern at 50 % | best copy, general: chessboard 0.20, vertical 0.25, horizontal 0.39; wildlife: 0.114, 0.115, 0.190 | Niizumi et al. Fig. 3: chessboard has the smallest errors (pictures, no numbers) |
+# | very high ratios | 99 % leaves 3 patches | Niizumi et al. Fig. 4: good up to 0.75, then copies of the nearest visible patch, at 0.99 (one patch) an average spectrum |
+# | empty clips | raw error 0.08 against 0.15 with a call; normalised per patch 1.00 and 1.00 | Liu et al. Sec. 4.7: empty segments "should be easier to reconstruct"; the filter built on this did not help |
+# | patches or strips | strips easier to copy: 0.112 against 0.127 (wildlife), 0.171 against 0.288 (general) | Niizumi et al. Table 7: patches better on 11 of 15 tasks |
+# | encoder cost | a block of ViT-B at 75 %: 24.3 %, at 80 %: 19.4 % | Niizumi et al. Fig. 1: "saving 75 % of computation load" |
+#
+# Numbers on `chorus` hold in the generator's world. Neither paper reports seeds or intervals, and this notebook draws one set of 64 recordings: read
+# differences of tens of per cent, not third digits.
+#
+# ## Exercises
+#
+# 1. **2-D at 80 %.** Which pair of ratios makes `patches.time_freq_mask` hide about 80 %? What do 0.8 and 0.8 hide?
+#
+# <details><summary>Solution</summary>
+#
+# Visible is what is visible on both axes: $1 - r = (1 - r_t)(1 - r_f)$. With 0.8 and 0.8 only 6 x 2 = 12 of 256 patches stay: 95.3 % hidden. Equal
+# ratios of $1 - \sqrt{0.2} = 0.553$ give 18 columns and 4 rows hidden, 78.1 %; 0.6 and 0.5 come closer: 79.7 %.
+# </details>
+#
+# 2. **One long gap.** Hide 24 *consecutive* columns at a random place with `patches.mask_from_hidden`. How many calls are lost, compared with 24
+#    scattered ones?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# start = torch.randint(0, 9, (100,), generator=torch.Generator().manual_seed(0))
+# a = torch.arange(grid.t)
+# gap = ((a >= start[:, None]) & (a < start[:, None] + 24))[:, :, None].expand(-1, -1, grid.f)
+# survival(cells, ~patches.mask_from_hidden(gap).hidden.view(-1, *grid))
+# ```
+# 33 % are lost and the mean longest gap is 0.76 s (`chorus`, `tiny`, `data_seed=0`), against 6.5 % and 0.47 s for scattered columns. Same ratio,
+# another task: forecasting instead of filling in.
+# </details>
+#
+# 3. **When copying hurts.** With each patch normalised, two patches of correlation $\rho$ differ by $2(1 - \rho)$ in the mean square. Below which
+#    $\rho$ is a flat guess better than a copy? Shrink the copy from "nearest in time" by the best factor: what error is left?
+#
+# <details><summary>Solution</summary>
+#
+# $2(1-\rho) > 1$ for $\rho < 1/2$. The best factor is $c = \langle x \hat x\rangle / \langle \hat x^2\rangle$, for a single neighbour $c = \rho$ with the error
+# $1 - \rho^2$. On wildlife (`tiny`, `seed=0`, random 75 %) $c = 0.15$ and the error falls from 1.65 to 0.97: the neighbour knows 3 % of a patch's shape.
+# </details>
+#
+# 4. **Ten seconds.** AudioMAE takes 1,024 frames: 512 patches. By equation (6), what does a block of 768-d cost at 80 % compared with no mask, and
+#    how much more than for our 256 patches does the unmasked block cost?
+#
+# <details><summary>Solution</summary>
+#
+# 102 patches stay, 103 tokens against 513: 18.5 %. Twice the patches cost 2.10 times as much; attention's share grows with length, and with it what
+# masking saves.
+# </details>
+#
+# ## Quiz
+#
+# 1. *In a time-major 32 x 8 grid, which patches are next to token 100?*
+# <details><summary>Answer</summary>99 and 101 in frequency (the same column: 100 = 12 x 8 + 4), 92 and 108 in time.</details>
+#
+# 2. *What breaks if the decoder forgets `restore`?*
+# <details><summary>Answer</summary>Every token gets another patch's position, and the loss compares
+# guesses with the wrong targets. It trains without an error message and learns little.</details>
+#
+# 3. *Your clips hold clicks of 20 ms. Does a frequency mask lose more of them than a random mask of the same ratio?*
+# <details><summary>Answer</summary>If a click fills one patch: no, any mask hides it with probability r. A click is
+# broad-band, though: if it covers all 8 rows of one column, a frequency mask never loses it, a time mask does with probability r, and a random
+# mask with about r to the eighth.</details>
+#
+# 4. *A trained model's error is 0.30 under chessboard masks and 0.45 under horizontal ones. Has it understood time better than frequency?*
+# <details><summary>Answer</summary>Not shown. Copying has that order as well. Compare each with the best copy under the same mask first.</details>
+#
+# 5. *Why is a per-patch-normalised loss of 1.0 the number to beat?*
+# <details><summary>Answer</summary>The target then has mean 0 and variance 1 in every patch; guessing 0 everywhere,
+# which needs no knowledge, has the error 1 (less where patches are digitally silent).</details>
+#
+# ## What was not shown
+#
+# * **A model.** Whether a trained MAE beats these copies, and where: 02 and 10. Reconstructions under the patterned and extreme masks of Niizumi et
+#   al. are in 10.
+# * **Which mask trains best.** Hard to fill is not the same as good to learn from. AudioMAE reports that unstructured random masks were best for
+#   *pretraining* and structured ones of low ratio useful in *finetuning*; we did not test that.
+# * **Overlapping patches**, masks that follow the sound's energy, and masks in latent space.
+# * **Real calls with true boxes.** The shares of lost calls are from the generator's world. What `chorus` cannot show is how short, faint and crowded
+#   real calls are.
+#
+# ## Further reading
+#
+# * He, Chen, Xie, Li, Dollár, Girshick: *Masked Autoencoders Are Scalable Vision Learners*. CVPR 2022. doi:10.1109/CVPR52688.2022.01553
+# * Huang et al.: *Masked Autoencoders that Listen* (AudioMAE). NeurIPS 2022. doi:10.48550/arXiv.2207.06405
+# * Niizumi, Takeuchi, Ohishi, Harada, Kashino: *Masked Spectrogram Modeling using Masked Autoencoders for Learning General-purpose Audio
+#   Representation* (MSM-MAE). HEAR 2021, PMLR 166, 2022. doi:10.48550/arXiv.2204.12260
+# * Liu, Chasmai, Maji, Van Horn: *Masked Autoencoders with Limited Data: Does It Work? A Fine-Grained Bioacoustics Case Study*. 2026.
+#   doi:10.48550/arXiv.2605.14031
+# * Park et al.: *SpecAugment*. Interspeech 2019. doi:10.21437/Interspeech.2019-2680 (time and frequency masks as augmentation)
+# * Griffin, Lim: *Signal Estimation from Modified Short-Time Fourier Transform*. IEEE TASSP 32, 1984. doi:10.1109/TASSP.1984.1164317
+# * Piczak: *ESC: Dataset for Environmental Sound Classification*. ACM Multimedia 2015. doi:10.1145/2733373.2806390

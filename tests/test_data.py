@@ -1,0 +1,366 @@
+"""Tables of recordings, clips cut from them, and the mixture: what is left out is named, and every draw repeats."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from toys import BAD, FRONT, GOOD, mess, ramp, tones
+
+from lib import audio, data, paths
+from lib.data import Clips, Draw, Mixture, Windows
+from lib.mel import MSM_MAE, LogMel, normalise
+
+INF = float("inf")
+
+
+# ---------------------------------------------------------------------------------------------------------------- tables
+
+@pytest.fixture(scope="module")
+def messy(tmp_path_factory):
+    return mess(tmp_path_factory.mktemp("sounds") / "messy")
+
+
+def test_good_files_of_every_kind_stay_and_bad_ones_are_counted_and_named(messy, capsys):
+    table = data.folder(messy)
+    assert {f.rsplit("/", 1)[1] for f in table["file"]} == set(GOOD) and len(table) == 2 * len(GOOD)
+    assert set(table["label"]) == {"frog", "toad"} and (table["duration_s"] > 0).all()
+    said, skipped = capsys.readouterr().out, table.attrs["skipped"]
+    assert f"skipped {2 * len(BAD)} of {2 * len(GOOD) + 2 * len(BAD)} files" in said and "and 8 more" in said
+    for name, reason in BAD.items():
+        lines = [line for line in skipped if f"/{name}: " in line]
+        assert len(lines) == 2 and all(reason in line for line in lines), f"{name}: {lines}"
+    assert sum(line.strip() in skipped for line in said.splitlines()) == 10
+
+
+def test_every_good_file_can_be_cut_into_clips(messy):
+    table = data.folder(messy)
+    for dataset in (Clips(table, FRONT, 0), Clips(table, FRONT, 0, ahead=True)):
+        batch = next(iter(data.loader(dataset, [[Draw(row, row) for row in range(len(table))]])))
+        spec = batch.spec(LogMel(FRONT))
+        assert spec.shape == (len(table), 1, 64, 32) and spec.isfinite().all()
+
+
+def test_a_folder_of_bad_files_only_says_what_was_looked_for(messy, tmp_path):
+    for name in ("empty.wav", "text.wav"):
+        (tmp_path / "bad" / "frog").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "bad" / "frog" / name).write_bytes((messy / "frog" / name).read_bytes())
+    with pytest.raises(ValueError, match=r"none of 2 files can be used, the first: .*empty.wav: is empty"):
+        data.folder(tmp_path / "bad")
+
+
+def test_sounds_beside_the_class_folders_are_reported(tmp_path, capsys):
+    tones(tmp_path / "low", 3, 0, 0)
+    ramp(tmp_path / "stray.wav", 9000)
+    assert [s.endswith("stray.wav: lies outside any class folder") for s in data.folder(tmp_path).attrs["skipped"]] == [True]
+    assert "skipped 1 of 10 files" in capsys.readouterr().out
+
+
+def empty(folder):
+    (folder / "nothing").mkdir()
+    return folder / "nothing"
+
+
+def flat(folder):
+    ramp(folder / "flat" / "a.wav", 9000)
+    return folder / "flat"
+
+
+def written(text):
+    def make(folder):
+        ramp(folder / "a.wav", 9000)
+        (folder / "list.csv").write_text(text)
+        return folder / "list.csv"
+    return make
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda folder: "/nowhere", r"folder:/nowhere: there is no such folder or CSV file \('nowhere' was looked for in '/'\)"),
+    (lambda folder: "", "no such folder"),
+    (empty, r"no sounds in class folders; looked for nothing/CLASS/\*.wav .* nothing/metadata.csv"),
+    (flat, "found 1 sounds outside any class folder"),
+    (written(""), "list.csv cannot be read as a table"),
+    (written("file,label\n"), "list.csv has a header line but no rows"),
+    (written("path,label\na.wav,frog\n"), "list.csv has the columns path, label; file is missing"),
+    (written("name\na.wav\n"), "file and label is missing"),
+    (written("file;label\na.wav;frog\n"), "has the columns file;label; file and label is missing"),
+    (written("file,label\na.wav,frog\na.wav,\n,toad\n"), r"row 1 is not usable: file='.*a.wav', label=nothing"),
+    (written("file,label\n,frog\n"), "row 0 is not usable: file=nothing"),
+    (written("file,label,split\na.wav,frog,train\na.wav,frog,later\n"), "row 1 is not usable: .*split='later'"),
+    (written("file,label,split,group\na.wav,frog,train,pond\nb.wav,frog,test,pond\n"), "group 'pond' is in more than one split"),
+    (written("file,label,start_s,end_s\na.wav,frog,0.2,0.1\n"), "row 0 is not usable: start_s=0.2, end_s=0.1"),
+    (written("file,label,start_s\na.wav,frog,7\n"), "none of 1 files can be used, the first: .*starts at 7 s, past its end"),
+])
+def test_errors_of_a_folder_are_one_line_that_says_what_is_needed(tmp_path, make, message):
+    with pytest.raises(ValueError, match=message) as error:
+        data.recordings(f"folder:{make(tmp_path)}", "wildlife")
+    assert "\n" not in str(error.value)
+
+
+def test_a_csv_names_its_splits_as_people_do(tmp_path):
+    for name in "abcdef":
+        ramp(tmp_path / f"{name}.wav", 9000)
+    (tmp_path / "metadata.csv").write_text("file, label, split, note\na.wav, NA, Train, x\nb.wav, NA, valid,\nc.wav, None , eval,\n"
+                                           f"{tmp_path}/d.wav, None, dev,\ne.wav, NA, test,\nmissing.wav, NA, train,\n")
+    table = data.folder(tmp_path)
+    assert table["split"].tolist() == ["train", "val", "test", "val", "test"] and table["label"].tolist() == ["NA", "NA", "None", "None", "NA"]
+    assert len(table.attrs["skipped"]) == 1 and "missing.wav: no such file" in table.attrs["skipped"][0]
+
+
+def test_a_csv_of_file_and_label_is_split_and_keeps_segments(tmp_path):
+    file = ramp(tmp_path / "a.wav", 30_000)
+    (tmp_path / "list.csv").write_text("file,label,start_s,end_s\na.wav,frog,0.5,1.0\na.wav,frog,,\n")
+    table = data.folder(tmp_path / "list.csv")
+    assert table["split"].tolist() == ["train", "train"] and table["file"].tolist() == [file, file]
+    assert [len(wave) for wave, _, _ in Windows(table, FRONT)][:1] == [8576] and len(Windows(table, FRONT).places) == 2 + 7
+
+
+def split_of(tmp_path, seed=0, grouped=False):
+    rows = ["file,label,group"]
+    for label, n in (("many", 20), ("few", 3), ("two", 2), ("one", 1)):
+        for i in range(n):
+            ramp(tmp_path / f"{label}{i}.wav", 600)
+            rows.append(f"{label}{i}.wav,{label},{f'{label} pond {i // 2}' if grouped else ''}")
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    return data.folder(tmp_path / "list.csv", seed)
+
+
+def test_the_split_is_stratified_and_seeded(tmp_path):
+    table, again, other = split_of(tmp_path), split_of(tmp_path), split_of(tmp_path, seed=1)
+    counts = table.groupby(["label", "split"]).size().to_dict()
+    assert counts == {("many", "train"): 12, ("many", "val"): 4, ("many", "test"): 4, ("few", "train"): 1, ("few", "val"): 1, ("few", "test"): 1,
+                      ("two", "train"): 2, ("one", "train"): 1}
+    pd.testing.assert_frame_equal(table, again)
+    assert (table["split"] != other["split"]).any() and other.groupby(["label", "split"]).size().to_dict() == counts
+
+
+def test_no_group_crosses_splits(tmp_path):
+    table = split_of(tmp_path, grouped=True)
+    assert (table.groupby("group")["split"].nunique() == 1).all()
+    assert table[table["label"] == "many"]["split"].value_counts().to_dict() == {"train": 12, "val": 4, "test": 4}
+
+
+def test_a_group_with_two_labels_stays_together(tmp_path):
+    text = "".join(f"s{i}{k}.wav,label{k},place {i}\n" for i in range(10) for k in range(2))
+    for i in range(10):
+        for k in range(2):
+            ramp(tmp_path / f"s{i}{k}.wav", 600)
+    (tmp_path / "list.csv").write_text("file,label,group\n" + text)
+    table = data.folder(tmp_path / "list.csv")
+    assert (table.groupby("group")["split"].nunique() == 1).all() and set(table["split"]) == {"train", "val", "test"}
+
+
+def test_paths_start_at_the_repository_or_at_home_and_may_hold_colons(tmp_path, monkeypatch):
+    tones(tmp_path / "set:1=2" / "low", 3, 0, 0)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir("/")
+    tables = [data.recordings(f"folder:{p}", "general") for p in ("set:1=2", "~/set:1=2", tmp_path / "set:1=2")]
+    assert [len(t) for t in tables] == [9, 9, 9] and tables[0]["file"].tolist() == tables[1]["file"].tolist() == tables[2]["file"].tolist()
+
+
+def test_chorus_by_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
+    wildlife, general = (data.recordings("chorus", pool, "smoke") for pool in ("wildlife", "general"))
+    assert set(wildlife["split"]) == {"train", "val", "test"} and (general["split"] == "train").any()
+    null = data.recordings("chorus:other_species", "general", "smoke")
+    assert not set(null["label"]) & set(wildlife["label"])
+    assert str(tmp_path) in wildlife["file"][0]
+
+
+@pytest.mark.parametrize("name, pool, message", [
+    ("banana", "wildlife", "unknown data 'banana' for the wildlife pool: use chorus"),
+    ("chorus:loud=3", "wildlife", "chorus knows the options empty"),
+    ("chorus:other_species", "wildlife", "as wildlife pool"),
+    ("chorus:empty=lots", "wildlife", "empty wants a number, got 'lots'"),
+    ("chorus:empty=7", "wildlife", "empty=7.0 is not a share"),
+])
+def test_unknown_data_are_one_clear_line(name, pool, message):
+    with pytest.raises(ValueError, match=message):
+        data.recordings(name, pool, "smoke")
+
+
+def test_padded_share_is_the_mean_over_recordings():
+    table = pd.DataFrame({"duration_s": [FRONT.seconds / 2, FRONT.seconds, 10.0]})
+    assert data.padded_share(table, FRONT) == pytest.approx(0.5 / 3) and data.padded_share(table[:0], FRONT) == 0
+
+
+# ----------------------------------------------------------------------------------------------------------------- clips
+
+def table_of(*files, **columns):
+    return pd.DataFrame({"file": files, "label": "x", "split": "train", **columns})
+
+
+def start_of(wave) -> int:
+    return round(float(wave[0]) * 32_767)
+
+
+def test_crops_start_everywhere_from_the_first_to_the_last_place(tmp_path):
+    need = FRONT.samples
+    clips = Clips(table_of(ramp(tmp_path / "a.wav", need + 20)), FRONT, seed=3)
+    starts = np.bincount([start_of(clips[Draw(0, number)][0]) for number in range(2000)], minlength=21)
+    assert len(starts) == 21 and starts.min() > 50 and starts.max() < 150  # 95 expected
+    assert all(len(clips[Draw(0, number)][0]) == need for number in range(20))
+
+
+def test_a_draw_repeats_whatever_the_workers_and_the_order(tmp_path):
+    table, front = tones(tmp_path, 2, 0, 0), FRONT
+    batches = list(Mixture(6, 0, 0.0, 4, 20, seed=1).batches())
+    for ahead in (False, True):
+        clips = Clips(table, front, 5, ahead=ahead)
+        alone, shared = (list(data.loader(clips, batches, workers)) for workers in (0, 2))
+        assert all(torch.equal(a.x, b.x) and a.files == b.files and torch.equal(a.row, b.row) for a, b in zip(alone, shared, strict=True))
+        backwards = [clips[draw][0] for draw in reversed(sum(batches, []))][::-1]
+        flat = torch.cat([b.x.squeeze(1) for b in alone])
+        assert all(torch.equal(a, b) for a, b in zip(flat, backwards, strict=True))
+    other = Clips(table, front, 6)
+    assert any(not torch.equal(other[draw][0], Clips(table, front, 5)[draw][0]) for draw in batches[0])
+
+
+def test_the_global_random_state_stays_as_it_is(tmp_path):
+    clips = Clips(tones(tmp_path, 2, 0, 0), FRONT, 0)
+    before = torch.get_rng_state()
+    list(data.loader(clips, list(Mixture(6, 0, 0.0, 4, 8, seed=1).batches())))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_behind_the_end_of_a_short_recording_stands_the_pad_value(tmp_path, ahead):
+    front = replace(FRONT, pad=-31.0)
+    table = table_of(ramp(tmp_path / "short.wav", 4000), ramp(tmp_path / "shorter.wav", 300), ramp(tmp_path / "long.wav", 20_000))
+    batch = next(iter(data.loader(Clips(table, front, 0, ahead=ahead), [[Draw(0, 0), Draw(1, 1), Draw(2, 2)]])))
+    spec = batch.spec(LogMel(front))[:, 0]  # (3, 64, 32)
+    n, silence = front.count(4000), torch.tensor(normalise(-31.0, front))
+    assert 0 < n < 64 and torch.allclose(spec[0, n:], silence, atol=1e-3) and torch.allclose(spec[1], silence, atol=1e-3)
+    assert not torch.isclose(spec[0, :n], silence, atol=1e-3).all(1).any() and not torch.isclose(spec[2], silence, atol=1e-3).all(1).any()
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_short_general_clips_are_filled_up_from_their_own_class_only(tmp_path, ahead):
+    levels = {"a1": 0.1, "a2": 0.2, "b1": 0.4, "b2": 0.5, "wild": 0.3}
+    files = [str(audio.write(tmp_path / f"{name}.wav", torch.full((2000,), level), 22_050)) for name, level in levels.items()]
+    table = table_of(*files).assign(label=["a", "a", "b", "b", "a"])
+    clips = Clips(table, FRONT, 0, join=np.array([True] * 4 + [False]), ahead=ahead)
+    for number in range(20):
+        x, n, _ = clips[Draw(0, number)]
+        assert n == len(x) == clips.source.need
+        if not ahead:
+            assert set(x.mul(10).round().int().tolist()) <= {1, 2} and int(x[0] * 10 + 0.5) == 1
+    assert clips[Draw(4, 0)][1] < clips.source.need  # wildlife keeps its true length
+    if not ahead:
+        assert {2} <= {v for number in range(20) for v in clips[Draw(0, number)][0].mul(10).round().int().tolist()}
+
+
+def test_memory_and_disk_give_the_same_pieces(tmp_path, monkeypatch):
+    table = tones(tmp_path, 1, 0, 0, seconds=1.0).assign(start_s=[0.0, 0.1, 0.2], end_s=[np.nan, 0.8, 0.3])
+    table.loc[len(table)] = table.loc[0]
+    table.loc[3, "file"] = str(audio.write(tmp_path / "slow.wav", audio.resample(audio.read(table["file"][0]), 22_050, 8000), 8000))
+    memory = data.Waves(table, FRONT)
+    monkeypatch.setattr(data, "MEMORY", 0)
+    disk = data.Waves(table, FRONT)
+    assert memory.kept is not None and disk.kept is None
+    for row, length in enumerate([22_050, round(0.7 * 22_050), round(0.1 * 22_050), 22_050]):
+        for first in {0, min(777, length - 1), max(0, length - 8576), max(0, length - 5000)}:
+            a, b = memory.read(row, first, 8576), disk.read(row, first, 8576)
+            assert len(a) == len(b) == min(8576, length - first)
+            if row < 3:
+                assert (a - b).abs().max() <= 1 / 32_767
+    assert (memory.read(3, 0, 8576) - memory.read(0, 0, 8576))[100:-100].abs().mean() < 0.002  # the same tone, resampled
+
+
+def test_specs_made_ahead_are_the_front_end_of_the_wave(tmp_path):
+    table, log_mel = tones(tmp_path, 1, 0, 0, seconds=1.0), LogMel(FRONT)
+    waves, specs = data.Waves(table, FRONT), data._source(table, FRONT, ahead=True)
+    assert isinstance(specs, data.Specs) and specs.length == [FRONT.count(22_050)] * 3
+    for row, k in ((0, 0), (1, 37), (2, specs.length[2] - 64)):
+        piece = log_mel(waves.read(row, k * FRONT.hop, FRONT.samples)[None])[0, 0]
+        assert piece.shape == (64, 32) and torch.allclose(specs.read(row, k, 64), piece, atol=3e-3)
+    assert isinstance(data._source(table, replace(MSM_MAE, frames=64), ahead=True), data.Waves)  # centred frames know their clip's edges
+
+
+def test_segments_are_kept_to(tmp_path):
+    file = ramp(tmp_path / "a.wav", 30_000)
+    table = table_of(file, file, duration_s=30_000 / 22_050, start_s=[10_000 / 22_050, np.nan], end_s=[20_000 / 22_050, 9.0])
+    clips = Clips(table, FRONT, 0)
+    starts = [start_of(clips[Draw(0, number)][0]) for number in range(300)]
+    assert min(starts) >= 10_000 and max(starts) <= 20_000 - FRONT.samples and max(starts) - min(starts) > 1200
+    assert clips.source.length[1] == 30_000  # an end past the file's is the file's
+
+
+def test_windows_cover_every_recording_to_its_end(tmp_path):
+    need, step = FRONT.samples, 32 * FRONT.hop
+    lengths = [1, 600, need, need + 1, need + 49 * step, need + 49 * step - 1000]
+    windows = Windows(table_of(*(ramp(tmp_path / f"{n}.wav", n) for n in lengths)), FRONT)
+    for row, n in enumerate(lengths):
+        starts = [first for r, first in windows.places if r == row]
+        assert starts[0] == 0 and starts[-1] == max(0, n - need) and all(b - a <= step for a, b in zip(starts, starts[1:]))
+        assert len(starts) == [1, 1, 1, 2, 50, 50][row]
+    seen = [(int(row), int(n)) for batch in data.loader(windows, 16) for row, n in zip(batch.row, batch.length)]
+    assert [row for row, _ in seen] == [row for row, _ in windows.places] and all(n == min(need, lengths[row]) for row, n in seen)
+
+
+# --------------------------------------------------------------------------------------------------------------- mixture
+
+def drawn(mixture, wildlife):
+    """Per batch: (wildlife, general) rows drawn."""
+    return [(sum(d.row < wildlife for d in b), sum(d.row >= wildlife for d in b)) for b in mixture.batches()]
+
+
+def test_fifteen_to_one_in_256_is_240_and_16():
+    mixture = Mixture(50, 70, 15.0, 256, 256 * 8, 0)
+    assert drawn(mixture, 50) == [(16, 240)] * 8 and all(mixture.counts(step) == (16, 240) for step in range(8))
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0, 3.0, 7.0, 15.0, INF, 0.3])
+@pytest.mark.parametrize("batch", [32, 7, 1])
+def test_totals_are_exact_to_one_clip_after_any_step(ratio, batch):
+    samples = 1000
+    mixture = Mixture(13, 29, ratio, batch, samples, 0)
+    share = 1.0 if ratio == INF else ratio / (1 + ratio)
+    counts = np.cumsum(drawn(mixture, 13), axis=0)
+    assert len(counts) == len(mixture) == -(-samples // batch) and counts[-1].sum() == samples
+    assert np.abs(counts[:, 1] - share * counts.sum(1)).max() <= 0.5 + 1e-6
+    assert np.array_equal(np.cumsum([mixture.counts(step) for step in range(len(mixture))], axis=0), counts)
+    assert [d.number for b in mixture for d in b] == list(range(samples))
+
+
+@pytest.mark.parametrize("ratio", [0.0, 3.0, 0.7, INF])
+def test_a_later_start_gives_the_tail(ratio):
+    mixture = Mixture(5, 8, ratio, 6, 100, 4)
+    whole = list(mixture.batches())
+    assert len(whole[-1]) == 100 % 6
+    for start in (0, 1, 9, 16, 17):
+        assert list(mixture.batches(start)) == whole[start:]
+        assert list(Mixture(5, 8, ratio, 6, 100, 4).batches(start)) == whole[start:]
+
+
+def test_every_recording_is_drawn_equally_often_in_random_order():
+    rows = [d.row for b in Mixture(7, 11, 2.0, 10, 500, 0) for d in b]
+    counts = np.bincount(rows, minlength=18)
+    assert np.ptp(counts[:7]) <= 1 and np.ptp(counts[7:]) <= 1 and counts[7:].sum() in (333, 334)
+    wild = [r for r in rows if r < 7]
+    passes = {tuple(wild[i : i + 7]) for i in range(0, 140, 7)}
+    assert all(sorted(p) == list(range(7)) for p in passes) and len(passes) > 10
+
+
+def test_the_seed_decides():
+    a, b, c = (list(Mixture(9, 9, 1.0, 6, 60, seed).batches()) for seed in (0, 0, 1))
+    assert a == b and a != c
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ((0, 5, 1.0, 4, 8, 0), "ratio 1 draws from the wildlife pool, but it has no training recordings"),
+    ((5, 0, INF, 4, 8, 0), "ratio inf draws from the general pool"),
+    ((5, 5, 1.0, 0, 8, 0), "got batch=0, samples=8"),
+    ((5, 5, 1.0, 4, 0, 0), "got batch=4, samples=0"),
+    ((5, 5, -1.0, 4, 8, 0), "0 or more or inf, got -1"),
+    ((5, 5, float("nan"), 4, 8, 0), "0 or more or inf, got nan"),
+])
+def test_errors_of_a_mixture(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Mixture(*arguments)
+
+
+def test_an_unused_pool_may_be_empty():
+    assert len(list(Mixture(0, 3, INF, 4, 8, 0))) == len(list(Mixture(3, 0, 0.0, 4, 8, 0))) == 2

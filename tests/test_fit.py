@@ -1,0 +1,236 @@
+"""The loop: resumes bit for bit, even when killed; follows its schedule; leaves nobody else's state changed."""
+
+import copy
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from timm.optim import param_groups_layer_decay
+from torch import nn
+from toys import ARCH
+
+from lib import fit, mae, paths
+
+STEPS = 20
+
+
+class Toy(NamedTuple):
+    x: torch.Tensor
+    files: list[str]
+
+
+def network() -> nn.Module:
+    """With dropout, so that a resumed run must repeat its random numbers too."""
+    model = nn.Sequential(nn.Linear(6, 32), nn.GELU(), nn.Dropout(0.5), nn.Linear(32, 1))
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3, generator=fit.generator(parameter.numel()))
+    return model
+
+
+def batches(start: int):
+    for step in count(start):
+        yield Toy(torch.randn(8, 6, generator=fit.generator(7, step)), [f"/some/where/clip{step}.wav"])
+
+
+def loss_of(model, batch, step):
+    return (model(batch.x)[:, 0] - batch.x.sum(1)).square().mean()
+
+
+def train(folder=None, steps=STEPS, model=None, stop=None, optimizer=None, **options):
+    """(log, weights); stop: break out of the loop after that step."""
+    model = model or network()
+    optimizer = optimizer or torch.optim.AdamW(model.parameters(), lr=1e-2)
+    log = []
+    for record in fit.fit(model, optimizer, batches, options.pop("loss_of", loss_of), steps=steps, seed=3, warmup=4, folder=folder, **options):
+        log.append(record)
+        if record["step"] == stop:
+            break
+    return log, {k: v.clone() for k, v in model.state_dict().items()}
+
+
+def same(a, b) -> bool:
+    return all(torch.equal(a[k], b[k]) for k in a) and a.keys() == b.keys()
+
+
+@pytest.fixture
+def every_third(monkeypatch):
+    """A clock that ticks once at a look: with save_every_s=2.5 every third step is saved."""
+    monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=count().__next__))
+
+
+def test_interrupted_and_taken_up_again_is_the_same_run(tmp_path, every_third):
+    whole, weights = train(tmp_path / "whole", save_every_s=2.5)
+    assert [r["step"] for r in whole] == list(range(STEPS)) and len({r["loss"] for r in whole}) == STEPS
+    for stop in (1, 4, 5, 11):  # before the first save, between two, at one, later
+        train(tmp_path / "parts", save_every_s=2.5, stop=stop)
+        saved = [int(p.name[6:]) for p in (tmp_path / "parts").glob("state-*")]
+        assert len(saved) == (stop > 1) and all(stop - 2 <= n <= stop + 1 for n in saved)
+    log, resumed = train(tmp_path / "parts", save_every_s=2.5)
+    assert log == whole and same(resumed, weights)
+    assert (tmp_path / "parts" / "log.jsonl").read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
+    log, free = train(None)  # a folder changes nothing
+    assert log == whole and same(free, weights)
+    again, final = train(tmp_path / "parts")  # a finished run trains no more
+    assert again == whole and same(final, weights) and fit.finished(tmp_path / "parts", STEPS)
+
+
+def test_dropout_is_repeated_per_step_and_differs_between_steps():
+    still = lambda model, batch, step: (model(torch.ones(64, 6)).square().mean())  # noqa: E731
+    frozen = lambda: torch.optim.SGD(network().parameters(), lr=0.0)  # noqa: E731  (of another network: nothing learns)
+    a, b = (train(loss_of=still, optimizer=frozen())[0] for _ in range(2))
+    assert a == b and len({r["loss"] for r in a}) > STEPS // 2
+
+
+KILLED = 150
+VICTIMS = """
+import os, sys, test_fit
+from pathlib import Path
+for _ in range(3):  # one import for all; nothing has run before the fork
+    victim = os.fork()
+    if not victim:
+        test_fit.train(Path(sys.argv[1]), steps=test_fit.KILLED, save_every_s=0)
+        os._exit(0)
+    print(victim, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(victim, 0)[1]), flush=True)
+"""
+
+
+def test_killed_at_any_moment_and_taken_up_again_is_the_same_run(tmp_path):
+    whole, weights = train(tmp_path / "whole", steps=KILLED)
+    folder, moment = tmp_path / "killed", random.Random(0)
+    log = folder / "log.jsonl"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT)])}
+    with subprocess.Popen([sys.executable, "-c", VICTIMS, str(folder)], env=environment, stdout=subprocess.PIPE, text=True) as parent:
+        for lines in (5, 40, 80):
+            victim, until = int(parent.stdout.readline()), time.monotonic() + 60
+            while time.monotonic() < until and not (log.exists() and log.read_bytes().count(b"\n") >= lines):
+                time.sleep(0.001)
+            time.sleep(moment.uniform(0, 0.03))  # anywhere between two saves, or within one
+            os.kill(victim, signal.SIGKILL)
+            assert int(parent.stdout.readline()) == -signal.SIGKILL
+    assert not fit.finished(folder, KILLED)
+    resumed, final = train(folder, steps=KILLED)
+    assert resumed == whole and same(final, weights) and log.read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
+
+
+def test_a_half_written_state_is_ignored(tmp_path, every_third):
+    whole, weights = train()
+    for stop in (None, 10):
+        folder = tmp_path / str(stop)
+        (folder / "state.part").mkdir(parents=True)
+        (folder / "state.part" / "model.safetensors").write_bytes(b"half")
+        if stop:
+            train(folder, save_every_s=2.5, stop=stop)
+            (folder / "state.part").mkdir()
+            (folder / "state.part" / "optimizer.bin").write_bytes(b"half")
+            with open(folder / "log.jsonl", "a") as file:
+                file.write('{"step": 10, "lo')
+        log, final = train(folder, save_every_s=2.5)
+        assert log == whole and same(final, weights) and [p.name for p in folder.glob("state*")] == [f"state-{STEPS}"]
+
+
+def test_a_log_without_a_state_starts_anew(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 0, "loss": 9.0}\n')
+    assert train(tmp_path)[0] == train()[0] and len((tmp_path / "log.jsonl").read_text().splitlines()) == STEPS
+
+
+def test_nobody_elses_random_numbers_are_touched(tmp_path):
+    def states():
+        return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
+
+    first, second = network(), network()
+    torch.manual_seed(5)
+    before = states()
+    train(tmp_path, model=first, stop=7, save_every_s=0)
+    assert states() == before
+    torch.manual_seed(6), np.random.seed(6), random.seed(6)
+    before = states()
+    train(tmp_path, model=second, save_every_s=0)  # resumes: the states of the first process are not brought back
+    assert states() == before
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_names_step_and_files(bad):
+    def spoiled(model, batch, step):
+        return loss_of(model, batch, step) * (bad if step == 6 else 1.0)
+
+    model = network()
+    with pytest.raises(fit.NonFiniteLoss, match=rf"the loss is {bad} in step 6 of {STEPS} \(learning rate .*clip6.wav") as error:
+        train(model=model, loss_of=spoiled)
+    assert "/some/where" not in str(error.value)
+    assert all(p.isfinite().all() for p in model.parameters()) and is_plain(model)
+
+
+def is_plain(model) -> bool:
+    return model.forward.__func__ is type(model).forward and "_original_forward" not in vars(model)
+
+
+def test_the_model_comes_back_plain(tmp_path):
+    for stop in (None, 3):
+        model = network()
+        train(model=model, stop=stop)
+        assert is_plain(model)
+        twin = copy.deepcopy(model).eval()
+        twin[0].weight.data.zero_()
+        assert not torch.equal(twin(torch.ones(1, 6)), model.eval()(torch.ones(1, 6)))  # a copy runs on its own weights
+    vit = mae.vit(ARCH, num_classes=2, global_pool="avg")
+    fused = [m.fused_attn for m in vit.modules() if hasattr(m, "fused_attn")]
+    optimizer, mean = torch.optim.SGD(vit.parameters(), lr=0.1), lambda model, batch, step: model(batch[0]).mean()
+    list(fit.fit(vit, optimizer, lambda start: [(torch.ones(2, 1, 64, 32),)], mean, steps=1, seed=0))
+    assert [m.fused_attn for m in vit.modules() if hasattr(m, "fused_attn")] == fused and is_plain(vit)
+
+
+def test_stopping_early_leaves_a_model_that_trains_on():
+    model = network()
+    log, first = train(model=model, stop=5)
+    assert len(log) == 6
+    log, second = train(model=model, stop=5)
+    assert len(log) == 6 and not same(first, second)
+
+
+def test_the_schedule_acts_on_every_layer_s_group():
+    model = mae.vit(ARCH, num_classes=3, global_pool="avg", depth=3)
+    groups = param_groups_layer_decay(model, 1e-4, no_weight_decay_list=model.no_weight_decay(), layer_decay=0.5)
+    optimizer, seen, peak, low, warmup, steps = torch.optim.AdamW(groups, lr=1e-2), [], 1e-2, 1e-4, 5, 15
+    names = {id(p): name for name, p in model.named_parameters()}
+
+    def look(model, batch, step):
+        seen.append({names[id(p)]: group["lr"] for group in optimizer.param_groups for p in group["params"]})
+        return model(batch[0]).square().mean()
+
+    run = fit.fit(model, optimizer, lambda start: [(torch.ones(2, 1, 64, 32),)] * steps, look, steps=steps, seed=0, warmup=warmup, lr_min=low)
+    log = list(run)
+    for step, (record, lr) in enumerate(zip(log, seen, strict=True)):
+        wave = 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+        expected = peak * step / warmup if step < warmup else low + (peak - low) * wave
+        assert record["lr"] == pytest.approx(expected) == lr["head.weight"]
+        for name, scale in (("patch_embed.proj.weight", 0.5**4), ("blocks.0.attn.qkv.weight", 0.5**3), ("blocks.2.attn.qkv.weight", 0.5)):
+            assert lr[name] == pytest.approx(expected * scale), f"{name} in step {step}"
+    assert seen[warmup]["blocks.0.attn.qkv.weight"] < seen[warmup]["blocks.2.attn.qkv.weight"] < seen[warmup]["head.weight"] == peak
+
+
+def test_gradients_are_clipped_to_the_norm_asked_for():
+    def moved(clip):
+        model = nn.Linear(6, 1)
+        before = model.weight.detach().clone()
+        train(model=model, steps=5, stop=1, optimizer=torch.optim.SGD(model.parameters(), lr=1.0), clip_grad=clip,
+              loss_of=lambda model, batch, step: 1e3 * model(batch.x).mean())
+        return (model.weight.detach() - before).norm()
+
+    assert moved(0.1) <= 0.1 * 0.25 + 1e-6 < moved(None)  # step 0 has lr 0, step 1 a quarter of 1.0
+
+
+def test_generators_depend_on_every_number():
+    first = [torch.rand(1, generator=fit.generator(*seeds)).item() for seeds in ((0,), (1,), (0, 0), (0, 1), (1, 0), (0, 0, 0))]
+    assert len(set(first)) == 6 and torch.rand(1, generator=fit.generator(0, 1)).item() == first[3]

@@ -1,0 +1,133 @@
+"""plots: axes say what they show, grey is exactly what is hidden, players are short; nothing here looks at pixels."""
+import inspect
+import io
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+
+from lib import mel, patches, plots
+from lib.mae import MAE, Arch
+
+FRONT, PATCH = mel.INAT, (16, 16)
+
+
+@pytest.fixture(autouse=True)
+def no_window():
+    matplotlib.use("Agg")
+    yield
+    plt.close("all")
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def spec():
+    return torch.randn(2, 1, 64, 128, generator=generator())
+
+
+def drawn(spec):
+    return patches.random_mask(len(spec), patches.grid_of(*spec.shape[2:], PATCH), 0.75, generator())
+
+
+def test_a_spec_runs_to_the_right_and_upwards(spec):
+    figure, ax = plt.subplots()
+    image = plots.spec(ax, spec[0], FRONT, "a title", (-2, 3))
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("time (s)", "frequency (kHz)", "a title")
+    assert image.get_extent() == [0, pytest.approx(64 * FRONT.hop_s), 0, 128] and image.get_clim() == (-2, 3)
+    assert image.origin == "lower" and np.array_equal(image.get_array(), spec[0, 0].T)  # rows are mel bins, the lowest at the bottom
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["0.5", "1", "2", "4", "8"]
+    for khz, place in zip((0.5, 1, 2, 4, 8), ax.get_yticks()):
+        assert mel.centres(FRONT)[int(place)] == pytest.approx(1000 * khz, rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(64, 128), (1, 64, 128), (1, 1, 64, 128)])
+def test_a_spec_may_come_with_its_batch_axes(shape):
+    x = torch.randn(shape, generator=generator())
+    image = plots.spec(plt.subplots()[1], x, FRONT)
+    assert image.get_array().shape == (128, 64)
+    assert np.allclose(image.get_clim(), np.quantile(x.numpy(), [0.01, 0.998]))
+
+
+def test_masked_is_nan_exactly_where_hidden(spec):
+    mask = drawn(spec)
+    seen = plots.masked(spec, mask, PATCH)
+    assert seen.shape == spec.shape
+    assert torch.equal(patches.patchify(seen, PATCH).isnan(), mask.hidden[..., None].expand(-1, -1, 256))
+    assert torch.equal(seen[~seen.isnan()], spec[~seen.isnan()]) and not spec.isnan().any()  # the input is left alone
+
+
+def test_hidden_is_drawn_in_one_grey(spec):
+    image = plots.spec(plt.subplots()[1], plots.masked(spec, drawn(spec), PATCH)[0], FRONT)
+    assert np.allclose(image.cmap.get_bad(), matplotlib.colors.to_rgba(plots.HIDDEN))
+    assert image.get_array().mask.mean() == 0.75
+
+
+def test_boxes_stand_at_their_seconds_and_frequencies(spec):
+    ax = plt.subplots()[1]
+    plots.spec(ax, spec[0], FRONT)
+    events = pd.DataFrame({"start_s": [1.1], "end_s": [1.3], "low_hz": [1000], "high_hz": [4000]})
+    plots.boxes(ax, events, FRONT, offset_s=1.0)
+    (box,) = ax.patches
+    assert box.get_x() == pytest.approx(0.1) and box.get_width() == pytest.approx(0.2)
+    centres = mel.centres(FRONT)
+    assert centres[int(box.get_y())] == pytest.approx(1000, rel=0.05)
+    assert centres[int(box.get_y() + box.get_height() - 1)] == pytest.approx(4000, rel=0.05)
+
+
+def test_a_reconstruction_has_four_labelled_panels_a_row(spec):
+    arch = Arch(frames=64, dim=16, depth=1, heads=2, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=2)
+    mask = drawn(spec)
+    figure = plots.reconstruction(MAE(arch, generator()).eval(), spec, mask, FRONT, names=["first", "second"])
+    titles = [ax.get_title() for ax in figure.axes]
+    assert len(titles) == 8 and (titles[0], titles[4]) == ("first", "second")
+    assert titles[1] == titles[5] == "8 of 32 patches visible"
+    assert "borrowed" in titles[2] and titles[3].startswith("|error|; loss ")
+    picture, error = figure.axes[2].images[0].get_array(), figure.axes[3].images[0].get_array()
+    hidden = patches.unpatchify(mask.hidden[..., None].float().expand(-1, -1, 256), patches.grid_of(64, 128, PATCH), PATCH)[0, 0].T.bool()
+    assert np.allclose(picture[~hidden], spec[0, 0].T[~hidden]) and not error[~hidden].any() and error[hidden].all()
+
+
+def test_a_curve_counts_clips_and_smooths():
+    ax = plt.subplots()[1]
+    plots.curve(ax, pd.DataFrame({"clips": [32, 32, 16], "loss": [3.0, 1.0, 2.0]}), "mine", smooth=2)
+    (line,) = ax.lines
+    assert line.get_xdata().tolist() == [32, 64, 80] and line.get_ydata().tolist() == [3.0, 2.0, 1.5]
+    assert (line.get_label(), ax.get_xlabel(), ax.get_ylabel()) == ("mine", "clips seen", "loss")
+
+
+def decoded(player):
+    return soundfile.read(io.BytesIO(player.data))
+
+
+@pytest.mark.parametrize("rate", [22_050, 32_000])
+def test_a_player_is_short_small_and_level(rate):
+    wave = 0.01 * torch.sin(2 * torch.pi * 440 * torch.arange(5 * rate) / rate)
+    player = plots.sound(wave, rate, seconds=2.0)
+    heard, at = decoded(player)
+    assert at == 22_050 and 1.9 < len(heard) / at < 2.15  # MP3 adds a frame or two
+    assert abs(heard).max() == pytest.approx(0.7, abs=0.1)
+    assert player.mimetype == "audio/mpeg" and len(player.data) < 60_000
+    spectrum = np.abs(np.fft.rfft(heard))
+    assert spectrum.argmax() * at / len(heard) == pytest.approx(440, abs=2)
+
+
+def test_a_player_of_silence_or_less_than_asked():
+    heard, at = decoded(plots.sound(torch.zeros(22_050), 22_050))
+    assert not np.isnan(heard).any() and abs(heard).max() < 1e-3 and len(heard) / at < 1.2
+
+
+def test_source_is_the_function_itself():
+    assert plots.source(patches.random_mask).data == inspect.getsource(patches.random_mask)
+
+
+def test_save_writes_under_figures_and_nowhere_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(plots.paths, "ROOT", tmp_path)
+    plots.save(plt.subplots()[0], "one")
+    assert [f.relative_to(tmp_path).as_posix() for f in tmp_path.rglob("*.png")] == ["figures/one.png"]
