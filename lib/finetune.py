@@ -36,7 +36,7 @@ class Recipe:
     mask_mels: int = 15  # SpecAugment: one band of fewer mel bins than this ...
     mask_frames: int = 50  # ... and one of fewer frames are set to 0, the mean (the author's fork); 0 turns it off
     clip_grad: float | None = 1.0
-    evaluate: int = 5  # how often to look at val, at equal distances; the best look is kept
+    evaluate: int = 3  # how often to look at val, at equal distances; the best look is kept
     seed: int = 0  # head, order, crops, dropped paths
 
 
@@ -155,7 +155,7 @@ def predict(model: nn.Module, front: MelSpec, table: pd.DataFrame, labels: list[
     classes, model, acc = np.unique(targets), model.eval(), fit.accelerator()
     log_mel, rows, probabilities = LogMel(front).to(acc.device), [], []
     model.to(acc.device)
-    for piece in tqdm(data.loader(data.Windows(table, front), batch, workers), desc=bar, disable=bar is None, leave=False):
+    for piece in tqdm(data.loader(data.Windows(table, front, ahead=acc.device.type == "cpu"), batch, workers), desc=bar, disable=bar is None, leave=False):
         with acc.autocast():
             logits = model(piece.spec(log_mel, acc.device))  # (B, C)
         probabilities.append(logits.float().softmax(-1).cpu())

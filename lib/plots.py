@@ -42,8 +42,8 @@ def style(photo: bool = True) -> None:
 
 def save(figure: Figure, name: str) -> None:
     """Keep a figure as figures/NAME.png, for the README."""
-    (paths.ROOT / "figures").mkdir(exist_ok=True)
-    figure.savefig(paths.ROOT / "figures" / f"{name}.png", dpi=120, metadata={"Software": None})
+    with paths.atomic(paths.ROOT / "figures" / f"{name}.png") as part:
+        figure.savefig(part, dpi=120, metadata={"Software": None})
 
 
 def spec(ax: Axes, x: torch.Tensor, front: MelSpec, title: str = "", limits: tuple[float, float] | None = None, cmap: str = CMAP) -> AxesImage:

@@ -24,7 +24,7 @@ __all__ = ["Recipe", "Pretrained", "plan", "pretrain"]
 class Recipe:
     """How to pretrain. The defaults are Liu et al. 2026 where it says, else AudioMAE's public code (FACTS, section 3)."""
 
-    clips: int = 100 * 137_012  # draws in all, whatever the mix: 100 epochs of the size of iNatSounds' train split
+    clips: int = 100 * 137_012  # draws in all, whatever the mix: 100 epochs of iNatSounds' train split; 0: stay at random weights
     batch: int = 256  # divides by 16, so 15:1 is exact in every batch
     lr: float = 1e-3  # at this batch; the papers' rule is base rate x batch / 256
     weight_decay: float = 1e-4  # not on biases, norms, tokens and position tables
@@ -44,12 +44,14 @@ class Recipe:
 class Pretrained:
     model: MAE
     log: pd.DataFrame  # step, loss, lr, clips: one row per step
-    folder: Path  # where weights.safetensors, log.jsonl and recipe.json lie
+    folder: Path | None  # where weights.safetensors, log.jsonl and recipe.json lie
     reused: bool  # True when an earlier run with the same recipe and data was loaded
 
 
 def plan(arch: Arch, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame) -> str:
     """What a recipe comes to, to be read before it runs: steps, samples, visible patches, learning rate, parameters."""
+    if not recipe.clips:
+        return "no pretraining: random weights"
     model, L = MAE(arch), arch.grid.t * arch.grid.f
     n_wild, n_gen = (int((t["split"] == "train").sum()) for t in (wildlife, general))
     share = data.Mixture(1, 1, recipe.ratio, recipe.batch, recipe.clips, 0)
@@ -73,6 +75,8 @@ def pretrain(arch: Arch, front: MelSpec, recipe: Recipe, wildlife: pd.DataFrame,
     model = MAE(arch, fit.generator(recipe.seed))
     if start is not None:
         model.load_state_dict(start.state_dict())
+    if not recipe.clips:
+        return Pretrained(model.eval(), pd.DataFrame(columns=["step", "loss", "lr", "clips"]), None, False)
     folder = paths.cache("pretrained", _key(arch, front, recipe, wild, gen, start))
     weights = folder / "weights.safetensors"
     if reuse and weights.exists():

@@ -39,7 +39,7 @@ seed = 0  # of the training: weights, order, crops and masks
 data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
 wildlife = "chorus"  # the pool with the species: chorus, or folder:PATH (one folder per class, or a CSV)
 general = "chorus"  # the other pool: chorus, chorus:other_species (a null), or folder:PATH
-budget = "main"  # pretraining clips: main (this notebook in minutes) or sweep (what the records in papermill_runs/ use)
+budget = "main"  # pretraining clips: main (this notebook in minutes), sweep (what the records use) or none (random weights)
 
 # %% [markdown]
 # A parameter that makes no sense is refused here, before anything is computed.
@@ -131,7 +131,7 @@ ax.legend()
 
 # %%
 labelled = finetune.Recipe(epochs=setting.finetune_epochs, batch=setting.finetune_batch, lr=setting.finetune_lr,
-                            drop_patches=setting.drop_patches, seed=seed)
+                            mixup=setting.mixup, drop_patches=setting.drop_patches, seed=seed)
 tuned = finetune.finetune(pretrained.model, arch, front, pools["wildlife"], labelled, workers=setting.workers)
 tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
 
