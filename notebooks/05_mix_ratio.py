@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from lib import data, finetune, mel, metrics, plots, pretrain, runs
+from lib import audio, data, finetune, mel, metrics, plots, pretrain, runs
 from lib.mae import Arch
 
 plots.style(photo=False)
@@ -65,11 +65,26 @@ pd.DataFrame({name: {**table["split"].value_counts(), "classes": table["label"].
                      "hours": round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
 
 # %% [markdown]
+# One clip of each, to see and to hear: an animal in its field, and everyday sound.
+
+# %%
+front = mel.INAT
+log_mel = mel.LogMel(front)
+figure, axes = plt.subplots(1, 2, figsize=(10, 2.6), sharey=True)
+for ax, (name, table) in zip(axes, pools.items()):
+    one = table[table["split"] == "train"].iloc[len(table) // 7]
+    wave = audio.read(one["file"], rate=front.rate, duration_s=front.seconds)
+    plots.spec(ax, log_mel(wave[None]), front, f"{name}: {one['label']}")
+    display(plots.sound(wave, front.rate))
+
+# %% [markdown]
+# Left a recording that must be told from those of its sibling species, right a general clip: denser, with structure nearly everywhere. Liu et al.
+# suspect that this density is why general sound makes a better teacher (their section 4.6).
+#
 # Only `train` recordings of either pool are ever drawn for pretraining. General clips that are shorter than the model's window are joined with
 # others of their class until it is full; wildlife recordings keep their length and the rest of the window is the front end's silence.
 
 # %%
-front = mel.INAT
 padded = data.padded_share(pools["wildlife"].query("split == 'train'"), front)
 print(f"window: {front.frames} frames = {front.seconds:.2f} s; padding fills {100 * padded:.1f} % of the wildlife windows")
 
@@ -170,7 +185,7 @@ assert scores["val"].top1.low <= scores["val"].top1.value <= scores["val"].top1.
 # What this run was and what came out, beside the paper's row. Its name follows from the parameters.
 
 # %%
-paper = runs.paper("mix_ratio", share)
+paper = runs.paper("mix_ratio", share) if clips else runs.paper("finetune", "random")
 hits = {split: metrics.topk_hits(a.probabilities, a.targets, 1) for split, a in answers.items()}
 path = run.record(
     {**scores["val"]._asdict(), "test": scores["test"], "loss": pretrained.log["loss"].tail(100).mean()},
@@ -219,3 +234,54 @@ def against_wildlife_only(group: pd.DataFrame) -> pd.DataFrame:
 compared = swept.groupby(["data", "scale"]).apply(against_wildlife_only) if len(swept) else swept
 points = ["top-1 minus ratio 0", "low", "high", "smallest detectable"]
 display(compared.style.format("{:+.1%}", subset=points[:3]).format("{:.1%}", subset=points[3:])) if len(compared) else print("no sweep records yet")
+
+# %% [markdown]
+# SUMMARY
+#
+# ## Exercises
+#
+# 1. Run the notebook with `ratio = 0.5` and look at the first four values of `mixture.counts`. Why is the smallest batch that holds 0.5 : 1 exactly a
+#    multiple of 3?
+# 2. Is it the *kind* of sound or its *amount*? Run `general = "chorus:other_species"`, where the general pool is wildlife of other species, and
+#    compare with `chorus` at the same ratio.
+# 3. Empty windows are said to make wildlife a poor teacher. Make a pool with few of them, `wildlife = "chorus:empty=0"`, and repeat ratio 0.
+# 4. Change one line of the scoring so that it takes the maximum over windows instead of the mean. Who gains?
+#
+# <details><summary>Solutions</summary>
+#
+# 1. A share of $\rho = 1/3$ of general clips is a whole number of clips only if $B$ is a multiple of 3; otherwise (1) carries the rest, and the
+#    counts take turns between $\lfloor B/3 \rfloor$ and $\lceil B/3 \rceil$.
+# 2. `python -m lib.runs 05_mix_ratio ratio=7 general=chorus:other_species budget=sweep` for several seeds, then the table above. If both pools
+#    do equally well, "general" was not what mattered; more sound than the wildlife pool holds was.
+# 3. `python -m lib.runs 05_mix_ratio ratio=0 wildlife=chorus:empty=0 budget=sweep`. Note that the labelled recordings change too: they are the same
+#    pool. A fair comparison finetunes both encoders on the same recordings.
+# 4. `metrics.pool(windows, rows, n, how="max")` in `finetune.predict`. A maximum trusts the single most confident window: good for a call that is
+#    short and clear, bad when a wrong window is sure of itself.
+# </details>
+#
+# ## Quiz
+#
+# **Why must the number of samples stay fixed when the ratio changes?** <details><summary>Answer</summary>Otherwise a mixture would also be longer
+# training, and a gain could come from either. With a fixed number, more general clips means fewer wildlife clips: the comparison is between
+# kinds of sound, not amounts of work.</details>
+#
+# **At ratio ∞ no wildlife is heard in pretraining. Where does the model learn about animals?** <details><summary>Answer</summary>Only in
+# finetuning, from the labelled recordings. That it can still win (it does in the paper's Table 4) says that edges, textures and harmonics
+# learned anywhere are useful here.</details>
+#
+# **Two seeds differ by 4 points, two ratios by 3. What do you conclude?** <details><summary>Answer</summary>Nothing yet. The paper shows one run per
+# ratio without intervals; differences of a point or two carry claims there.</details>
+#
+# ## What was not shown
+#
+# The paper's scale (`scale="paper"`: ViT-B, 13.7 million draws, iNatSounds and AudioSet); the other end of the story, continuing from released
+# AudioSet weights (Table 3); and whether curation of the wildlife pool changes the picture (Figures 4 and 5). The paper also contradicts itself here: its text calls
+# AudioSet followed by iNatSounds the best (59.5), while AudioSet alone, in this table, has 60.2.
+#
+# ## Further reading
+#
+# - Liu et al. 2026, *Masked Autoencoders with Limited Data: Does It Work?*, [arXiv:2605.14031](https://arxiv.org/abs/2605.14031), section 4.6 and Table 4.
+# - He et al. 2022, *Masked Autoencoders Are Scalable Vision Learners*, [doi:10.1109/CVPR52688.2022.01553](https://doi.org/10.1109/CVPR52688.2022.01553).
+# - Huang et al. 2022, *Masked Autoencoders that Listen* (AudioMAE), [arXiv:2207.06405](https://arxiv.org/abs/2207.06405).
+# - Chasmai et al. 2024, *The iNaturalist Sounds Dataset*, [arXiv:2506.00343](https://arxiv.org/abs/2506.00343).
+# - Rauch et al. 2025, *Can Masked Autoencoders Also Listen to Birds?* (Bird-MAE), [arXiv:2504.12880](https://arxiv.org/abs/2504.12880).
