@@ -126,7 +126,7 @@ def finetune(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFram
 
     steps, log, looks, best = len(mixture), [], [], None
     looking = {round((i + 1) * steps / recipe.evaluate) - 1 for i in range(recipe.evaluate)}
-    for record in fit.fit(model, optimizer, lambda first: data.loader(clips, list(mixture.batches(first)), workers), loss_of, steps=steps,
+    for record in fit.fit(model, optimizer, lambda first: data.loader(clips, mixture.batches(first), workers), loss_of, steps=steps,
                           seed=recipe.seed, warmup=round(recipe.warmup * steps), lr_min=recipe.lr_min, clip_grad=recipe.clip_grad, bar=bar):
         log.append(record)
         if record["step"] in looking:

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from lib import paths
 
-__all__ = ["accelerator", "generator", "fit", "finished", "NonFiniteLoss"]
+__all__ = ["accelerator", "generator", "fit", "NonFiniteLoss"]
 
 
 class NonFiniteLoss(ValueError):
@@ -98,11 +98,6 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
         acc.unwrap_model(ready, keep_fp32_wrapper=False)
         for block in slow:
             block.fused_attn = True
-
-
-def finished(folder: Path, steps: int) -> bool:
-    """Whether this folder holds the state after the last step."""
-    return (folder / f"state-{steps}").is_dir()
 
 
 def _save(acc: Accelerator, folder: Path, step: int, records: list[dict]) -> None:

@@ -112,7 +112,7 @@ def _steps(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: 
         mask = patches.random_mask(len(spec), grid, recipe.mask_ratio, fit.generator(recipe.seed, step))
         return model(spec, mask.to(device)).loss
 
-    batches = lambda first: data.loader(clips, list(mixture.batches(first)), workers)  # noqa: E731
+    batches = lambda first: data.loader(clips, mixture.batches(first), workers)  # noqa: E731
     yield from fit.fit(model, optimizer, batches, loss_of, steps=recipe.steps, seed=recipe.seed, warmup=round(recipe.warmup * recipe.steps),
                        folder=folder, bar="pretraining")
 

@@ -82,7 +82,7 @@ def test_interrupted_and_taken_up_again_is_the_same_run(tmp_path, every_third):
     log, free = train(None)  # a folder changes nothing
     assert log == whole and same(free, weights)
     again, final = train(tmp_path / "parts")  # a finished run trains no more
-    assert again == whole and same(final, weights) and fit.finished(tmp_path / "parts", STEPS)
+    assert again == whole and same(final, weights) and (tmp_path / "parts" / f"state-{STEPS}").is_dir()
 
 
 def test_dropout_is_repeated_per_step_and_differs_between_steps():
@@ -119,7 +119,7 @@ def test_killed_at_any_moment_and_taken_up_again_is_the_same_run(tmp_path):
             time.sleep(moment.uniform(0, 0.03))  # anywhere between two saves, or within one
             os.kill(victim, signal.SIGKILL)
             assert int(parent.stdout.readline()) == -signal.SIGKILL
-    assert not fit.finished(folder, KILLED)
+    assert not (folder / f"state-{KILLED}").is_dir()
     resumed, final = train(folder, steps=KILLED)
     assert resumed == whole and same(final, weights) and log.read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
 
