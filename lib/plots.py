@@ -132,10 +132,10 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
             value, low, high = (100 * record[f"top1.{k}"] for k in ("value", "low", "high"))
             ax.errorbar(x, value, [[value - low], [high - value]], fmt="o", color="C0", markersize=4, elinewidth=0.8,
                         markeredgecolor="C3" if record["name"] == highlight else "C0", markeredgewidth=2 if record["name"] == highlight else 1)
-        ax.set_title(f"measured: {name.replace(' + ', chr(10) + '+ ')}\n{scale}, {int(group['samples_seen'].iloc[0]):,} clips, {group['seed'].nunique()} seed(s)")
+        ax.set_title(f"measured: {name.replace(' + ', chr(10) + '+ ')}\n{scale}, {int(group['samples_seen'].iloc[0]):,} clips, seeds: {group['seed'].nunique()}")
     for ax in axes[0]:
         ax.set_xticks(range(len(ratios)), ["wildlife\nonly" if r == 0 else "general\nonly" if np.isinf(r) else f"{r:g}:1" for r in ratios])
-        ax.set_xlabel("general : wildlife")
+        ax.set(xlabel="general : wildlife", ylim=(0, None))
         ax.title.set_size("small")
         ax.tick_params(axis="x", labelsize="x-small")
     return figure
