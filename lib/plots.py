@@ -135,7 +135,7 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
         ax.set_title(f"measured: {name.replace(' + ', chr(10) + '+ ')}\n{scale}, {int(group['samples_seen'].iloc[0]):,} clips, seeds: {group['seed'].nunique()}")
     for ax in axes[0]:
         ax.set_xticks(range(len(ratios)), ["wildlife\nonly" if r == 0 else "general\nonly" if np.isinf(r) else f"{r:g}:1" for r in ratios])
-        ax.set(xlabel="general : wildlife", ylim=(0, None))
+        ax.set(xlabel="general : wildlife", ylim=(0, 1.05 * ax.get_ylim()[1]))
         ax.title.set_size("small")
         ax.tick_params(axis="x", labelsize="x-small")
     return figure

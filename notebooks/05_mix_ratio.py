@@ -75,6 +75,7 @@ for ax, (name, table) in zip(axes, pools.items()):
     one = table[table["split"] == "train"].iloc[len(table) // 7]
     wave = audio.read(one["file"], rate=front.rate, duration_s=front.seconds)
     plots.spec(ax, log_mel(wave[None]), front, f"{name}: {one['label']}")
+    ax.label_outer()
     display(plots.sound(wave, front.rate))
 
 # %% [markdown]
@@ -108,7 +109,7 @@ for r in (15, 2):
     print(f"{r}:1", [mixture.counts(step)[::-1] for step in range(len(mixture))], "(general, wildlife)")
 
 # %% [markdown]
-# At 2 : 1 the batches alternate, 21 or 22 general clips, and four of them hold 85 of 128: two thirds, to a third of a clip.
+# At 2 : 1 a batch holds 21 or 22 general clips, and four of them hold 85 of 128: two thirds, to a third of a clip.
 #
 # ## What will be computed
 
@@ -129,7 +130,7 @@ pretrained = pretrain.pretrain(arch, front, recipe, pools["wildlife"], pools["ge
 figure, ax = plt.subplots(figsize=(6, 3))
 plots.curve(ax, pretrained.log)
 ax.axhline(1, color="0.6", linestyle=":", label="guessing each patch's mean")
-ax.legend()
+ax.legend();
 
 # %% [markdown]
 # The loss against the clips seen. 1.0 is what a model reaches that knows only each patch's mean (the target has variance 1); everything below is
