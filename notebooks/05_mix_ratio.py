@@ -202,10 +202,10 @@ path = run.record(
 
 # %%
 table = runs.records("05_mix_ratio")
-swept = table[table["budget"] == "sweep"].copy() if len(table) else table
-for pool in ("wildlife", "general"):
-    swept[pool] = swept[f"data.{pool}.name"] if len(swept) else []
-swept["data"] = swept["wildlife"].where(swept["wildlife"] == swept["general"], swept["wildlife"] + " + " + swept["general"])
+swept = table[table["budget"] == "sweep"] if len(table) else table
+if len(swept):
+    names = zip(swept["data.wildlife.name"], swept["data.general.name"])
+    swept = swept.assign(data=[w if w == g else f"{w} + {g}" for w, g in names])
 figure = plots.mix_ratio(swept, runs.reference("mix_ratio", metric="top1"), run.name)
 plots.save(figure, "05_mix_ratio") if setting.name != "smoke" else None
 
