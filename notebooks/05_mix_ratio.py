@@ -220,22 +220,21 @@ plots.save(figure, "05_mix_ratio") if setting.name != "smoke" else None
 
 # %%
 def against_wildlife_only(group: pd.DataFrame) -> pd.DataFrame:
-    """Each ratio minus ratio 0 on val, for the runs of one pair of pools: paired by seed and recording."""
+    """Each ratio minus ratio 0 for the runs of one pair of pools: paired by seed and recording."""
     arms, rows = {r: arm.set_index("seed") for r, arm in group.groupby("ratio")}, []
-    for r, arm in arms.items():
-        seeds = arm.index.intersection(arms[0].index) if 0 in arms and r != 0 else []
-        if len(seeds):
-            a, b = (np.stack(side.loc[seeds, "answers.val.hits"]) for side in (arm, arms[0]))
-            known = [np.asarray(arm.iloc[0][f"answers.val.{k}"]) for k in ("targets", "groups")]
-            change = metrics.across_seeds(a, b, *known, rng=np.random.default_rng(0))
-            least = metrics.smallest_detectable(a, b, *known, rng=np.random.default_rng(0))
-            rows.append({"ratio": r, "seeds": len(seeds), "top-1 minus ratio 0": change.value, "low": change.low, "high": change.high,
-                         "smallest detectable": least, "decided": "no" if change.low <= 0 <= change.high else "yes"})
+    for r, split in [(r, split) for r in arms for split in ("val", "test") if r != 0 and 0 in arms]:
+        seeds = arms[r].index.intersection(arms[0].index)
+        ours, base = (np.stack(arms[k].loc[seeds, f"answers.{split}.hits"]) for k in (r, 0))
+        known = [np.asarray(arms[r].iloc[0][f"answers.{split}.{k}"]) for k in ("targets", "groups")]
+        change = metrics.across_seeds(ours, base, *known, rng=np.random.default_rng(0))
+        least = metrics.smallest_detectable(ours, base, *known, rng=np.random.default_rng(0))
+        rows.append({"ratio": r, "split": split, "seeds": len(seeds), "change": change.value, "low": change.low, "high": change.high,
+                     "smallest detectable": least, "answer": "undecided" if change.low <= 0 <= change.high else "differs"})
     return pd.DataFrame(rows)
 
 
 compared = swept.groupby(["data", "scale"]).apply(against_wildlife_only) if len(swept) else swept
-points = ["top-1 minus ratio 0", "low", "high", "smallest detectable"]
+points = ["change", "low", "high", "smallest detectable"]
 display(compared.style.format("{:+.1%}", subset=points[:3]).format("{:.1%}", subset=points[3:])) if len(compared) else print("no sweep records yet")
 
 # %% [markdown]
