@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 · Mixing ratio: how much general sound should a wildlife model hear?
 #
-# **Time**: `smoke` under a minute · `tiny` about 6 minutes on two CPU cores (default) · `small` one GPU, under 8 minutes · `paper` about
+# **Time**: `smoke` under a minute · `tiny` about 4 minutes on two CPU cores (default) · `small` one GPU, under 8 minutes · `paper` about
 # two days on one A100 (24 h pretraining and 16 h finetuning are the paper's numbers).
 #
 # You will
