@@ -15,6 +15,8 @@ import soundfile
 import torch
 import torchaudio
 
+from lib import paths
+
 __all__ = ["AudioError", "Info", "info", "read", "resample", "problem", "windows", "write"]
 
 BLOCK = 1 << 20             # frames decoded at a time by `problem`: a long file never fills the memory
@@ -100,13 +102,8 @@ def write(file, wave: torch.Tensor, rate: int) -> Path:
         peak = wave.abs().max().item() if wave.numel() else 0.0
         raise ValueError(f"{file.name}: got shape {tuple(wave.shape)}, peak {peak:.3g}; need (N,), finite and within "
                          "[-1, 1]: divide by the peak first")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.stem}.{os.getpid()}.part{file.suffix}")
-    try:
+    with paths.atomic(file) as part:
         soundfile.write(str(part), wave.numpy(), int(rate), subtype="PCM_16")
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
     return file
 
 

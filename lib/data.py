@@ -227,6 +227,8 @@ class Specs:
             wave = self.waves.read(row, 0, self.waves.length[row])
             self.kept[row] = self.log_mel(wave[None])[0, 0].half()  # (frames, M)
             self.length[row] = len(self.kept[row])
+            if self.waves.kept is not None:
+                del self.waves.kept[row]  # the spec takes its place: as many bytes again would lie idle
         return self.kept[row][first : first + count].float()
 
 
