@@ -1,6 +1,7 @@
 """Recordings and what is drawn from them: one table per pool, clips of a fixed length, and the mixing sampler.
 
-A pool is a DataFrame with a row per recording: `file, label, split` and optional `group, start_s, end_s, source, duration_s`.
+A pool is a DataFrame with a row per recording: `file, label, split` and optional `group, start_s, end_s, source, duration_s`;
+`kept` (lib.curate writes it) lists the windows that clips may be cut from, as a tuple of starts in seconds.
 Datasets yield waves; the front end turns them into specs on the device. Every draw has a number, and its randomness comes
 from (seed, number) alone: results depend neither on the number of workers nor on where an interrupted run took up again.
 """
@@ -20,7 +21,7 @@ from tqdm.auto import tqdm
 from lib import audio, chorus, paths
 from lib.mel import LogMel, MelSpec, normalise
 
-__all__ = ["recordings", "folder", "check", "padded_share", "Draw", "Batch", "Clips", "Windows", "Mixture", "loader"]
+__all__ = ["recordings", "folder", "check", "subset", "padded_share", "Draw", "Batch", "Clips", "Windows", "Mixture", "loader"]
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test", "eval": "test"}
 MEMORY = 1.5 * 2**30  # bytes that decoded recordings may take; above, they are read piece by piece
@@ -152,7 +153,35 @@ def check(table: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
         spread = table.dropna(subset="group").groupby("group")["split"].nunique()
         if (spread > 1).any():
             raise ValueError(f"{name}: group {spread.idxmax()!r} is in more than one split: recordings of one place or animal must stay together")
+    if "kept" in table:
+        empty = [isinstance(k, tuple) and not (k and min(k) >= 0) or not isinstance(k, tuple) and not pd.isna(k) for k in table["kept"]]
+        if any(empty):
+            i = empty.index(True)
+            raise ValueError(f"{name}: row {i} is not usable: kept={table['kept'].iloc[i]!r}; it must be a tuple of window starts in seconds, 0 or more, "
+                             "or None for a free crop; leave a recording without any window out")
     return table.assign(label=table["label"].astype(str).str.strip(), **{c: seconds[c] for c in seconds if c in table})
+
+
+def subset(table: pd.DataFrame, fraction: str, seed: int) -> pd.DataFrame:
+    """The table with only a part of its train split: "4" recordings of every class, "10%" of every class (at least one), or "all".
+
+    Nested: with one seed a smaller part lies within every larger one. Stratified: every class keeps at least one recording. Other
+    splits stay whole. A class that has fewer recordings than asked for keeps all of them.
+    """
+    amount, share = fraction.strip().removesuffix("%"), fraction.strip().endswith("%")
+    if fraction.strip() == "all":
+        return table
+    try:
+        wanted = float(amount) / 100 if share else int(amount)
+    except ValueError:
+        wanted = 0
+    if not 0 < wanted <= (1 if share else np.inf):
+        raise ValueError(f'fraction is {fraction!r}: it must be recordings per class such as "4", a share such as "10%", or "all"')
+    rng, kept = np.random.default_rng(seed), []
+    for _, rows in table[table["split"] == "train"].groupby("label", sort=True):
+        order = rng.permutation(len(rows))  # the same whatever the fraction
+        kept += list(rows.index[order[: max(1, round(wanted * len(rows))) if share else wanted]])
+    return table.loc[sorted([*kept, *table.index[table["split"] != "train"]])].reset_index(drop=True)
 
 
 def padded_share(table: pd.DataFrame, spec: MelSpec) -> float:
@@ -184,6 +213,7 @@ class Waves:
 
     def __init__(self, table: pd.DataFrame, front: MelSpec) -> None:
         self.rate, self.need, self.step = front.rate, front.samples, front.frames // 2 * front.hop
+        self.per_s = front.rate  # places a second
         self.files = table["file"].tolist()
         self.start_s = table["start_s"].fillna(0.0).tolist() if "start_s" in table else [0.0] * len(table)
         end_s = table["end_s"].tolist() if "end_s" in table else [np.nan] * len(table)
@@ -219,6 +249,7 @@ class Specs:
     def __init__(self, waves: Waves, front: MelSpec) -> None:
         self.waves, self.log_mel, self.need, self.step = waves, LogMel(front), front.frames, front.frames // 2
         self.files, self.length = waves.files, [max(1, front.count(n)) for n in waves.length]  # frames
+        self.per_s = front.rate / front.hop
         self.kept: dict[int, torch.Tensor] = {}
 
     def read(self, row: int, first: int, count: int) -> torch.Tensor:
@@ -244,7 +275,8 @@ class Clips(Dataset):
 
     Rows where `join` is true are filled up with other recordings of the same class when they are shorter than a window (general
     clips: drums, spoken digits); others keep their true length and are padded by the front end. ahead: yield specs (T, M) made
-    once per recording instead of waves, where that is possible.
+    once per recording instead of waves, where that is possible. A row that has `kept` (a tuple of starts in seconds) gives one of
+    those windows at random instead of a free crop: first the recording, then the window.
     """
 
     def __init__(self, table: pd.DataFrame, front: MelSpec, seed: int, join: np.ndarray | None = None, ahead: bool = False) -> None:
@@ -252,14 +284,17 @@ class Clips(Dataset):
         self.join = np.zeros(len(table), bool) if join is None else join
         self.labels = table["label"].to_numpy()
         self.mates = {label: np.flatnonzero((self.labels == label) & self.join) for label in set(self.labels[self.join])}
+        kept = table["kept"] if "kept" in table else [None] * len(table)  # nothing (None or NaN): a free crop
+        self.starts = [[round(s * self.source.per_s) for s in k] if isinstance(k, tuple) else None for k in kept]
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, int, int]:
         rng, need = np.random.default_rng([self.seed, draw.number]), self.source.need
-        spare = self.source.length[draw.row] - need
-        x = self.source.read(draw.row, int(rng.integers(spare + 1)) if spare > 0 else 0, need)
+        spare, starts = max(0, self.source.length[draw.row] - need), self.starts[draw.row]
+        first = min(starts[int(rng.integers(len(starts)))], spare) if starts else int(rng.integers(spare + 1)) if spare else 0
+        x = self.source.read(draw.row, first, need)
         while self.join[draw.row] and len(x) < need:
             other = int(rng.choice(self.mates[self.labels[draw.row]]))
             x = torch.cat([x, self.source.read(other, 0, need - len(x))])
@@ -272,6 +307,7 @@ class Windows(Dataset):
     def __init__(self, table: pd.DataFrame, front: MelSpec, ahead: bool = False) -> None:
         self.source, self.front, self.files = _source(table, front, ahead), front, table["file"].tolist()
         self.places = [(row, first) for row, n in enumerate(self.source.length) for first in audio.windows(n, self.source.need, self.source.step)]
+        self.start_s = [first / self.source.per_s for _, first in self.places]  # (W,) as `kept` wants them
 
     def __len__(self) -> int:
         return len(self.places)

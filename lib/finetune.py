@@ -14,8 +14,10 @@ from tqdm.auto import tqdm
 from lib import data, fit, mae, metrics
 from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
+from lib.scales import Scale
 
-__all__ = ["Recipe", "Predictions", "Finetuned", "classifier", "mixup", "spec_augment", "finetune", "predict"]
+__all__ = ["Recipe", "PRESETS", "preset", "Predictions", "Finetuned", "Evaluation", "classifier", "mixup", "spec_augment", "finetune",
+           "window_logits", "predict", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Recipe:
     batch: int = 256
     lr: float = 1e-3  # at this batch; AudioMAE's rule is 1e-3 x batch / 256
     lr_min: float = 1e-6
+    optimizer: str = "AdamW"  # or "Adam", whose weight decay is added to the gradient
     weight_decay: float = 1e-4
     layer_decay: float = 0.75  # each block learns 0.75 times as fast as the one above it
     warmup: float = 0.1  # share of the steps: 5 of 50 epochs
@@ -36,8 +39,27 @@ class Recipe:
     mask_mels: int = 15  # SpecAugment: one band of fewer mel bins than this ...
     mask_frames: int = 50  # ... and one of fewer frames are set to 0, the mean (the author's fork); 0 turns it off
     clip_grad: float | None = 1.0
-    evaluate: int = 3  # how often to look at val, at equal distances; the best look is kept
+    lora: int = 0  # rank of the low-rank updates of the attention weights (Hu et al. 2021), by peft; 0 trains all weights
+    evaluate: int = 3  # how often to look at val, at equal distances, and the best look is kept; 0: val is not looked at, the last step is kept
     seed: int = 0  # head, order, crops, dropped paths
+
+
+# What the published recipes differ in; lr is a factor on the scale's rate, which is 1e-3 at batch 256 for `paper` (FACTS, section 3).
+PRESETS = {
+    "audiomae": dict(lr=1.0),  # AudioMAE's main_finetune_as.py: AdamW with layer decay
+    "paper": dict(lr=0.1, lr_min=0.1, optimizer="Adam", weight_decay=1e-5, layer_decay=1.0, drop_path=0.0, clip_grad=None),  # the first author's fork
+    "lora": dict(lr=1.0, layer_decay=1.0, drop_path=0.0, lora=8),  # ours: few weights to train and to keep, at the same steps
+}
+
+
+def preset(name: str, setting: Scale, seed: int, **changes) -> Recipe:
+    """A published recipe at a scale: "audiomae", "paper" (Liu et al., as far as their fork shows), or "lora"; `changes` are fields of Recipe."""
+    if name not in PRESETS:
+        raise ValueError(f"preset is {name!r}: it must be one of {', '.join(PRESETS)}")
+    known = PRESETS[name]
+    rates = {"lr": known["lr"] * setting.finetune_lr, "lr_min": known.get("lr_min", 0.0) * known["lr"] * setting.finetune_lr or Recipe.lr_min}
+    return Recipe(**dict(epochs=setting.finetune_epochs, batch=setting.finetune_batch, mixup=setting.mixup, drop_patches=setting.drop_patches, seed=seed)
+                  | known | rates | changes)
 
 
 class Predictions(NamedTuple):
@@ -53,6 +75,12 @@ class Finetuned(NamedTuple):
     log: pd.DataFrame  # step, loss, lr, clips
     looks: pd.DataFrame  # step, top1 on val
     samples: int  # clips seen
+    trainable: int  # weights that were trained
+
+
+class Evaluation(NamedTuple):
+    scores: dict[str, metrics.Scores]  # "val" and "test"
+    answers: dict[str, dict[str, np.ndarray]]  # per split what a record keeps, to be paired later: hits, targets, groups, (R,) each
 
 
 def classifier(encoder: MAE | None, arch: Arch, classes: int, generator: torch.Generator, drop_path: float = 0.0,
@@ -96,27 +124,30 @@ def spec_augment(spec: Tensor, mask_mels: int, mask_frames: int, generator: torc
     return spec
 
 
-def finetune(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFrame, recipe: Recipe, *, workers: int = 0,
-             bar: str = "finetuning") -> Finetuned:
+def finetune(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFrame, recipe: Recipe, *, labels: list[str] | None = None,
+             workers: int = 0, bar: str = "finetuning") -> Finetuned:
     """Train a classifier on split == "train" and keep its best look at split == "val" (class-averaged Top-1 of recordings).
 
-    The head has a class for every label of the train split, as in iNatSounds; prediction is restricted afterwards.
+    The head has a class for every label of the train split, as in iNatSounds, or for every one of `labels`, where the train split
+    was thinned out; prediction is restricted afterwards. A label that only val or test has is refused before anything is trained.
     """
-    labels = sorted(table.loc[table["split"] == "train", "label"].unique())
+    labels = labels or sorted(table.loc[table["split"] == "train", "label"].unique())
     train, val = (table[table["split"] == s].reset_index(drop=True) for s in ("train", "val"))
-    if len(labels) < 2 or val.empty:
-        raise ValueError(f"finetuning needs at least two labels in train and some recordings in val, got {len(labels)} labels and {len(val)} recordings: "
-                         "add recordings, or let `folder` make the split")
-    number = _numbers(labels, val)
+    if len(labels) < 2 or train.empty or (val.empty and recipe.evaluate):
+        raise ValueError(f"finetuning needs at least two labels in train and some recordings in val, got {len(labels)} labels, {len(train)} recordings in train "
+                         f"and {len(val)} in val: add recordings, or let `folder` make the split")
+    number = _numbers(labels, table)
     one_hot = nn.functional.one_hot(torch.tensor([number[label] for label in train["label"]]), len(labels)).float()  # (R, C)
     model = classifier(encoder, arch, len(labels), fit.generator(recipe.seed, 1), recipe.drop_path, recipe.drop_patches)
+    if recipe.lora:
+        _low_rank(model, recipe)
     batch = min(recipe.batch, len(train))
     mixture = data.Mixture(len(train), 0, 0.0, batch, recipe.epochs * len(train), recipe.seed)
     device = fit.accelerator().device
     clips, log_mel = data.Clips(train, front, recipe.seed, ahead=device.type == "cpu"), LogMel(front).to(device)
     loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     groups = param_groups_layer_decay(model, recipe.weight_decay, no_weight_decay_list=model.no_weight_decay(), layer_decay=recipe.layer_decay)
-    optimizer = torch.optim.AdamW(groups, lr=recipe.lr)
+    optimizer = getattr(torch.optim, recipe.optimizer)(groups, lr=recipe.lr)
 
     def loss_of(model: VisionTransformer, batch: data.Batch, step: int) -> Tensor:
         spec, wanted, rng = batch.spec(log_mel, device), one_hot[batch.row].to(device), fit.generator(recipe.seed, 2, step)
@@ -136,33 +167,63 @@ def finetune(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFram
             if best is None or top1 >= best[0]:
                 best = top1, {k: v.detach().clone() for k, v in model.state_dict().items()}
             model.train()
-    model.load_state_dict(best[1])
-    return Finetuned(model.eval(), labels, pd.DataFrame(log), pd.DataFrame(looks), mixture.samples)
+    if best:
+        model.load_state_dict(best[1])
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return Finetuned(model.eval(), labels, pd.DataFrame(log), pd.DataFrame(looks, columns=["step", "top1"]), mixture.samples, trainable)
+
+
+def _low_rank(model: VisionTransformer, recipe: Recipe) -> None:
+    """Freeze the encoder and give every attention layer a trainable update of a low rank; head and its norm stay trainable."""
+    from peft import LoraConfig, inject_adapter_in_model  # here: it takes seconds to import
+
+    with torch.random.fork_rng():  # peft draws from the global generator
+        torch.manual_seed(fit.generator(recipe.seed, 3).initial_seed())
+        inject_adapter_in_model(LoraConfig(r=recipe.lora, lora_alpha=2 * recipe.lora, target_modules=["qkv"]), model)
+    for module in (model.fc_norm, model.head):
+        module.requires_grad_(True)
 
 
 @torch.no_grad()
-def predict(model: nn.Module, front: MelSpec, table: pd.DataFrame, labels: list[str], *, batch: int = 64, workers: int = 0,
+def window_logits(model: nn.Module, front: MelSpec, table: pd.DataFrame, *, batch: int = 64, workers: int = 0,
+                  bar: str | None = "predicting") -> tuple[Tensor, Tensor]:
+    """What the model says about every window (half overlapping) of every recording: logits (W, C), and the row (W,) of the table each is from."""
+    if table.empty:
+        raise ValueError("there is nothing to predict: this table has no recordings (of this split?)")
+    model, acc, table = model.eval(), fit.accelerator(), table.reset_index(drop=True)
+    log_mel, rows, logits = LogMel(front).to(acc.device), [], []
+    model.to(acc.device)
+    windows = data.Windows(table, front, ahead=acc.device.type == "cpu")
+    for piece in tqdm(data.loader(windows, batch, workers), desc=bar, disable=bar is None, leave=False):
+        with acc.autocast():
+            logits.append(model(piece.spec(log_mel, acc.device)).float().cpu())  # (B, C)
+        rows.append(piece.row)
+    return torch.cat(logits), torch.cat(rows)
+
+
+def predict(model: nn.Module, front: MelSpec, table: pd.DataFrame, labels: list[str], *, batch: int = 64, workers: int = 0, pooling: str = "mean",
             bar: str | None = "predicting") -> Predictions:
-    """Class probabilities of every recording of the table: windows with 50 % overlap, softmax, mean, one answer.
+    """Class probabilities of every recording of the table: windows with 50 % overlap, softmax, pooling (`metrics.pool`), one answer.
 
     Restricted to the classes that occur in this table (Liu et al. restrict to the 1,212 evaluation species); a recording whose
     label the model has never seen is an error.
     """
-    if table.empty:
-        raise ValueError("there is nothing to predict: this table has no recordings (of this split?)")
-    number, table = _numbers(labels, table), table.reset_index(drop=True)
-    targets = table["label"].map(number).to_numpy()
-    classes, model, acc = np.unique(targets), model.eval(), fit.accelerator()
-    log_mel, rows, probabilities = LogMel(front).to(acc.device), [], []
-    model.to(acc.device)
-    for piece in tqdm(data.loader(data.Windows(table, front, ahead=acc.device.type == "cpu"), batch, workers), desc=bar, disable=bar is None, leave=False):
-        with acc.autocast():
-            logits = model(piece.spec(log_mel, acc.device))  # (B, C)
-        probabilities.append(logits.float().softmax(-1).cpu())
-        rows.append(piece.row)
-    windows = metrics.restrict(torch.cat(probabilities).double().numpy(), classes)  # (W, C)
+    targets = table["label"].map(_numbers(labels, table)).to_numpy()
+    logits, rows = window_logits(model, front, table, batch=batch, workers=workers, bar=bar)
+    classes = np.unique(targets)
+    windows = metrics.restrict(logits.softmax(-1).double().numpy(), classes)  # (W, C)
     groups, _ = pd.factorize(table["group"].fillna(table["file"]) if "group" in table else table["file"])
-    return Predictions(metrics.pool(windows, torch.cat(rows).numpy(), len(table)), targets, groups, classes)
+    return Predictions(metrics.pool(windows, rows.numpy(), len(table), pooling), targets, groups, classes)
+
+
+def evaluate(tuned: Finetuned, front: MelSpec, table: pd.DataFrame, seed: int, *, workers: int = 0) -> Evaluation:
+    """Scores of val and test, as every experiment records them; `seed` draws the bootstrap."""
+    scores, answers = {}, {}
+    for split in ("val", "test"):
+        seen = predict(tuned.model, front, table[table["split"] == split], tuned.labels, workers=workers)
+        scores[split] = metrics.score(seen.probabilities, seen.targets, np.random.default_rng(seed), seen.groups)
+        answers[split] = {"hits": metrics.topk_hits(seen.probabilities, seen.targets, 1).round(3), "targets": seen.targets, "groups": seen.groups}
+    return Evaluation(scores, answers)
 
 
 def _numbers(labels: list[str], table: pd.DataFrame) -> dict[str, int]:

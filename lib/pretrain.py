@@ -16,8 +16,9 @@ from timm.optim import param_groups_weight_decay
 from lib import data, fit, paths, patches
 from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
+from lib.scales import Scale
 
-__all__ = ["Recipe", "Pretrained", "plan", "pretrain"]
+__all__ = ["Recipe", "Pretrained", "arch_of", "recipe_of", "plan", "pretrain"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,18 @@ class Pretrained:
     log: pd.DataFrame  # step, loss, lr, clips: one row per step
     folder: Path | None  # where weights.safetensors, log.jsonl and recipe.json lie
     reused: bool  # True when an earlier run with the same recipe and data was loaded
+
+
+def arch_of(setting: Scale, **changes) -> Arch:
+    """The model of a scale; `changes` are fields of `mae.Arch`, such as norm_pixels=False."""
+    sizes = dict(patch=setting.patch, dim=setting.dim, depth=setting.depth, heads=setting.heads, decoder=setting.decoder_kind,
+                 decoder_dim=setting.decoder_dim, decoder_depth=setting.decoder_depth, decoder_heads=setting.decoder_heads)
+    return Arch(**sizes | changes)
+
+
+def recipe_of(setting: Scale, clips: int, seed: int, **changes) -> Recipe:
+    """How a scale pretrains; `changes` are fields of `Recipe`, such as ratio=7."""
+    return Recipe(**dict(clips=clips, batch=setting.batch, lr=setting.lr, seed=seed) | changes)
 
 
 def plan(arch: Arch, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame) -> str:
@@ -124,8 +137,8 @@ def _describe(arch: Arch, front: MelSpec, recipe: Recipe) -> dict:
 
 def _key(arch: Arch, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, start: MAE | None) -> str:
     """A name that changes when anything does that the result depends on."""
-    used = [[f, str(label), *(str(t.get(c, pd.Series(dtype=str)).get(i, "")) for c in ("start_s", "end_s", "duration_s"))]
-            for t in (wild, gen) for i, (f, label) in enumerate(zip(t["file"], t["label"]))]
+    used = [[f, str(label), *(str(t.get(c, pd.Series(dtype=str)).get(i, "")) for c in ("start_s", "end_s", "duration_s")),
+             *([str(t["kept"][i])] if "kept" in t else [])] for t in (wild, gen) for i, (f, label) in enumerate(zip(t["file"], t["label"]))]
     weights = [] if start is None else [float(p.double().sum()) for p in start.state_dict().values()]
     return sha256(json.dumps([_describe(arch, front, recipe), used, weights]).encode()).hexdigest()[:16]
 

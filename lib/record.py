@@ -28,6 +28,7 @@ __all__ = ["VERSION", "Run", "start", "headline", "records", "reference", "paper
 VERSION = 1  # of the results: raised when the same parameters would give other numbers; older records are left out
 NOTEBOOKS = paths.ROOT / "notebooks"
 POOLS = ("wildlife", "general")  # the parameters that name data
+SHOWN = ("panel",)  # parameters that change what is shown and nothing that is measured: no part of a record
 GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_mix_ratio": ("ratio",),
         "06_label_fraction": ("init", "fraction"), "07_data_curation": ("filter", "threshold", "control"),
         "08_design_choices": ("model",)}  # what a notebook varies comes first in the name of a record
@@ -177,7 +178,9 @@ def start(notebook: str, values: Mapping[str, object], tables: Mapping[str, pd.D
     `tables` are the recordings tables behind `wildlife` and `general`. In a sweep it stops a run recorded already."""
     path = notebook_path(notebook)
     defaults = defaults_of(path)
-    taken = {k: plain(values[k]) for k in defaults if k in values}
+    taken = {k: plain(values[k]) for k in defaults if k in values and k not in SHOWN}
+    if "weights" in taken:
+        taken["weights"] = Path(taken["weights"]).name  # a file by its name, and no path
     asked = values.get("scale", "auto")
     chosen = asked if isinstance(asked, Scale) else scale(asked)
     if "scale" in defaults:

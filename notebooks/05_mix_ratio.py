@@ -28,7 +28,6 @@ import numpy as np
 import pandas as pd
 
 from lib import audio, data, finetune, mel, metrics, plots, pretrain, runs
-from lib.mae import Arch
 
 plots.style(photo=False)
 
@@ -114,9 +113,8 @@ for r in (15, 2):
 # ## What will be computed
 
 # %%
-arch = Arch(patch=setting.patch, dim=setting.dim, depth=setting.depth, heads=setting.heads, decoder=setting.decoder_kind,
-            decoder_dim=setting.decoder_dim, decoder_depth=setting.decoder_depth, decoder_heads=setting.decoder_heads)
-recipe = pretrain.Recipe(clips=clips, batch=setting.batch, lr=setting.lr, ratio=share, seed=seed)
+arch = pretrain.arch_of(setting)
+recipe = pretrain.recipe_of(setting, clips, seed, ratio=share)
 print(pretrain.plan(arch, recipe, pools["wildlife"], pools["general"]))
 
 # %% [markdown]
@@ -146,8 +144,7 @@ ax.legend();
 # The best look at `val` is kept.
 
 # %%
-labelled = finetune.Recipe(epochs=setting.finetune_epochs, batch=setting.finetune_batch, lr=setting.finetune_lr,
-                            mixup=setting.mixup, drop_patches=setting.drop_patches, seed=seed)
+labelled = finetune.preset("audiomae", setting, seed)
 tuned = finetune.finetune(pretrained.model, arch, front, pools["wildlife"], labelled, workers=setting.workers)
 tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
 

@@ -10,8 +10,9 @@ FLOORS = [  # from the bottom
     {"paths", "patches", "voices"},                               # needed by words too
     {"audio", "mel", "metrics", "scales", "everyday"},
     {"mae", "plots", "fit", "chorus", "record"},
-    {"checkpoints", "embed", "sources", "data", "runs", "notebooks"},
-    {"pretrain", "finetune", "probe", "curate", "widgets"},
+    {"checkpoints", "embed", "sources", "data", "runs", "notebooks", "results"},
+    {"pretrain", "finetune", "probe", "widgets"},
+    {"inits", "curate"},
 ]
 FLOOR = {module: level for level, modules in enumerate(FLOORS) for module in modules}
 FILES = sorted(path for path in (paths.ROOT / "lib").glob("*.py") if path.stem != "__init__")

@@ -1,0 +1,350 @@
+# %% [markdown]
+# # 04 · Finetuning: does it matter where the weights come from?
+#
+# **Time**: `smoke` under a minute · `tiny` about 10 minutes on two CPU cores (default; 3 once the pretrained models are kept) · `small` one GPU, minutes ·
+# `paper` about 16 h on one A100 for the finetuning alone (the paper's number).
+#
+# You will
+# 1. **start** the same classifier from one of six initialisations, with one call,
+# 2. **read** two published recipes and see what layer decay, mixup and SpecAugment do to the learning rates and to the input,
+# 3. **finetune** it and score whole recordings, in the paper's way and in that of the public code,
+# 4. **compare** all initialisations that have been run with Table 3 of Liu et al. 2026, with intervals,
+# 5. **weigh** LoRA, which trains a few per cent of the weights, against training all.
+
+# %% [markdown]
+# ## The question
+#
+# Table 3 of the paper finetunes a ViT-B on the species of iNatSounds from six starting points: random weights; a MAE pretrained on iNatSounds itself
+# (*iNat-SSL*); the released AudioMAE (*AS-SSL*: two million clips from YouTube); AudioMAE pretrained further on iNatSounds; a ViT trained with labels on
+# ImageNet pictures (*IN-SL*); and Bird-MAE.
+#
+# > **Predict before you read on.** Order the six by the accuracy you expect, and write down the largest gap you expect between two neighbours.
+
+# %%
+import dataclasses
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from timm.optim import param_groups_layer_decay
+
+from lib import data, finetune, fit, inits, mel, metrics, patches, plots, pretrain, runs
+
+plots.style()
+
+# %% tags=["parameters"]
+init = "random+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae, as in the paper's Table 3
+preset = "audiomae"  # the recipe: audiomae (AdamW, layer decay), paper (Adam, as the first author's fork shows it) or lora
+scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
+seed = 0  # of the training: weights, order, crops, masks, dropped paths
+data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
+wildlife = "chorus"  # the pool with the species: chorus, or folder:PATH (one folder per class, or a CSV)
+general = "chorus"  # the other pool, which stands in for AudioSet: chorus, or folder:PATH
+weights = ""  # public weights: hub, or a local file; empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
+budget = "main"  # clips of each pretraining that happens here: main, or sweep (what the records use)
+panel = True  # also draw Table 3 right, which pretrains up to three models more (once: they are kept)
+
+# %%
+setting = runs.scale(scale)
+clips = runs.clips(setting, budget)
+pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": data.recordings(general, "general", setting.chorus, data_seed)}
+run = runs.start("04_finetuning", globals(), pools)
+counts = pools["wildlife"]["split"].value_counts()
+print(f"scale {setting.name}; {counts['train']} recordings to learn {pools['wildlife']['label'].nunique()} species from, {counts['val']} val, {counts['test']} test")
+
+# %% [markdown]
+# ## Six starting points, one call
+#
+# `inits.start` gives a model with the front end that belongs to it. Without a download four of the six can be had: random weights, a MAE trained on the wildlife
+# pool, a **stand-in** for AudioMAE (a MAE of this size trained on the general pool; not AudioMAE, and never to be quoted as it), and the stand-in trained
+# further on wildlife. ImageNet and Bird-MAE weights have no stand-in: they come from the hub or from a file, at ViT-B size.
+
+# %%
+begin = inits.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)
+front, arch = begin.front, begin.model.arch
+print(f"{init}: {begin.what}")
+print(f"encoder {arch.dim}-d x {arch.depth}, {sum(p.numel() for p in begin.model.encoder.parameters()) / 1e6:.2f} M parameters; front end {front.name}")
+
+# %% [markdown]
+# ## Two published recipes
+#
+# The paper names neither optimiser nor augmentation for finetuning. Two recipes are public: AudioMAE's, and the command line in the first author's fork.
+# They share the crops, the pooling and SpecAugment here, and differ in
+
+# %%
+known = {name: dataclasses.asdict(finetune.preset(name, setting, seed)) for name in finetune.PRESETS}
+recipes = pd.DataFrame(known)
+recipe = finetune.preset(preset, setting, seed)
+recipes[recipes.astype(str).nunique(axis=1) > 1]
+
+# %% [markdown]
+# `lr` is given at this scale's batch; at `paper` it is 1e-3 for `audiomae` and 1e-4 for `paper`, at batch 256.
+#
+# **Layer decay.** Early blocks hold what pretraining found (edges, harmonics); late blocks and the head have most to learn. With a decay of
+# $\lambda = 0.75$ block $l$ of $n$ learns at
+#
+# $$ \eta_l = \eta \, \lambda^{\,n + 1 - l} \tag{1} $$
+#
+# > **Predict.** By what factor does the patch embedding of a ViT-B (12 blocks) learn more slowly than its head?
+
+# %%
+model = finetune.classifier(begin.model, arch, 10, fit.generator(seed))
+groups = param_groups_layer_decay(model, layer_decay=0.75, no_weight_decay_list=model.no_weight_decay())
+rates = pd.DataFrame([{"place": g["group_name"].split("_")[1] if "group_name" in g else i, "rate": g["lr_scale"]} for i, g in enumerate(groups)])
+rates = np.sort(rates["rate"].unique())
+figure, ax = plt.subplots(figsize=(6, 2.6))
+names = ["embedding"] + [f"block {i}" for i in range(1, len(rates) - 1)] + ["norm, head"]
+ax.bar(names, rates, color="C0")
+ax.set(ylabel="learning rate / base", title=f"layer decay 0.75, {arch.depth} blocks");
+print(f"ViT-B: the embedding learns {0.75 ** -13:.0f} times more slowly than the head")
+
+# %% [markdown]
+# *Figure 1. Learning rate of every part under layer decay.* **See:** the steps are equal factors. The deeper the model, the stiller its beginning.
+#
+# **Mixup.** Two recordings are added and so are their labels. Sound adds up in *power*, so the mixing is done there:
+#
+# $$ x = \log\big(\beta e^{x_1} + (1 - \beta) e^{x_2}\big), \qquad y = \beta y_1 + (1 - \beta) y_2 \tag{2} $$
+#
+# **SpecAugment** hides one band of mels and one of frames, so that no single place decides.
+
+# %%
+train = pools["wildlife"].query("split == 'train'").reset_index(drop=True)
+log_mel = mel.LogMel(front)
+two = next(iter(data.loader(data.Clips(train, front, seed), [[data.Draw(0, 0), data.Draw(len(train) // 2, 1)]])))
+specs = two.spec(log_mel)  # (2, 1, T, M)
+labels_of = torch.eye(2)
+mixed, shares = finetune.mixup(specs, labels_of, front, fit.generator(3))
+hidden = finetune.spec_augment(mixed, recipe.mask_mels, recipe.mask_frames, fit.generator(4))
+figure, axes = plt.subplots(1, 5, figsize=(15, 2.7), sharey=True)
+shown = [(specs[0], train["label"][0]), (specs[1], train["label"][len(train) // 2]), (specs.mean(0), "mean of the log-mels"),
+         (mixed[0], f"mixed in power, {shares[0, 0]:.0%} + {shares[0, 1]:.0%}"), (hidden[0], "and SpecAugment")]
+for ax, (x, title) in zip(axes, shown):
+    plots.spec(ax, x, front, title, tuple(np.quantile(specs, [0.01, 0.998])))
+    ax.label_outer()
+
+# %% [markdown]
+# *Figure 2. Two clips, their mean as logarithms, their mixture as powers, and the mixture with SpecAugment.* **See:** the mean of the logarithms pulls
+# every call half-way down into the other clip's silence, a sound nobody ever hears; in power both calls stay as bright as they were.
+#
+# ## Finetuning
+#
+# One random crop per recording and epoch; the head has a class for every species of the train split; the best look at `val` is kept.
+
+# %%
+tuned = finetune.finetune(begin.model, arch, front, pools["wildlife"], recipe, workers=setting.workers)
+total = sum(p.numel() for p in tuned.model.parameters())
+print(f"trained {tuned.trainable:,} of {total:,} weights ({tuned.trainable / total:.1%}) on {tuned.samples:,} clips")
+figure, ax = plt.subplots(figsize=(6, 2.8))
+plots.curve(ax, tuned.log)
+ax.set(title="finetuning loss (cross-entropy)")
+tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
+
+# %% [markdown]
+# *Figure 3. The training loss.* **See:** it ends far below $\ln C$, the loss of a guess that knows nothing: with a few hundred recordings the train
+# split is soon known by heart, and what counts is the table of looks at `val`.
+#
+# ## One answer per recording, in every published way
+#
+# The study's number is the class-averaged top-1 of recordings: softmax per window, restricted to the classes that occur in the split, mean over windows.
+# Publications differ in three small choices, and a number can only be compared if they are the same.
+
+# %%
+val = pools["wildlife"].query("split == 'val'").reset_index(drop=True)
+logits, rows = finetune.window_logits(tuned.model, front, val, workers=setting.workers)  # (W, C), (W,)
+targets = np.array([tuned.labels.index(label) for label in val["label"]])
+classes = np.unique(targets)
+ways = {"restricted before the softmax (here)": metrics.restrict(logits.softmax(-1).double().numpy(), classes),
+        "absent classes at the batch minimum (iNatSounds' code)": metrics.restrict_as_published(logits.numpy(), classes),
+        "not restricted": logits.softmax(-1).double().numpy()}
+top1 = lambda p: metrics.class_average(metrics.topk_hits(p, targets, 1), targets)  # noqa: E731
+pooled = {way: {how: top1(metrics.pool(p, rows.numpy(), len(val), how)) for how in ("mean", "max", "logit")} for way, p in ways.items()}
+pd.DataFrame(pooled).T.style.format("{:.1%}")
+
+# %% [markdown]
+# Columns are how a recording's windows become one answer: mean of probabilities (the paper's "single prediction", as the public code does it), the maximum, the
+# mean of logits. Rows are what happens to classes that the split does not hold.
+#
+# > **Predict.** Which of the nine would you have reported?
+
+# %%
+result = finetune.evaluate(tuned, front, pools["wildlife"], seed, workers=setting.workers)
+for split, s in result.scores.items():
+    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], top-5 {s.top5.value:.1%}, mAP {s.mean_ap:.1%}, mF1 {s.mean_f1:.1%}; "
+          f"{s.recordings} recordings of {s.classes} classes, each guess among {s.chosen_from}")
+
+# %% [markdown]
+# **Checkpoint.** The first cell of the table and the evaluation are the same number. If this passes, go on.
+
+# %%
+assert abs(pooled["restricted before the softmax (here)"]["mean"] - result.scores["val"].top1.value) < 1e-6
+
+# %% [markdown]
+# ## Which animals?
+#
+# The class average hides that groups differ. iNatSounds names five supercategories; `chorus` has a taxon per species.
+
+# %%
+recall = result.scores["val"].recall
+by_class = pd.DataFrame({"label": [tuned.labels[i] for i in recall.labels], "recall": recall.share, "recordings": recall.count})
+kind = val.drop_duplicates("label").set_index("label")["taxon"] if "taxon" in val else pd.Series("all", index=val["label"].unique())
+by_class["group"] = by_class["label"].map(kind)
+by_class["in train"] = by_class["label"].map(train["label"].value_counts())
+by_class.groupby("group").agg(species=("label", "size"), recordings=("recordings", "sum"), top1=("recall", "mean")).style.format({"top1": "{:.1%}"})
+
+# %%
+figure, ax = plt.subplots(figsize=(6, 3.2))
+sns.scatterplot(by_class, x="in train", y="recall", hue="group", style="group", ax=ax)
+ax.set(xlabel="recordings of the species in train", ylabel="recall on val", ylim=(-0.05, 1.05))
+ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+print(f"rank correlation of recall with recordings in train: {by_class['recall'].corr(by_class['in train'], method='spearman'):+.2f}")
+
+# %% [markdown]
+# *Figure 4. Every species: how often it is right on val against how many recordings there were to learn from.* **See:** whether the long tail is what is
+# wrong. A rank correlation near 0 says that some species are simply harder than others.
+#
+# ## The record
+
+# %%
+paper = runs.paper("finetune", init)
+path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"], "pooling": pooled}, samples_seen=begin.samples,
+                  device=next(tuned.model.parameters()).device, paper=paper, labels=tuned.labels, answers=result.answers, start=begin.what,
+                  trainable={"weights": tuned.trainable, "share": tuned.trainable / total},
+                  groups=by_class.groupby("group")["recall"].mean().to_dict(), recipes={"arch": arch, "finetune": recipe})
+
+# %% [markdown]
+# ## All initialisations that have been run
+
+# %%
+table = runs.records("04_finetuning")
+if len(table):
+    table["data"] = table["data.wildlife.name"]
+    arms = table.groupby(["data", "scale", "budget", "preset", "init"])
+    columns = dict(seeds=("seed", "nunique"), val=("top1.value", "mean"), low=("top1.value", "min"), high=("top1.value", "max"),
+                   test=("test.top1.value", "mean"), trained=("trainable.share", "mean"))
+    display(arms.agg(**columns).style.format("{:.1%}", subset=["val", "low", "high", "test", "trained"]))
+
+# %%
+main = table[(table["preset"] == "audiomae") & (table["data"] == run.data["wildlife"]["name"])] if len(table) else table
+main = main[main["budget"] == "sweep"] if len(main) else main
+theirs = runs.reference("finetune", split="val", metric="top1").set_index("setting")["value"]
+figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
+order = list(inits.NAMES)
+axes[0].plot([theirs[n] for n in order], range(len(order)), "s", color="0.3")
+axes[0].set(title="paper: Liu et al. 2026, Table 3\nViT-B, iNatSounds", xlabel="top-1 on val, class average (%)", yticks=range(len(order)), yticklabels=order)
+for row in main.itertuples():
+    record = main.loc[row.Index]
+    value, low, high = (100 * record[f"top1.{k}"] for k in ("value", "low", "high"))
+    y = order.index(row.init) + 0.15 * (row.seed - 1)
+    axes[1].errorbar(value, y, xerr=[[value - low], [high - value]], fmt="o", color="C0", markersize=4, elinewidth=0.8)
+for y, name in enumerate(order):
+    if not len(main) or name not in set(main["init"]):
+        axes[1].text(0.02, y, "not run (needs the public weights)", va="center", fontsize="small", transform=axes[1].get_yaxis_transform())
+axes[1].set(title=f"measured: {run.data['wildlife']['name']}, {setting.name}\nAudioSet is a stand-in", xlabel="top-1 on val, class average (%)", xlim=(0, None))
+axes[0].set(xlim=(0, None));
+
+# %% [markdown]
+# *Figure 5. Table 3, the paper's and what was measured here.* **See:** a dot is a run with its 95 % interval over recordings; each panel has an axis of its
+# own. Compare the order and the gaps, not the heights: 1,212 species with a ViT-B are another task.
+#
+# Every initialisation against random weights, paired by seed and recording:
+
+# %%
+rows = []
+for arm in [n for n in order if len(main) and n != "random" and n in set(main["init"])]:
+    ours, base = (main[main["init"] == name].set_index("seed") for name in (arm, "random"))
+    seeds = ours.index.intersection(base.index)
+    for split in ("val", "test") if len(seeds) else ():
+        hits = [np.stack(side.loc[seeds, f"answers.{split}.hits"]) for side in (ours, base)]
+        known = [np.asarray(ours.iloc[0][f"answers.{split}.{k}"]) for k in ("targets", "groups")]
+        change = metrics.across_seeds(*hits, *known, rng=np.random.default_rng(0))
+        rows.append({"init": arm, "split": split, "seeds": len(seeds), "gain": change.value, "low": change.low, "high": change.high,
+                     "paper": (theirs[arm] - theirs["random"]) / 100 if split == "val" else np.nan})
+pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high", "paper"], na_rep="") if rows else print("no sweep records yet")
+
+# %% [markdown]
+# ## Table 3, right: three reconstructions
+#
+# The paper shows one clip as reconstructed by (a) the full MAE (general sound, then wildlife), (b) a MAE that met wildlife only, and (c) a MAE continued with
+# **frozen decoder weights**, and calls (a) the best. Here the same three, with numbers on many clips. (Notebook 02 has them at a smaller budget; `panel=False` leaves them out.)
+
+# %%
+if panel:
+    full, own, general_only = (inits.start(n, setting, pools, clips=clips, seed=seed, workers=setting.workers).model
+                               for n in ("audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"))
+    still = pretrain.recipe_of(setting, clips, seed, ratio=0.0, freeze_decoder=True)
+    frozen = pretrain.pretrain(full.arch, mel.INAT, still, *pools.values(), start=general_only, workers=setting.workers, reuse=True).model
+    three = {"(a) general, then wildlife": full, "(b) wildlife only": own, "(c) as (a), decoder frozen": frozen}
+
+# %%
+if panel:
+    views = data.Windows(val.iloc[::3], mel.INAT, ahead=True)
+    x = torch.cat([b.spec(mel.LogMel(mel.INAT)) for b in data.loader(views, 64)])[:256]  # (B, 1, T, M)
+    mask = patches.random_mask(len(x), full.grid, 0.8, fit.generator(seed, 5))
+    with torch.no_grad():
+        losses = {name: m.loss(x, m.decode(m.encode(x, mask), mask), mask).item() for name, m in three.items()}
+    display(pd.DataFrame({f"loss on {len(x)} val windows": losses}).round(3))
+
+# %%
+if panel:
+    figure, axes = plt.subplots(1, 5, figsize=(15, 2.7), sharey=True)
+    one, m = x[3:4], patches.Mask(*(part[3:4] for part in mask))
+    shown = {"input (val)": one, "masked, 80 % hidden": plots.masked(one, m, full.arch.patch)}
+    with torch.no_grad():
+        shown |= {name: net.picture(one, net.decode(net.encode(one, m), m), m) for name, net in three.items()}
+    for ax, (title, part) in zip(axes, shown.items()):
+        plots.spec(ax, part, mel.INAT, title, tuple(np.quantile(one, [0.01, 0.998])))
+        ax.title.set_size("small")
+        ax.label_outer()
+
+# %% [markdown]
+# *Figure 6. Input, masked input and three models; each guessed patch borrows the mean and std of its true patch.* **See:** TODO(lead)
+#
+# ## What was seen
+#
+# TODO(lead)
+#
+# ## Exercises
+#
+# 1. Change `layer_decay` to 1.0 in the `audiomae` recipe with `dataclasses.replace` and finetune again. Which initialisation should suffer most, which not at all?
+# 2. Keep the pretrained weights but give them the wrong front end (multiply `front.std` by 2). What happens, and would you have noticed?
+# 3. How many weights does LoRA train at rank 8 in a ViT-B? Work it out by hand, then look.
+# 4. Report the top-1 *not* averaged over classes (a mean over recordings). Which species does it favour?
+#
+# <details><summary>Solutions</summary>
+#
+# 1. `dataclasses.replace(recipe, layer_decay=1.0)`. Random weights have nothing to protect, so the early blocks of a random model are *hindered* by layer
+#    decay; pretrained ones may lose what they know. The recipe and the initialisation cannot be judged apart from each other.
+# 2. Everything still runs. The accuracy falls, most for the frozen probe of notebook 03 and less here, because finetuning can repair it. That is why a
+#    checkpoint's card carries its front end.
+# 3. Each of 12 attention layers maps 768 to 3 x 768: $8 \cdot (768 + 2304) = 24{,}576$ weights, 294,912 in all, plus head and norm: 0.3 % of 86 million.
+# 4. `metrics.topk_hits(...).mean()`: it favours species with many recordings in val; `chorus` has at least 8 of each there, iNatSounds a long tail.
+# </details>
+#
+# ## Quiz
+#
+# **Why does the head have a class for every species of train when only some are evaluated?** <details><summary>Answer</summary>iNatSounds trains on 5,569 species and
+# evaluates 1,212. A head with all of them learns from all recordings; restricting the guess afterwards asks only what val can answer.</details>
+#
+# **A model scores 2 points more on val and 1 point less on test. Which number do you report?** <details><summary>Answer</summary>Both. The checkpoint was chosen on val, so val
+# is a little optimistic; test was never looked at.</details>
+#
+# **The paper's gap between AS-SSL and IN-SL is 0.1 points, one run each. What follows?** <details><summary>Answer</summary>That neither is shown to be better. Here an interval over
+# recordings alone is several points wide, and another seed adds its own.</details>
+#
+# ## What was not shown
+#
+# ImageNet and Bird-MAE at ViT-B (give `init=birdmae weights=hub` a GPU), iNatSounds itself, longer pretraining than a few minutes. The paper contradicts itself around this table: its text calls
+# AudioSet followed by iNatSounds the best (59.51), while its own Table 4 has AudioSet alone, trained at the native rate, at 60.2; and its abstract says that continued
+# pretraining "may even degrade", while both rows here gain (+0.86 val, +0.56 test). No row has a repeat or an interval.
+#
+# ## Further reading
+#
+# - Liu et al. 2026, *Masked Autoencoders with Limited Data: Does It Work?*, [arXiv:2605.14031](https://arxiv.org/abs/2605.14031), section 4.4 and Table 3.
+# - Huang et al. 2022, *Masked Autoencoders that Listen* (AudioMAE), [arXiv:2207.06405](https://arxiv.org/abs/2207.06405).
+# - Rauch et al. 2025, *Can Masked Autoencoders Also Listen to Birds?* (Bird-MAE), [arXiv:2504.12880](https://arxiv.org/abs/2504.12880).
+# - Hu et al. 2021, *LoRA: Low-Rank Adaptation of Large Language Models*, [arXiv:2106.09685](https://arxiv.org/abs/2106.09685).
+# - Park et al. 2019, *SpecAugment*, [doi:10.21437/Interspeech.2019-2680](https://doi.org/10.21437/Interspeech.2019-2680).
+# - Zhang et al. 2018, *mixup: Beyond Empirical Risk Minimization*, [arXiv:1710.09412](https://arxiv.org/abs/1710.09412).

@@ -1,0 +1,210 @@
+# %% [markdown]
+# # 06 · Label fraction: how many labelled recordings does a species need?
+#
+# **Time**: `smoke` under a minute · `tiny` 1 to 5 minutes on two CPU cores (default), by the fraction · `small` one GPU, minutes · `paper` up to 16 h
+# on one A100 for the largest fraction.
+#
+# You will
+# 1. **thin out** the labels of the train split, nested and stratified, while everything else stays,
+# 2. **finetune** one initialisation on what is left, at the same number of epochs or of steps,
+# 3. **draw** accuracy against labels for every initialisation that has been run (Figure 3 of Liu et al. 2026),
+# 4. **read** off how many labels pretraining is worth, and whether that is more than chance.
+
+# %% [markdown]
+# ## The question
+#
+# Labels are what bioacoustics is short of: a recorder collects a year of sound in a year, an expert names the calls of an hour in a day. Pretraining needs no labels. So its
+# worth should be largest where labels are fewest.
+#
+# > **Predict before you read on.** Sketch two curves, accuracy against recordings per species (1, 2, 4, 8, all): random weights and a pretrained encoder. Where is the gap
+# > widest: at 1, in the middle, at all?
+
+# %%
+import dataclasses
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from lib import data, finetune, inits, metrics, plots, runs
+
+plots.style(photo=False)
+
+# %% tags=["parameters"]
+init = "random+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae, as in the paper's Figure 3
+fraction = "4"  # what is kept of train: recordings per species such as "4", a share such as "10%", or "all"
+equal_steps = False  # False: as many epochs as for all labels, as in the paper; True: as many steps
+scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
+seed = 0  # of the training and of which recordings are kept
+data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
+wildlife = "chorus"  # the pool with the species: chorus, or folder:PATH (one folder per class, or a CSV)
+general = "chorus"  # the other pool, which stands in for AudioSet: chorus, or folder:PATH
+weights = ""  # public weights: hub, or a local file; empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
+budget = "main"  # clips of each pretraining that happens here: main, or sweep (what the records use)
+
+# %%
+setting = runs.scale(scale)
+clips = runs.clips(setting, budget)
+pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": data.recordings(general, "general", setting.chorus, data_seed)}
+part = data.subset(pools["wildlife"], fraction, seed)
+run = runs.start("06_label_fraction", globals(), pools)
+train, kept = (t[t["split"] == "train"] for t in (pools["wildlife"], part))
+print(f"{fraction}: {len(kept)} of {len(train)} labelled recordings of {kept['label'].nunique()} species ({len(kept) / len(train):.0%})")
+
+# %% [markdown]
+# ## Which labels are kept
+#
+# The paper "randomly subsamples the training data"; whether per species, nested, or repeated it does not say. Here the subsets are
+#
+# - **stratified**: every species keeps at least one recording, or the accuracy would measure which species vanished;
+# - **nested**: with one seed the 4 recordings of a species contain the 2, which contain the 1. A curve then shows labels being *added*, and its steps are
+#   less noisy than those between unrelated draws;
+# - **drawn anew for each seed**, so that the spread between seeds holds the luck of the draw.
+#
+# Pretraining always sees all recordings: they need no labels.
+
+# %%
+plots.source(data.subset)
+
+# %%
+sizes = ["1", "2", "4", "8", "all"]
+order = train["label"].value_counts().index
+figure, ax = plt.subplots(figsize=(9, 2.8))
+for size, shade in zip(sizes[::-1], np.linspace(0.85, 0.2, len(sizes))):
+    one = data.subset(pools["wildlife"], size, seed).query("split == 'train'")["label"].value_counts().reindex(order)
+    ax.bar(range(len(order)), one, color=plt.cm.viridis(1 - shade), label=f"{size}: {one.sum()} recordings")
+ax.set(xlabel="species, by recordings in train", ylabel="labelled recordings", title="what each fraction keeps")
+ax.legend(title="per species", fontsize="small");
+
+# %% [markdown]
+# *Figure 1. What each fraction keeps of every species.* **See:** the long tail is all train data has for some species: from 4 to 8 per species the rare ones
+# gain nothing, and "all" adds labels to common species only.
+
+# %%
+files = [set(data.subset(pools["wildlife"], size, seed).query("split == 'train'")["file"]) for size in sizes]
+assert all(small <= large for small, large in zip(files, files[1:]))  # nested
+assert all(len(data.subset(pools["wildlife"], s, seed).query("split == 'train'")["label"].unique()) == len(order) for s in sizes)  # stratified
+
+# %% [markdown]
+# ## Finetuning on it
+#
+# > **Predict.** With a quarter of the recordings and the *same epochs*, training takes a quarter of the steps. Would you rather keep the steps equal?
+#
+# "The same optimization settings" (paper, section 4.5) are read as the same epochs. That gives small fractions fewer steps too, so that a gap at few labels can be a lack of
+# labels or of steps; `equal_steps=True` tells them apart.
+
+# %%
+begin = inits.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)
+recipe = finetune.preset("audiomae", setting, seed)
+if equal_steps:
+    recipe = dataclasses.replace(recipe, epochs=round(recipe.epochs * len(train) / len(kept)))
+print(f"{init}: {begin.what}")
+print(f"{recipe.epochs} epochs of {len(kept)} clips in batches of {min(recipe.batch, len(kept))}")
+
+# %%
+tuned = finetune.finetune(begin.model, begin.model.arch, begin.front, part, recipe, workers=setting.workers)
+result = finetune.evaluate(tuned, begin.front, part, seed, workers=setting.workers)
+for split, s in result.scores.items():
+    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], top-5 {s.top5.value:.1%}; {s.recordings} recordings of {s.classes} classes, "
+          f"each guess among {s.chosen_from}")
+
+# %% [markdown]
+# ## The record
+
+# %%
+path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"]}, samples_seen=begin.samples, device=next(tuned.model.parameters()).device,
+                  labels=tuned.labels, labelled=len(kept), labelled_share=len(kept) / len(train), answers=result.answers, start=begin.what,
+                  finetuning_steps=len(tuned.log), recipes={"arch": begin.model.arch, "finetune": recipe})
+
+# %% [markdown]
+# ## All that has been run
+#
+# The paper's Figure 3 shows curves without numbers, so there are no paper's points to draw here; its text says that pretrained models "substantially outperform training from
+# random initialization across all data fractions", that iNat-SSL lies between random and AS-SSL, and that AS-SSL + iNat-SSL is the best, by a modest margin.
+
+# %%
+table = runs.records("06_label_fraction")
+table = table[(table["budget"] == "sweep") & (table["data.wildlife.name"] == run.data["wildlife"]["name"])] if len(table) else table
+grown = table[~table["equal_steps"]] if len(table) else table
+figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
+for ax, metric in zip(axes, ("top1", "test.top1") if len(grown) else ()):
+    for i, name in enumerate(n for n in inits.NAMES if n in set(grown["init"])):
+        arm = grown[grown["init"] == name].groupby("labelled_share")[f"{metric}.value"].agg(["mean", "min", "max"])
+        ax.plot(100 * arm.index, 100 * arm["mean"], "o-", color=f"C{i}", label=name)
+        ax.fill_between(100 * arm.index, 100 * arm["min"], 100 * arm["max"], color=f"C{i}", alpha=0.15, linewidth=0)
+    ax.set(xscale="log", xlabel="labelled recordings (% of train)", title=metric.replace("top1", "val").removesuffix(".val"), ylim=(0, None))
+if len(grown):
+    axes[0].set(ylabel="top-1, class average (%)")
+    axes[0].legend(fontsize="small")
+    plots.save(figure, "06_label_fraction") if setting.name != "smoke" else None
+
+# %% [markdown]
+# *Figure 2. Accuracy against labels, every initialisation that has been run; lines are means over seeds, bands reach from the lowest to the highest seed.*
+# **See:** TODO(lead)
+#
+# The gain over random weights at each size, paired by seed and recording; the interval draws seeds and, within each class, groups of recordings:
+
+# %%
+rows = []
+for size in [s for s in sizes if len(grown) and s in set(grown["fraction"])]:
+    here = grown[grown["fraction"] == size]
+    for name in [n for n in inits.NAMES[1:] if {n, "random"} <= set(here["init"])]:
+        ours, base = (here[here["init"] == n].set_index("seed") for n in (name, "random"))
+        seeds = ours.index.intersection(base.index)
+        hits = [np.stack(side.loc[seeds, "answers.val.hits"]) for side in (ours, base)]
+        known = [np.asarray(ours.iloc[0][f"answers.val.{k}"]) for k in ("targets", "groups")]
+        change = metrics.across_seeds(*hits, *known, rng=np.random.default_rng(0))
+        rows.append({"per species": size, "init": name, "seeds": len(seeds), "gain": change.value, "low": change.low, "high": change.high})
+pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high"]) if rows else print("no sweep records yet")
+
+# %% [markdown]
+# And at one size the same number of steps as all labels would take, instead of the same epochs:
+
+# %%
+if len(table) and table["equal_steps"].any():
+    both = table[table["fraction"].isin(table.loc[table["equal_steps"], "fraction"]) & table["seed"].isin(table.loc[table["equal_steps"], "seed"])]
+    display(both.pivot_table(index=["fraction", "init"], columns="equal_steps", values=["finetuning_steps", "top1.value"]).round(3))
+
+# %% [markdown]
+# ## What was seen
+#
+# TODO(lead)
+#
+# ## Exercises
+#
+# 1. Draw the subsets *without* stratifying (`train.sample(frac=0.1)`). How many species are left, and what is the highest top-1 that any model can then have?
+# 2. A label costs 2 minutes of an expert. How many minutes is pretraining worth at 4 recordings per species, read off Figure 2 as a horizontal distance?
+# 3. Run one point with `equal_steps=True`. Does it change the order of the initialisations?
+# 4. Repeat a point with other seeds until the mean moves by less than a point. How many did it take?
+#
+# <details><summary>Solutions</summary>
+#
+# 1. With 10 % of 407 recordings, about 26 of 40 species on average. A species without a label is never guessed right: the class average cannot exceed the share of
+#    evaluated species that are left.
+# 2. Find the pretrained curve's height at 4 per species, go right to the random curve (if it gets there at all), and multiply the difference in recordings by 2.
+# 3. `python -m lib.runs 06_label_fraction fraction=4 equal_steps=true init=random budget=sweep`, and the same for another `init`.
+# 4. Commonly 5 to 10 at one recording per species, where the luck of the draw is largest; fewer at "all".
+# </details>
+#
+# ## Quiz
+#
+# **Why nested subsets?** <details><summary>Answer</summary>The step from 2 to 4 then adds two recordings to the same two. With unrelated draws the step would also exchange the first two,
+# and the curve could even fall.</details>
+#
+# **Is "10 % of the labels" the same as "10 % of the data"?** <details><summary>Answer</summary>Not here: pretraining hears every recording of the train split without its label. In a project with
+# few recordings *and* few labels the gain can be smaller.</details>
+#
+# **At "all", random weights and pretraining come closer. Does pretraining not matter then?** <details><summary>Answer</summary>It says that at this size the labels teach what pretraining taught. With a
+# harder task, or more species, "all" lies further left on the curve.</details>
+#
+# ## What was not shown
+#
+# ImageNet weights (the paper's IN-SL curve: `init=imagenet_sl weights=hub`), percentages of 137,012 recordings at `scale="paper"`, other ways to choose what to label than
+# chance. The paper gives no fractions, seeds or numbers for its Figure 3.
+#
+# ## Further reading
+#
+# - Liu et al. 2026, *Masked Autoencoders with Limited Data: Does It Work?*, [arXiv:2605.14031](https://arxiv.org/abs/2605.14031), section 4.5 and Figure 3.
+# - Chen et al. 2020, *Big Self-Supervised Models are Strong Semi-Supervised Learners*, [arXiv:2006.10029](https://arxiv.org/abs/2006.10029): the classic label-fraction protocol.
+# - Cortes et al. 1993, *Learning Curves: Asymptotic Values and Rate of Convergence*: why such curves are close to power laws.
