@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 from lib import everyday, paths, voices
 from lib.voices import GENERA, RATE
 
-__all__ = ["VERSION", "POOLS", "Size", "SIZES", "species", "make", "events", "empty_share"]
+__all__ = ["VERSION", "POOLS", "Size", "SIZES", "species", "make", "events", "holds_call", "empty_share"]
 
 VERSION = 1                # part of every cache folder's name; raise it when any sample would change
 POOLS = ("wildlife", "general", "other_species")
@@ -191,9 +191,7 @@ def _empty(start, end, long_s, window_s=3.0, step_s=1.5):
     """Which windows hold no call: bool (W,). The last window is aligned to the end of the recording."""
     at = np.arange(0, max(long_s - window_s, 0) + 1e-6, step_s)
     at = np.append(at, long_s - window_s) if long_s - window_s > at[-1] + 1e-3 else at
-    start, end = np.asarray(start)[:, None], np.minimum(np.asarray(end)[:, None], long_s)
-    inside = np.minimum(end, at + window_s) - np.maximum(start, at)                     # (calls, W) s
-    return ~(inside >= np.minimum(0.1, 0.5 * (end - start))).any(0)
+    return ~holds_call(at, start, np.minimum(np.asarray(end), long_s), window_s)
 
 
 def _record(job: Job) -> None:
@@ -318,6 +316,15 @@ def events(table: pd.DataFrame) -> pd.DataFrame:
         found.append(boxes.assign(file=[str(folder / name) for name in boxes.file]))
     found = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=EVENT_COLUMNS)
     return found[found.file.isin(set(table.file))].reset_index(drop=True)
+
+
+def holds_call(at: np.ndarray, start: np.ndarray, end: np.ndarray, window_s: float = 3.0) -> np.ndarray:
+    """Which of one recording's windows, which begin at `at` (W,) s, hold one of its calls, start ... end (calls,) s: bool (W,).
+
+    A call counts where at least 0.1 s, or half, of it lies inside."""
+    start, end = np.asarray(start)[:, None], np.asarray(end)[:, None]
+    inside = np.minimum(end, np.asarray(at) + window_s) - np.maximum(start, at)         # (calls, W) s
+    return (inside >= np.minimum(0.1, 0.5 * (end - start))).any(0)
 
 
 def empty_share(table: pd.DataFrame, events: pd.DataFrame, window_s: float = 3.0, step_s: float = 1.5) -> float:

@@ -154,9 +154,9 @@ def check(table: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
         if (spread > 1).any():
             raise ValueError(f"{name}: group {spread.idxmax()!r} is in more than one split: recordings of one place or animal must stay together")
     if "kept" in table:
-        empty = [isinstance(k, tuple) and not (k and min(k) >= 0) or not isinstance(k, tuple) and not pd.isna(k) for k in table["kept"]]
-        if any(empty):
-            i = empty.index(True)
+        odd = [not (k and min(k) >= 0) if isinstance(k, tuple) else k is not None and k == k for k in table["kept"]]  # NaN is not itself
+        if any(odd):
+            i = odd.index(True)
             raise ValueError(f"{name}: row {i} is not usable: kept={table['kept'].iloc[i]!r}; it must be a tuple of window starts in seconds, 0 or more, "
                              "or None for a free crop; leave a recording without any window out")
     return table.assign(label=table["label"].astype(str).str.strip(), **{c: seconds[c] for c in seconds if c in table})

@@ -1,12 +1,15 @@
 """From window probabilities to one number per study arm: pooling, Top-k, the class average, intervals and differences.
 
 Scores are shares from 0 to 1. Random functions take a `numpy.random.Generator`."""
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import softmax
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
-__all__ = ["restrict", "pool", "topk_hits", "per_class_recall", "class_average", "Recall", "Scores", "score",
+__all__ = ["restrict", "restrict_as_published", "pool", "topk_hits", "per_class_recall", "class_average",
+           "mean_average_precision", "mean_best_f1", "Recall", "Scores", "score",
            "Interval", "bootstrap", "paired_difference", "across_seeds", "smallest_detectable"]
 
 
@@ -29,6 +32,8 @@ class Scores(NamedTuple):
     classes: int       # how many classes the average runs over
     recordings: int
     chosen_from: int   # how many classes the guess could choose from, after `restrict`
+    mean_ap: float     # iNatSounds' mAP and mF1, without an interval
+    mean_f1: float
 
 
 def restrict(probabilities: np.ndarray, classes: Sequence[int]) -> np.ndarray:
@@ -52,10 +57,30 @@ def restrict(probabilities: np.ndarray, classes: Sequence[int]) -> np.ndarray:
     return out
 
 
-def pool(probabilities: np.ndarray, recording_index: np.ndarray, n: int, how: str = "mean") -> np.ndarray:
-    """Windows (W, C) -> recordings (R=n, C): the mean (this study) or the maximum over each recording's windows.
+def restrict_as_published(logits: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+    """How iNatSounds' own code hides the other classes: logits (B, C) -> probabilities (B, C), all of them above 0.
 
-    `recording_index` (W,) says which recording, 0 .. n-1, a window was cut from."""
+    It sets them to the lowest logit of the whole batch before the softmax over all C (`mask_prediction`, train_eval.py:33-35,
+    of cvl-umass/iNatSounds), so they keep a little probability, and a recording's answer depends on what else is in the
+    batch. `restrict` is the paper's text. Here to say how far a number made one way is from the other."""
+    logits, classes = np.asarray(logits, dtype=np.float64), np.unique(np.asarray(classes, dtype=int))
+    if logits.ndim != 2 or not np.isfinite(logits).all():
+        raise ValueError(f"restrict_as_published wants finite logits (B, C), got shape {logits.shape}, "
+                         f"{int((~np.isfinite(logits)).sum())} of them not finite")
+    if not len(classes) or classes[0] < 0 or classes[-1] >= logits.shape[1]:
+        raise ValueError(f"restrict_as_published got {len(classes)} classes ({classes[:3]} ...), needs 1 or more within "
+                         f"0 .. {logits.shape[1] - 1}")
+    masked = np.full_like(logits, logits.min())                           # (B, C)
+    masked[:, classes] = logits[:, classes]
+    return softmax(masked, axis=1)
+
+
+def pool(probabilities: np.ndarray, recording_index: np.ndarray, n: int, how: str = "mean") -> np.ndarray:
+    """Windows (W, C) -> recordings (R=n, C): the mean (this study), the maximum, or "logit" over each recording's windows.
+
+    "logit" is the softmax of the mean logit, which is the geometric mean of the probabilities, made to sum to one: a window
+    that is sure a class is absent outvotes the others. `recording_index` (W,) says which recording, 0 .. n-1, a window was
+    cut from. Classes that `restrict` has hidden stay hidden."""
     probabilities, index = np.asarray(probabilities, dtype=np.float64), np.asarray(recording_index)
     if probabilities.ndim != 2 or index.shape != probabilities.shape[:1]:
         raise ValueError(f"pool wants probabilities (W, C) and an index (W,), got {probabilities.shape}, {index.shape}")
@@ -71,7 +96,18 @@ def pool(probabilities: np.ndarray, recording_index: np.ndarray, n: int, how: st
         out = np.full((n, probabilities.shape[1]), -np.inf)
         np.maximum.at(out, index, probabilities)
         return out                                                        # (R, C)
-    raise ValueError(f"pool got how={how!r}, needs 'mean' or 'max'")
+    if how == "logit":
+        shown = ~np.isneginf(probabilities).all(axis=0)                   # (C,)
+        with np.errstate(divide="ignore"):
+            logs = np.log(probabilities[:, shown])                        # (W, C'): a window's logits, less a constant
+        mean = np.zeros((n, int(shown.sum())))
+        np.add.at(mean, index, logs)
+        mean /= counts[:, None]
+        mean[np.isneginf(mean).all(axis=1)] = 0                           # each class ruled out by some window: no answer
+        out = np.full((n, probabilities.shape[1]), -np.inf)
+        out[:, shown] = softmax(mean, axis=1)
+        return out                                                        # (R, C)
+    raise ValueError(f"pool got how={how!r}, needs 'mean' or 'max' or 'logit'")
 
 
 def topk_hits(scores: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
@@ -107,19 +143,53 @@ def class_average(hits: np.ndarray, targets: np.ndarray) -> float:
     return float(per_class_recall(hits, targets).share.mean())
 
 
+def _one_against_rest(scores: np.ndarray, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For every class in the targets: (R,) is it this class, (R,) its scores, hidden ones below all others."""
+    scores, targets = np.asarray(scores, dtype=np.float64), np.asarray(targets)
+    if scores.ndim != 2 or targets.shape != scores.shape[:1] or not len(targets):
+        raise ValueError(f"mean AP and mean F1 want scores (R, C) and targets (R,), got {scores.shape}, {targets.shape}")
+    lowest = scores[np.isfinite(scores)].min(initial=0) - 1  # scikit-learn refuses -inf
+    for label in np.unique(targets):
+        yield targets == label, np.where(np.isneginf(scores[:, label]), lowest, scores[:, label])
+
+
+def mean_average_precision(scores: np.ndarray, targets: np.ndarray) -> float:
+    """iNatSounds' mAP: per class that occurs, scikit-learn's average precision of its scores over recordings (R, C), averaged.
+
+    It asks how well recordings are ranked for a species, where Top-k asks how well species are ranked for a recording. A
+    class that was hidden has AP 0: none of its recordings is ever found."""
+    return float(np.mean([average_precision_score(is_it, s) if np.ptp(s) or s[0] >= 0 else 0.0
+                          for is_it, s in _one_against_rest(scores, targets)]))
+
+
+def mean_best_f1(scores: np.ndarray, targets: np.ndarray) -> float:
+    """iNatSounds' mF1: per class that occurs, the highest F1 that any threshold of its own reaches, averaged.
+
+    Its README: "choosing the threshold maximising F1 (there may be different thresholds for different classes)"; in code
+    `get_best_f1`, printed as F1-max (src/utils.py). The thresholds are chosen on the recordings that are scored, so this
+    flatters; a class that is always guessed still gets 2p / (1 + p), with p its share of recordings."""
+    best = []
+    for is_it, s in _one_against_rest(scores, targets):
+        precision, recall, _ = precision_recall_curve(is_it, s)
+        best.append(float((2 * precision * recall / (precision + recall + 1e-10)).max()) if np.ptp(s) or s[0] >= 0 else 0.0)
+    return float(np.mean(best))
+
+
 def score(scores: np.ndarray, targets: np.ndarray, rng: np.random.Generator,
           groups: np.ndarray | None = None) -> Scores:
-    """Top-1 and Top-5 of recordings (R, C), class-averaged, with intervals, and the recall of every class."""
+    """Top-1 and Top-5 of recordings (R, C), class-averaged, with intervals, the recall of every class, mAP and mF1."""
     first = topk_hits(scores, targets, 1)
     return Scores(top1=bootstrap(first, targets, groups, rng=rng),
                   top5=bootstrap(topk_hits(scores, targets, 5), targets, groups, rng=rng),
                   recall=per_class_recall(first, targets), classes=len(np.unique(targets)), recordings=len(targets),
-                  chosen_from=int(np.isfinite(scores).any(axis=0).sum()))
+                  chosen_from=int(np.isfinite(scores).any(axis=0).sum()),
+                  mean_ap=mean_average_precision(scores, targets), mean_f1=mean_best_f1(scores, targets))
 
 
-def _resampled(values: np.ndarray, targets: np.ndarray, groups: np.ndarray | None, n: int,
-               rng: np.random.Generator) -> np.ndarray:
-    """(S, R) values -> (n, S) class averages, each from groups drawn again, with replacement, within every class.
+def _resampled(values: np.ndarray, targets: np.ndarray, groups: np.ndarray | None, n: int, rng: np.random.Generator,
+               over: str = "groups") -> np.ndarray:
+    """(S, R) values -> (n, S) class averages, each from groups drawn again, with replacement, within every class;
+    or (over="classes") from the classes drawn again, each with all its recordings.
 
     The class average is linear in the values, so a difference of two arms is resampled as one set of values."""
     values, targets = np.atleast_2d(np.asarray(values, dtype=np.float64)), np.asarray(targets)
@@ -128,6 +198,12 @@ def _resampled(values: np.ndarray, targets: np.ndarray, groups: np.ndarray | Non
         raise ValueError(f"hits, targets and groups want one length above 0, got {values.shape[1:]}, {targets.shape}, "
                          f"{groups.shape}")
     labels = np.unique(targets)
+    if over == "classes":
+        share = np.stack([per_class_recall(row, targets).share for row in values])            # (S, C')
+        drawn = rng.multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=n)   # (n, C') times each was drawn
+        return drawn @ share.T / len(labels)
+    if over != "groups":
+        raise ValueError(f"over is {over!r}: it must be 'groups' or 'classes'")
     total = np.zeros((n, len(values)))                                    # (n, S)
     for label in labels:
         here = np.flatnonzero(targets == label)
@@ -159,24 +235,25 @@ def paired_difference(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarra
 
 
 def _difference(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray, groups: np.ndarray | None, n: int,
-                rng: np.random.Generator) -> tuple[float, np.ndarray]:
+                rng: np.random.Generator, over: str = "groups") -> tuple[float, np.ndarray]:
     """(S, R) each -> the difference of class averages and n resampled ones, over seeds and, within class, groups."""
     hits_a, hits_b = (np.atleast_2d(np.asarray(hits, dtype=np.float64)) for hits in (hits_a, hits_b))
     if hits_a.shape != hits_b.shape:
         raise ValueError(f"a paired difference wants the same seeds and recordings, got {hits_a.shape}, {hits_b.shape}")
     seeds = len(hits_a)
-    by_seed = _resampled(hits_a - hits_b, targets, groups, n, rng)        # (n, S)
+    by_seed = _resampled(hits_a - hits_b, targets, groups, n, rng, over)  # (n, S)
     drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=n)     # (n, S)
     return class_average((hits_a - hits_b).mean(axis=0), targets), (by_seed * drawn).sum(axis=1) / seeds
 
 
 def across_seeds(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None,
-                 n: int = 2000, *, rng: np.random.Generator) -> Interval:
+                 n: int = 2000, *, over: str = "groups", rng: np.random.Generator) -> Interval:
     """The difference a - b of two arms run with the same seeds on the same recordings, (S, R) each.
 
     Every draw takes seeds and, within each class, groups, the same ones for both arms. Three seeds are few: such an
-    interval is a lower bound on the doubt about the seed."""
-    return _interval(*_difference(hits_a, hits_b, targets, groups, n, rng))
+    interval is a lower bound on the doubt about the seed. over="groups" asks about other recordings of these species;
+    over="classes" about other species: it draws classes with the recordings they have, the usual bootstrap of clusters."""
+    return _interval(*_difference(hits_a, hits_b, targets, groups, n, rng, over))
 
 
 def smallest_detectable(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None,

@@ -364,3 +364,33 @@ def test_errors_of_a_mixture(arguments, message):
 
 def test_an_unused_pool_may_be_empty():
     assert len(list(Mixture(0, 3, INF, 4, 8, 0))) == len(list(Mixture(3, 0, 0.0, 4, 8, 0))) == 2
+
+
+# ---------------------------------------------------------------------------------------------------------------- subsets
+
+def labelled() -> pd.DataFrame:
+    rows = [(f"{label}{i}", label, split) for label, n in (("a", 1), ("b", 3), ("c", 30)) for split in ("train", "val") for i in range(n)]
+    return pd.DataFrame(rows, columns=["file", "label", "split"]).assign(file=lambda t: t["file"] + t["split"])
+
+
+def test_subsets_are_nested_stratified_and_leave_other_splits_alone():
+    table = labelled()
+    parts = {f: data.subset(table, f, 0) for f in ("1", "2", "8", "all", "1%", "10%", "50%", "100%")}
+    train = {f: t[t["split"] == "train"]["label"].value_counts().to_dict() for f, t in parts.items()}
+    assert train["2"] == {"a": 1, "b": 2, "c": 2} and train["8"] == {"a": 1, "b": 3, "c": 8} and train["10%"] == {"a": 1, "b": 1, "c": 3}
+    assert train["all"] == train["100%"] == {"a": 1, "b": 3, "c": 30} and train["1%"] == {"a": 1, "b": 1, "c": 1}
+    assert all(len(t[t["split"] == "val"]) == 34 for t in parts.values())
+    for chain in (["1", "2", "8", "all"], ["1%", "10%", "50%", "100%"]):
+        files = [set(parts[f]["file"]) for f in chain]
+        assert all(small <= large for small, large in zip(files, files[1:]))
+
+
+def test_the_seed_draws_a_subset():
+    table = labelled()
+    assert data.subset(table, "4", 1).equals(data.subset(table, "4", 1)) and not data.subset(table, "4", 1).equals(data.subset(table, "4", 2))
+
+
+@pytest.mark.parametrize("fraction", ["0", "-1", "half", "0%", "120%", "1.5", ""])
+def test_a_fraction_that_makes_no_sense_is_refused(fraction):
+    with pytest.raises(ValueError, match="fraction is '.*': it must be recordings per class"):
+        data.subset(labelled(), fraction, 0)

@@ -13,6 +13,7 @@ from lib import audio, data, finetune, fit, mae, metrics, patches
 from lib.finetune import Recipe
 from lib.mae import MAE, Arch
 from lib.mel import AUDIOMAE, LogMel, normalise, unnormalise
+from lib.scales import SCALES
 
 QUICK = Recipe(epochs=4, batch=6, lr=3e-3, mixup=False, mask_mels=0, mask_frames=0)
 LABELS = ["high", "low", "mid"]
@@ -183,6 +184,49 @@ def test_a_table_that_cannot_be_learned_is_refused_before_training(table, change
     monkeypatch.setattr(fit, "fit", None)
     with pytest.raises(ValueError, match=message):
         tune(change(table))
+
+
+def test_nothing_looks_at_val_when_evaluate_is_0(table):
+    gone = table.assign(file=table["file"].where(table["split"] == "train", "/gone/val.wav"))
+    tuned = tune(gone, replace(QUICK, evaluate=0))
+    assert tuned.looks.empty and same(tuned, tune(table[table["split"] == "train"], replace(QUICK, evaluate=0)))
+
+
+def test_labels_may_be_more_than_a_thinned_train_split_holds(table):
+    thin = table[(table["split"] != "train") | (table["label"] != "mid")]
+    tuned = tune(thin, labels=LABELS)
+    assert tuned.labels == LABELS and tuned.model.head.out_features == 3
+
+
+# --------------------------------------------------------------------------------------------------------------- recipes
+
+def test_a_preset_is_the_published_recipe_at_the_paper_s_scale():
+    paper, audiomae = (finetune.preset(name, SCALES["paper"], 0) for name in ("paper", "audiomae"))
+    assert (paper.optimizer, paper.lr, paper.lr_min, paper.batch, paper.epochs, paper.weight_decay, paper.layer_decay) == \
+        ("Adam", pytest.approx(1e-4), pytest.approx(1e-5), 256, 50, 1e-5, 1.0)  # FACTS section 3: the first author's fork
+    assert (audiomae.optimizer, audiomae.lr, audiomae.lr_min, audiomae.layer_decay, audiomae.drop_path) == ("AdamW", 1e-3, 1e-6, 0.75, 0.1)
+    with pytest.raises(ValueError, match="preset is 'best': it must be one of audiomae, paper, lora"):
+        finetune.preset("best", SCALES["paper"], 0)
+
+
+def test_lora_trains_a_low_rank_update_and_nothing_else_of_the_encoder(table):
+    encoder = MAE(ARCH, fit.generator(7))
+    tuned = tune(table, replace(QUICK, lora=2, drop_path=0.0), encoder)
+    state = tuned.model.state_dict()
+    base = {k.replace(".base_layer", ""): v for k, v in state.items() if "lora" not in k}
+    assert all(torch.equal(base[k], v) for k, v in encoder.encoder.state_dict().items() if not k.startswith("norm."))
+    D, C = ARCH.dim, 3
+    assert tuned.trainable == 2 * (D + 3 * D) + 2 * D + C * D + C  # A and B of qkv, the head's norm, the head
+    assert any(v.abs().max() > 0 for k, v in state.items() if "lora_B" in k)
+    assert same(tuned, tune(table, replace(QUICK, lora=2, drop_path=0.0), encoder))  # its first weights follow from the seed
+
+
+def test_an_evaluation_is_what_a_record_keeps(table):
+    whole = table.assign(file=table["file"].where(table["split"] != "test", table.loc[table["split"] == "val", "file"].iloc[0]))
+    result = finetune.evaluate(tune(table), FRONT, whole, 0)
+    assert set(result.scores) == set(result.answers) == {"val", "test"}
+    kept = result.answers["val"]
+    assert metrics.class_average(kept["hits"], kept["targets"]) == pytest.approx(result.scores["val"].top1.value, abs=1e-3)
 
 
 # ------------------------------------------------------------------------------------------------------------ prediction
