@@ -154,8 +154,7 @@ plots.save(figure, "mae_overview") if setting.name != "smoke" else None
 # transformer is timm's, as it comes.
 
 # %%
-arch = mae.Arch(patch=setting.patch, dim=setting.dim, depth=setting.depth, heads=setting.heads, decoder=setting.decoder_kind,
-                decoder_dim=setting.decoder_dim, decoder_depth=setting.decoder_depth, decoder_heads=setting.decoder_heads, norm_pixels=norm_pixels)
+arch = pretrain.arch_of(setting, norm_pixels=norm_pixels)
 model = mae.MAE(dataclasses.replace(arch, decoder="plain"), fit.generator(seed)).eval()  # untrained
 vit, grid = model.encoder, model.grid
 mask = patches.random_mask(len(specs), grid, mask_ratio, fit.generator(seed))

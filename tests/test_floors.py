@@ -8,7 +8,7 @@ from lib import paths
 
 FLOORS = [  # from the bottom
     {"paths", "patches", "voices"},                               # needed by words too
-    {"audio", "mel", "metrics", "scales", "everyday"},
+    {"audio", "mel", "metrics", "scales", "everyday", "fetch"},
     {"mae", "plots", "fit", "chorus", "record"},
     {"checkpoints", "embed", "sources", "data", "runs", "notebooks", "results"},
     {"pretrain", "finetune", "probe", "widgets"},
