@@ -16,7 +16,7 @@ from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
 from lib.scales import Scale
 
-__all__ = ["Recipe", "PRESETS", "preset", "Predictions", "Finetuned", "Evaluation", "classifier", "mixup", "spec_augment", "finetune",
+__all__ = ["Recipe", "PRESETS", "preset", "Predictions", "Finetuned", "classifier", "mixup", "spec_augment", "finetune",
            "window_logits", "predict", "evaluate"]
 
 
@@ -76,11 +76,6 @@ class Finetuned(NamedTuple):
     looks: pd.DataFrame  # step, top1 on val
     samples: int  # clips seen
     trainable: int  # weights that were trained
-
-
-class Evaluation(NamedTuple):
-    scores: dict[str, metrics.Scores]  # "val" and "test"
-    answers: dict[str, dict[str, np.ndarray]]  # per split what a record keeps, to be paired later: hits, targets, groups, (R,) each
 
 
 def classifier(encoder: MAE | None, arch: Arch, classes: int, generator: torch.Generator, drop_path: float = 0.0,
@@ -216,14 +211,14 @@ def predict(model: nn.Module, front: MelSpec, table: pd.DataFrame, labels: list[
     return Predictions(metrics.pool(windows, rows.numpy(), len(table), pooling), targets, groups, classes)
 
 
-def evaluate(tuned: Finetuned, front: MelSpec, table: pd.DataFrame, seed: int, *, workers: int = 0) -> Evaluation:
+def evaluate(tuned: Finetuned, front: MelSpec, table: pd.DataFrame, seed: int, *, workers: int = 0) -> metrics.Evaluation:
     """Scores of val and test, as every experiment records them; `seed` draws the bootstrap."""
     scores, answers = {}, {}
     for split in ("val", "test"):
         seen = predict(tuned.model, front, table[table["split"] == split], tuned.labels, workers=workers)
         scores[split] = metrics.score(seen.probabilities, seen.targets, np.random.default_rng(seed), seen.groups)
         answers[split] = {"hits": metrics.topk_hits(seen.probabilities, seen.targets, 1).round(3), "targets": seen.targets, "groups": seen.groups}
-    return Evaluation(scores, answers)
+    return metrics.Evaluation(scores, answers)
 
 
 def _numbers(labels: list[str], table: pd.DataFrame) -> dict[str, int]:

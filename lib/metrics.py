@@ -1,7 +1,7 @@
 """From window probabilities to one number per study arm: pooling, Top-k, the class average, intervals and differences.
 
 Scores are shares from 0 to 1. Random functions take a `numpy.random.Generator`."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from scipy.special import softmax
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 __all__ = ["restrict", "restrict_as_published", "pool", "topk_hits", "per_class_recall", "class_average",
-           "mean_average_precision", "mean_best_f1", "Recall", "Scores", "score",
+           "mean_average_precision", "mean_best_f1", "Recall", "Scores", "Evaluation", "score",
            "Interval", "bootstrap", "paired_difference", "across_seeds", "smallest_detectable"]
 
 
@@ -34,6 +34,12 @@ class Scores(NamedTuple):
     chosen_from: int   # how many classes the guess could choose from, after `restrict`
     mean_ap: float     # iNatSounds' mAP and mF1, without an interval
     mean_f1: float
+
+
+class Evaluation(NamedTuple):
+    """What every experiment says about its answers to val and test."""
+    scores: dict[str, Scores]                  # "val" and "test"
+    answers: dict[str, dict[str, np.ndarray]]  # per split what a record keeps, to be paired later: hits, targets, groups, (R,) each
 
 
 def restrict(probabilities: np.ndarray, classes: Sequence[int]) -> np.ndarray:
@@ -143,36 +149,39 @@ def class_average(hits: np.ndarray, targets: np.ndarray) -> float:
     return float(per_class_recall(hits, targets).share.mean())
 
 
-def _one_against_rest(scores: np.ndarray, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For every class in the targets: (R,) is it this class, (R,) its scores, hidden ones below all others."""
+def _mean_over_classes(measure: Callable[..., float], scores: np.ndarray, targets: np.ndarray) -> float:
+    """The mean of measure(is it this class (R,), its scores (R,)) over the classes in the targets; 0 for a hidden class."""
     scores, targets = np.asarray(scores, dtype=np.float64), np.asarray(targets)
     if scores.ndim != 2 or targets.shape != scores.shape[:1] or not len(targets):
         raise ValueError(f"mean AP and mean F1 want scores (R, C) and targets (R,), got {scores.shape}, {targets.shape}")
-    lowest = scores[np.isfinite(scores)].min(initial=0) - 1  # scikit-learn refuses -inf
+    values = []
     for label in np.unique(targets):
-        yield targets == label, np.where(np.isneginf(scores[:, label]), lowest, scores[:, label])
+        own = scores[:, label]                                            # (R,)
+        shown = ~np.isneginf(own)
+        own = np.where(shown, own, own[shown].min(initial=0) - 1)         # scikit-learn refuses -inf
+        values.append(measure(targets == label, own) if shown.any() else 0.0)
+    return float(np.mean(values))
 
 
 def mean_average_precision(scores: np.ndarray, targets: np.ndarray) -> float:
-    """iNatSounds' mAP: per class that occurs, scikit-learn's average precision of its scores over recordings (R, C), averaged.
+    """iNatSounds' mAP: per class that occurs, scikit-learn's average precision of its scores over recordings (R, C).
 
-    It asks how well recordings are ranked for a species, where Top-k asks how well species are ranked for a recording. A
-    class that was hidden has AP 0: none of its recordings is ever found."""
-    return float(np.mean([average_precision_score(is_it, s) if np.ptp(s) or s[0] >= 0 else 0.0
-                          for is_it, s in _one_against_rest(scores, targets)]))
+    It asks how well recordings are ranked for a species, where Top-k asks how well species are ranked for a recording."""
+    return _mean_over_classes(average_precision_score, scores, targets)
+
+
+def _best_f1(is_it: np.ndarray, scores: np.ndarray) -> float:
+    precision, recall, _ = precision_recall_curve(is_it, scores)
+    return float((2 * precision * recall / (precision + recall + 1e-10)).max())
 
 
 def mean_best_f1(scores: np.ndarray, targets: np.ndarray) -> float:
-    """iNatSounds' mF1: per class that occurs, the highest F1 that any threshold of its own reaches, averaged.
+    """iNatSounds' mF1: per class that occurs, the highest F1 that any threshold of its own reaches.
 
     Its README: "choosing the threshold maximising F1 (there may be different thresholds for different classes)"; in code
-    `get_best_f1`, printed as F1-max (src/utils.py). The thresholds are chosen on the recordings that are scored, so this
-    flatters; a class that is always guessed still gets 2p / (1 + p), with p its share of recordings."""
-    best = []
-    for is_it, s in _one_against_rest(scores, targets):
-        precision, recall, _ = precision_recall_curve(is_it, s)
-        best.append(float((2 * precision * recall / (precision + recall + 1e-10)).max()) if np.ptp(s) or s[0] >= 0 else 0.0)
-    return float(np.mean(best))
+    `get_best_f1`, printed as F1-max (src/utils.py). The thresholds are chosen on the recordings that are scored, so it
+    flatters: a constant model has 2p / (1 + p), with p the class's share of recordings."""
+    return _mean_over_classes(_best_f1, scores, targets)
 
 
 def score(scores: np.ndarray, targets: np.ndarray, rng: np.random.Generator,

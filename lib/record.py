@@ -28,7 +28,7 @@ __all__ = ["VERSION", "Run", "start", "headline", "records", "reference", "paper
 VERSION = 1  # of the results: raised when the same parameters would give other numbers; older records are left out
 NOTEBOOKS = paths.ROOT / "notebooks"
 POOLS = ("wildlife", "general")  # the parameters that name data
-SHOWN = ("panel",)  # parameters that change what is shown and nothing that is measured: no part of a record
+SHOWN = ("panel", "top")  # parameters that decide what else is shown, and nothing of what is measured: no part of a run's name
 GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_mix_ratio": ("ratio",),
         "06_label_fraction": ("init", "fraction"), "07_data_curation": ("filter", "threshold", "control"),
         "08_design_choices": ("model",)}  # what a notebook varies comes first in the name of a record
