@@ -179,7 +179,7 @@ def mean_best_f1(scores: np.ndarray, targets: np.ndarray) -> float:
     """iNatSounds' mF1: per class that occurs, the highest F1 that any threshold of its own reaches.
 
     Its README: "choosing the threshold maximising F1 (there may be different thresholds for different classes)"; in code
-    `get_best_f1`, printed as F1-max (src/utils.py). The thresholds are chosen on the recordings that are scored, so it
+    `get_best_f1`, printed as F1-max (src/utils.py, read in the fork Wuao652/iNatSounds). The thresholds are chosen on the recordings that are scored, so it
     flatters: a constant model has 2p / (1 + p), with p the class's share of recordings."""
     return _mean_over_classes(_best_f1, scores, targets)
 

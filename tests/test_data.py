@@ -394,3 +394,38 @@ def test_the_seed_draws_a_subset():
 def test_a_fraction_that_makes_no_sense_is_refused(fraction):
     with pytest.raises(ValueError, match="fraction is '.*': it must be recordings per class"):
         data.subset(labelled(), fraction, 0)
+
+
+# ------------------------------------------------------------------------------------------------------------------ kept
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_kept_windows_and_nothing_else(tmp_path, ahead):
+    unit = FRONT.hop if not ahead else 1  # ramp: sample k is k steps high; a spec tells where it was cut by comparison
+    table = pd.concat([table_of(ramp(tmp_path / "a.wav", 30_000))] * 2, ignore_index=True)
+    starts = (10 * FRONT.hop / FRONT.rate, 40 * FRONT.hop / FRONT.rate, 30_000 / FRONT.rate)  # the last lies behind the last full window
+    table["kept"] = [starts, None]
+    clips = Clips(table, FRONT, seed=0, ahead=ahead)
+    last = clips.source.length[0] - clips.source.need
+    wanted = [clips.source.read(0, first, clips.source.need) for first in (10 * unit, 40 * unit, last)]
+    seen = [next((i for i, w in enumerate(wanted) if torch.equal(clips[Draw(0, n)][0], w)), None) for n in range(60)]
+    assert set(seen) == {0, 1, 2} and min(map(seen.count, (0, 1, 2))) > 8
+    free = Clips(table.drop(columns="kept"), FRONT, seed=0, ahead=ahead)
+    assert all(torch.equal(clips[Draw(1, n)][0], free[Draw(1, n)][0]) for n in range(5))  # None, or NaN from a concat: a free crop
+    mixed = Clips(pd.concat([table, table.drop(columns="kept")], ignore_index=True), FRONT, seed=0, ahead=ahead)
+    assert torch.equal(mixed[Draw(2, 3)][0], free[Draw(0, 3)][0])
+
+
+def test_windows_know_when_they_start(tmp_path):
+    table = table_of(ramp(tmp_path / "a.wav", 30_000))
+    for ahead in (False, True):
+        windows = data.Windows(table, FRONT, ahead=ahead)
+        clips = Clips(table.assign(kept=[(windows.start_s[2],)]), FRONT, 0, ahead=ahead)
+        assert torch.equal(clips[Draw(0, 0)][0], windows[2][0])
+
+
+@pytest.mark.parametrize("kept", [(), (-1.0, 2.0), [1.0], "1.5"])
+def test_a_wrong_kept_is_named(kept):
+    table = pd.DataFrame({"file": ["a.wav", "b.wav"], "label": "x", "split": "train", "kept": [(0.0,), kept]})
+    with pytest.raises(ValueError, match="row 1 is not usable: kept=.*it must be a tuple of window starts"):
+        data.check(table)
+    assert len(data.check(table.assign(kept=[(0.0, 1.5), None]))) == 2

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import softmax
-from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, top_k_accuracy_score
 
 from lib import metrics
 
@@ -29,6 +29,28 @@ def test_pool_is_mean_or_max_over_windows():
         metrics.pool(windows, index, 2, "median")
 
 
+def test_pooling_logits_is_a_geometric_mean():
+    logits, index = rng().normal(0, 3, (7, 5)), np.array([0, 0, 0, 1, 2, 2, 1])
+    geometric = np.stack([stats.gmean(softmax(logits[index == i], axis=1), axis=0) for i in range(3)])
+    of_mean_logit = np.stack([softmax(logits[index == i].mean(0)) for i in range(3)])
+    ours = metrics.pool(softmax(logits, axis=1), index, 3, "logit")
+    assert np.allclose(ours, geometric / geometric.sum(1, keepdims=True), atol=1e-12) and np.allclose(ours, of_mean_logit, atol=1e-12)
+    hidden = metrics.pool(metrics.restrict(softmax(logits, axis=1), [0, 3]), index, 3, "logit")  # before or after pooling is the same here
+    assert np.allclose(hidden[:, [0, 3]], metrics.restrict(ours, [0, 3])[:, [0, 3]]) and (hidden[:, [1, 2, 4]] == -np.inf).all()
+    vetoed = metrics.pool(np.array([[1., 0.], [0., 1.], [1., 0.]]), np.array([0, 0, 1]), 2, "logit")
+    assert vetoed.tolist() == [[.5, .5], [1, 0]]                   # all classes ruled out by some window: no answer
+    flat = np.array([[.6, .4, 0.], [0.05, .5, .45]])               # the ways can differ: a veto
+    assert metrics.pool(flat, np.zeros(2, int), 1).argmax() == 1 == metrics.pool(flat, np.zeros(2, int), 1, "logit").argmax()
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "logit"])
+def test_a_recording_counts_once_however_long_it_is(how):
+    windows = np.concatenate([np.tile([[.1, .9]], (50, 1)), [[.8, .2]]])  # fifty windows wrong, one window right: both of class 0
+    answers = metrics.pool(windows, np.array([0] * 50 + [1]), 2, how)
+    assert np.allclose(answers, [[.1, .9], [.8, .2]])
+    assert metrics.class_average(metrics.topk_hits(answers, np.zeros(2, int), 1), np.zeros(2, int)) == .5
+
+
 def test_restrict_is_a_softmax_over_the_kept_logits():
     logits = rng().normal(size=(5, 6))
     kept = [1, 4, 5]
@@ -50,6 +72,20 @@ def test_a_hidden_class_is_never_guessed_not_even_in_a_tie():
         metrics.restrict(np.array([[.5, .5]]), [2])
 
 
+def test_restricting_as_published_leaves_hidden_classes_a_little():
+    logits, kept = rng().normal(size=(4, 6)), [1, 4, 5]
+    out = metrics.restrict_as_published(logits, kept)
+    mask = np.isin(np.arange(6), kept) * 1.0                       # the published line: prediction * mask + prediction.min() * (1 - mask)
+    assert np.allclose(out, softmax(logits * mask + logits.min() * (1 - mask), axis=1))
+    ours = metrics.restrict(softmax(logits, axis=1), kept)
+    assert (out[:, 0] > 0).all() and np.allclose(out[:, kept] / out[:, kept].sum(1, keepdims=True), ours[:, kept])  # one window: same ranking
+    assert not np.allclose(out[:1], metrics.restrict_as_published(logits[:1], kept))  # and it depends on the batch
+    with pytest.raises(ValueError, match="within 0 .. 5"):
+        metrics.restrict_as_published(logits, [6])
+    with pytest.raises(ValueError, match="1 of them not finite"):
+        metrics.restrict_as_published(np.array([[1., -np.inf]]), [0])
+
+
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_topk_equals_scikit_learn_without_ties(k):
     scores, targets = toy()
@@ -69,6 +105,12 @@ def test_ties_count_as_their_expected_value():
         metrics.topk_hits(np.array([[0., 1.], [np.nan, 0.]]), np.array([0, 1]), 1)
 
 
+def test_top5_with_ties_is_the_mean_over_all_orders_of_the_tied():
+    scores, targets = rng(2).integers(3, size=(200, 8)).astype(float), rng(3).integers(8, size=200)
+    broken = [top_k_accuracy_score(targets, scores + 1e-6 * rng(i).random(scores.shape), k=5, labels=np.arange(8)) for i in range(400)]
+    assert metrics.topk_hits(scores, targets, 5).mean() == pytest.approx(np.mean(broken), abs=.004)
+
+
 def test_class_average_is_balanced_accuracy():
     scores, targets = toy()
     hits = metrics.topk_hits(scores, targets, 1)
@@ -85,12 +127,61 @@ def test_a_class_that_is_only_guessed_does_not_count():
     assert recall.labels.tolist() == [0, 1, 2] and recall.share.tolist() == [.5, 1, 1] and recall.count.tolist() == [2, 2, 2]
 
 
+def test_mean_ap_and_mean_f1_are_those_of_inatsounds():
+    scores, targets = toy(seed=4)
+    one_hot = np.eye(7)[targets]
+    assert metrics.mean_average_precision(scores, targets) == pytest.approx(average_precision_score(one_hot, scores, average="macro"))
+    by_hand = np.mean([max(f1_score(targets == c, scores[:, c] >= t) for t in np.unique(scores[:, c])) for c in range(7)])
+    assert metrics.mean_best_f1(scores, targets) == pytest.approx(by_hand)
+    perfect = np.eye(7)[targets]
+    assert metrics.mean_average_precision(perfect, targets) == 1 == pytest.approx(metrics.mean_best_f1(perfect, targets))
+    share = np.bincount(targets) / len(targets)                    # a constant model: AP is the share p, best F1 2p / (1 + p)
+    assert metrics.mean_average_precision(np.full((60, 7), 1 / 7), targets) == pytest.approx(share.mean())
+    assert metrics.mean_best_f1(np.full((60, 7), 1 / 7), targets) == pytest.approx((2 * share / (1 + share)).mean())
+    with pytest.raises(ValueError, match="want scores"):
+        metrics.mean_average_precision(scores, targets[:-1])
+
+
+def test_mean_ap_of_hidden_classes():
+    scores, targets = toy(seed=4)
+    kept = np.arange(1, 7)
+    rows = targets > 0
+    hidden = metrics.restrict(scores, kept)
+    assert metrics.mean_average_precision(hidden[rows], targets[rows]) == pytest.approx(
+        average_precision_score(np.eye(7)[targets[rows]][:, 1:], hidden[rows][:, 1:], average="macro"))  # classes that do not occur do not enter
+    assert metrics.mean_average_precision(hidden, targets) < 6 / 7                                         # a hidden target is never found
+    assert metrics.mean_best_f1(hidden, targets) < 6 / 7
+
+
+def test_scores_hold_all_of_it():
+    scores, targets = toy()
+    found = metrics.score(scores, targets, rng())
+    assert metrics.Scores._fields[-3:] == ("chosen_from", "mean_ap", "mean_f1")
+    assert found.mean_ap == metrics.mean_average_precision(scores, targets) and found.mean_f1 == metrics.mean_best_f1(scores, targets)
+    assert found.top1 == metrics.bootstrap(metrics.topk_hits(scores, targets, 1), targets, rng=rng())  # the draws are those of before
+
+
 def test_interval_agrees_with_scipy_for_one_class():
     hits = (rng(1).random(80) < .4).astype(float)
     ours = metrics.bootstrap(hits, np.zeros(80, int), n=8000, rng=rng())
     theirs = stats.bootstrap((hits,), np.mean, n_resamples=8000, method="percentile", rng=rng()).confidence_interval
     assert ours.value == hits.mean()
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=.013)
+
+
+def test_interval_agrees_with_a_stratified_bootstrap_by_hand():
+    generator = rng(5)
+    hits, targets = (generator.random(60) < .6).astype(float), np.repeat([0, 1, 2], [10, 20, 30])
+    groups = np.arange(60) // 2                                     # pairs of recordings of one animal
+    draws = []
+    for _ in range(4000):
+        shares = []
+        for c in range(3):
+            names = np.unique(groups[targets == c])
+            shares.append(np.concatenate([hits[groups == g] for g in generator.choice(names, len(names))]).mean())
+        draws.append(np.mean(shares))
+    ours = metrics.bootstrap(hits, targets, groups, n=8000, rng=rng())
+    assert (ours.low, ours.high) == pytest.approx(tuple(np.percentile(draws, [2.5, 97.5])), abs=.012)
 
 
 def test_interval_repeats_and_widens_with_groups():
@@ -126,6 +217,32 @@ def test_seeds_are_resampled_too():
     assert difference.value == pytest.approx(1 / 3) and (difference.low, difference.high) == (0, 1)
     with pytest.raises(ValueError, match="same seeds and recordings"):
         metrics.across_seeds(a, b[:2], targets, rng=rng())
+
+
+def test_species_are_resampled_on_request():
+    generator = rng(6)
+    targets = np.repeat(np.arange(12), 8)
+    gain = np.repeat(generator.normal(size=12), 8)                  # a difference that depends on the species and on nothing else
+    a, b = gain[None], np.zeros((1, 96))
+    recordings = metrics.across_seeds(a, b, targets, rng=rng())
+    species = metrics.across_seeds(a, b, targets, over="classes", n=8000, rng=rng())
+    theirs = stats.bootstrap((gain[::8],), np.mean, n_resamples=8000, method="percentile", rng=rng()).confidence_interval
+    assert recordings.high - recordings.low < 1e-9                  # other recordings of these species would say the same
+    assert (species.low, species.high) == pytest.approx((theirs.low, theirs.high), abs=.04) and species.value == recordings.value
+    with pytest.raises(ValueError, match="'groups' or 'classes'"):
+        metrics.across_seeds(a, b, targets, over="seeds", rng=rng())
+
+
+@pytest.mark.parametrize("over", ["groups", "classes"])
+def test_a_paired_difference_covers_zero_when_there_is_none(over):
+    covered, worlds, targets = 0, 150, np.repeat(np.arange(20), 12)
+    for world in range(worlds):
+        generator = rng(world)
+        easy = generator.random(240)                                # both arms find the same recordings easy
+        a, b = ((generator.random((1, 240)) < easy).astype(float) for _ in range(2))
+        interval = metrics.across_seeds(a, b, targets, n=400, over=over, rng=generator)
+        covered += interval.low <= 0 <= interval.high
+    assert covered / worlds == pytest.approx(.95, abs=.05)          # 95 % of intervals that say 95 %, to three standard errors
 
 
 def test_smallest_detectable_falls_with_recordings_and_matches_the_interval():

@@ -1,0 +1,361 @@
+# %% [markdown]
+# # 11 · Results: the paper's tables beside what was measured
+#
+# **Time**: seconds on any machine. Nothing is trained here: this notebook reads the records that notebooks 03 to 07 left in `papermill_runs`, and
+# no smoke runs.
+#
+# You will
+# 1. **collect** every run into the tables and figures of Liu et al. 2026, with *paper* and *measured* side by side,
+# 2. **read** a difference with two intervals: over recordings, and over species,
+# 3. **tell** a verdict from a number that carries none,
+# 4. **list** what has not been run, and where the paper contradicts itself.
+
+# %% [markdown]
+# ## The question
+#
+# The paper asks whether masked autoencoders work with limited data. Its tables have one run per row and no intervals (nor has the other paper,
+# Niizumi et al. 2022).
+# Ours have seeds and intervals, but small models and few recordings.
+#
+# > **Predict before you read on.** Of the paper's differences, how many have the same sign here? And of how many can this study say so, rather than
+# *undecided*?
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from lib import plots, results, runs
+
+plots.style(photo=False)
+tables = {experiment.place: experiment for experiment in results.EXPERIMENTS}
+
+# %% [markdown]
+# ## What there is
+#
+# Runs on record, by notebook:
+
+# %%
+names = list(dict.fromkeys(experiment.notebook for experiment in results.EXPERIMENTS))
+stored = {name: runs.records(name) for name in names}
+pd.DataFrame({name: {"runs": len(table), "seeds": table["seed"].nunique() if len(table) else 0,
+                     "scales": ", ".join(sorted(set(table["scale"]))) if len(table) else "-",
+                     "shows": ", ".join(p for p, e in tables.items() if e.notebook == name)} for name, table in stored.items()}).T
+
+# %% [markdown]
+# ## How to read a row
+#
+# The score is top-1 of whole recordings, averaged over the species that occur. The difference of an arm $a$ to an arm $b$ is taken on the same
+# recordings, species by
+# species, and over the seeds that both were run with:
+#
+# $$ \Delta = \frac1{S}\sum_{s}\frac1{C}\sum_{c}\frac1{|R_c|}\sum_{i \in R_c} \big(h^a_{s,i} - h^b_{s,i}\big), \qquad h = 1 \text{ for a hit, else }
+# 0 \tag{1} $$
+#
+# Two intervals stand beside it, 95 % each, both of which also draw the seeds anew. They answer different questions:
+#
+# - **over recordings**: draw groups of recordings (one place, one animal) anew within every species. *Would other recordings of these species say
+#   the same?*
+# - **over species**: draw the species anew, each with its recordings. *Would other species say the same?* It is the wider one wherever species
+#   disagree.
+#
+# A **verdict** says whether the difference has the paper's sign: *same direction*, *opposite*, or *undecided* when either interval holds 0. It is
+# given on real recordings, from two
+# seeds on, when most species have more than one group. On `chorus`, the synthetic sound world, it begins with *in the generator's world*: it says
+# nothing about animals.
+# **Detectable** is the difference that 95 % of the draws stay below if there is none: the paper's smaller differences cannot be seen below it.
+#
+# > **Predict.** The paper's smallest difference that carries a claim is 0.9 points (continuing AudioMAE on iNatSounds). How many recordings would
+# it take to see it?
+
+# %%
+every = results.everything()
+every["change"].notna().groupby([every["place"], every["split"]]).sum().unstack().rename_axis("differences measured")
+
+# %% [markdown]
+# ## Table 1: the data
+#
+# The paper compares what models were trained on (**its numbers**; AS: AudioSet, XC: Xeno-Canto, TSA: Tierstimmenarchiv) ...
+
+# %%
+card = [("AudioMAE", "AS", "-", "5.8k"), ("BirdSet", "XC", "~10k", "6.8k"), ("iNatSounds", "iNat", "5,569", "1.2k"),
+        ("Perch 2.0", "XC, iNat, TSA, FSD50K", "14,597", "-"), ("AVES", "unannotated", "-", "360"), ("BirdMAE", "XC", "~10k", "6.8k"),
+        ("AVEX", "XC, iNat, AS", "~15k", "-"), ("Liu et al.", "iNat, AS", "5,569", "1.2k")]
+pd.DataFrame(card, columns=["method (paper)", "data", "species", "hours"]).set_index("method (paper)")
+
+# %% [markdown]
+# ... and these are the pools behind our records, as the records state them:
+
+# %%
+results.pools().set_index("name")
+
+# %% [markdown]
+# **See:** the paper's hours are hundreds of times ours. `chorus` is made by a program; its classes are invented species. A name with six digits
+# behind it is a folder of real recordings.
+#
+# ## Table 2: linear probing
+
+# %%
+Markdown(results.markdown(tables["Table 2"]))
+
+# %% [markdown]
+# In the paper frozen features with a linear layer reach 2 to 4 %, far below finetuning (38 to 64 %). It draws its conclusion about *features* from
+# one kind of *readout*. Notebook 03
+# varies the readout; what it recorded, in percent:
+
+# %%
+probes = stored["03_linear_probe"]
+climbed = {f"{run.init}, {run.scale}, seed {run.seed}": {rung["rung"]: 100 * rung["top1"]["value"] for rung in run.ladder}
+           for run in (probes.itertuples() if "ladder" in probes else ())}
+pd.DataFrame(climbed).round(1) if climbed else print("not run")
+
+# %% [markdown]
+# ## Table 3: six initialisations
+
+# %%
+Markdown(results.markdown(tables["Table 3"]))
+
+# %%
+Markdown(results.markdown(tables["Table 3"], "test"))
+
+# %% [markdown]
+# First on val, then on test. A *stand-in* is a MAE pretrained here on the general pool, where the paper takes the released AudioMAE: its row tests
+# the paper's *idea*, never AudioMAE. ImageNet and
+# Bird-MAE weights have no stand-in (`init=birdmae weights=FILE`).
+#
+# ## Table 4: general against wildlife sound
+
+# %%
+Markdown(results.markdown(tables["Table 4"]))
+
+# %%
+Markdown(results.markdown(tables["Table 4"], "test"))
+
+# %% [markdown]
+# The paper has val only; test is ours. The row is the number of general clips per wildlife clip; `inf` is general only.
+#
+# ## Figure 3: fewer labels
+
+# %%
+fraction = every[(every["place"] == "Figure 3") & every["measured"].notna() & (every["split"] == "val")].drop_duplicates(["setting", "data"])
+figure, ax = plt.subplots(figsize=(7, 3.4))
+sizes = list(dict.fromkeys(s.split(", ")[1] for s in fraction["setting"]))
+parts = fraction.assign(init=fraction["setting"].str.split(", ").str[0]).groupby(["init", "data"], sort=False)
+for i, ((init, data), part) in enumerate(parts):
+    x = np.array([sizes.index(s.split(", ")[1]) for s in part["setting"]]) + 0.05 * (i - len(parts) / 2)
+    ends = np.abs(part[["measured_low", "measured_high"]].to_numpy(float).T - part["measured"].to_numpy(float))
+    ax.errorbar(x, part["measured"].astype(float), ends, fmt="o-", markersize=4, elinewidth=0.8, label=f"{init}, {data}")
+ax.set(xticks=range(len(sizes)), xticklabels=[s.removesuffix(" per species") for s in sizes], xlabel="labelled recordings per species")
+ax.set(ylabel="top-1 on val (%)", title="measured (the paper's Figure 3 has no numbers)")
+ax.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5)) if len(fraction) else ax.text(0.5, 0.5, "not run", transform=ax.transAxes);
+
+# %% [markdown]
+# *Figure 1. Accuracy against labels.* **See:** whether the lines keep their order from left to right, and how far the interval of one reaches into
+# the next. Means over seeds, bars are 95 % intervals over
+# recordings. The paper's text: pretrained models are better than random weights "across all data fractions", and AudioSet then iNatSounds is best
+# "though the improvements ... are still modest".
+
+# %%
+Markdown(results.markdown(tables["Figure 3"]))
+
+# %% [markdown]
+# ## Figures 4 and 5: curation
+#
+# Keep windows that a classifier is sure of (Figure 4), or windows that a masked autoencoder finds hard (Figure 5), and pretrain on these only. The
+# paper finds both worse than no filter. It has no control that
+# keeps *as many windows at random*; ours have one, because fewer windows alone may be what costs.
+
+# %%
+Markdown(results.markdown(tables["Figure 4"]))
+
+# %%
+Markdown(results.markdown(tables["Figure 5"]))
+
+# %%
+figure, axes = plt.subplots(2, 2, figsize=(11, 5), width_ratios=[1, 1.3])
+for (place, experiment), row in zip([(p, tables[p]) for p in ("Figure 4", "Figure 5")], axes):
+    theirs = runs.reference(experiment.reference, metric="full_finetune_top1")
+    row[0].plot(theirs["setting"], theirs["value"], "s-", color="0.3")
+    row[0].set(title=f"paper: {place}, right", xlabel="threshold", ylabel="top-1 on val (%)", ylim=(50, 62))
+    ours = every[(every["place"] == place) & every["measured"].notna() & (every["split"] == "val")].drop_duplicates(["setting", "data"])
+    ours = ours[~ours["setting"].str.contains("MobileNetV3|on kept")]
+    for y, one in enumerate(ours.itertuples()):
+        row[1].errorbar(one.measured, y, xerr=[[one.measured - one.measured_low], [one.measured_high - one.measured]], fmt="o", color="C0")
+    row[1].set(title=f"measured: {', '.join(dict.fromkeys(ours['data'])) or 'not run'}", xlabel="top-1 on val (%)")
+    row[1].set(yticks=range(len(ours)), yticklabels=ours["setting"])
+    row[1].invert_yaxis()
+
+# %% [markdown]
+# *Figure 2. Curation in the paper (ViT-B, one run a point) and here.* **See:** whether a filter falls below *no filter*, and whether it does so
+# more than its control. Each panel has an axis of its own.
+#
+# What else notebook 07 recorded of every arm (the share kept, and how well the filter finds windows that hold a call), mean over seeds:
+
+# %%
+curated = stored["07_data_curation"]
+extra = curated.filter(regex=r"^(filter|threshold|control|(kept|detector)\..*)$")
+keys = ["filter", "threshold", "control"]
+extra = extra[keys + [c for c in extra.select_dtypes("number") if c not in keys and not c.endswith(("low", "high"))]] if len(curated) else extra
+extra.groupby(keys).mean().T.round(3) if extra.shape[1] > len(keys) else print("not run")
+
+# %% [markdown]
+# ## All differences at a glance
+
+# %%
+def panel(ax, part, worlds):
+    """One of the paper's tables: a row per difference, the paper's as a diamond, ours as a dot with two intervals."""
+    pairs = list(dict.fromkeys(zip(part["setting"], part["against"])))
+    heads, tails = zip(*(a.partition(", ")[::2] for a, _ in pairs))  # what both sides share is named once
+    names = [f"{a} − {b.removesuffix(f', {t}').replace(h, 'the same')}" for (a, b), h, t in zip(pairs, heads, tails)]
+    for row in part.itertuples():
+        i, world = pairs.index((row.setting, row.against)), worlds.index((row.data, row.scale))
+        y = i + 0.6 * (world + 0.5) / len(worlds) - 0.3
+        ax.plot([row.low_species, row.high_species], [y, y], color=f"C{world}", linewidth=0.8)
+        ax.plot([row.low, row.high], [y, y], color=f"C{world}", linewidth=3, alpha=0.5)
+        ax.plot(row.change, y, "o", color=f"C{world}", markersize=4, markerfacecolor="white" if row.seeds < 2 else None)
+        ax.plot(row.paper_change, i, "D", color="0.2", markersize=6, markerfacecolor="none")
+    ax.axvline(0, color="0.6", linewidth=0.8)
+    ax.set(yticks=range(len(pairs)), yticklabels=names, ylim=(len(pairs) - 0.4, -0.6))
+    ax.tick_params(axis="y", labelsize="x-small")
+
+# %%
+shown = every[every["change"].notna() & (every["split"] == "val") & ~every["setting"].str.contains("at random")]
+worlds = list(dict.fromkeys(zip(shown["data"], shown["scale"])))
+groups = [(place, part) for place, part in shown.groupby("place", sort=False)]
+heights = [part.groupby(["setting", "against"]).ngroups + 1 for _, part in groups] or [1]
+figure, axes = plt.subplots(len(heights), 1, figsize=(9, 1.5 + 0.3 * sum(heights)), squeeze=False, height_ratios=heights, sharex=True)
+for ax, (place, part) in zip(axes[:, 0], groups):
+    panel(ax, part, worlds)
+    ax.set_title(f"{place}: {tables[place].question}", fontsize="small", loc="left")
+axes[-1, 0].set(xlabel="difference of class-averaged top-1 on val (points)")
+marks = [plt.Line2D([], [], marker="D", color="0.2", linestyle="", markerfacecolor="none", label="paper: ViT-B, iNatSounds, no interval")]
+for i, (data, scale) in enumerate(worlds):
+    seeds = sorted({f"{n:.0f}" for n in shown[(shown["data"] == data) & (shown["scale"] == scale)]["seeds"]})
+    marks.append(plt.Line2D([], [], marker="o", color=f"C{i}", label=f"measured: {data}, {scale}, seeds: {' or '.join(seeds)}"))
+figure.legend(handles=marks, loc="outside upper left", fontsize="x-small", ncols=2)
+plots.save(figure, "11_results") if runs.scale("auto").name != "smoke" else None
+
+# %% [markdown]
+# *Figure 3. Every difference of the paper that was also measured here.* **See:** open diamonds are the paper's differences, dots are ours; the
+# thick bar is the 95 % interval over recordings, the thin one over species; an empty dot is one seed. A dot on
+# the diamond's side of 0 *leans* the paper's way; it *says* so only when both bars stay there too. Rows without a diamond are comparisons that the
+# paper does not make, or shows without a number.
+#
+# ## Verdicts, counted
+
+# %%
+shown.groupby(["place", "verdict"]).size().rename("differences").to_frame()
+
+# %% [markdown]
+# **Checkpoint.** No verdict about animals comes from the generator, and none from a single seed. If this passes, go on.
+
+# %%
+said = shown["verdict"].isin(["same direction", "opposite"])
+assert not shown.loc[said, "data"].str.startswith(results.MADE).any() and (shown.loc[said, "seeds"] >= 2).all()
+assert all((row.low > 0) == (row.low_species > 0) and row.low * row.high > 0 for row in shown[said].itertuples())
+
+# %% [markdown]
+# ## Where the paper contradicts itself
+#
+# Found while its tables were copied; our own numbers beside them where they exist (val, mean over seeds).
+
+# %%
+def ours(place, start, column="measured"):
+    """Our numbers in the rows of a table whose label begins so; a difference as it was against its last base."""
+    part = every[(every["place"] == place) & (every["split"] == "val") & every["setting"].str.startswith(start) & every[column].notna()]
+    values = part.drop_duplicates(["setting", "data", "scale"], keep="last")
+    return "; ".join(f"{row[column]:.1f} ({row['data']}, {row['scale']}, seeds: {row['seeds']:.0f})" for _, row in values.iterrows()) or "not run"
+
+
+ranges = every[(every["split"] == "val") & every["detectable"].notna()]["detectable"].astype(float)
+kept = curated[~curated["control"].astype(bool)] if "kept.windows" in curated else ()
+kept = {f"{r['filter']} {r['threshold']}": f"{r['kept.windows']:.0%}" for _, r in kept.iterrows()} if len(kept) else {}
+contradictions = pd.DataFrame([
+    ("best is AudioSet, then iNatSounds (59.51)", "Table 4 has AudioSet only at 60.2 and 15:1 at 60.1",
+     f"general (a stand-in), then wildlife: {ours('Table 3', 'audioset_ssl+inat_ssl')}. General only: {ours('Table 4', 'inf')}"),
+    ("Fig. 5: thresholds 0.06, 0.12, 0.25 drop 50, 75, 90 %", "its right panel: 25, 50, 75 % at the same; its caption says confidence",
+     "windows kept: " + "; ".join(f"{name}: {share}" for name, share in kept.items()) if kept else "not run"),
+    ("further pretraining \"may even degrade\"", "Table 3: +0.86 on val, +0.56 on test, no row with a loss",
+     ours('Table 3', 'audioset_ssl+inat_ssl', 'change')),
+    ("differences of 0.1 to 0.9 points carry claims", "no seeds, repeats or intervals anywhere, in either paper",
+     f"a difference must be {ranges.min():.1f} to {ranges.max():.1f} points to be seen" if len(ranges) else "not run"),
+    ("linear probes say the features are poor (2 to 4 %)", "Bird-MAE's paper: up to 37 mAP points between readouts of the same features",
+     f"linear probe: {ours('Table 2', 'audioset_ssl+inat_ssl')}; other readouts: below Table 2"),
+], columns=["the paper says", "and also", "measured here"])
+contradictions.style.set_uuid("paper").hide(axis="index").set_properties(**{"text-align": "left", "vertical-align": "top", "white-space": "normal"})
+
+# %% [markdown]
+# **See:** none of these is a mistake that our numbers could prove; they are places where the paper's own numbers leave a claim open.
+#
+# ## What has not been run
+
+# %%
+missing = pd.concat([results.not_run(experiment).astype(object) for experiment in results.EXPERIMENTS])
+missing[["place", "setting", "verdict"]].drop_duplicates().groupby(["place", "verdict"], sort=False)["setting"].agg(", ".join).to_frame()
+
+# %% [markdown]
+# The second paper, Niizumi et al. 2022 (*MSM-MAE*):
+
+# %%
+second = {"08_design_choices": ("Tables 5 to 7", "input duration, patch size, patches against strips"),
+          "09_frozen_benchmark": ("Tables 2 to 4", "frozen features on HEAR's tasks"),
+          "10_looking_inside": ("Figures 2 to 9", "reconstructions, attention maps")}
+pd.DataFrame([(*shows, name, f"{len(runs.records(name))} runs" if len(runs.records(name)) else "not run") for name, shows in second.items()],
+             columns=["place", "what", "notebook", "records"])
+
+# %% [markdown]
+# ## What was seen
+#
+# TODO(lead): which tables lean the paper's way, which do not, and how many verdicts there are, with data, scale and seeds beside each number.
+#
+# ## Exercises
+#
+# 1. Which of the paper's differences are larger than the smallest one that could be seen here? Count them with `every`.
+# 2. In which table is the interval over species most wider than that over recordings? What does that say about the next species?
+# 3. Make verdicts from the recordings' interval alone. How many change, and would you stand by them?
+# 4. Ask for the same tables at another scale: `python -m lib.runs sweep papermill_runs/05_mix_ratio.sweep.json` after setting `"scale": "small"` in
+#    it, then run this notebook again.
+#
+# <details><summary>Solutions</summary>
+#
+# 1. `(every["paper_change"].abs() > every["detectable"]).sum()`. That a difference *could* be seen does not say that it is there at this scale.
+# 2. `wide = (every["high_species"] - every["low_species"]) / (every["high"] - every["low"])`, then its mean by `place`. Where it is large, species
+#    disagree about the arm, so that a few more species
+#    might turn the average.
+# 3. Compare `(every["low"] > 0) | (every["high"] < 0)` with the same of the `_species` columns. The recordings' interval takes the list of species
+#    as given: fine for a monitoring project with that list, too narrow for a
+#    claim about animal sound.
+# 4. Its rows appear as a world of their own; arms are never compared across scales.
+# </details>
+#
+# ## Quiz
+#
+# **An interval holds 0. Do the two arms do equally well?** <details><summary>Answer</summary>That is not known. It says that this many recordings,
+# species and seeds cannot tell. Look at *detectable*: a difference smaller than
+# that is invisible here, however real.</details>
+#
+# **Why pair by recording instead of comparing two intervals?** <details><summary>Answer</summary>Both arms find the same recordings easy. What they
+# share cancels in the difference, so that the paired interval is narrower than
+# either arm's own. Two intervals that overlap can hide a clear difference.</details>
+#
+# **The paper's difference is +10 and ours +3 with an interval above 0. Is that "same direction" or a failure to reproduce?**
+# <details><summary>Answer</summary>The direction is reproduced, the size is not; nor could it be expected,
+# with another model, other species and another number of labels. The verdict speaks of the direction only.</details>
+#
+# ## What was not shown
+#
+# Anything at the paper's scale; top-5, mAP and mF1 (they are in the records from notebook 03 on); the doubt about the *choice* of settings, which
+# no interval here contains: every arm had one recipe.
+#
+# ## Further reading
+#
+# - Liu et al. 2026, *Masked Autoencoders with Limited Data: Does It Work?*, [arXiv:2605.14031](https://arxiv.org/abs/2605.14031).
+# - Niizumi et al. 2022, *Masked Spectrogram Modeling using Masked Autoencoders for Learning General-purpose Audio Representation*, [PMLR
+#   166](https://proceedings.mlr.press/v166/niizumi22a.html).
+# - Efron and Tibshirani 1993, *An Introduction to the Bootstrap*, [doi:10.1201/9780429246593](https://doi.org/10.1201/9780429246593).
+# - Bouthillier et al. 2021, *Accounting for Variance in Machine Learning Benchmarks*, [arXiv:2103.03098](https://arxiv.org/abs/2103.03098).
+# - Agarwal et al. 2021, *Deep Reinforcement Learning at the Edge of the Statistical Precipice*,
+#   [arXiv:2108.13264](https://arxiv.org/abs/2108.13264): few runs, and intervals all the same.
+#
+# There is no record: this notebook only reads them.
