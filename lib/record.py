@@ -101,10 +101,10 @@ def table_hash(table: pd.DataFrame) -> str:
 
 
 def base(source: str) -> str:
-    """`chorus` -> `chorus`, `folder:~/sounds/frogs/` -> `frogs`: the part of a data name that is no place on a disk."""
+    """`chorus:empty=0.6` -> `chorus_empty_0.6`, `folder:~/sounds/frogs/` -> `frogs`: the part of a data name that is no place on a disk."""
     kind, _, place = str(source).partition(":")
-    if not place:
-        return kind
+    if not place or kind == "chorus":
+        return re.sub(r"[^\w.-]+", "_", str(source))
     stem = Path(place.rstrip("/\\").replace("\\", "/"))
     base = stem.parent.name if stem.name == "metadata.csv" else stem.stem if stem.suffix == ".csv" else stem.name
     return re.sub(r"[^\w.-]+", "_", base or kind)

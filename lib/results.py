@@ -18,7 +18,7 @@ from lib import metrics, paths, record
 __all__ = ["Experiment", "EXPERIMENTS", "Arm", "arm_of", "load", "verdict", "rows", "not_run", "everything", "pools", "markdown", "section",
            "write_readme"]
 
-MADE = ("chorus", "empty_", "other_species")  # how the names of generated pools begin (`chorus:empty=0.6` is recorded as empty_0.6-HASH)
+MADE = "chorus"  # how the names of generated pools begin
 PUBLIC = ("birdmae", "imagenet_sl")           # initialisations that exist as public weights only
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 USUAL = {"budget": "sweep", "data_seed": 0, "preset": "audiomae", "equal_steps": False}  # arms share these; these values need no mention
@@ -81,8 +81,8 @@ def load(experiment: Experiment) -> pd.DataFrame:
     table = record.records(experiment.notebook)
     if experiment.place == "Figure 3" and len(table):  # its point with all labels is notebook 04's run, the very same
         whole = record.records("04_finetuning")
-        whole = whole[whole["preset"] == "audiomae"] if len(whole) else whole
-        table = pd.concat([table, whole.assign(fraction="all", equal_steps=False)], ignore_index=True)
+        whole = whole[(whole["preset"] == "audiomae") & whole["data.wildlife.name"].isin(table["data.wildlife.name"])] if len(whole) else whole
+        table = pd.concat([table, whole.drop(columns="preset", errors="ignore").assign(fraction="all", equal_steps=False)], ignore_index=True)
     found = [(i, arm_of(experiment, run)) for i, run in table.iterrows()]
     found = [(i, arm) for i, arm in found if arm]
     table = table.loc[[i for i, _ in found]].reset_index(drop=True)

@@ -124,9 +124,13 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
 # random initialization across all data fractions", that iNat-SSL lies between random and AS-SSL, and that AS-SSL + iNat-SSL is the best, by a modest margin.
 
 # %%
-table = runs.records("06_label_fraction")
+whole = runs.records("04_finetuning")  # with all labels a run is notebook 04's, the very same: it is taken from there
+whole = whole[whole["preset"] == "audiomae"].assign(fraction="all", equal_steps=False, labelled_share=1.0) if len(whole) else whole
+table = pd.concat([runs.records("06_label_fraction"), whole], ignore_index=True)
 table = table[(table["budget"] == "sweep") & (table["data.wildlife.name"] == run.data["wildlife"]["name"])] if len(table) else table
-grown = table[~table["equal_steps"]] if len(table) else table
+grown = table[~table["equal_steps"].astype(bool)] if len(table) else table
+
+# %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
 for ax, metric in zip(axes, ("top1", "test.top1") if len(grown) else ()):
     for i, name in enumerate(n for n in inits.NAMES if n in set(grown["init"])):
@@ -163,7 +167,8 @@ pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high"]) if ro
 
 # %%
 if len(table) and table["equal_steps"].any():
-    both = table[table["fraction"].isin(table.loc[table["equal_steps"], "fraction"]) & table["seed"].isin(table.loc[table["equal_steps"], "seed"])]
+    longer = table[table["equal_steps"].astype(bool)]
+    both = table[table["fraction"].isin(longer["fraction"]) & table["seed"].isin(longer["seed"])].astype({"equal_steps": bool})
     display(both.pivot_table(index=["fraction", "init"], columns="equal_steps", values=["finetuning_steps", "top1.value"]).round(3))
 
 # %% [markdown]

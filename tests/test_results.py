@@ -45,7 +45,7 @@ def made(tmp_path_factory):
         for init, skill in SKILL.items():
             for data in ("chorus", "frogs-1a2b3c"):
                 write(runs, "04_finetuning", skill, seed, data, init=init, preset="audiomae", weights="")
-            for fraction in ("1", "8", "all"):
+            for fraction in ("1", "8"):  # with all labels it is a run of 04
                 write(runs, "06_label_fraction", skill, seed, init=init, fraction=fraction, equal_steps=False, weights="")
         for ratio in (0, 7, "inf"):
             write(runs, "05_mix_ratio", .3 if ratio == 0 else .6, seed, ratio=ratio)
@@ -99,7 +99,7 @@ def test_verdicts_are_for_real_recordings(full):
 def test_verdict(direction, low, high, said):
     interval = metrics.Interval((low + high) / 2, low, high)
     assert results.verdict(direction, [interval, interval], 3, "frogs-1a2b3c") == said
-    for made in ("chorus", "empty_0.6-1a2b3c", "chorus + other_species-1a2b3c"):
+    for made in ("chorus", "chorus_empty_0.6-1a2b3c", "chorus + chorus_other_species-1a2b3c"):
         assert results.verdict(direction, [interval, interval], 3, made) == f"in the generator's world: {said}"
     assert results.verdict(direction, [interval, metrics.Interval(0, -9, 9)], 3, "frogs") == "undecided"  # other species might say otherwise
     assert results.verdict(direction, [interval], 1, "frogs") == "one seed, no verdict"
