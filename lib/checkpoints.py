@@ -161,15 +161,15 @@ def public(name: str, file: str | Path = "hub", *, frames: int = 512) -> tuple[M
     return model, Card(name, model.arch, front, asset.trained_on, asset.licence, source, fetch.sha256(path), chirp_numbers(model, front))
 
 
-def mobilenet(classes: int, file: str | Path = "", *, seed: int = 0) -> nn.Module:
-    """timm's MobileNetV3-Large (Howard et al. 2019) for specs (B, 1, T, M) -> logits (B, C), in train mode.
+def mobilenet(classes: int, file: str | Path = "", *, seed: int = 0, size: str = "large_100") -> nn.Module:
+    """timm's MobileNetV3 (Howard et al. 2019) for specs (B, 1, T, M) -> logits (B, C), in train mode; public weights are for large_100.
 
     file: "" from scratch, "hub" or a path for ImageNet weights, whose three colour channels are summed to one and whose classifier
     is left out. seed draws the weights that are not loaded.
     """
     with torch.random.fork_rng(devices=[]):  # timm draws from the global generator
         torch.manual_seed(seed)
-        model = timm.create_model("mobilenetv3_large_100", in_chans=1, num_classes=classes)
+        model = timm.create_model(f"mobilenetv3_{size}", in_chans=1, num_classes=classes)
     if not file:
         return model
     asset, stem = PUBLIC["mobilenet"], "conv_stem.weight"

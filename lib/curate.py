@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import timm
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from tqdm.auto import tqdm
 
-from lib import chorus, data, finetune, fit, paths, patches
+from lib import checkpoints, chorus, data, finetune, fit, paths, patches
 from lib.finetune import Finetuned
 from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
@@ -105,10 +104,9 @@ def confidence(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFr
         score = np.full(len(recording), np.nan)
         for k in range(max(1, out_of_fold)):
             learn, judge = (train[fold != k], train[fold == k]) if out_of_fold else (train, train)
-            if judge.empty:
-                continue
-            tuned = finetune.finetune(encoder, arch, front, learn, recipe, workers=workers, bar=f"selector {k + 1}/{max(1, out_of_fold)}")
-            score[np.isin(recording, np.flatnonzero(fold == k))] = _own_class(tuned, front, judge)
+            if not judge.empty:
+                tuned = finetune.finetune(encoder, arch, front, learn, recipe, workers=workers, bar=f"selector {k + 1}/{max(1, out_of_fold)}")
+                score[np.isin(recording, np.flatnonzero(fold == k))] = _own_class(tuned, front, judge)
         return score
 
     name = "confidence_oof" if out_of_fold else "confidence"
@@ -289,7 +287,7 @@ class Proxy:
     The defaults are those of iNatSounds' public code (cvl-umass/iNatSounds, src/params.py), which the paper builds on.
     """
 
-    name: str = "mobilenetv3_large_100"  # timm's; random weights
+    size: str = "large_100"  # of timm's mobilenetv3; random weights
     epochs: int = 50
     batch: int = 128
     lr: float = 0.05
@@ -301,7 +299,7 @@ class Proxy:
 def proxy_of(setting: Scale, seed: int) -> Proxy:
     """The proxy of a scale. On a CPU MobileNetV3-large takes 11 clips a second, so `tiny` has the small one of half width, at 45, and few epochs."""
     if setting.name in ("smoke", "tiny"):
-        return Proxy("mobilenetv3_small_050", epochs=1 if setting.name == "smoke" else 10, batch=16, lr=0.02, seed=seed)
+        return Proxy("small_050", epochs=1 if setting.name == "smoke" else 10, batch=16, lr=0.02, seed=seed)
     return Proxy(epochs=setting.finetune_epochs, seed=seed)
 
 
@@ -310,9 +308,7 @@ def proxy(front: MelSpec, table: pd.DataFrame, recipe: Proxy, labels: list[str],
     train = _train(table)
     number = {label: i for i, label in enumerate(labels)}
     wanted, device = torch.tensor([number[label] for label in train["label"]]), fit.accelerator().device
-    with torch.random.fork_rng():  # timm draws from the global generator
-        torch.manual_seed(fit.generator(recipe.seed, 5).initial_seed())
-        model = timm.create_model(recipe.name, in_chans=1, num_classes=len(labels)).to(memory_format=torch.channels_last)
+    model = checkpoints.mobilenet(len(labels), seed=fit.generator(recipe.seed, 5).initial_seed(), size=recipe.size).to(memory_format=torch.channels_last)
     mixture = data.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train), recipe.seed)
     clips, log_mel = data.Clips(train, front, recipe.seed, ahead=device.type == "cpu"), LogMel(front).to(device)
     optimizer = torch.optim.SGD(model.parameters(), recipe.lr, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)

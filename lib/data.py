@@ -128,6 +128,9 @@ def _split(table: pd.DataFrame, seed: int) -> pd.DataFrame:
         free = [free[i] for i in rng.permutation(len(free))]
         n = max(1, round(0.2 * len(free))) if len(free) >= 3 else 0
         split |= {u: "val" if i < n else "test" if i < 2 * n else "train" for i, u in enumerate(free)}
+    for _, units in unit.groupby(table["label"], sort=True):
+        if not any(split[u] == "train" for u in units):  # groups shared with other classes took all of it: a class must be learnt first
+            split |= dict.fromkeys(units, "train")
     return table.assign(split=unit.map(split))
 
 
@@ -212,7 +215,7 @@ class Waves:
     """Reads pieces of a table's recordings at one rate, as waves; keeps them in memory as int16 while they fit."""
 
     def __init__(self, table: pd.DataFrame, front: MelSpec) -> None:
-        self.rate, self.need, self.step = front.rate, front.samples, front.frames // 2 * front.hop
+        self.rate, self.need, self.hop = front.rate, front.samples, front.hop
         self.per_s = front.rate  # places a second
         self.files = table["file"].tolist()
         self.start_s = table["start_s"].fillna(0.0).tolist() if "start_s" in table else [0.0] * len(table)
@@ -247,7 +250,7 @@ class Specs:
     """
 
     def __init__(self, waves: Waves, front: MelSpec) -> None:
-        self.waves, self.log_mel, self.need, self.step = waves, LogMel(front), front.frames, front.frames // 2
+        self.waves, self.log_mel, self.need, self.hop = waves, LogMel(front), front.frames, 1
         self.files, self.length = waves.files, [max(1, front.count(n)) for n in waves.length]  # frames
         self.per_s = front.rate / front.hop
         self.kept: dict[int, torch.Tensor] = {}
@@ -302,12 +305,17 @@ class Clips(Dataset):
 
 
 class Windows(Dataset):
-    """Every window of every recording, half overlapping, the last aligned to the end: dataset[i] -> (wave, length, row)."""
+    """Every window of every recording, half overlapping, the last aligned to the end: dataset[i] -> (wave, length, row).
+
+    The end is that of the last whole frame, so that waves and specs made ahead are cut at the same places.
+    """
 
     def __init__(self, table: pd.DataFrame, front: MelSpec, ahead: bool = False) -> None:
         self.source, self.front, self.files = _source(table, front, ahead), front, table["file"].tolist()
-        self.places = [(row, first) for row, n in enumerate(self.source.length) for first in audio.windows(n, self.source.need, self.source.step)]
-        self.start_s = [first / self.source.per_s for _, first in self.places]  # (W,) as `kept` wants them
+        per_s, hop = self.source.per_s, self.source.hop
+        frames = self.source.length if hop == 1 else [max(1, front.count(n)) for n in self.source.length]
+        self.places = [(row, hop * first) for row, n in enumerate(frames) for first in audio.windows(n, front.frames, front.frames // 2)]
+        self.start_s = [first / per_s for _, first in self.places]  # (W,) as `kept` wants them
 
     def __len__(self) -> int:
         return len(self.places)

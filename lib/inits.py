@@ -45,7 +45,7 @@ def start(name: str, setting: Scale, pools: dict[str, pd.DataFrame], *, clips: i
         what = f"STAND-IN for AudioSet weights: a MAE pretrained here on {clips:,} clips of the general pool"
     elif first in PUBLIC:
         model, card = checkpoints.public(PUBLIC[first], weights or "hub", frames=front.frames)
-        front, what = card.front, f"{card.name}, {card.trained_on} ({card.source})"
+        front, what = card.front, f"{card.name}, {card.trained_on} ({card.source}, sha256 {card.sha256[:12]})"
     if further:
         model, samples = _pretrained(model, front, setting, pools, clips, seed, 0.0, None if first == "random" else model, workers), samples + clips
         what += f", then pretrained on {clips:,} clips of the wildlife pool"

@@ -130,7 +130,7 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
             record = group.loc[row.Index]
             x = place[record["ratio"]] + 0.12 * (record["seed"] - group["seed"].mean())
             value, low, high = (100 * record[f"top1.{k}"] for k in ("value", "low", "high"))
-            ax.errorbar(x, value, [[value - low], [high - value]], fmt="o", color="C0", markersize=4, elinewidth=0.8,
+            ax.errorbar(x, value, [[max(0, value - low)], [max(0, high - value)]], fmt="o", color="C0", markersize=4, elinewidth=0.8,
                         markeredgecolor="C3" if record["name"] == highlight else "C0", markeredgewidth=2 if record["name"] == highlight else 1)
         ax.set_title(f"measured: {name.replace(' + ', chr(10) + '+ ')}\n{scale}, {int(group['samples_seen'].iloc[0]):,} clips, seeds: {group['seed'].nunique()}")
     for ax in axes[0]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from timm.optim import param_groups_weight_decay
 
@@ -82,8 +83,12 @@ def pretrain(arch: Arch, front: MelSpec, recipe: Recipe, wildlife: pd.DataFrame,
     """Pretrain on the train splits of the two pools, mixed as the recipe says; interrupted runs go on where they were.
 
     start: continue from this model instead of random weights. reuse: load an earlier run of the very same recipe, data and start
-    instead of repeating it. Runs live in the user's cache, under a name that follows from all of these.
+    instead of repeating it. Runs live in the user's cache, under a name that follows from all of these; of two that want the same at
+    the same time the second waits. A val or test recording of the wildlife pool must not be in the general pool's train split.
     """
+    if leaked := sorted(set(general.loc[general["split"] == "train", "file"]) & set(wildlife.loc[wildlife["split"] != "train", "file"])):
+        raise ValueError(f"{len(leaked)} val or test recordings of the wildlife pool are in the train split of the general pool, the first is {leaked[0]}: "
+                         "take them out of the general pool")
     wild, gen = (t[t["split"] == "train"].reset_index(drop=True) for t in (wildlife, general))
     model = MAE(arch, fit.generator(recipe.seed))
     if start is not None:
@@ -91,6 +96,11 @@ def pretrain(arch: Arch, front: MelSpec, recipe: Recipe, wildlife: pd.DataFrame,
     if not recipe.clips:
         return Pretrained(model.eval(), pd.DataFrame(columns=["step", "loss", "lr", "clips"]), None, False)
     folder = paths.cache("pretrained", _key(arch, front, recipe, wild, gen, start))
+    with FileLock(folder / ".lock"):
+        return _run(model, front, recipe, wild, gen, folder, workers, reuse)
+
+
+def _run(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, folder: Path, workers: int, reuse: bool) -> Pretrained:
     weights = folder / "weights.safetensors"
     if reuse and weights.exists():
         model.load_state_dict(load_file(weights))
@@ -100,7 +110,7 @@ def pretrain(arch: Arch, front: MelSpec, recipe: Recipe, wildlife: pd.DataFrame,
         for old in list(folder.glob("state-*")):
             shutil.rmtree(folder / "state.part", ignore_errors=True)
             old.rename(folder / "state.part")  # at once, so that no half state is left under a final name; fit clears it away
-    paths.write_json(folder / "recipe.json", _describe(arch, front, recipe))
+    paths.write_json(folder / "recipe.json", _describe(model.arch, front, recipe))
     for _ in _steps(model, front, recipe, wild, gen, folder, workers):
         pass
     with paths.atomic(weights) as temporary:

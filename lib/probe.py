@@ -170,7 +170,7 @@ class Attentive(nn.Module):
             self.pool = AttentionPoolLatent(width, num_heads=max(1, width // 64), out_features=0)
         self.pool.fused_attn = False  # one query: plain matmuls are as fast
         self.norm = _norm(width)
-        self.head = linear(width, classes, generator)
+        self.head = linear(width, classes, generator, batchnorm=False)  # what it gets changes as the query learns: averages would be stale
 
     def forward(self, tokens: Tensor) -> Tensor:
         tokens = self.norm(tokens.flatten(0, 1)).view_as(tokens)  # every channel on one scale, over windows and patches

@@ -22,13 +22,13 @@ import pandas as pd
 from lib import paths
 from lib.scales import Scale, parse_ratio, scale
 
-__all__ = ["VERSION", "Run", "start", "headline", "records", "reference", "paper", "Recorded", "GRID", "POOLS",
+__all__ = ["VERSION", "Run", "start", "headline", "records", "beside", "reference", "paper", "Recorded", "GRID", "POOLS",
            "notebook_path", "nearest", "defaults_of", "folder", "name_of", "base", "plain", "read"]
 
 VERSION = 1  # of the results: raised when the same parameters would give other numbers; older records are left out
 NOTEBOOKS = paths.ROOT / "notebooks"
 POOLS = ("wildlife", "general")  # the parameters that name data
-SHOWN = ("panel", "top")  # parameters that decide what else is shown, and nothing of what is measured: no part of a run's name
+SHOWN = ("panel",)  # parameters that change what is shown and nothing that is measured: no part of a record
 GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_mix_ratio": ("ratio",),
         "06_label_fraction": ("init", "fraction"), "07_data_curation": ("filter", "threshold", "control"),
         "08_design_choices": ("model",)}  # what a notebook varies comes first in the name of a record
@@ -178,6 +178,9 @@ def start(notebook: str, values: Mapping[str, object], tables: Mapping[str, pd.D
     `tables` are the recordings tables behind `wildlife` and `general`. In a sweep it stops a run recorded already."""
     path = notebook_path(notebook)
     defaults = defaults_of(path)
+    if path.stem in GRID and tables and (absent := {"train", "val", "test"} - set(tables["wildlife"]["split"])):
+        raise ValueError(f"the wildlife pool has no recordings in {' and '.join(sorted(absent))}: an experiment learns on train, chooses on val and scores both "
+                         "val and test; name them in a split column, or leave that column out and `folder` makes the split")
     taken = {k: plain(values[k]) for k in defaults if k in values and k not in SHOWN}
     if "weights" in taken:
         taken["weights"] = Path(taken["weights"]).name  # a file by its name, and no path
@@ -247,6 +250,18 @@ def records(notebook: str) -> pd.DataFrame:
             numbers = {k: math.inf if v == "inf" else v for k, v in record["parameters"].items()}
             rows.append({**numbers, **record["metrics"], **rest})
     return pd.json_normalize(rows) if rows else pd.DataFrame(columns=["notebook", "name"])
+
+
+def beside(table: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """The sweep's records that may be compared with a run: of its scale and its very recordings; without any, those of the largest such set.
+
+    Without `weights`: public weights bring a model of another size, so that their rows stand in 11 only."""
+    if table.empty or not (table["budget"] == "sweep").any():
+        return table.iloc[:0]
+    table = table[(table["budget"] == "sweep") & (table.get("weights", "") == "")]
+    world = table[["scale", *(f"data.{pool}.hash" for pool in run.data)]].astype(str).agg("|".join, axis=1)
+    own = "|".join([str(run.parameters.get("scale")), *(str(d["hash"]) for d in run.data.values())])
+    return table[world == (own if (world == own).any() else world.mode()[0])].reset_index(drop=True)
 
 
 def reference(experiment: str, **where: str) -> pd.DataFrame:

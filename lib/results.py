@@ -3,7 +3,7 @@
     python -m lib.results      writes that section anew, from the records and nothing else
 
 Shares are in percent here, as in the paper, and differences in points. A *world* is what arms must share to be compared:
-the recordings, the scale and every parameter that the experiment does not vary."""
+the recordings, the scale, the size of the encoder and every parameter that the experiment does not vary."""
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -66,7 +66,7 @@ def arm_of(experiment: Experiment, run: pd.Series) -> Arm | None:
         return Arm(kind, label, ("no filter", chance), -int(kind in experiment.settings))
     if experiment.place == "Table 4":
         return Arm(f"{run['ratio']:g}", f"{run['ratio']:g}", () if run["ratio"] == 0 else ("0",))
-    init, own = str(run["init"]), " (stand-in)" if str(run["init"]).startswith("audioset") and not run.get("weights") else ""
+    init, own = str(run["init"]), f" ({run['weights']})" if run.get("weights") else " (stand-in)" if str(run["init"]).startswith("audioset") else ""
     further = (f"audioset_ssl{own}",) if init == "audioset_ssl+inat_ssl" else ()
     if experiment.place == "Table 2":
         return Arm({"audioset_ssl": "audiomae", "audioset_ssl+inat_ssl": "ours"}.get(init, init), init + own, ("chance", *further))
@@ -93,10 +93,11 @@ def load(experiment: Experiment) -> pd.DataFrame:
     names = [pair if pair[0] != pair[-1] else pair[:1] for pair in table.filter(regex=r"^data\.\w+\.name$").itertuples(index=False, name=None)]
     table["data"] = [" + ".join(map(str, name)) + (f" ({more})" if more else "") for name, more in zip(names, unusual)]
     order = {name: i for i, name in enumerate(experiment.settings)}
-    size = [f.rstrip("%").replace("all", "100").zfill(6) for f in table["fraction"]] if "fraction" in table else ""
+    size = [str(f).rstrip("%").replace("all", "100").zfill(6) for f in table["fraction"]] if "fraction" in table else ""
     table = table.assign(size=size, order=[order.get(s.removesuffix(", at random"), len(order)) for s in table["setting"]])
     table = table.sort_values(["size", "order", "label"], kind="stable")
-    table["world"] = table[["data", "scale", *table.filter(regex=r"^data\.\w+\.hash$")]].astype(str).agg("|".join, axis=1)
+    shared = ["data", "scale", *table.filter(regex=r"^data\.\w+\.hash$|^recipes\.arch\.(dim|depth)$")]  # public weights bring a size of their own
+    table["world"] = table[shared].astype(str).agg("|".join, axis=1)
     return table
 
 
@@ -126,8 +127,10 @@ CURATION = (Reading("answers", "full_finetune_top1", ""), Reading("answers_filte
 
 
 def _paper(experiment: Experiment, setting: str, split: str, metric: str = "top1", threshold: str = "") -> float:
-    """The paper's number for one of its settings, in percent; NaN where it has none. A threshold "50%" is a share kept."""
-    if not experiment.reference or setting not in experiment.settings:
+    """The paper's number for one of its settings, in percent; NaN where it has none. A threshold "50%" is a share kept.
+
+    A loss is in units of its own front end: only shares can be compared there."""
+    if not experiment.reference or setting not in experiment.settings or setting == "loss" and "%" not in threshold:
         return np.nan
     table = record.reference(experiment.reference, split=split)
     if metric != "top1":

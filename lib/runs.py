@@ -20,10 +20,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from lib import paths, record
-from lib.record import VERSION, Run, headline, paper, records, reference, start
+from lib.record import VERSION, Run, beside, headline, paper, records, reference, start
 from lib.scales import SCALES, Scale, clips, parse_ratio, scale
 
-__all__ = ["VERSION", "SCALES", "Scale", "scale", "clips", "parse_ratio", "Run", "start", "headline", "records", "reference",
+__all__ = ["VERSION", "SCALES", "Scale", "scale", "clips", "parse_ratio", "Run", "start", "headline", "records", "beside", "reference",
            "paper", "launch", "sweep"]  # all a notebook needs, from lib.scales and lib.record, and the launcher itself
 
 

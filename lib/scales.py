@@ -25,7 +25,6 @@ class Scale:
     finetune_lr: float    # at this batch
     mixup: bool           # in finetuning; with so few clips as at tiny it only slows learning down (measured)
     drop_patches: float   # share of patches left out of a finetuning clip: 0.75 makes it four times faster on a CPU
-    finetune_lr: float    # at this batch
     chorus: str           # size of the synthetic data
     workers: int          # loader processes
     patch: tuple[int, int] = (16, 16)  # frames x mel bins, as in both papers' main models

@@ -66,8 +66,7 @@ pd.DataFrame({name: {"runs": len(table), "seeds": table["seed"].nunique() if len
 # nothing about animals.
 # **Detectable** is the difference that 95 % of the draws stay below if there is none: the paper's smaller differences cannot be seen below it.
 #
-# > **Predict.** The paper's smallest difference that carries a claim is 0.9 points (continuing AudioMAE on iNatSounds). How many recordings would
-# it take to see it?
+# > **Predict.** The paper's claim about continuing AudioMAE on iNatSounds rests on 0.9 points. How many recordings would it take to see that?
 
 # %%
 every = results.everything()
@@ -91,8 +90,8 @@ pd.DataFrame(card, columns=["method (paper)", "data", "species", "hours"]).set_i
 results.pools().set_index("name")
 
 # %% [markdown]
-# **See:** the paper's hours are hundreds of times ours. `chorus` is made by a program; its classes are invented species. A name with six digits
-# behind it is a folder of real recordings.
+# **See:** the paper's hours are hundreds of times ours. `chorus` is made by a program; its classes are invented species. Any other name is a
+# folder of recordings, with six hex digits of its table.
 #
 # ## Table 2: linear probing
 
@@ -181,7 +180,7 @@ for (place, experiment), row in zip([(p, tables[p]) for p in ("Figure 4", "Figur
     ours = every[(every["place"] == place) & every["measured"].notna() & (every["split"] == "val")].drop_duplicates(["setting", "data"])
     ours = ours[~ours["setting"].str.contains("MobileNetV3|on kept")]
     for y, one in enumerate(ours.itertuples()):
-        row[1].errorbar(one.measured, y, xerr=[[one.measured - one.measured_low], [one.measured_high - one.measured]], fmt="o", color="C0")
+        row[1].errorbar(one.measured, y, xerr=[[max(0, one.measured - one.measured_low)], [max(0, one.measured_high - one.measured)]], fmt="o", color="C0")
     row[1].set(title=f"measured: {', '.join(dict.fromkeys(ours['data'])) or 'not run'}", xlabel="top-1 on val (%)")
     row[1].set(yticks=range(len(ours)), yticklabels=ours["setting"])
     row[1].invert_yaxis()

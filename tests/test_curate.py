@@ -287,7 +287,7 @@ def test_the_detector_is_scikit_learns():
 def test_the_proxy_learns_from_kept_windows_and_repeats(table):
     scores = curate.grid(table, FRONT).assign(score=1.0)
     made, labels = curate.curated(table, scores, curate.keep(scores, "100%")), ["high", "low", "mid", "unheard"]
-    recipe = curate.Proxy("mobilenetv3_small_050", epochs=6, batch=6, lr=0.005)
+    recipe = curate.Proxy("small_050", epochs=6, batch=6, lr=0.005)
     a, b = (curate.proxy(FRONT, made, recipe, labels) for _ in range(2))
     assert all(torch.equal(x, y) for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values()))
     assert len(a.log) == 18 and a.samples == 108 and a.log["loss"].iloc[-3:].mean() < a.log["loss"].iloc[:3].mean()
@@ -296,5 +296,5 @@ def test_the_proxy_learns_from_kept_windows_and_repeats(table):
 
 
 def test_the_paper_has_the_large_proxy():
-    assert curate.proxy_of(scales.scale("paper"), 2) == curate.Proxy(epochs=50, seed=2) and curate.Proxy().name == "mobilenetv3_large_100"
-    assert curate.proxy_of(scales.scale("tiny"), 0).name == "mobilenetv3_small_050"
+    assert curate.proxy_of(scales.scale("paper"), 2) == curate.Proxy(epochs=50, seed=2) and curate.Proxy().size == "large_100"
+    assert curate.proxy_of(scales.scale("tiny"), 0).size == "small_050"

@@ -151,6 +151,17 @@ def test_a_group_with_two_labels_stays_together(tmp_path):
     assert (table.groupby("group")["split"].nunique() == 1).all() and set(table["split"]) == {"train", "val", "test"}
 
 
+def test_every_class_can_be_learnt_whatever_groups_it_shares(tmp_path):
+    places = {"wide": [0, 1, 2, 3, 4], "narrow": [0, 0, 0]}  # all of the second class is from one place of the first
+    rows = [(f"{label}{i}.wav", label, f"place {place}") for label, where in places.items() for i, place in enumerate(where)]
+    for name, _, _ in rows:
+        ramp(tmp_path / name, 600)
+    (tmp_path / "list.csv").write_text("file,label,group\n" + "".join(",".join(row) + "\n" for row in rows))
+    for seed in range(8):
+        table = data.folder(tmp_path / "list.csv", seed)
+        assert set(table.loc[table["split"] == "train", "label"]) == {"wide", "narrow"} and (table.groupby("group")["split"].nunique() == 1).all()
+
+
 def test_paths_start_at_the_repository_or_at_home_and_may_hold_colons(tmp_path, monkeypatch):
     tones(tmp_path / "set:1=2" / "low", 3, 0, 0)
     monkeypatch.setattr(paths, "ROOT", tmp_path)
@@ -294,10 +305,16 @@ def test_windows_cover_every_recording_to_its_end(tmp_path):
     windows = Windows(table_of(*(ramp(tmp_path / f"{n}.wav", n) for n in lengths)), FRONT)
     for row, n in enumerate(lengths):
         starts = [first for r, first in windows.places if r == row]
-        assert starts[0] == 0 and starts[-1] == max(0, n - need) and all(b - a <= step for a, b in zip(starts, starts[1:]))
-        assert len(starts) == [1, 1, 1, 2, 50, 50][row]
+        assert starts[0] == 0 and 0 <= max(0, n - need) - starts[-1] < FRONT.hop and all(b - a <= step for a, b in zip(starts, starts[1:]))
+        assert len(starts) == [1, 1, 1, 1, 50, 50][row]
     seen = [(int(row), int(n)) for batch in data.loader(windows, 16) for row, n in zip(batch.row, batch.length)]
     assert [row for row, _ in seen] == [row for row, _ in windows.places] and all(n == min(need, lengths[row]) for row, n in seen)
+
+
+def test_windows_of_waves_and_of_specs_begin_at_the_same_times(tmp_path):
+    table = table_of(*(ramp(tmp_path / f"{n}.wav", n) for n in [600, FRONT.samples + 100, FRONT.samples + 1000, 5 * FRONT.samples + 77]))
+    waves, specs = Windows(table, FRONT), Windows(table, FRONT, ahead=True)
+    assert waves.start_s == pytest.approx(specs.start_s) and [r for r, _ in waves.places] == [r for r, _ in specs.places]
 
 
 # --------------------------------------------------------------------------------------------------------------- mixture

@@ -51,7 +51,7 @@ def test_public_weights_bring_their_size_and_front_end(pools, monkeypatch):
     public = MAE(ARCH, fit.generator(5)).eval()
     card = checkpoints.Card("toy", ARCH, FRONT, "toys", "MIT", "a test")
     asked = []
-    monkeypatch.setattr(checkpoints, "public", lambda *a, **k: asked.append(a) or (public, card))
+    monkeypatch.setattr(checkpoints, "public", lambda name, file, *, frames: asked.append((name, file)) or (public, card))
     real = begin("audioset_ssl", pools, weights="some.pth")
     assert same(real.model, public) and real.front == FRONT and real.samples == 0 and "STAND-IN" not in real.what
     begin("birdmae", pools), begin("imagenet_sl", pools, weights="hub")

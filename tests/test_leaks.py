@@ -93,7 +93,7 @@ def test_filters_read_train_only(pools, guard, name):
     assert set(scores["file"]) == set(pools[0].query("split == 'train'")["file"])
     made = curate.curated(pools[0], scores, curate.keep(scores, "50%"))
     pretrain.pretrain(ARCH, FRONT, pretrain.Recipe(clips=80, batch=8), made, pools[1])
-    curate.proxy(FRONT, made, curate.Proxy("mobilenetv3_small_050", epochs=1, batch=8), ["high", "low", "mid"])
+    curate.proxy(FRONT, made, curate.Proxy("small_050", epochs=1, batch=8), ["high", "low", "mid"])
     guard.only_train()
 
 
@@ -176,3 +176,10 @@ def test_groups_never_straddle_splits(tmp_path):
     assert set(made["split"]) == {"train", "val", "test"} and (made.groupby("group")["split"].nunique() == 1).all()
     with pytest.raises(ValueError, match="is in more than one split"):
         data.check(made.assign(group="one place"))
+
+
+def test_the_general_pool_must_not_hold_what_is_evaluated(pools):
+    wildlife, general = pools
+    both = pd.concat([general, wildlife[wildlife["split"] == "test"].assign(split="train")], ignore_index=True)
+    with pytest.raises(ValueError, match="6 val or test recordings of the wildlife pool are in the train split of the general pool"):
+        pretrain.pretrain(ARCH, FRONT, pretrain.Recipe(clips=8, batch=4, ratio=1.0), wildlife, both)

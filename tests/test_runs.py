@@ -213,3 +213,20 @@ def test_sweep_goes_on_after_a_failure_and_skips_what_is_recorded(toy, tmp_path)
     done = call("sweep", plan)
     assert done.returncode == 0 and done.stdout.count("already recorded") == 2 and "ratio=0: done" in done.stdout, done.stderr
     assert call("sweep", tmp_path / "none.json").stderr.startswith("there is no sweep description")
+
+
+def test_an_experiment_wants_all_three_splits():
+    table = pd.DataFrame({"file": ["a.wav", "b.wav"], "label": ["x", "y"], "split": ["train", "val"]})
+    with pytest.raises(ValueError, match="the wildlife pool has no recordings in test: an experiment learns on train"):
+        runs.start("05_mix_ratio", {"ratio": 1, "scale": "tiny"}, {"wildlife": table, "general": table})
+
+
+def test_records_beside_a_run_share_its_scale_and_recordings():
+    def row(scale, digest, budget="sweep", weights=""):
+        return {"scale": scale, "data.wildlife.hash": digest, "budget": budget, "weights": weights}
+
+    table = pd.DataFrame([row("tiny", "a"), row("tiny", "a"), row("small", "a"), row("tiny", "b"), row("tiny", "a", budget="main"), row("tiny", "a", weights="hub")])
+    run = lambda scale, digest: runs.Run("x", "x", {"scale": scale}, {"wildlife": {"hash": digest}}, None)  # noqa: E731
+    assert [len(runs.beside(table, run(*which))) for which in (("tiny", "a"), ("small", "a"), ("tiny", "b"))] == [2, 1, 1]
+    assert runs.beside(table, run("smoke", "c"))["scale"].tolist() == ["tiny", "tiny"]  # nothing of its own: the largest set
+    assert runs.beside(table.iloc[:0], run("tiny", "a")).empty
