@@ -367,7 +367,7 @@ if len(past):
     order = climbed.groupby("rung")["val"].mean().sort_values(ascending=False).index
     figure, ax = plt.subplots(figsize=(9, 0.32 * len(order) + 1))
     sns.pointplot(climbed, y="rung", x="val", hue="init", order=order, hue_order=[n for n in inits.NAMES if n in set(climbed["init"])],
-                  linestyle="none", dodge=0.4, markersize=4, errorbar=lambda v: (v.min(), v.max()), err_kws={"linewidth": 1}, ax=ax)
+                  linestyle="none", dodge=0.4 if climbed["init"].nunique() > 1 else False, markersize=4, errorbar=lambda v: (v.min(), v.max()), err_kws={"linewidth": 1}, ax=ax)
     ax.set(xlabel="top-1 on val, class average (%); mean and range over seeds", ylabel="", xlim=(0, None))
     ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 else:
