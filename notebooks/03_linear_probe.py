@@ -394,8 +394,13 @@ else:
 # | *not frozen*: LoRA (notebook 04) | 23.9 | 23.5 | +8.0 [+3.0, +12.9] |
 # | *not frozen*: full finetuning (notebook 04) | 26.5 | 27.3 | +11.7 [+6.4, +17.0] |
 #
-# - **Here it is the probe.** With one learned query over the patches the frozen features give as much as finetuning the whole encoder. The mean throws away at which pitch something sounded; laying
+# - **Here the probe decides.** With one learned query over the patches the frozen features give as much as finetuning the whole encoder. The mean throws away at which pitch something sounded; laying
 #   the mel rows end to end (MSM-MAE's feature) brings it back with a plain linear layer. The class token, which MAE's public probe reads, is the worst linear readout.
+# - **But look at random weights** (Figure 6, same seed): an encoder that was never trained has 10.6 and 7.2 with the standard probe, and 21.6 and 20.1 (val, test) with a linear layer on its frequency
+#   vector: more than after finetuning it (6.1 and 9.8). So most of what that vector gives is the average spectrum, handed through; what pretraining adds to it is 3 to 7 points. Attentive
+#   pooling tells the encoders apart better: 17.8 random, 29.5 pretrained.
+# - **The order of the initialisations depends on the readout.** On the mean, general + wildlife leads on val (21.2, 20.8, 17.4); on the frequency vector general alone does (24.6, 28.8, 25.0). One
+#   table with one readout ranks probes as much as encoders.
 # - **BatchNorm is not the point** (21.2 against 17.8 on val, 15.5 against 15.9 on test), nor is the optimiser: logistic regression, solved to its end, has 20.5 and 15.9 on the mean.
 # - **What this does not say**: that Table 2 would look better with another readout. Finetuning has little to learn from here (407 recordings), on iNatSounds it has 137,012; one seed; the generator's
 #   world. It says that Table 2 alone cannot tell features from probes, and shows the experiment that could.
