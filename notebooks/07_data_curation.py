@@ -348,14 +348,14 @@ def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
     names = [name for name in curate.FILTERS if name != "none" and name in set(rows["filter"])]
     none = rows.loc[rows["arm"] == "none", "value"]
     if len(none):
-        ax.axhspan(none.min(), none.max(), color="0.85", label="none")
-        ax.axhline(none.mean(), color="0.4", linestyle=":")
+        ax.axhspan(none.min(), none.max(), color="0.85")
+        ax.axhline(none.mean(), color="0.4", linestyle=":", label="none")
     for arm, shift in (("filter", -0.15), ("control", 0.15)):
         for i, name in enumerate(names):
             one = rows.loc[(rows["arm"] == arm) & (rows["filter"] == name), "value"]
             ax.plot([i + shift] * len(one), one, "o", color=colours[arm], markersize=4, label=arm if i == 0 else None)
             ax.plot([i + shift - 0.1, i + shift + 0.1], [one.mean()] * 2, color=colours[arm], linewidth=3)
-    ax.set(title=title, ylim=(0, None), xlim=(-0.5, len(names) - 0.5))
+    ax.set(title=title, ylim=(0, 1.1 * rows["value"].max()), xlim=(-0.5, len(names) - 0.5))
     ax.set_xticks(range(len(names)), [name.replace("confidence", "conf.").replace("_", "\n") for name in names], fontsize="small")
     ax.title.set_size("small")
 
