@@ -186,12 +186,12 @@ def _compare(experiment: Experiment, world: pd.DataFrame, split: str, reading: R
 
 
 def rows(experiment: Experiment, splits: tuple[str, ...] = ("val", "test")) -> pd.DataFrame:
-    """What has been run of one of the paper's tables. A world with one arm alone compares nothing and is left out."""
+    """What has been run of one of the paper's tables, the world with most runs first. A world that compares nothing is left out."""
     table, found = load(experiment), []
-    for _, world in table.groupby("world") if len(table) else ():
-        if world["label"].nunique() > 1 or experiment.place == "Table 2":
-            readings = [r for r in (CURATION if "filter" in world else TOP1) if f"{r.answers}.val.hits" in world]
-            found += [row for split in splits for reading in readings for row in _compare(experiment, world, split, reading)]
+    for _, world in sorted(table.groupby("world"), key=lambda world: -len(world[1])) if len(table) else ():
+        readings = [r for r in (CURATION if "filter" in world else TOP1) if f"{r.answers}.val.hits" in world]
+        compared = [row for split in splits for reading in readings for row in _compare(experiment, world, split, reading)]
+        found += compared if any("change" in row for row in compared) else []
     return pd.DataFrame(found, columns=COLUMNS)
 
 
@@ -267,7 +267,13 @@ def section() -> str:
     """The README's text between the markers, without them."""
     pictures = [f"figures/{notebook}.png" for notebook in dict.fromkeys(e.notebook for e in EXPERIMENTS)]
     shown = [f"![Drawn by the notebook of that name]({picture})" for picture in pictures if (paths.ROOT / picture).exists()]
-    return "\n\n".join([INTRO, *map(markdown, EXPERIMENTS), *shown])
+    return "\n\n".join([INTRO, *(_folded(markdown(experiment)) for experiment in EXPERIMENTS), *shown])
+
+
+def _folded(text: str) -> str:
+    """A table behind its heading, to be opened with a click; a heading alone stays as it is."""
+    head, _, body = text.partition("\n\n")
+    return f"<details><summary>{head.replace('**', '')}</summary>\n\n{body}\n\n</details>" if body else text
 
 
 def write_readme(path: str = "README.md") -> bool:
