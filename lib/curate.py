@@ -21,6 +21,7 @@ from lib import checkpoints, chorus, data, finetune, fit, paths, patches
 from lib.finetune import Finetuned
 from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
+from lib.pretrain import fingerprint
 from lib.scales import Scale
 
 __all__ = ["FILTERS", "check", "grid", "confidence", "folds", "reconstruction_loss", "energy", "Kept", "keep", "control", "curated",
@@ -84,10 +85,6 @@ def _scored(what: dict, table: pd.DataFrame, front: MelSpec, compute: Callable[[
     return windows.assign(score=pd.read_csv(file, converters={"score": float})["score"])
 
 
-def _weights(model: MAE | None) -> list[float]:
-    return [] if model is None else [float(p.double().sum()) for p in model.state_dict().values()]
-
-
 def confidence(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFrame, recipe: finetune.Recipe, *, out_of_fold: int = 0,
                workers: int = 0) -> pd.DataFrame:
     """The probability that a classifier gives to a window's own species: high where the animal can be heard (Liu et al. Fig. 4).
@@ -110,7 +107,7 @@ def confidence(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFr
         return score
 
     name = "confidence_oof" if out_of_fold else "confidence"
-    what = {"filter": name, "folds": out_of_fold, "arch": asdict(arch), "recipe": asdict(recipe), "start": _weights(encoder)}
+    what = {"filter": name, "folds": out_of_fold, "arch": asdict(arch), "recipe": asdict(recipe), "start": fingerprint(encoder)}
     return _scored(what, train, front, compute)
 
 
@@ -126,7 +123,7 @@ def folds(table: pd.DataFrame, k: int, seed: int) -> np.ndarray:
     """A fold 0 ... k - 1 for every recording, (R,): groups stay whole, and every class is spread over the folds as evenly as they allow."""
     if k < 2:
         raise ValueError(f"out of fold needs 2 folds or more, got {k}")
-    unit = (table["group"].fillna(table["file"]) if "group" in table else table["file"]).astype(str)
+    unit = data.units(table).astype(str)
     fold, rng = {}, np.random.default_rng(seed)
     for _, units in unit.groupby(table["label"].to_numpy(), sort=True):
         free = [u for u in sorted(units.unique()) if u not in fold]  # a group that spans classes keeps its first fold
@@ -166,7 +163,7 @@ def reconstruction_loss(model: MAE, front: MelSpec, table: pd.DataFrame, *, mask
             score.append((error / count).cpu())  # (B,)
         return torch.cat(score).double().numpy()
 
-    what = {"filter": "loss", "arch": asdict(model.arch), "weights": _weights(model), "masks": masks, "mask_ratio": mask_ratio, "seed": seed}
+    what = {"filter": "loss", "arch": asdict(model.arch), "weights": fingerprint(model), "masks": masks, "mask_ratio": mask_ratio, "seed": seed}
     return _scored(what, train, front, compute)
 
 

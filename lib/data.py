@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from lib import audio, chorus, paths
 from lib.mel import LogMel, MelSpec, normalise
 
-__all__ = ["recordings", "folder", "check", "subset", "padded_share", "Draw", "Batch", "Clips", "Windows", "Mixture", "loader"]
+__all__ = ["recordings", "folder", "check", "units", "subset", "padded_share", "Draw", "Batch", "Clips", "Windows", "Mixture", "loader"]
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test", "eval": "test"}
 MEMORY = 1.5 * 2**30  # bytes that decoded recordings may take; above, they are read piece by piece
@@ -121,16 +121,16 @@ def _decodable(table: pd.DataFrame, name: str, outside: list[str]) -> tuple[pd.D
 
 def _split(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     """20 % val and 20 % test of every class (at least one each where a class has three or more), whole groups together."""
-    unit = table["group"].fillna(table["file"]) if "group" in table else table["file"]
+    unit = units(table)
     split, rng = {}, np.random.default_rng(seed)
-    for _, units in unit.groupby(table["label"], sort=True):
-        free = [u for u in sorted(units.unique()) if u not in split]  # a group that spans classes keeps its first split
+    for _, own in unit.groupby(table["label"], sort=True):
+        free = [u for u in sorted(own.unique()) if u not in split]  # a group that spans classes keeps its first split
         free = [free[i] for i in rng.permutation(len(free))]
         n = max(1, round(0.2 * len(free))) if len(free) >= 3 else 0
         split |= {u: "val" if i < n else "test" if i < 2 * n else "train" for i, u in enumerate(free)}
-    for _, units in unit.groupby(table["label"], sort=True):
-        if not any(split[u] == "train" for u in units):  # groups shared with other classes took all of it: a class must be learnt first
-            split |= dict.fromkeys(units, "train")
+    for _, own in unit.groupby(table["label"], sort=True):
+        if not any(split[u] == "train" for u in own):  # groups shared with other classes took all of it: a class must be learnt first
+            split |= dict.fromkeys(own, "train")
     return table.assign(split=unit.map(split))
 
 
@@ -163,6 +163,11 @@ def check(table: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
             raise ValueError(f"{name}: row {i} is not usable: kept={table['kept'].iloc[i]!r}; it must be a tuple of window starts in seconds, 0 or more, "
                              "or None for a free crop; leave a recording without any window out")
     return table.assign(label=table["label"].astype(str).str.strip(), **{c: seconds[c] for c in seconds if c in table})
+
+
+def units(table: pd.DataFrame) -> pd.Series:
+    """What stays together in splits, folds and the bootstrap: each row's group, or its file where it has none."""
+    return table["group"].fillna(table["file"]) if "group" in table else table["file"]
 
 
 def subset(table: pd.DataFrame, fraction: str, seed: int) -> pd.DataFrame:

@@ -207,18 +207,14 @@ def predict(model: nn.Module, front: MelSpec, table: pd.DataFrame, labels: list[
     logits, rows = window_logits(model, front, table, batch=batch, workers=workers, bar=bar)
     classes = np.unique(targets)
     windows = metrics.restrict(logits.softmax(-1).double().numpy(), classes)  # (W, C)
-    groups, _ = pd.factorize(table["group"].fillna(table["file"]) if "group" in table else table["file"])
+    groups, _ = pd.factorize(data.units(table))
     return Predictions(metrics.pool(windows, rows.numpy(), len(table), pooling), targets, groups, classes)
 
 
 def evaluate(tuned: Finetuned, front: MelSpec, table: pd.DataFrame, seed: int, *, workers: int = 0) -> metrics.Evaluation:
     """Scores of val and test, as every experiment records them; `seed` draws the bootstrap."""
-    scores, answers = {}, {}
-    for split in ("val", "test"):
-        seen = predict(tuned.model, front, table[table["split"] == split], tuned.labels, workers=workers)
-        scores[split] = metrics.score(seen.probabilities, seen.targets, np.random.default_rng(seed), seen.groups)
-        answers[split] = {"hits": metrics.topk_hits(seen.probabilities, seen.targets, 1).round(3), "targets": seen.targets, "groups": seen.groups}
-    return metrics.Evaluation(scores, answers)
+    seen = {split: predict(tuned.model, front, table[table["split"] == split], tuned.labels, workers=workers)[:3] for split in ("val", "test")}
+    return metrics.evaluation(seen, seed)
 
 
 def _numbers(labels: list[str], table: pd.DataFrame) -> dict[str, int]:

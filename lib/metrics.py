@@ -9,7 +9,7 @@ from scipy.special import softmax
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 __all__ = ["restrict", "restrict_as_published", "pool", "topk_hits", "per_class_recall", "class_average",
-           "mean_average_precision", "mean_best_f1", "Recall", "Scores", "Evaluation", "score",
+           "mean_average_precision", "mean_best_f1", "Recall", "Scores", "Evaluation", "score", "evaluation",
            "Interval", "bootstrap", "paired_difference", "across_seeds", "smallest_detectable"]
 
 
@@ -193,6 +193,13 @@ def score(scores: np.ndarray, targets: np.ndarray, rng: np.random.Generator,
                   recall=per_class_recall(first, targets), classes=len(np.unique(targets)), recordings=len(targets),
                   chosen_from=int(np.isfinite(scores).any(axis=0).sum()),
                   mean_ap=mean_average_precision(scores, targets), mean_f1=mean_best_f1(scores, targets))
+
+
+def evaluation(seen: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], seed: int) -> Evaluation:
+    """The scores of each split from its (probabilities (R, C), targets (R,), groups (R,)); `seed` draws the bootstrap of each anew."""
+    scores = {split: score(p, targets, np.random.default_rng(seed), groups) for split, (p, targets, groups) in seen.items()}
+    answers = {split: {"hits": topk_hits(p, targets, 1).round(3), "targets": targets, "groups": groups} for split, (p, targets, groups) in seen.items()}
+    return Evaluation(scores, answers)
 
 
 def _resampled(values: np.ndarray, targets: np.ndarray, groups: np.ndarray | None, n: int, rng: np.random.Generator,

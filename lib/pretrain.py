@@ -19,7 +19,7 @@ from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
 from lib.scales import Scale
 
-__all__ = ["Recipe", "Pretrained", "arch_of", "recipe_of", "plan", "pretrain"]
+__all__ = ["Recipe", "Pretrained", "arch_of", "recipe_of", "plan", "pretrain", "fingerprint"]
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,12 @@ def _key(arch: Arch, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd
     """A name that changes when anything does that the result depends on."""
     used = [[f, str(label), *(str(t.get(c, pd.Series(dtype=str)).get(i, "")) for c in ("start_s", "end_s", "duration_s")),
              *([str(t["kept"][i])] if "kept" in t else [])] for t in (wild, gen) for i, (f, label) in enumerate(zip(t["file"], t["label"]))]
-    weights = [] if start is None else [float(p.double().sum()) for p in start.state_dict().values()]
-    return sha256(json.dumps([_describe(arch, front, recipe), used, weights]).encode()).hexdigest()[:16]
+    return sha256(json.dumps([_describe(arch, front, recipe), used, fingerprint(start)]).encode()).hexdigest()[:16]
+
+
+def fingerprint(model: MAE | None) -> list[float]:
+    """Numbers that change when any weight does, one a tensor, for the name of what is kept in the cache; none for no model."""
+    return [] if model is None else [float(p.double().sum()) for p in model.state_dict().values()]
 
 
 def _log(folder: Path) -> pd.DataFrame:

@@ -311,12 +311,7 @@ def _best(name: str, tried: list[tuple[float, float, Callable, int, object]], be
 
 def evaluate(rung: Rung, known: Features, seed: int) -> metrics.Evaluation:
     """Scores of val and test as in every experiment: softmax a window, the split's classes, mean over windows, class average."""
-    scores, answers = {}, {}
-    for split in ("val", "test"):
-        probabilities, targets, groups = _recordings(rung.probabilities, known, split)
-        scores[split] = metrics.score(probabilities, targets, np.random.default_rng(seed), groups)
-        answers[split] = {"hits": metrics.topk_hits(probabilities, targets, 1).round(3), "targets": targets, "groups": groups}
-    return metrics.Evaluation(scores, answers)
+    return metrics.evaluation({split: _recordings(rung.probabilities, known, split) for split in ("val", "test")}, seed)
 
 
 def _recordings(ask: Callable, known: Features, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -327,7 +322,7 @@ def _recordings(ask: Callable, known: Features, split: str) -> tuple[np.ndarray,
     if unknown := sorted(set(part["label"]) - set(known.labels)):
         raise ValueError(f"{len(unknown)} labels of {split} were not in train, the first is {unknown[0]!r}: leave those recordings out")
     targets = np.searchsorted(known.labels, part["label"])
-    groups, _ = pd.factorize(part["group"].fillna(part["file"]) if "group" in part else part["file"])
+    groups, _ = pd.factorize(data.units(part))
     windows = np.flatnonzero(np.isin(known.row, part.index))
     classes = metrics.restrict(ask(windows), np.unique(targets))  # (W', C)
     return metrics.pool(classes, np.searchsorted(part.index, known.row[windows]), len(part)), targets, groups
