@@ -397,7 +397,7 @@ else:
 # - **Here the probe decides.** With one learned query over the patches the frozen features give as much as finetuning the whole encoder. The mean throws away at which pitch something sounded; laying
 #   the mel rows end to end (MSM-MAE's feature) brings it back with a plain linear layer. The class token, which MAE's public probe reads, is the worst linear readout.
 # - **But look at random weights** (Figure 6, same seed): an encoder that was never trained has 10.6 and 7.2 with the standard probe, and 21.6 and 20.1 (val, test) with a linear layer on its frequency
-#   vector: more than after finetuning it (6.1 and 9.8). So most of what that vector gives is the average spectrum, handed through; what pretraining adds to it is 3 to 7 points. Attentive
+#   vector: more than after finetuning it (6.1 and 9.8). So most of what that vector gives is the average spectrum, handed through; what pretraining adds to it is 3 to 8 points. Attentive
 #   pooling tells the encoders apart better: 17.8 random, 29.5 pretrained.
 # - **The order of the initialisations depends on the readout.** On the mean, general + wildlife leads on val (21.2, 20.8, 17.4); on the frequency vector general alone does (24.6, 28.8, 25.0). One
 #   table with one readout ranks probes as much as encoders.

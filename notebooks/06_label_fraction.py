@@ -191,7 +191,7 @@ if len(table) and table["equal_steps"].any():
 #   it has more than twice what random weights have with all of them (18.6 against 6.9): pretraining without labels is worth more than the other 143 labels.
 # - **"Across all data fractions" does not hold here.** At 1 and 2 per species nothing beats anything, every interval includes 0. The common belief that pretraining helps most where
 #   labels are fewest is not what these curves show: below a few labels per species this encoder cannot use them.
-# - **Is that the labels or the steps?** With as many steps as for all labels (764 instead of 75 and 295; seed 0, no verdict) general + wildlife has 3.0 % at 1 and 11.0 % at 4 per species, random
+# - **Is that the labels or the steps?** With as many steps as for all labels (763 and 766 instead of 75 and 295; seed 0, no verdict) general + wildlife has 3.0 % at 1 and 11.0 % at 4 per species, random
 #   3.0 % and 4.5 %. More steps change nothing: it is the labels.
 # - Two seeds instead of three, for want of time on two cores; the sweep's description has three and goes on where it stopped.
 #

@@ -428,7 +428,7 @@ display(pd.DataFrame(rows).style.format("{:+.1%}", subset=points[:3]).format("{:
 # - **For finetuning it does.** On the kept windows only: loss 27.8 %, its control 18.0, no filter 19.1. Loss against control is +9.8 [+4.9, +14.8] on val and +10.2 [+4.2, +16.3] on test; against
 #   *no filter* +8.7 [+4.5, +12.5] and +6.1 [+1.9, +10.0]. Confidence (one seed): 21.6 against 15.2 for its control. In the generator's world, where a third of the windows are empty
 #   and wear a label all the same, half of the windows, well chosen, teach more than all.
-# - **Less data costs, chosen or not**: a random half is 4 points below no filter on test when finetuned on (-4.2 [-9.8, +1.5]), and the small network loses 11.6 [7.7, 15.5] points on val by it. Only with
+# - **Less data costs, chosen or not**: a random half is 4 points below no filter on test when finetuned on (-4.2 [-9.8, +1.5]), and the small network loses 11.6 [7.6, 15.5] points on val by it. Only with
 #   the control beside it can one see that the filter wins back more than that. The paper has no such control.
 # - `confidence_oof` was not run as an arm, and three seeds were not run, for want of time on two cores; the sweep's description has them.
 # - For orientation, notebook 05 at ratio 0 (free crops instead of windows of a grid, 40,000 clips, seeds 0-2) has 20.2 % on val.
