@@ -8,11 +8,13 @@ from lib import paths
 
 FLOORS = [  # from the bottom
     {"paths", "patches", "voices"},                               # needed by words too
-    {"audio", "mel", "metrics", "scales", "everyday", "fetch"},
-    {"mae", "plots", "fit", "chorus", "record"},
-    {"checkpoints", "embed", "sources", "data", "runs", "notebooks", "results"},
+    {"audio", "mel", "metrics", "scales", "everyday", "fetch", "disk", "script", "sweeps"},
+    {"mae", "plots", "fit", "chorus", "record", "inatsounds", "audioset", "esc50"},
+    {"sources", "checkpoints", "embed", "runs", "notebooks", "results"},
+    {"tables"},
+    {"data"},
     {"pretrain", "finetune", "probe", "widgets"},
-    {"inits", "curate"},
+    {"inits", "curate", "cost"},
 ]
 FLOOR = {module: level for level, modules in enumerate(FLOORS) for module in modules}
 FILES = sorted(path for path in (paths.ROOT / "lib").glob("*.py") if path.stem != "__init__")
