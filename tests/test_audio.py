@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import torchaudio
 
 from lib import audio, paths
 
@@ -62,6 +63,14 @@ def test_resampling_removes_what_the_new_rate_cannot_hold():
     assert audio.resample(above, 48_000, 22_050).shape == (66_150,)
     assert audio.resample(above, 48_000, 22_050)[inside].std() < 0.005 * above.std()
     assert audio.resample(below, 48_000, 22_050)[inside].std() > 0.95 * below.std()
+
+
+@pytest.mark.parametrize("old", [8_000, 44_100, 48_000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_kept_filter_resamples_as_a_new_one_does(old, dtype):
+    wave = tone(0.5, old).to(dtype)
+    for _ in range(2):
+        assert torch.equal(audio.resample(wave, old, 22_050), torchaudio.functional.resample(wave, old, 22_050, lowpass_filter_width=32))
 
 
 def test_a_part_of_a_long_file_reads_only_that_part(tmp_path, monkeypatch):

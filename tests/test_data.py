@@ -1,6 +1,14 @@
 """Tables of recordings, clips cut from them, and the mixture: what is left out is named, and every draw repeats."""
 
+import hashlib
+import json
+import multiprocessing
+import os
+import pickle
+import signal
+import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,7 +16,7 @@ import pytest
 import torch
 from toys import BAD, FRONT, GOOD, mess, ramp, tones
 
-from lib import audio, data, paths
+from lib import audio, data, paths, record
 from lib.data import Clips, Draw, Mixture, Windows
 from lib.mel import MSM_MAE, LogMel, normalise
 
@@ -182,6 +190,8 @@ def test_chorus_by_name(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name, pool, message", [
     ("banana", "wildlife", "unknown data 'banana' for the wildlife pool: use chorus"),
+    ("inatsound:x", "wildlife", r"inatsounds:ROOT, audioset:ROOT or esc50\[:ROOT\]"),
+    ("inatsounds:/nowhere", "wildlife", "inatsounds:/nowhere: no split is prepared"),
     ("chorus:loud=3", "wildlife", "chorus knows the options empty"),
     ("chorus:other_species", "wildlife", "as wildlife pool"),
     ("chorus:empty=lots", "wildlife", "empty wants a number, got 'lots'"),
@@ -283,7 +293,7 @@ def test_memory_and_disk_give_the_same_pieces(tmp_path, monkeypatch):
 def test_specs_made_ahead_are_the_front_end_of_the_wave(tmp_path):
     table, log_mel = tones(tmp_path, 1, 0, 0, seconds=1.0), LogMel(FRONT)
     waves, specs = data.Waves(table, FRONT), data._source(table, FRONT, ahead=True)
-    assert isinstance(specs, data.Specs) and specs.length == [FRONT.count(22_050)] * 3
+    assert isinstance(specs, data.Specs) and specs.length.tolist() == [FRONT.count(22_050)] * 3
     for row, k in ((0, 0), (1, 37), (2, specs.length[2] - 64)):
         piece = log_mel(waves.read(row, k * FRONT.hop, FRONT.samples)[None])[0, 0]
         assert piece.shape == (64, 32) and torch.allclose(specs.read(row, k, 64), piece, atol=3e-3)
@@ -446,3 +456,157 @@ def test_a_wrong_kept_is_named(kept):
     with pytest.raises(ValueError, match="row 1 is not usable: kept=.*it must be a tuple of window starts"):
         data.check(table)
     assert len(data.check(table.assign(kept=[(0.0, 1.5), None]))) == 2
+
+
+# ------------------------------------------------------------------------------------------------------------- processes
+
+@pytest.mark.parametrize("batch, samples, world", [(16, 150, 2), (16, 150, 3), (10, 95, 2), (10, 95, 3), (7, 40, 2), (32, 63, 16), (48, 96, 7)])
+def test_the_shares_of_processes_are_the_batch(batch, samples, world):
+    made = lambda: Mixture(13, 29, 3.0, batch, samples, 0)  # noqa: E731
+    shares = list(zip(*(made().batches(1, rank, world) for rank in range(world)), strict=True))
+    for step, (whole, parts) in enumerate(zip(made().batches(1), shares, strict=True), start=1):
+        assert sum(parts, []) == whole and all(parts) and {part.of for part in parts} == {len(whole)}
+        assert [part.first for part in parts] == np.cumsum([0, *map(len, parts)])[:-1].tolist()
+        assert all(part.first % 2 == 0 for part in parts)  # clips 2 i and 2 i + 1 stay together
+        assert max(map(len, parts)) - min(map(len, parts)) <= 3
+        general = sum(draw.row >= 13 for part in parts for draw in part)
+        assert (len(whole) - general, general) == made().counts(step)
+
+
+def test_a_process_without_clips_is_refused():
+    with pytest.raises(ValueError, match="the last batch of this run holds 5 clips, too few for 4 processes: start fewer"):
+        next(Mixture(13, 29, 3.0, 16, 101, 0).batches(0, 0, 4))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_batch_knows_its_place_also_when_cut(tmp_path, ahead, workers):
+    clips = Clips(tones(tmp_path, 2, 0, 0), FRONT, 0, ahead=ahead)
+    [whole], [last] = (list(data.loader(clips, Mixture(6, 0, 0.0, 6, 6, 0).batches(0, *share), workers)) for share in ((0, 1), (1, 2)))
+    assert (whole.first, whole.of, last.first, last.of) == (0, 6, 4, 6)
+    assert torch.equal(last.x, whole.x[4:]) and last.files == whole.files[4:]
+    parts = whole._replace(unreadable=["a.wav: gone"]).cut(4)
+    assert [(p.first, p.of, len(p.row), p.unreadable) for p in parts] == [(0, 6, 4, ["a.wav: gone"]), (4, 6, 2, [])]
+    assert torch.equal(torch.cat([p.x for p in parts]), whole.x) and sum((p.files for p in parts), []) == whole.files
+    assert [(p.first, p.of) for p in last.cut(1)] == [(4, 6), (5, 6)]
+
+
+def test_a_worker_that_is_killed_is_one_clear_error(tmp_path):
+    clips = Clips(tones(tmp_path, 2, 0, 0), FRONT, 0)
+    before = signal.getsignal(signal.SIGCHLD)
+    batches = iter(data.loader(clips, Mixture(6, 0, 0.0, 4, 4000, 0).batches(), 1))
+    next(batches)
+    assert signal.getsignal(signal.SIGCHLD) == before  # a dead worker breaks nobody else's line
+    [worker] = multiprocessing.active_children()
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match=r"was killed \(exit code -9\).* take fewer than 1 workers.* goes on from the last saved step"):
+        list(batches)
+
+
+# ------------------------------------------------------------------------------------------------------------ unreadable
+
+def two_hundred(folder, gone=1):
+    """A table of 200 rows whose last files are not there any more, with 12 good ones to cut from; and the draws of all of them."""
+    table = pd.concat([tones(folder, 4, 0, 0)] * 17, ignore_index=True)[:200]
+    table.loc[200 - gone :, "file"] = [str(folder / f"gone{i}.wav") for i in range(gone)]
+    return table, [[Draw(row, row) for row in range(first, first + 20)] for first in range(0, 200, 20)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("ahead", [False, True])
+def test_another_recording_of_the_pool_stands_in_for_a_vanished_one(tmp_path, capsys, ahead, workers):
+    table, draws = two_hundred(tmp_path)
+    join = np.arange(200) >= 150
+    seen = list(data.loader(Clips(table, FRONT, 5, join, ahead), draws + draws, workers))
+    whole = list(data.loader(Clips(table.assign(file=[*table["file"][:199], table["file"][0]]), FRONT, 5, join, ahead), draws))
+    assert all(torch.equal(a.x[:19], b.x[:19]) and torch.equal(a.row[:19], b.row[:19]) for a, b in zip(seen, whole))
+    assert all(torch.equal(a.x, b.x) and a.files == b.files for a, b in zip(seen[:10], seen[10:], strict=True))
+    assert [b.unreadable for b in seen[:10]] == [[]] * 9 + [[f"{tmp_path}/gone0.wav: no such file"]]
+    row = int(seen[9].row[19])
+    assert 150 <= row < 199 and seen[9].files[19] == table["file"][row] and seen[9].length[19] > 0
+    assert capsys.readouterr().out.count("passed over: ") == 1  # told once
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_vanished_recording_is_a_window_of_silence(tmp_path, ahead, workers):
+    table, _ = two_hundred(tmp_path)
+    table.loc[198, "duration_s"] = 0.0  # without any sample: silence as well, and no problem
+    seen, log_mel = list(data.loader(Windows(table, FRONT, ahead), 50, workers)), LogMel(FRONT)
+    assert sum((b.unreadable for b in seen), []) == [f"{tmp_path}/gone0.wav: no such file"]
+    spec, row = torch.cat([b.spec(log_mel) for b in seen]), torch.cat([b.row for b in seen])
+    assert (spec[row >= 198] == normalise(FRONT.pad, FRONT)).logical_or(spec[row >= 198].sub(normalise(-50.0, FRONT)).abs() < 2e-3).all()
+    assert (spec[row < 198].amax((1, 2, 3)) > 0).all() and (row == 199).sum() == (row == 0).sum() and (row == 198).sum() == 1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_more_than_one_in_a_hundred_is_an_error(tmp_path, workers):
+    table, draws = two_hundred(tmp_path, gone=3)
+    for dataset, batches in ((Clips(table, FRONT, 5), draws), (Windows(table, FRONT), 20)):
+        with pytest.raises(audio.AudioError, match=r"gone2.wav: no such file; 3 of 200 recordings could not be read, and at most 1 %"):
+            list(data.loader(dataset, batches, workers))
+    with pytest.raises(audio.AudioError, match=r"gone0.wav: no such file; 1 of 50"):
+        list(data.loader(Windows(table[:198].tail(50), FRONT), 20, workers))
+
+
+def test_a_storage_that_is_gone_is_an_error_at_once():
+    table = pd.DataFrame({"file": [f"/gone/{i}.wav" for i in range(5000)], "label": "x", "split": "train", "duration_s": 1.0})
+    with pytest.raises(audio.AudioError, match="/gone/7.wav: no such file; nor could any of 10 recordings drawn in its place") as error:
+        list(data.loader(Clips(table, FRONT, 0), [[Draw(7, 0), Draw(8, 1)]], 1))
+    assert "\n" not in str(error.value)
+
+
+# ---------------------------------------------------------------------------------------------------------- large tables
+
+def test_a_large_table_opens_no_file_and_stays_small(monkeypatch):
+    """In bytes a row, which is what decides whether two million fit."""
+    rows, rng = 100_000, np.random.default_rng(0)
+    table = pd.DataFrame({"file": [f"/data/audioset/clips/unbal_train/{i % 97:02d}/{i:011d}.flac" for i in range(rows)], "split": "train",
+                          "label": pd.Categorical.from_codes(rng.integers(0, 500, rows), [f"class {k:03d}" for k in range(500)]), "duration_s": 10.0})
+    monkeypatch.setattr(audio, "info", None)
+    monkeypatch.setattr(audio, "read", lambda file, rate, start_s, duration_s: torch.zeros(round(rate * duration_s)))
+    tracemalloc.start()
+    checked = data.check(table)
+    clips = Clips(checked, FRONT, 0, np.ones(rows, bool))
+    batch = next(iter(data.loader(clips, Mixture(0, rows, INF, 64, 640, 0).batches())))
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert batch.files == [table["file"][int(row)] for row in batch.row]
+    assert kept < 300 * rows and peak < 900 * rows and len(pickle.dumps(clips)) < 200 * rows
+    assert clips.source.kept is None and list(checked["label"][:5]) == list(table["label"][:5])
+
+
+def test_a_table_hash_is_what_it_was_before_it_was_quick():
+    """Records and folders of the cache are named after it."""
+    def plain(table):
+        files = [Path(f).as_posix() for f in table["file"]]
+        root = os.path.commonpath([os.path.dirname(f) for f in files]) if files else ""
+        columns = [c for c in ("label", "split", "group", "start_s", "end_s", "duration_s") if c in table]
+        rows = sorted(json.dumps([os.path.relpath(f, root or ".")] + [str(v) for v in row], ensure_ascii=False)
+                      for f, row in zip(files, table[columns].itertuples(index=False)))
+        return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:6]
+
+    for files in (["/a/b/c.wav", "/a/b/d/é.wav", "/a/\"x\".wav"], ["a.wav", "b/c.wav", "c.wav"], ["./x//y/../a.wav", "x/b.wav", "x/y.wav"],
+                  ["/a.wav", "/b/c.wav", "/c.wav"], ["../u/a.wav", "../u/v/b.wav", "../u/c.wav"], ["/a/b/../c.wav", "/a/./d.wav", "/a/e.wav"]):
+        table = pd.DataFrame({"file": files, "label": ["ß", "a\nb", "c"], "split": "train", "group": ["g", None, "h"]})
+        segments = table.assign(start_s=[0.1, np.nan, 1e-7], end_s=[1, 2, 3], duration_s=np.array([1.5, 2.1, 3], np.float32))
+        for one in (table, segments, segments.drop(columns="group"), table.assign(group=[1, np.nan, 3]), table[:1], table[:0]):
+            assert record.table_hash(one) == plain(one)
+            assert record.table_hash(one.assign(label=one["label"].astype("category"), split=one["split"].astype("category"))) == plain(one)
+
+
+def test_names_come_back_as_they_were():
+    names = ["/a/é.wav", "b.wav", "/c/\udcff.wav", "x" * 300, "/d/日本.flac"]
+    held = data.Names(names)
+    assert [held[row] for row in range(len(held))] == names and held[np.int64(4)] == names[4]
+    assert len(data.Names(["a"])) == 1 and len(data.Names([])) == len(Windows(table_of()[:0].assign(duration_s=0.0), FRONT)) == 0
+
+
+def test_frames_of_many_recordings_are_those_of_one():
+    samples = np.arange(0, 3000, 7)
+    for front in (FRONT, MSM_MAE):
+        assert data._frames(samples, front).tolist() == [front.count(int(n)) for n in samples]
+    lengths = [1, 63, 64, 65, 96, 97, 1000]
+    seconds = [((n - 1) * FRONT.hop + FRONT.window) / FRONT.rate for n in lengths]
+    windows = Windows(table_of(*map(str, lengths), duration_s=seconds), FRONT, ahead=True)
+    assert windows.places.tolist() == [[row, first] for row, n in enumerate(lengths) for first in audio.windows(n, 64, 32)]
