@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import soundfile
+from filelock import FileLock
 from scipy import fft
 from tqdm.auto import tqdm
 
@@ -260,11 +261,23 @@ def make(pool: str, size: str = "tiny", data_seed: int = 0, empty: float = 0.4, 
     _check(pool, size, empty, difficulty)
     wild = "" if pool == "general" else f"-empty{empty:g}-difficulty{difficulty:g}"
     folder = paths.cache("chorus", f"v{VERSION}-{pool}-{size}-seed{data_seed}{wild}")
-    manifest, boxes = folder / "manifest.csv", folder / "events.csv"
-    if manifest.exists() and boxes.exists():
-        table = pd.read_csv(manifest, keep_default_na=False)
-        if set(table.file) <= {entry.name for entry in os.scandir(folder)}:
-            return table.assign(file=[str(folder / name) for name in table.file])
+    with FileLock(folder / ".lock"):  # of several runs that want the same the first makes it
+        if (table := _whole(folder)) is None:
+            _make(folder, pool, size, data_seed, empty, difficulty, progress, workers)
+            table = _whole(folder)
+    return table
+
+
+def _whole(folder):
+    """The table of a finished folder, or None while anything is missing."""
+    there = {entry.name for entry in os.scandir(folder)}
+    if not {"manifest.csv", "events.csv"} <= there:
+        return None
+    table = pd.read_csv(folder / "manifest.csv", keep_default_na=False)
+    return table.assign(file=[str(folder / name) for name in table.file]) if set(table.file) <= there else None
+
+
+def _make(folder, pool, size, data_seed, empty, difficulty, progress, workers):
     jobs = [Job(pool, size, data_seed, empty, difficulty, i, row, str(folder / f"{pool}_{i:05d}.wav"))
             for i, row in enumerate(_rows(pool, size, data_seed))]
     there = {entry.name for entry in os.scandir(folder)}
@@ -280,9 +293,8 @@ def make(pool: str, size: str = "tiny", data_seed: int = 0, empty: float = 0.4, 
                    round(call.high_hz), label, kind)
                   for kind, label, group in (("call", job.row["label"], plan.calls), ("background", "", plan.others))
                   for at, call, _, _ in group]
-    paths.write_text(boxes, pd.DataFrame(found, columns=EVENT_COLUMNS).to_csv(index=False))
-    paths.write_text(manifest, pd.DataFrame(rows)[COLUMNS].to_csv(index=False))     # last: it says that all is there
-    return make(pool, size, data_seed, empty, difficulty, progress)
+    paths.write_text(folder / "events.csv", pd.DataFrame(found, columns=EVENT_COLUMNS).to_csv(index=False))
+    paths.write_text(folder / "manifest.csv", pd.DataFrame(rows)[COLUMNS].to_csv(index=False))  # last: it says that all is there
 
 
 def _make_all(jobs, workers, bar):

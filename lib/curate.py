@@ -19,9 +19,8 @@ from tqdm.auto import tqdm
 
 from lib import checkpoints, chorus, data, finetune, fit, paths, patches
 from lib.finetune import Finetuned
-from lib.mae import MAE, Arch
+from lib.mae import MAE, Arch, fingerprint
 from lib.mel import LogMel, MelSpec
-from lib.pretrain import fingerprint
 from lib.scales import Scale
 
 __all__ = ["FILTERS", "check", "grid", "confidence", "folds", "reconstruction_loss", "energy", "Kept", "keep", "control", "curated",
@@ -113,10 +112,12 @@ def confidence(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFr
 
 def _own_class(tuned: Finetuned, front: MelSpec, table: pd.DataFrame) -> np.ndarray:
     """The softmax of each window's own class, (W,); NaN for a class that the model does not have."""
-    logits, row = finetune.window_logits(tuned.model, front, table, bar=None)
-    number = table["label"].map({label: i for i, label in enumerate(tuned.labels)}).to_numpy(float)[row.numpy()]  # (W,)
-    own = logits.double().softmax(-1)[torch.arange(len(row)), torch.tensor(np.nan_to_num(number)).long()].numpy()
-    return np.where(np.isnan(number), np.nan, own)
+    number, own = table["label"].map({label: i for i, label in enumerate(tuned.labels)}).to_numpy(float), []  # (R,)
+    for logits, row in finetune.window_logits(tuned.model, front, table, bar=None):
+        mine = number[row]  # (B,)
+        share = logits.double().softmax(-1)[torch.arange(len(row)), torch.tensor(np.nan_to_num(mine)).long()].numpy()
+        own.append(np.where(np.isnan(mine), np.nan, share))
+    return np.concatenate(own)
 
 
 def folds(table: pd.DataFrame, k: int, seed: int) -> np.ndarray:

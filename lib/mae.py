@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
+from timm.models import checkpoint_seq
 from timm.models.swin_transformer_v2_cr import SwinTransformerV2CrBlock
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from lib import patches
 from lib.patches import Grid, Mask
 
-__all__ = ["Arch", "MAE", "Result", "sincos", "vit"]
+__all__ = ["Arch", "MAE", "Result", "sincos", "vit", "fingerprint"]
 
 Norm = partial(nn.LayerNorm, eps=1e-6)  # every norm of the public MAEs, encoder and decoder
 
@@ -111,6 +112,7 @@ class MAE(nn.Module):
         self.decoder_blocks = nn.Sequential(*blocks)
         self.decoder_norm = Norm(d)
         self.decoder_pred = nn.Linear(d, arch.patch[0] * arch.patch[1])
+        self.grad_checkpointing = False
         self._initialise(generator)
 
     def _initialise(self, generator: torch.Generator | None) -> None:
@@ -121,6 +123,13 @@ class MAE(nn.Module):
                 nn.init.zeros_(module.bias)
         for token in (self.encoder.cls_token, self.mask_token):
             nn.init.normal_(token, std=0.02, generator=generator)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Keep only the input of each block for the backward pass and compute the rest again: the same gradients in less memory, a third slower."""
+        self.grad_checkpointing = enable
+
+    def _through(self, blocks: nn.Sequential, x: Tensor) -> Tensor:
+        return checkpoint_seq(blocks, x) if self.grad_checkpointing and torch.is_grad_enabled() else blocks(x)
 
     def encode(self, spec: Tensor, mask: Mask | None = None) -> Tensor:
         """Encode the visible patches: (B, 1, T, M) -> latent (B, 1 + K, D), class token first, then patches in the order of mask.keep."""
@@ -136,7 +145,7 @@ class MAE(nn.Module):
             x = x.gather(1, mask.keep[..., None].expand(-1, -1, x.shape[-1]))  # (B, K, D) hidden patches end here
         cls = (vit.cls_token + vit.pos_embed[:, :1]).expand(B, -1, -1)
         x = torch.cat([cls, x], dim=1)  # (B, 1+K, D)
-        return vit.norm(vit.blocks(vit.norm_pre(x)))  # (B, 1+K, D)
+        return vit.norm(self._through(vit.blocks, vit.norm_pre(x)))  # (B, 1+K, D)
 
     def decode(self, latent: Tensor, mask: Mask | None = None) -> Tensor:
         """Guess every patch from the visible ones: (B, 1 + K, D) -> (B, L, pt*pf), time-major."""
@@ -150,9 +159,9 @@ class MAE(nn.Module):
             raise ValueError(f"the decoder wants all {self.grid.t * self.grid.f} patches of the full length, got {x.shape[1]}")
         x, cls = x + self.decoder_pos_embed[:, 1:], cls + self.decoder_pos_embed[:, :1]
         if self.arch.decoder == "window":  # local windows have no place for a class token
-            x = self.decoder_blocks(x.unflatten(1, self.grid)).flatten(1, 2)  # (B, L, d)
+            x = self._through(self.decoder_blocks, x.unflatten(1, self.grid)).flatten(1, 2)  # (B, L, d)
         else:
-            x = self.decoder_blocks(torch.cat([cls, x], 1))[:, 1:]  # (B, L, d)
+            x = self._through(self.decoder_blocks, torch.cat([cls, x], 1))[:, 1:]  # (B, L, d)
         return self.decoder_pred(self.decoder_norm(x))  # (B, L, pt*pf)
 
     def target(self, spec: Tensor, norm_pixels: bool | None = None) -> Tensor:
@@ -192,3 +201,8 @@ class MAE(nn.Module):
             guess = guess * (x.var(-1, keepdim=True) + 1e-6).sqrt() + x.mean(-1, keepdim=True)
         grid = patches.grid_of(*spec.shape[2:], self.arch.patch)
         return patches.unpatchify(torch.where(mask.hidden[..., None], guess, x), grid, self.arch.patch)
+
+
+def fingerprint(model: MAE | None) -> list[float]:
+    """Numbers that change when any weight does, one a tensor, for the name of what is kept in the cache; none for no model."""
+    return [] if model is None else [float(p.double().sum()) for p in model.state_dict().values()]

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-__all__ = ["restrict", "restrict_as_published", "pool", "topk_hits", "per_class_recall", "class_average",
+__all__ = ["restrict", "restrict_as_published", "Pool", "pool", "topk_hits", "per_class_recall", "class_average",
            "mean_average_precision", "mean_best_f1", "Recall", "Scores", "Evaluation", "score", "evaluation",
            "Interval", "bootstrap", "paired_difference", "across_seeds", "smallest_detectable"]
 
@@ -81,39 +81,57 @@ def restrict_as_published(logits: np.ndarray, classes: Sequence[int]) -> np.ndar
     return softmax(masked, axis=1)
 
 
-def pool(probabilities: np.ndarray, recording_index: np.ndarray, n: int, how: str = "mean") -> np.ndarray:
-    """Windows (W, C) -> recordings (R=n, C): the mean (this study), the maximum, or "logit" over each recording's windows.
+class Pool:
+    """What each recording's windows say together, added up batch by batch: the mean (this study), the "max"imum, or "logit".
 
     "logit" is the softmax of the mean logit, which is the geometric mean of the probabilities, made to sum to one: a window
-    that is sure a class is absent outvotes the others. `recording_index` (W,) says which recording, 0 .. n-1, a window was
-    cut from. Classes that `restrict` has hidden stay hidden."""
-    probabilities, index = np.asarray(probabilities, dtype=np.float64), np.asarray(recording_index)
-    if probabilities.ndim != 2 or index.shape != probabilities.shape[:1]:
-        raise ValueError(f"pool wants probabilities (W, C) and an index (W,), got {probabilities.shape}, {index.shape}")
-    counts = np.bincount(index, minlength=n)                              # (R,)
-    if len(counts) != n or not counts.all():
-        raise ValueError(f"pool wants every recording 0 .. {n - 1} to have a window, got index 0 .. {index.max()}, "
-                         f"{int((counts == 0).sum())} recordings without any")
-    if how == "mean":
-        out = np.zeros((n, probabilities.shape[1]))
-        np.add.at(out, index, probabilities)
-        return out / counts[:, None]                                      # (R, C)
-    if how == "max":
-        out = np.full((n, probabilities.shape[1]), -np.inf)
-        np.maximum.at(out, index, probabilities)
-        return out                                                        # (R, C)
-    if how == "logit":
-        shown = ~np.isneginf(probabilities).all(axis=0)                   # (C,)
-        with np.errstate(divide="ignore"):
-            logs = np.log(probabilities[:, shown])                        # (W, C'): a window's logits, less a constant
-        mean = np.zeros((n, int(shown.sum())))
-        np.add.at(mean, index, logs)
-        mean /= counts[:, None]
-        mean[np.isneginf(mean).all(axis=1)] = 0                           # each class ruled out by some window: no answer
-        out = np.full((n, probabilities.shape[1]), -np.inf)
-        out[:, shown] = softmax(mean, axis=1)
-        return out                                                        # (R, C)
-    raise ValueError(f"pool got how={how!r}, needs 'mean' or 'max' or 'logit'")
+    that is sure a class is absent outvotes the others. Memory is that of the answer, however many windows there are."""
+
+    def __init__(self, n: int, classes: int, how: str = "mean") -> None:
+        if how not in ("mean", "max", "logit"):
+            raise ValueError(f"pool got how={how!r}, needs 'mean' or 'max' or 'logit'")
+        self.how, self.counts = how, np.zeros(n, dtype=int)               # windows of each recording (R,)
+        self.total = np.full((n, classes), -np.inf if how == "max" else 0.0)
+        self.hidden = np.ones(classes, dtype=bool)                        # what no window shows
+
+    def add(self, probabilities: np.ndarray, recording_index: np.ndarray) -> None:
+        """Windows (B, C), and the recording 0 .. n-1 (B,) each was cut from."""
+        probabilities, index = np.asarray(probabilities, dtype=np.float64), np.asarray(recording_index)
+        if probabilities.ndim != 2 or index.shape != probabilities.shape[:1]:
+            raise ValueError(f"pool wants probabilities (W, C) and an index (W,), got {probabilities.shape}, {index.shape}")
+        if len(index) and index.max() >= len(self.counts):
+            raise ValueError(f"pool wants recordings 0 .. {len(self.counts) - 1}, got {index.max()}")
+        self.counts += np.bincount(index, minlength=len(self.counts))
+        self.hidden &= np.isneginf(probabilities).all(axis=0)
+        if self.how == "max":
+            np.maximum.at(self.total, index, probabilities)
+            return
+        with np.errstate(divide="ignore"):  # a window's logits are logarithms of its probabilities, but for a constant
+            np.add.at(self.total, index, np.log(np.maximum(probabilities, 0)) if self.how == "logit" else probabilities)
+
+    def result(self) -> np.ndarray:
+        """Recordings (R, C). Classes that `restrict` has hidden stay hidden, as -inf."""
+        if not self.counts.all():
+            raise ValueError(f"pool wants every recording 0 .. {len(self.counts) - 1} to have a window, "
+                             f"{int((self.counts == 0).sum())} recordings without any")
+        if self.how == "max":
+            return self.total
+        mean = self.total / self.counts[:, None]
+        if self.how == "mean":
+            return mean
+        shown = ~self.hidden
+        logs = mean[:, shown]
+        logs[np.isneginf(logs).all(axis=1)] = 0                           # each class ruled out by some window: no answer
+        out = np.full_like(mean, -np.inf)
+        out[:, shown] = softmax(logs, axis=1)
+        return out
+
+
+def pool(probabilities: np.ndarray, recording_index: np.ndarray, n: int, how: str = "mean") -> np.ndarray:
+    """Windows (W, C) -> recordings (R=n, C), all at once: see `Pool`."""
+    pooled = Pool(n, np.shape(probabilities)[-1], how)
+    pooled.add(probabilities, recording_index)
+    return pooled.result()
 
 
 def topk_hits(scores: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:

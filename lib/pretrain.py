@@ -1,7 +1,6 @@
 """Pretraining a masked autoencoder on a mixture of wildlife and general sound."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -10,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from timm.optim import param_groups_weight_decay
 
-from lib import data, fit, paths, patches
+from lib import data, fit, mae, paths, patches
 from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
+from lib.patches import Mask
 from lib.scales import Scale
 
-__all__ = ["Recipe", "Pretrained", "arch_of", "recipe_of", "plan", "pretrain", "fingerprint"]
+__all__ = ["Recipe", "Pretrained", "arch_of", "recipe_of", "plan", "pretrain"]
 
 
 @dataclass(frozen=True)
@@ -96,25 +95,26 @@ def pretrain(arch: Arch, front: MelSpec, recipe: Recipe, wildlife: pd.DataFrame,
     if not recipe.clips:
         return Pretrained(model.eval(), pd.DataFrame(columns=["step", "loss", "lr", "clips"]), None, False)
     folder = paths.cache("pretrained", _key(arch, front, recipe, wild, gen, start))
-    with FileLock(folder / ".lock"):
-        return _run(model, front, recipe, wild, gen, folder, workers, reuse)
+    with fit.alone(folder) as main:
+        return _run(model, front, recipe, wild, gen, folder, workers, reuse, main)
 
 
-def _run(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, folder: Path, workers: int, reuse: bool) -> Pretrained:
+def _run(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, folder: Path, workers: int, reuse: bool,
+         main: bool) -> Pretrained:
     weights = folder / "weights.safetensors"
     if reuse and weights.exists():
         model.load_state_dict(load_file(weights))
         return Pretrained(model.eval(), _log(folder), folder, True)
-    if weights.exists():  # a finished run that is to be repeated starts anew; an unfinished one goes on
-        weights.unlink()
-        for old in list(folder.glob("state-*")):
-            shutil.rmtree(folder / "state.part", ignore_errors=True)
-            old.rename(folder / "state.part")  # at once, so that no half state is left under a final name; fit clears it away
-    paths.write_json(folder / "recipe.json", _describe(model.arch, front, recipe))
+    if main:
+        weights.unlink(missing_ok=True)  # a finished run that is to be repeated has no state left and starts anew; an unfinished one goes on
+        paths.write_json(folder / "recipe.json", _describe(model.arch, front, recipe))
     for _ in _steps(model, front, recipe, wild, gen, folder, workers):
         pass
-    with paths.atomic(weights) as temporary:
-        save_file(model.state_dict(), temporary)
+    if main:
+        with paths.atomic(weights) as temporary:
+            save_file(model.state_dict(), temporary)
+        for state in folder.glob("state-*.pt"):  # the weights are all that is needed now
+            state.unlink()
     return Pretrained(model.eval(), _log(folder), folder, False)
 
 
@@ -132,10 +132,12 @@ def _steps(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: 
 
     def loss_of(model: MAE, batch: data.Batch, step: int) -> torch.Tensor:
         spec = batch.spec(log_mel, device)  # (B, 1, T, M)
-        mask = patches.random_mask(len(spec), grid, recipe.mask_ratio, fit.generator(recipe.seed, step))
-        return model(spec, mask.to(device)).loss
+        mask = patches.random_mask(batch.of or len(spec), grid, recipe.mask_ratio, fit.generator(recipe.seed, step))  # of the whole batch, so that
+        own = Mask(*(x[batch.first : batch.first + len(spec)] for x in mask))  # it does not matter who has which clip
+        return model(spec, own.to(device)).loss
 
-    batches = lambda first: data.loader(clips, mixture.batches(first), workers)  # noqa: E731
+    rank, world = fit.accelerator().process_index, fit.accelerator().num_processes
+    batches = lambda first: data.loader(clips, mixture.batches(first, rank, world), workers)  # noqa: E731
     yield from fit.fit(model, optimizer, batches, loss_of, steps=recipe.steps, seed=recipe.seed, warmup=round(recipe.warmup * recipe.steps),
                        folder=folder, bar="pretraining")
 
@@ -146,15 +148,15 @@ def _describe(arch: Arch, front: MelSpec, recipe: Recipe) -> dict:
 
 
 def _key(arch: Arch, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, start: MAE | None) -> str:
-    """A name that changes when anything does that the result depends on."""
-    used = [[f, str(label), *(str(t.get(c, pd.Series(dtype=str)).get(i, "")) for c in ("start_s", "end_s", "duration_s")),
-             *([str(t["kept"][i])] if "kept" in t else [])] for t in (wild, gen) for i, (f, label) in enumerate(zip(t["file"], t["label"]))]
-    return sha256(json.dumps([_describe(arch, front, recipe), used, fingerprint(start)]).encode()).hexdigest()[:16]
-
-
-def fingerprint(model: MAE | None) -> list[float]:
-    """Numbers that change when any weight does, one a tensor, for the name of what is kept in the cache; none for no model."""
-    return [] if model is None else [float(p.double().sum()) for p in model.state_dict().values()]
+    """A name that changes when anything does that the result depends on: a hash of the JSON of all of it, row by row, as tables may be long."""
+    known = sha256(f"[{json.dumps(_describe(arch, front, recipe))}, [".encode())
+    for pool, t in enumerate((wild, gen)):
+        empty = [""] * len(t)
+        columns = [t["file"], t["label"], *(np.asarray(t.get(c, empty)) for c in ("start_s", "end_s", "duration_s")), *([t["kept"]] if "kept" in t else [])]
+        for i, (file, *rest) in enumerate(zip(*columns)):
+            known.update(f"{', ' if i or pool and len(wild) else ''}{json.dumps([file, *map(str, rest)])}".encode())
+    known.update(f"], {json.dumps(mae.fingerprint(start))}]".encode())
+    return known.hexdigest()[:16]
 
 
 def _log(folder: Path) -> pd.DataFrame:

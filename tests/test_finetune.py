@@ -1,6 +1,7 @@
 """Finetuning: the classifier is the encoder plus a head, the best look at val is kept, and a recording gets one answer."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -92,8 +93,9 @@ def test_mixup_adds_powers_and_shares_labels(front, to_power):
     spec = normalise(level, front)[:, None, None, None].expand(3, 1, 4, 2)
     mixed, targets = finetune.mixup(spec, torch.eye(3), front, fit.generator(0))
     share = targets[0, 0]
-    assert 0.05 < share < 0.95 and torch.allclose(targets, share * torch.eye(3) + (1 - share) * torch.eye(3).roll(1, 0))
-    power = share * to_power(level) + (1 - share) * to_power(level.roll(1))
+    other = [1, 0, 2]  # the last has no neighbour
+    assert 0.05 < share < 0.95 and torch.allclose(targets, share * torch.eye(3) + (1 - share) * torch.eye(3)[other])
+    power = share * to_power(level) + (1 - share) * to_power(level[other])
     torch.testing.assert_close(to_power(unnormalise(mixed[:, 0, 0, 0], front)), power, rtol=1e-4, atol=0)
     assert torch.equal(mixed, finetune.mixup(spec, torch.eye(3), front, fit.generator(0))[0])
 
@@ -157,6 +159,51 @@ def test_the_best_look_is_kept_and_not_the_last(table, monkeypatch):
     assert tuned.looks["top1"].tolist() == [0.2, 0.9, 0.4, 0.1] and len(weights) == 4
     final = tuned.model.state_dict()
     assert all(torch.equal(final[k], weights[1][k]) for k in final) and not all(torch.equal(final[k], weights[3][k]) for k in final)
+
+
+@pytest.mark.parametrize("step", [1, 3, 5, 8])  # before the first look, at it, between two, at the last
+def test_an_interrupted_run_goes_on_where_it_was(table, monkeypatch, tmp_path, step):
+    recipe = replace(QUICK, epochs=3, evaluate=2)  # 9 steps, looks after steps 3 and 8
+    whole = tune(table, recipe)
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "fit", partial(fit.fit, save_every_s=0))
+        looks = []
+
+        def predict(*arguments, **options):
+            looks.append(1)
+            if step in (3, 8) and len(looks) == (1 if step == 3 else 2):
+                raise KeyboardInterrupt
+            return real(*arguments, **options)
+
+        real, real_augment = finetune.predict, finetune.spec_augment
+        patch.setattr(finetune, "predict", predict)
+        seen = iter(range(-2, 100))
+        patch.setattr(finetune, "spec_augment", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt) if next(seen) == step and step not in (3, 8)
+                      else real_augment(*a))
+        with pytest.raises(KeyboardInterrupt):
+            tune(table, recipe)
+    (folder,) = (tmp_path / "finetuned").iterdir()
+    assert list(folder.glob("state-*.pt"))
+    resumed = tune(table, recipe)
+    assert same(whole, resumed) and [p.name for p in folder.iterdir()] == [".lock"]  # nothing is left
+    pd.testing.assert_frame_equal(whole.log, resumed.log)
+    pd.testing.assert_frame_equal(whole.looks, resumed.looks)
+
+
+def test_reuse_loads_what_an_equal_run_left(table, monkeypatch):
+    first = tune(table, reuse=True)
+    monkeypatch.setattr(fit, "fit", None)  # training now would be an error
+    again = tune(table, reuse=True)
+    assert same(first, again) and not again.model.training
+    pd.testing.assert_frame_equal(first.log, again.log)
+    pd.testing.assert_frame_equal(first.looks, again.looks)
+    monkeypatch.undo()
+    fresh = tune(table)
+    assert same(first, fresh)  # trained again
+    with pytest.raises(TypeError):
+        monkeypatch.setattr(fit, "fit", None)
+        tune(table, reuse=True)  # and the old one is gone
 
 
 def test_looking_at_val_does_not_change_training(table):

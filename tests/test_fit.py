@@ -1,6 +1,7 @@
 """The loop: resumes bit for bit, even when killed; follows its schedule; leaves nobody else's state changed."""
 
 import copy
+import dataclasses
 import math
 import os
 import random
@@ -20,7 +21,7 @@ from timm.optim import param_groups_layer_decay
 from torch import nn
 from toys import ARCH
 
-from lib import fit, mae, paths
+from lib import fit, mae, patches, paths
 
 STEPS = 20
 
@@ -74,7 +75,7 @@ def test_interrupted_and_taken_up_again_is_the_same_run(tmp_path, every_third):
     assert [r["step"] for r in whole] == list(range(STEPS)) and len({r["loss"] for r in whole}) == STEPS
     for stop in (1, 4, 5, 11):  # before the first save, between two, at one, later
         train(tmp_path / "parts", save_every_s=2.5, stop=stop)
-        saved = [int(p.name[6:]) for p in (tmp_path / "parts").glob("state-*")]
+        saved = [int(p.stem[6:]) for p in (tmp_path / "parts").glob("state-*.pt")]
         assert len(saved) == (stop > 1) and all(stop - 2 <= n <= stop + 1 for n in saved)
     log, resumed = train(tmp_path / "parts", save_every_s=2.5)
     assert log == whole and same(resumed, weights)
@@ -82,7 +83,7 @@ def test_interrupted_and_taken_up_again_is_the_same_run(tmp_path, every_third):
     log, free = train(None)  # a folder changes nothing
     assert log == whole and same(free, weights)
     again, final = train(tmp_path / "parts")  # a finished run trains no more
-    assert again == whole and same(final, weights) and (tmp_path / "parts" / f"state-{STEPS}").is_dir()
+    assert again == whole and same(final, weights) and (tmp_path / "parts" / f"state-{STEPS}.pt").exists()
 
 
 def test_dropout_is_repeated_per_step_and_differs_between_steps():
@@ -119,7 +120,7 @@ def test_killed_at_any_moment_and_taken_up_again_is_the_same_run(tmp_path):
             time.sleep(moment.uniform(0, 0.03))  # anywhere between two saves, or within one
             os.kill(victim, signal.SIGKILL)
             assert int(parent.stdout.readline()) == -signal.SIGKILL
-    assert not (folder / f"state-{KILLED}").is_dir()
+    assert not (folder / f"state-{KILLED}.pt").exists()
     resumed, final = train(folder, steps=KILLED)
     assert resumed == whole and same(final, weights) and log.read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
 
@@ -128,16 +129,125 @@ def test_a_half_written_state_is_ignored(tmp_path, every_third):
     whole, weights = train()
     for stop in (None, 10):
         folder = tmp_path / str(stop)
-        (folder / "state.part").mkdir(parents=True)
-        (folder / "state.part" / "model.safetensors").write_bytes(b"half")
+        folder.mkdir()
         if stop:
             train(folder, save_every_s=2.5, stop=stop)
-            (folder / "state.part").mkdir()
-            (folder / "state.part" / "optimizer.bin").write_bytes(b"half")
             with open(folder / "log.jsonl", "a") as file:
                 file.write('{"step": 10, "lo')
+        (folder / ".state-11.0f0f0f0f.pt").write_bytes(b"half")  # what a kill leaves of `paths.atomic`
         log, final = train(folder, save_every_s=2.5)
-        assert log == whole and same(final, weights) and [p.name for p in folder.glob("state*")] == [f"state-{STEPS}"]
+        assert log == whole and same(final, weights) and [p.name for p in folder.glob("*state*")] == [f"state-{STEPS}.pt"]
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    train(tmp_path)
+    (tmp_path / f"state-{STEPS}.pt").write_bytes(b"no state")
+    with pytest.raises(ValueError, match=rf"state-{STEPS}.pt is damaged: remove it, and the run begins anew"):
+        train(tmp_path)
+
+
+STOPPED = """
+import sys, test_fit
+from pathlib import Path
+def slow(model, batch, step):
+    print(step, flush=True)
+    import time
+    time.sleep(0.02)
+    return test_fit.loss_of(model, batch, step)
+test_fit.train(Path(sys.argv[1]), steps=400, save_every_s=1e9, loss_of=slow)
+"""
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_finishes_and_saves_the_step(tmp_path, number, code):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT)])}
+    with subprocess.Popen([sys.executable, "-c", STOPPED, str(tmp_path)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as process:
+        while int(process.stdout.readline()) < 6:
+            pass
+        process.send_signal(number)
+        *rest, said = process.communicate(timeout=60)[0].splitlines()
+    (state,) = tmp_path.glob("state-*.pt")
+    step = int(state.stem.removeprefix("state-"))
+    assert process.returncode in (code, -number) and step >= 7 and f"stopped and saved after step {step} of 400" in said
+    assert int(rest[-1] if rest else 6) == step - 1  # no step was begun in vain
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == step
+    assert [r["step"] for r in train(tmp_path, steps=step + 3)[0]] == list(range(step + 3))
+
+
+def test_a_full_disk_stops_only_the_last_save(tmp_path, every_third, monkeypatch, capsys):
+    whole, weights = train()
+    real, full = torch.save, [False]
+    monkeypatch.setattr(torch, "save", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device")) if full[0] else real(*a))
+    model, log = network(), []
+    for record in fit.fit(model, torch.optim.AdamW(model.parameters(), lr=1e-2), batches, loss_of, steps=STEPS, seed=3, warmup=4, folder=tmp_path,
+                          save_every_s=2.5):
+        log.append(record)
+        full[0] = 5 <= record["step"] < 13
+    assert log == whole and "could not be saved" in capsys.readouterr().out
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == STEPS
+    full[0] = True
+    with pytest.raises(OSError, match="the state after step 20 could not be saved .*No space left.*free some space"):
+        train(tmp_path / "other")
+    assert not list((tmp_path / "other").glob("*state*"))
+    train(tmp_path / "third", save_every_s=1e9, stop=15)
+    full[0] = False
+    assert train(tmp_path / "third")[0] == whole
+
+
+class Cut(NamedTuple):
+    """A batch that can be gone through in parts, as data.Batch can."""
+    x: torch.Tensor
+    first: int = 0
+    of: int = 0
+
+    def cut(self, size):
+        return [Cut(self.x[i : i + size], self.first + i, self.of or len(self.x)) for i in range(0, len(self.x), size)]
+
+
+def cut_batches(start):
+    return (Cut(batch.x) for batch in batches(start))
+
+
+def plain():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 32), nn.GELU(), nn.Linear(32, 1))
+
+
+def test_parts_of_a_batch_make_the_same_step(monkeypatch, capsys):
+    def run(free):
+        monkeypatch.setattr(fit, "free_bytes", lambda device: free)
+        with torch.random.fork_rng():
+            model = plain()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+        return [r["loss"] for r in fit.fit(model, optimizer, cut_batches, loss_of, steps=30, seed=3)], model.state_dict()
+
+    (whole, a), (parts, b) = run(1e9), run(5500)
+    assert "in parts of 2" in capsys.readouterr().out
+    np.testing.assert_allclose(whole, parts, rtol=2e-2 if fit.accelerator().mixed_precision == "bf16" else 1e-5)
+    assert not same(a, b) and all(torch.allclose(a[k], b[k], atol=0.02) for k in a)  # to rounding
+
+
+def test_activations_are_counted_once_and_grow_with_the_clips():
+    model = plain()
+    two, four = (fit.activation_bytes(lambda: model(torch.ones(n, 6)).sum()) for n in (2, 4))
+    assert 2 * 4 * (6 + 32 + 32) == pytest.approx(four - two, rel=0.5)
+    assert fit.activation_bytes(lambda: (model[0](torch.ones(4, 6)) ** 2).sum()) < four
+
+
+def test_activations_computed_twice_give_the_same_gradients():
+    for kind in ("plain", "window"):
+        model, spec = mae.MAE(dataclasses.replace(ARCH, decoder=kind), fit.generator(0)), torch.randn(2, 1, 64, 32, generator=fit.generator(1))
+        mask, found = patches.random_mask(2, model.grid, 0.5, fit.generator(2)), []
+        for twice in (False, True):
+            model.set_grad_checkpointing(twice)
+            model.zero_grad()
+            kept = fit.activation_bytes(lambda: model(spec, mask).loss)
+            with torch.random.fork_rng():
+                torch.manual_seed(0)  # the window blocks drop a part of what makes their position bias
+                model(spec, mask).loss.backward()
+            found.append((kept, [p.grad.clone() for p in model.parameters() if p.requires_grad]))
+        assert found[1][0] < found[0][0] and all(torch.allclose(x, y, atol=1e-6) for x, y in zip(found[0][1], found[1][1]))
 
 
 def test_a_log_without_a_state_starts_anew(tmp_path):

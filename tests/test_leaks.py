@@ -122,7 +122,7 @@ def test_an_out_of_fold_model_never_heard_the_groups_it_scores(pools, guard, mon
 
     def judging(*arguments, **options):
         guard.forget()
-        found = judge(*arguments, **options)
+        found = list(judge(*arguments, **options))
         judged.append(guard.groups())
         return found
 

@@ -1,0 +1,110 @@
+"""Several processes are one run: the same draws, the same losses to rounding, one checkpoint that any number of them goes on from."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toys import tones
+
+from lib import data, paths
+
+SCRIPT = """
+import json, os, sys
+from dataclasses import replace
+from pathlib import Path
+import pandas as pd
+import torch
+from toys import ARCH, FRONT, tones
+from lib import data, finetune, fit, pretrain
+torch.cpu._is_avx512_bf16_supported = lambda: False  # float32, so that equal means equal
+
+what, tables, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+wildlife, general = (pd.read_json(tables / f"{name}.json") for name in ("wildlife", "general"))
+acc, drawn, read = fit.accelerator(), [], data.Clips.__getitem__
+data.Clips.__getitem__ = lambda self, draw: (drawn.append([draw.number, draw.row]), read(self, draw))[1]
+if what.startswith("stop"):  # after so many steps
+    save = fit._save
+    fit._save = lambda *a: save(*a) and (a[3] < int(what[4:]) or os._exit(9))
+    real = fit.fit
+    pretrain.fit.fit = lambda *a, **k: real(*a, **k | {"save_every_s": 0.0})
+if what == "finetune":
+    recipe = finetune.Recipe(epochs=4, batch=6, lr=1e-3, drop_path=0.0, evaluate=2)
+    done = finetune.finetune(None, ARCH, FRONT, wildlife, recipe)
+    seen = finetune.predict(done.model, FRONT, wildlife[wildlife["split"] == "val"], done.labels)
+    more = {"looks": done.looks["top1"].tolist(), "probabilities": seen.probabilities.tolist()}
+else:
+    recipe = pretrain.Recipe(clips=16 * 12, batch=16, lr=1e-3, ratio=3.0, mask_ratio=0.75)
+    done = pretrain.pretrain(replace(ARCH, decoder="window"), FRONT, recipe, wildlife, general)
+    more = {}
+weights = [float(p.double().abs().sum()) for p in done.model.state_dict().values()]
+(out / f"{acc.process_index}.json").write_text(json.dumps({"log": done.log["loss"].tolist(), "drawn": drawn, "weights": weights} | more))
+"""
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tables")
+    for seed, name in enumerate(("wildlife", "general")):
+        tones(root / name, 6, 2, 2, seed=seed).to_json(root / f"{name}.json")
+    return root
+
+
+def run(what: str, processes: int, tables: Path, folder: Path, cache: Path | None = None) -> list[dict] | int:
+    """What each process wrote down; or the exit code, if it was not 0."""
+    folder.mkdir()
+    (folder / "script.py").write_text(SCRIPT)
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]  # what accelerate launch calls on GPUs
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT)]), "OMP_NUM_THREADS": "1",
+                                "ACCELERATE_USE_CPU": "1", "STUDY_CACHE": str(cache or folder / "cache")}
+    done = subprocess.run([sys.executable, *(launch if processes > 1 else []), str(folder / "script.py"), what, str(tables), str(folder)],
+                          env=environment, capture_output=True, text=True, timeout=90)
+    found = [folder / f"{rank}.json" for rank in range(processes)]
+    assert done.returncode or all(file.exists() for file in found), done.stderr
+    return done.returncode or [json.loads(file.read_text()) for file in found]
+
+
+def close(a, b):
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3)
+
+
+def test_pretraining_by_two_is_pretraining_by_one(tables, tmp_path):
+    (one,), two = run("pretrain", 1, tables, tmp_path / "one"), run("pretrain", 2, tables, tmp_path / "two")
+    assert two[0]["log"] == two[1]["log"] and two[0]["weights"] == two[1]["weights"]
+    close(two[0]["log"], one["log"])
+    close(two[0]["weights"], one["weights"])
+    assert len(set(one["log"])) == 12
+    shares = [{tuple(draw) for draw in process["drawn"]} for process in two]
+    assert not shares[0] & shares[1] and shares[0] | shares[1] == {tuple(draw) for draw in one["drawn"]}
+    wildlife = sum(split == "train" for split in ["train"] * 18)  # rows of the general pool come after these
+    counts = np.array([[row >= wildlife for _, row in sorted(one["drawn"])][i * 16 : i * 16 + 16] for i in range(12)]).sum(1)
+    assert (counts == 12).all()  # 3 : 1 exactly, in every batch
+
+
+def test_a_run_of_two_that_was_killed_is_gone_on_with_by_one(tables, tmp_path):
+    (whole,) = run("pretrain", 1, tables, tmp_path / "whole")
+    cache = tmp_path / "cache"
+    assert isinstance(run("stop5", 2, tables, tmp_path / "killed", cache), int)
+    (resumed,) = run("pretrain", 1, tables, tmp_path / "resumed", cache)
+    assert min(number for number, _ in resumed["drawn"]) >= 5 * 16  # it did go on
+    close(resumed["log"], whole["log"])
+    close(resumed["weights"], whole["weights"])
+
+
+def test_finetuning_and_predicting_by_two_is_by_one(tables, tmp_path):
+    (one,), two = run("finetune", 1, tables, tmp_path / "one"), run("finetune", 2, tables, tmp_path / "two")
+    assert two[0]["log"] == two[1]["log"] and two[0]["probabilities"] == two[1]["probabilities"]
+    close(two[0]["log"], one["log"])
+    close(two[0]["looks"], one["looks"])
+    np.testing.assert_allclose(np.array(two[0]["probabilities"])[:, :3], np.array(one["probabilities"])[:, :3], atol=1e-4)
+
+
+def test_too_many_processes_for_the_last_batch_are_refused_at_once():
+    mixture = data.Mixture(10, 0, 0.0, 16, 16 * 3 + 2, 0)
+    with pytest.raises(ValueError, match="the last batch of this run holds 2 clips, too few for 2 processes: start fewer"):
+        next(mixture.batches(0, 1, 2))
+    assert sum(len(batch) for batch in mixture.batches()) == 50
