@@ -19,16 +19,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import paths
+from lib import paths, script
 from lib.scales import Scale, parse_ratio, scale
 
-__all__ = ["VERSION", "Run", "start", "headline", "records", "beside", "reference", "paper", "Recorded", "GRID", "POOLS",
+__all__ = ["VERSION", "Run", "start", "headline", "records", "recorded", "beside", "reference", "paper", "Recorded", "GRID", "POOLS",
            "notebook_path", "nearest", "defaults_of", "folder", "name_of", "base", "plain", "read"]
 
 VERSION = 1  # of the results: raised when the same parameters would give other numbers; older records are left out
 NOTEBOOKS = paths.ROOT / "notebooks"
 POOLS = ("wildlife", "general")  # the parameters that name data
-SHOWN = ("panel",)  # parameters that change what is shown and nothing that is measured: no part of a record
+SHOWN = ("panel", "max_hours")  # parameters that change what is shown or allowed and nothing that is measured: no part of a record
 GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_mix_ratio": ("ratio",),
         "06_label_fraction": ("init", "fraction"), "07_data_curation": ("filter", "threshold", "control"),
         "08_design_choices": ("model",)}  # what a notebook varies comes first in the name of a record
@@ -92,11 +92,14 @@ def plain(value: object) -> object:
 
 def table_hash(table: pd.DataFrame) -> str:
     """Six hex digits of a recordings table, the same wherever its folder lies and in whatever order its rows are."""
-    files = [Path(f).as_posix() for f in table["file"]]
-    root = os.path.commonpath([os.path.dirname(f) for f in files]) if files else ""
-    columns = [c for c in ("label", "split", "group", "start_s", "end_s", "duration_s") if c in table]
-    rows = sorted(json.dumps([os.path.relpath(f, root or ".")] + [str(v) for v in row], ensure_ascii=False)
-                  for f, row in zip(files, table[columns].itertuples(index=False)))
+    files, split = table["file"].tolist(), os.path.split
+    folders = {folder: os.path.dirname(Path(folder, "x").as_posix()) for folder in {split(f)[0] for f in files}}  # once a folder: it takes time
+    root = os.path.commonpath(folders.values()) if folders else ""
+    start = {folder: os.path.relpath(f"{path}/x" if path else "x", root or ".")[:-1] for folder, path in folders.items()}
+    said = json.encoder.encode_basestring  # a string as JSON, letters beyond ASCII as they are
+    names = (said(start[folder] + name) for folder, name in map(split, files))
+    columns = [map(said, map(str, table[c].tolist())) for c in ("label", "split", "group", "start_s", "end_s", "duration_s") if c in table]
+    rows = sorted(f"[{', '.join(row)}]" for row in zip(names, *columns))
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:6]
 
 
@@ -114,7 +117,7 @@ def _data(values: Mapping[str, object], tables: Mapping[str, pd.DataFrame]) -> d
     data = {}
     for pool, table in tables.items():
         source, digest = str(values.get(pool, pool)), table_hash(table)
-        data[pool] = {"name": f"{base(source)}-{digest}" if ":" in source else source, "hash": digest,
+        data[pool] = {"name": _pool(source, digest), "hash": digest,
                       "recordings": len(table), "classes": int(table["label"].nunique()),
                       "per_split": {str(k): int(v) for k, v in table["split"].value_counts().sort_index().items()}}
         if "duration_s" in table:
@@ -150,8 +153,8 @@ class Run:
                paper: Mapping[str, object] | None = None, **more: object) -> Path:
         """Writes the record as strict JSON, complete or not at all, and prints its headline and where it lies.
 
-        `metrics` may hold numbers, arrays, `metrics.Scores` and mappings; `paper` is the reference number beside it;
-        `more` is what else the notebook wants kept (loss curves, checkpoint hashes, padded share ...)."""
+        Of several processes only the main one does. `metrics` may hold numbers, arrays, `metrics.Scores` and mappings;
+        `paper` is the reference number beside it; `more` is what else the notebook wants kept (loss curves, checkpoint hashes, padded share ...)."""
         import torch  # here, so that the launcher starts at once
 
         versions = {"python": platform.python_version(), "torch": torch.__version__, "timm": metadata.version("timm"),
@@ -164,10 +167,35 @@ class Run:
             "threads": torch.get_num_threads(), "versions": versions, "git": _commit(),
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             **more})
-        path = paths.write_json(self.folder / self.notebook / f"{self.name}.json", content)
+        path = self.folder / self.notebook / f"{self.name}.json"
+        if not script.main_process():
+            return path
+        try:
+            paths.write_json(path, content)
+        except OSError as error:
+            raise OSError(f"the record {path} could not be written ({error.strerror}): make room and run again, "
+                          "what was pretrained is kept") from error
         print(headline(content))
         print(f"record: {self.notebook}/{path.name}" + (" (smoke: not kept)" if content["scale"] == "smoke" else ""))
         return path
+
+
+def _taken(defaults: Mapping[str, object], values: Mapping[str, object]) -> tuple[Scale, dict[str, object]]:
+    """The scale, and a notebook's parameters as a record keeps them; the pools are still named as they were given."""
+    taken = {k: plain(values[k]) for k in defaults if k in values and k not in SHOWN}
+    if "weights" in taken:
+        taken["weights"] = Path(taken["weights"]).name  # a file by its name, and no path
+    asked = values.get("scale", "auto")
+    chosen = asked if isinstance(asked, Scale) else scale(asked)
+    if "scale" in defaults:
+        taken["scale"] = chosen.name
+    if "ratio" in defaults:
+        taken["ratio"] = plain(parse_ratio(values["ratio"]))
+    return chosen, taken
+
+
+def _pool(source: str, digest: str) -> str:
+    return f"{base(source)}-{digest}" if ":" in source else source
 
 
 def start(notebook: str, values: Mapping[str, object], tables: Mapping[str, pd.DataFrame] | None = None,
@@ -181,15 +209,7 @@ def start(notebook: str, values: Mapping[str, object], tables: Mapping[str, pd.D
     if path.stem in GRID and tables and (absent := {"train", "val", "test"} - set(tables["wildlife"]["split"])):
         raise ValueError(f"the wildlife pool has no recordings in {' and '.join(sorted(absent))}: an experiment learns on train, chooses on val and scores both "
                          "val and test; name them in a split column, or leave that column out and `folder` makes the split")
-    taken = {k: plain(values[k]) for k in defaults if k in values and k not in SHOWN}
-    if "weights" in taken:
-        taken["weights"] = Path(taken["weights"]).name  # a file by its name, and no path
-    asked = values.get("scale", "auto")
-    chosen = asked if isinstance(asked, Scale) else scale(asked)
-    if "scale" in defaults:
-        taken["scale"] = chosen.name
-    if "ratio" in defaults:
-        taken["ratio"] = plain(parse_ratio(values["ratio"]))
+    chosen, taken = _taken(defaults, values)
     data = _data(taken, tables or {})
     taken.update({pool: d["name"] for pool, d in data.items() if pool in taken})  # and no path
     name = name_of(path.stem, taken, defaults, data, GRID.get(path.stem, ()) if grid is None else grid)
@@ -221,6 +241,24 @@ def read(path: Path) -> dict | None:
         raise ValueError(f"{path.name} in {path.parent.name} is not a run record ({error!r}): remove it") from error
 
 
+def _records(folder: Path) -> list[dict]:
+    """The records in a folder at this VERSION. Names that begin with a dot are what a kill in the middle of writing left."""
+    found = [read(path) for path in sorted(folder.glob("*.json")) if not path.name.startswith(".")]
+    return [record for record in found if record and record["version"] == VERSION]
+
+
+def recorded(path: Path, points: Sequence[Mapping[str, object]]) -> list[bool]:
+    """Which points of a notebook's grid have a record, by their parameters: whether the recordings of a folder changed only the run itself sees."""
+    defaults = defaults_of(path)
+    asked = [_taken(defaults, {**defaults, **values}) for values in points]
+    there = {chosen: _records(folder(chosen.name) / path.stem) for chosen, _ in asked}
+
+    def same(old: dict, taken: dict) -> bool:
+        return old["parameters"] == {**taken, **{pool: _pool(str(taken[pool]), d["hash"]) for pool, d in old["data"].items() if pool in taken}}
+
+    return [any(same(old, taken) for old in there[chosen]) for chosen, taken in asked]
+
+
 def headline(record: Mapping) -> str:
     """One line: which run, its Top-1 with interval, and the paper's number beside it."""
     metric = record["metrics"].get("top1")
@@ -243,9 +281,8 @@ def records(notebook: str) -> pd.DataFrame:
 
     Parameters are columns of their own name, with infinity as a number, so that `table.sort_values("ratio")` works."""
     rows = []
-    for path in sorted((folder("") / Path(notebook).stem).glob("*.json")):
-        record = read(path)
-        if record and record["version"] == VERSION and record["scale"] != "smoke":
+    for record in _records(folder("") / Path(notebook).stem):
+        if record["scale"] != "smoke":
             rest = {k: v for k, v in record.items() if k not in ("parameters", "metrics", "seed", "scale")}
             numbers = {k: math.inf if v == "inf" else v for k, v in record["parameters"].items()}
             rows.append({**numbers, **record["metrics"], **rest})

@@ -153,6 +153,46 @@ def test_a_broken_record_is_named(toy, tmp_path):
         runs.records("toy")
 
 
+def test_a_kill_in_the_middle_of_writing_leaves_the_old_record(toy, tmp_path):
+    folder = tmp_path / "records" / "toy"
+    row = {"notebook": "toy", "name": "x", "version": runs.VERSION, "parameters": {"ratio": 1}, "metrics": {}, "scale": "tiny", "data": {}}
+    paths.write_json(folder / "x.json", row)
+    killed = "import os, signal; from lib import paths; os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL); "
+    done = subprocess.run([sys.executable, "-c", killed + f"paths.write_json({str(folder / 'x.json')!r}, {{}})"], cwd=paths.ROOT)
+    assert done.returncode != 0 and len(list(folder.glob(".x.*.json"))) == 1  # what was being written, under a hidden name
+    assert runs.records("toy")["ratio"].tolist() == [1]
+
+
+def test_a_record_that_finds_no_room_is_one_line_and_leaves_the_old_one(toy):
+    resource = pytest.importorskip("resource")
+    table = pd.DataFrame({"file": ["a.wav"], "label": ["x"], "split": ["test"]})
+    run = runs.start(str(toy), {"ratio": 1, "wildlife": "chorus"}, {"wildlife": table}, grid=("ratio",))
+    path = run.record({"top1": 0.5}, samples_seen=1)
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="could not be written .*: make room and run again") as error:
+            run.record({"top1": 0.6}, samples_seen=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+    assert path.read_bytes() == before and len(list(path.parent.iterdir())) == 1
+
+
+def test_what_of_a_grid_is_recorded(toy, tmp_path, capsys):
+    table = pd.DataFrame({"file": ["/far/frogs/a.wav"], "label": ["x"], "split": ["test"]})
+    for ratio, source in ((1, "folder:/far/frogs"), ("inf", "folder:/far/frogs"), (3, "folder:/far/toads"), (7, "chorus")):
+        given = {"scale": "tiny", "seed": 0, "wildlife": source, "ratio": ratio, "sleep_s": 0.0}
+        runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",)).record({}, samples_seen=1)
+    plan = tmp_path / "toy.sweep.json"
+    plan.write_text(json.dumps({"notebook": str(toy), "grid": {"ratio": [1, 3, "inf", 7]}, "fixed": {"wildlife": "folder:/near/frogs"}}))
+    capsys.readouterr()
+    assert runs.main(["sweep", str(plan), "list=missing"]) == 0 and capsys.readouterr().out == "1,3\n"
+    assert runs.main(["sweep", str(plan), "list=all"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].split() == ["1", "missing", "ratio=3"] and said[2].split() == ["2", "recorded", "ratio=inf"] and said[-1] == "2 of 4 are missing"
+
+
 def test_reference_numbers():
     table = runs.reference("mix_ratio", split="val", metric="top1")
     assert dict(zip(table.setting, table.value)) == {"0": 49.0, "1": 53.8, "3": 57.5, "7": 59.4, "15": 60.1, "inf": 60.2}
@@ -202,16 +242,14 @@ def test_launcher_never_overwrites_a_notebook(toy):
 
 def test_sweep_goes_on_after_a_failure_and_skips_what_is_recorded(toy, tmp_path):
     plan = tmp_path / "toy.sweep.json"
-    described = {"notebook": str(toy), "grid": {"seed": [0], "ratio": [-1, "inf", 3]}, "fixed": {"scale": "tiny"}}
+    described = {"notebook": str(toy), "grid": {"seed": [0], "ratio": [-1, "inf"]}, "fixed": {"scale": "tiny"}}
     plan.write_text(json.dumps(described))
     done = call("sweep", plan, "jobs=2")
-    assert done.returncode == 1 and "seed=0,ratio=inf: done" in done.stdout and "seed=0,ratio=3: done" in done.stdout
+    assert done.returncode == 1 and "seed=0,ratio=inf: done" in done.stdout
     assert "failed: seed=0,ratio=-1: toy: ratio is -1" in done.stderr
-    assert sorted(runs.records("toy")["ratio"]) == [3, math.inf]
-    described["grid"]["ratio"][0] = 0
-    plan.write_text(json.dumps(described))
-    done = call("sweep", plan)
-    assert done.returncode == 0 and done.stdout.count("already recorded") == 2 and "ratio=0: done" in done.stdout, done.stderr
+    assert runs.records("toy")["ratio"].tolist() == [math.inf]
+    done = call("sweep", plan, "point=1")
+    assert done.returncode == 0 and "seed=0,ratio=inf: already recorded" in done.stdout, done.stderr
     assert call("sweep", tmp_path / "none.json").stderr.startswith("there is no sweep description")
 
 
