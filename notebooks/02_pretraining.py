@@ -31,7 +31,7 @@ import torch
 from IPython.display import Image
 from matplotlib.patches import Rectangle
 
-from lib import audio, chorus, data, fit, mae, mel, patches, plots, pretrain, runs, widgets
+from lib import audio, chorus, cost, data, fit, mae, mel, patches, plots, pretrain, runs, widgets
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
@@ -40,10 +40,11 @@ plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
 seed = 0  # of the training: weights, order, crops and masks
 data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the animal recordings: chorus or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # everyday sounds: chorus or folder:PATH
+wildlife = "chorus"  # the animal recordings: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
+general = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
 mask_ratio = 0.8  # share of patches hidden in training; 0.8 is Liu et al., 0.75 Niizumi et al.
 norm_pixels = True  # the target is each patch minus its mean over its std; False is the log-mel itself
+max_hours = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
@@ -319,6 +320,19 @@ recipe = pretrain.Recipe(clips=setting.pretrain_clips, batch=setting.batch, lr=s
 print(pretrain.plan(arch, recipe, *pools.values()))
 
 # %% [markdown]
+# And what that takes on this machine. A sheet comes first because an estimate of seconds may save a day: a run that would take longer than `max_hours` is
+# refused here, before it begins.
+
+# %%
+further = dataclasses.replace(recipe, clips=max(2 * setting.batch, recipe.clips // 4))  # the variants at the end of this notebook
+alone = dataclasses.replace(recipe, clips=recipe.clips + further.clips)
+cost.sheet([cost.pretraining(arch, front, recipe), cost.pretraining(arch, front, further, what="two that go on from it", times=2),
+            cost.pretraining(arch, front, alone, what="wildlife only")], max_hours)
+
+# %% [markdown]
+# **See:** which row takes the time. Measured a moment ago from a few steps on random clips, as an upper bound: models that an earlier run left are loaded. FLOP are those of the forward pass
+# times three; reading is not counted.
+#
 # Half the clips are wildlife, half general (what the ratio does is notebook 05). Every draw is a new random crop with a new random mask. The
 # loop is the five lines above plus a schedule, mixed precision and saved states, so that a run that is stopped goes on where it was.
 

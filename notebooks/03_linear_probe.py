@@ -30,7 +30,7 @@ import seaborn as sns
 import torch
 from sklearn.decomposition import PCA
 
-from lib import data, fit, inits, mel, metrics, plots, probe, runs
+from lib import cost, data, fit, inits, mel, metrics, plots, probe, runs
 
 plots.style()
 
@@ -39,10 +39,11 @@ init = "audioset_ssl+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audiose
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
 seed = 0  # of the training: weights, order, windows drawn
 data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the species: chorus, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other pool, which stands in for AudioSet: chorus, or folder:PATH
+wildlife = "chorus"  # the pool with the species: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
+general = "chorus"  # the other pool, AudioSet or what stands in for it: chorus, audioset:ROOT, esc50 or folder:PATH
 weights = ""  # public weights: hub, or a local file; empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
 budget = "sweep"  # clips of each pretraining that happens here: sweep (what the records use, also those of notebook 04), or main (fewer)
+max_hours = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
@@ -54,6 +55,21 @@ pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_
          "general": data.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("03_linear_probe", globals(), pools)
 table = pools["wildlife"].reset_index(drop=True)
+
+# %% [markdown]
+# ## What will be computed
+#
+# A sheet comes first because an estimate of seconds may save a day: a run that would take longer than `max_hours` is refused here, before it begins.
+
+# %%
+cost.sheet([cost.starting(init, setting, clips, weights),
+            cost.predicting(cost.arch_of(init, setting, weights), mel.INAT, table, what="encoding every window")], max_hours)
+
+# %% [markdown]
+# **See:** that the encoder speaks only once. Measured a moment ago from a few steps on random clips, as an upper bound: pretrained models and features that an earlier run left are loaded.
+# The probes are not counted: they take minutes at `tiny`, and hours at `paper`.
+
+# %%
 begin = inits.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)
 print(f"{init}: {begin.what}")
 

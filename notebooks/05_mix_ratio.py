@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from lib import audio, data, finetune, mel, metrics, plots, pretrain, runs
+from lib import audio, cost, data, finetune, mel, metrics, plots, pretrain, runs
 
 plots.style(photo=False)
 
@@ -36,9 +36,10 @@ ratio = 7  # general clips per wildlife clip: 0 is wildlife only; general only i
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
 seed = 0  # of the training: weights, order, crops and masks
 data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the species: chorus, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other pool: chorus, chorus:other_species (a null), or folder:PATH
+wildlife = "chorus"  # the pool with the species: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
+general = "chorus"  # the other pool: chorus, chorus:other_species (a null), audioset:ROOT, esc50 or folder:PATH
 budget = "main"  # pretraining clips: main (this notebook in minutes), sweep (what the records use) or none (random weights)
+max_hours = 1.0  # a run that would take longer on this machine is refused
 
 # %% [markdown]
 # A parameter that makes no sense is refused here, before anything is computed.
@@ -118,6 +119,17 @@ recipe = pretrain.recipe_of(setting, clips, seed, ratio=share)
 print(pretrain.plan(arch, recipe, pools["wildlife"], pools["general"]))
 
 # %% [markdown]
+# And what that takes on this machine. A sheet comes first because an estimate of seconds may save a day: a run that would take longer than `max_hours` is refused here, before
+# it begins.
+
+# %%
+labelled = finetune.preset("audiomae", setting, seed)
+cost.sheet([cost.pretraining(arch, front, recipe), *cost.finetuning(arch, front, labelled, pools["wildlife"])], max_hours)
+
+# %% [markdown]
+# **See:** that the ratio is in none of these numbers: all ratios cost the same. Measured a moment ago from a few steps on random clips, as an upper bound: with `budget="sweep"` models
+# that an earlier run left are loaded. FLOP are those of the forward pass times three; reading is not counted (`python -m lib.cost` measures it).
+#
 # ## Pretraining
 #
 # The model hides 80 % of the patches of each clip and learns to guess them (notebook 02). Labels are not used.
@@ -144,8 +156,7 @@ ax.legend();
 # The best look at `val` is kept.
 
 # %%
-labelled = finetune.preset("audiomae", setting, seed)
-tuned = finetune.finetune(pretrained.model, arch, front, pools["wildlife"], labelled, workers=setting.workers)
+tuned = finetune.finetune(pretrained.model, arch, front, pools["wildlife"], labelled, workers=setting.workers, reuse=budget == "sweep")
 tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
 
 # %% [markdown]
@@ -278,6 +289,36 @@ same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique
 #   small models are known to profit; `sweep_clips` in `lib/scales.py` is one number to raise.
 # - **The loss is no judge**: it falls from 0.889 (wildlife only) to 0.809 (general only) because general sound is easier to guess.
 #
+# ## At full scale
+#
+# The papers' setting is a matter of parameters. Once, the recordings (each command first prints size, terms and time; licences differ, read them; AudioSet's unbalanced part is 2.4 TB):
+#
+# ```
+# python -m lib.sources inatsounds root=DATA/inatsounds splits=train,val,test
+# python -m lib.sources audioset root=DATA/audioset splits=balanced,unbalanced,eval
+# ```
+#
+# Does reading keep up with the model here, and what limits?
+#
+# ```
+# python -m lib.cost scale=paper wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
+# ```
+#
+# Then one point of the grid, here on four GPUs (the same batch whatever their number; stopped at any moment, the same command goes on), and this notebook with the same parameters, which loads what
+# the processes left and shows it:
+#
+# ```
+# accelerate launch --num_processes 4 -m lib.runs 05_mix_ratio ratio=7 scale=paper budget=sweep max_hours=60 wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
+# papermill notebooks/05_mix_ratio.ipynb ratio_7.ipynb -p ratio 7 -p scale paper -p budget sweep -p max_hours 60 -p wildlife inatsounds:DATA/inatsounds -p general audioset:DATA/audioset
+# ```
+#
+# `max_hours` must allow what the sheet would take without those models: it does not look whether they are there. All points, several seeds: a file such as `papermill_runs/05_mix_ratio.sweep.json` with
+# `"scale": "paper"` in its `fixed`.
+#
+# What it costs: the paper states about 24 h of pretraining and 16 h of finetuning on one A100, for one row of Table 4. By the sheet such a row is 1,443 PFLOP of pretraining and 949 PFLOP of finetuning,
+# and 104 days on the machine that made this notebook (two CPU cores, bf16), where it is refused. The paper's 24 h would then be 17 TFLOP/s, a twentieth of what that chip can do in bf16: reading sound, not
+# arithmetic, is what such runs wait for unless it is seen to (`python -m lib.cost` says). No GPU has run this study yet.
+#
 # ## Exercises
 #
 # 1. Run the notebook with `ratio = 0.5` and look at the first four values of `mixture.counts`. Why is the smallest batch that holds 0.5 : 1 exactly a
@@ -295,7 +336,7 @@ same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique
 #    do equally well, "general" was not what mattered; more sound than the wildlife pool holds was.
 # 3. `python -m lib.runs 05_mix_ratio ratio=0 wildlife=chorus:empty=0 budget=sweep`. Note that the labelled recordings change too: they are the same
 #    pool. A fair comparison finetunes both encoders on the same recordings.
-# 4. `metrics.pool(windows, rows, n, how="max")` in `finetune.predict`. A maximum trusts the single most confident window: good for a call that is
+# 4. `pooling="max"` in the call of `finetune.predict`. A maximum trusts the single most confident window: good for a call that is
 #    short and clear, bad when a wrong window is sure of itself.
 # </details>
 #

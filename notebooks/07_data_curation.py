@@ -22,12 +22,14 @@
 # > same? And against one that was pretrained on a *random* half?
 
 # %%
+import dataclasses
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve
 
-from lib import chorus, curate, data, finetune, inits, mel, metrics, plots, pretrain, runs
+from lib import chorus, cost, curate, data, finetune, inits, mel, metrics, plots, pretrain, runs
 
 plots.style()
 
@@ -38,9 +40,10 @@ control = False  # True keeps as many windows of every recording as the filter d
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
 seed = 0  # of the training, the folds and the control
 data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the species, which is curated: chorus, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other pool, on which the selector is pretrained: chorus, or folder:PATH
+wildlife = "chorus"  # the pool with the species, which is curated: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
+general = "chorus"  # the other pool, on which the selector is pretrained: chorus, audioset:ROOT, esc50 or folder:PATH
 budget = "main"  # pretraining clips: main (this notebook in minutes), sweep (what the records use) or none (random weights)
+max_hours = 1.0  # a run that would take longer on this machine is refused
 
 # %% [markdown]
 # A parameter that makes no sense is refused here, before anything is computed.
@@ -69,6 +72,30 @@ print(f"{len(grid):,} windows of {front.seconds:.2f} s, half overlapping, in {gr
 grid.groupby("recording").size().describe()[["min", "50%", "mean", "max"]].rename("windows per recording").round(1)
 
 # %% [markdown]
+# ## What will be computed
+#
+# A sheet comes first because an estimate of seconds may save a day: a run that would take longer than `max_hours` is refused here, before it begins. First what makes the scores, then what is learnt
+# from the windows they keep.
+
+# %%
+arch, recipe = pretrain.arch_of(setting), pretrain.recipe_of(setting, clips, seed, ratio=0.0)
+labelled, train = finetune.preset("audiomae", setting, seed), table[table["split"] == "train"]
+told = dataclasses.replace(recipe, clips=runs.clips(setting, "sweep"))  # what a scorer is pretrained on
+rows = []
+if filter.startswith("confidence"):
+    selectors = 2 if filter == "confidence_oof" else 1  # three, each on two thirds of the recordings
+    rows += [cost.pretraining(arch, front, told, what="selector: pretraining"),
+             cost.finetuning(arch, front, labelled, train, what="selector: finetuning", times=selectors)[0],
+             cost.predicting(arch, front, train, len(labels), what="selector: scores")]
+if filter == "loss":
+    rows += [cost.pretraining(arch, front, told, what="scorer: pretraining"), cost.predicting(arch, front, train, what="scorer: four masks", times=4)]
+rows += [cost.pretraining(arch, front, recipe), *cost.finetuning(arch, front, labelled, table, times=1 if filter == "none" else 2)]
+cost.sheet(rows, max_hours)
+
+# %% [markdown]
+# **See:** what a filter costs beside what it is to improve. Measured a moment ago from a few steps on random clips, as an upper bound: scores and pretrained models that an earlier run left are
+# read, and finetuning on the kept windows is shorter where recordings lose all of theirs. The small network at the end is not counted.
+#
 # ## Four scores
 #
 # With $p_w$ the class probabilities of window $w$, $y$ its recording's species, $m$ a random mask that hides 80 % of the patches:
@@ -254,7 +281,6 @@ if calls is not None:
 # filtered *continued* pretraining; from random weights iNatSounds alone has 49.0 there. Ours starts from random weights: compare signs, not sizes.
 
 # %%
-arch, recipe = pretrain.arch_of(setting), pretrain.recipe_of(setting, clips, seed, ratio=0.0)
 print(pretrain.plan(arch, recipe, chosen, pools["general"]))
 pretrained = pretrain.pretrain(arch, front, recipe, chosen, pools["general"], workers=setting.workers, reuse=budget == "sweep")
 
@@ -274,11 +300,10 @@ plots.curve(ax, pretrained.log)
 # %%
 def learn(part: pd.DataFrame, name: str) -> tuple[finetune.Finetuned, metrics.Evaluation]:
     """Finetune the pretrained encoder on a table; the head always has all species, also those that a filter lost."""
-    tuned = finetune.finetune(pretrained.model, arch, front, part, labelled, labels=labels, workers=setting.workers, bar=name)
+    tuned = finetune.finetune(pretrained.model, arch, front, part, labelled, labels=labels, workers=setting.workers, reuse=budget == "sweep", bar=name)
     return tuned, finetune.evaluate(tuned, front, part, seed, workers=setting.workers)
 
 # %%
-labelled = finetune.preset("audiomae", setting, seed)
 tuned, full = learn(everything, "on all windows")
 filtered = full if filter == "none" else learn(chosen, "on kept windows")[1]
 
