@@ -57,8 +57,7 @@ def read(file, rate: int | None = None, start_s: float = 0.0, duration_s: float 
         count = sound.frames - first
         if duration_s is not None and math.isfinite(duration_s):
             count = min(count, max(1, round(duration_s * own_rate)))
-        sound.seek(first)
-        wave = _decode(sound, count, file)                                              # (N, channels)
+        wave = _decode(sound, count, file, first)                                       # (N, channels)
     wave = wave.mean(dim=1)                                                             # (N,)
     if rate is not None and rate != own_rate:
         wave = resample(wave, own_rate, rate)
@@ -137,11 +136,13 @@ def _open(file) -> soundfile.SoundFile:
     return sound
 
 
-def _decode(sound: soundfile.SoundFile, count: int, file) -> torch.Tensor:
-    """The next `count` frames -> (count, channels); AudioError if there are fewer or some are not finite."""
+def _decode(sound: soundfile.SoundFile, count: int, file, first: int | None = None) -> torch.Tensor:
+    """The next `count` frames, or those from `first` -> (count, channels); AudioError if there are fewer or some are not finite."""
     try:
+        if first is not None:
+            sound.seek(first)
         samples = sound.read(count, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
+    except (soundfile.LibsndfileError, ValueError) as error:  # ValueError: a damaged MP3 takes itself to be behind its own end
         raise AudioError(f"{file}: cannot be decoded to its end, cut off or damaged ({error})") from error
     if len(samples) < count:
         raise AudioError(f"{file}: cut off, {len(samples):,} of {count:,} samples decoded")

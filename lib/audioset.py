@@ -25,7 +25,7 @@ import soundfile
 import torch
 from tqdm.auto import tqdm
 
-from lib import audio, disk, fetch
+from lib import audio, disk, fetch, script
 
 __all__ = ["TITLE", "TERMS", "SPLITS", "SAID", "USUAL", "OPTIONS", "prepare", "recordings"]
 
@@ -64,8 +64,7 @@ def prepare(root: Path, splits: list[str], rate: int, workers: int) -> None:
         jobs += left
         size += sum(sizes[job.place] for job in left)
         lines.append(f"{split}: {len(todo):,} shards, {sum(sizes.values()) / 1e9:,.2f} GB; {len(todo) - len(left):,} of them are done")
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(len(jobs), workers or cpus)
+    workers = min(len(jobs), workers or script.processors())
     hub = any("://" in job.place for job in jobs)
     lines.append(f"each clip becomes 16-bit FLAC, mono, {rate:,} Hz: about {KEPT * rate / 1e3:,.0f} kB for 10 s instead of {CLIP / 1e3:,.0f} kB; "
                  f"{workers} workers")
@@ -151,7 +150,7 @@ def _decode(job: Shard) -> None:
                 name, labels, said = clip["video_id"], list(clip["labels"] or []), list(clip["human_labels"] or [])
                 file, seconds, problem = f"clips/{job.split}/{name[:2]}/{name}.flac", 0.0, ""
                 try:
-                    seconds = _clip(clip["audio"]["bytes"], name, job.root / file, job.rate)
+                    seconds = _clip((clip["audio"] or {}).get("bytes"), name, job.root / file, job.rate)
                 except audio.AudioError as error:
                     problem = str(error)
                 rows.append([name, file, (said + labels + ["unlabelled"])[0], ";".join(labels), ";".join(said), f"{seconds:.3f}", problem])

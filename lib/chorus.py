@@ -13,10 +13,12 @@ call, so one of 3 s has no empty window. Calls cover 25 % of the time. Normalise
 recording and 0.78 over all. 935 recordings (1.4 h) and 500 general clips (1.4 h) take 63 CPU seconds and 450 MB.
 """
 import os
+import sys
+import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
 from typing import NamedTuple
 
@@ -226,8 +228,11 @@ def _record(job: Job) -> None:
     wave = fft.irfft((spec + quiet) * colour, size)[:n]
     wave = wave * (10 ** (level / 20) / (np.sqrt(np.mean(wave ** 2)) + 1e-9))
     wave = wave * min(1.0, 0.9 / (np.abs(wave).max() + 1e-9))
-    with paths.atomic(job.file) as temporary:
-        soundfile.write(temporary, wave, RATE, subtype="PCM_16")
+    try:
+        with paths.atomic(job.file) as temporary:
+            soundfile.write(temporary, wave, RATE, subtype="PCM_16")
+    except (OSError, soundfile.LibsndfileError) as error:   # the latter says no more than "System error."
+        raise OSError(f"{job.file} could not be written ({error}): free some space, and the same call goes on") from None
 
 
 def _room(size, rng, decay_s, wet):
@@ -261,6 +266,10 @@ def make(pool: str, size: str = "tiny", data_seed: int = 0, empty: float = 0.4, 
     _check(pool, size, empty, difficulty)
     wild = "" if pool == "general" else f"-empty{empty:g}-difficulty{difficulty:g}"
     folder = paths.cache("chorus", f"v{VERSION}-{pool}-{size}-seed{data_seed}{wild}")
+    if (table := _whole(folder)) is not None:
+        return table
+    if getattr(current_process(), "_inheriting", False):  # a worker that runs a script without `if __name__ == "__main__"` once more
+        sys.exit(1)                                       # would wait for the lock of the process that waits for it
     with FileLock(folder / ".lock"):  # of several runs that want the same the first makes it
         if (table := _whole(folder)) is None:
             _make(folder, pool, size, data_seed, empty, difficulty, progress, workers)
@@ -280,6 +289,8 @@ def _whole(folder):
 def _make(folder, pool, size, data_seed, empty, difficulty, progress, workers):
     jobs = [Job(pool, size, data_seed, empty, difficulty, i, row, str(folder / f"{pool}_{i:05d}.wav"))
             for i, row in enumerate(_rows(pool, size, data_seed))]
+    for left in folder.glob(f".{pool}_*"):                # what a kill left half written
+        left.unlink(missing_ok=True)
     there = {entry.name for entry in os.scandir(folder)}
     missing = [job for job in jobs if Path(job.file).name not in there]
     with tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc=f"chorus {pool} {size}", unit="file",
@@ -297,15 +308,20 @@ def _make(folder, pool, size, data_seed, empty, difficulty, progress, workers):
     paths.write_text(folder / "manifest.csv", pd.DataFrame(rows)[COLUMNS].to_csv(index=False))  # last: it says that all is there
 
 
+def _start():
+    """A worker ends with the process that started it, even where that is killed."""
+    threading.Thread(target=lambda: (parent_process().join(), os._exit(1)), daemon=True).start()
+
+
 def _make_all(jobs, workers, bar):
     if workers > 1 and len(jobs) > MANY:
         try:
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            with ProcessPoolExecutor(workers, get_context("spawn"), _start) as pool:
                 try:
                     for done in as_completed([pool.submit(_record, job) for job in jobs]):
                         done.result()
                         bar.update()
-                except KeyboardInterrupt:
+                except BaseException:
                     pool.shutdown(cancel_futures=True)   # stop now, not after all that is queued
                     raise
             return

@@ -1,16 +1,10 @@
-"""What a run will cost, measured on the machine at hand before it begins; and a benchmark that says what limits.
+"""What a run will cost, measured on the machine at hand before it begins: from a few steps on random clips, days are estimated in seconds.
 
-    python -m lib.cost scale=tiny                                        clips per second of each part, and its share of what the chip can do
-    python -m lib.cost scale=paper wildlife=inatsounds:ROOT general=audioset:ROOT seconds=20     seconds to measure each part for
-
-A sheet is measured from a few steps on random clips, so that a run of days is estimated in seconds. Nothing ever asks a question: a
-run that would take longer than allowed is refused.
+Nothing ever asks a question: a run that would take longer than allowed is refused.
 """
 
 import math
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,12 +19,13 @@ from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib import data, finetune, fit, mel, patches, pretrain
+from lib import data, finetune, fit, mel, patches, pretrain, script
 from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
-from lib.scales import Scale, scale
+from lib.scales import Scale
 
-__all__ = ["Cost", "pretraining", "finetuning", "starting", "arch_of", "predicting", "total", "sheet", "windows", "benchmark"]
+__all__ = ["Cost", "Pace", "pretraining", "finetuning", "starting", "arch_of", "predicting", "total", "sheet", "windows",
+           "PREDICTED", "pretraining_pace", "finetuning_pace", "predicting_pace", "clock", "number"]
 
 PREDICTED = 64  # windows at a time, as finetune.predict and probe.features take them
 
@@ -48,6 +43,18 @@ class Cost:
     memory: int  # bytes of one process with its share of a batch at once: weights, gradients, moments, activations
 
 
+class Pace(NamedTuple):
+    """What a few steps on random clips came to, on one process."""
+
+    clips: int  # at a time; fewer than a batch where a batch would take long
+    clip_s: float  # seconds a clip: forward, and backward where there is one
+    step_s: float  # seconds the optimizer takes
+    flop: float  # a clip: of the forward pass by torch's counter, times 3 with backward
+    fixed: int  # bytes whatever the batch: weights, gradients, moments
+    activations: int  # bytes a clip that are kept for backward
+    peak: int  # bytes allocated at most, where CUDA counts them
+
+
 # ----------------------------------------------------------------------------------------------------------------- sheet
 
 def pretraining(arch: Arch, front: MelSpec, recipe: pretrain.Recipe, *, what: str = "pretraining", times: int = 1) -> Cost:
@@ -55,7 +62,7 @@ def pretraining(arch: Arch, front: MelSpec, recipe: pretrain.Recipe, *, what: st
     if not recipe.clips:
         return Cost(what, 0, 0, 0.0, 0.0, 0.0, 0)
     _enough(recipe.clips, recipe.batch)
-    pace = _pretraining(arch, front, recipe.mask_ratio, _share(recipe.batch))
+    pace = pretraining_pace(arch, front, recipe.mask_ratio, _share(recipe.batch))
     return _cost(what, pace, times * recipe.clips, times * recipe.steps, recipe.batch)
 
 
@@ -69,10 +76,10 @@ def finetuning(arch: Arch, front: MelSpec, recipe: finetune.Recipe, table: pd.Da
     R, C = len(part["train"]), part["train"]["label"].nunique()
     batch = min(recipe.batch, R)
     _enough(recipe.epochs * R, batch)
-    pace = _finetuning(arch, front, replace(recipe, batch=_share(batch), epochs=1, evaluate=0, seed=0, lora=0), C)
+    pace = finetuning_pace(arch, front, replace(recipe, batch=_share(batch), epochs=1, evaluate=0, seed=0, lora=0), C)
     steps = _cost(what, pace, times * recipe.epochs * R, times * -(-recipe.epochs * R // batch), batch)
     looked = windows(part["val"], front) * (1 + recipe.evaluate) + windows(part["test"], front)
-    return steps, _cost(f"{what}: val and test", _predicting(arch, front, C), times * looked, 0, PREDICTED)
+    return steps, _cost(f"{what}: val and test", predicting_pace(arch, front, C), times * looked, 0, PREDICTED)
 
 
 def starting(init: str, setting: Scale, clips: int, weights: str = "") -> Cost:
@@ -89,7 +96,7 @@ def arch_of(init: str, setting: Scale, weights: str = "") -> Arch:
 
 def predicting(arch: Arch, front: MelSpec, table: pd.DataFrame, classes: int = 0, *, what: str = "predicting", times: int = 1) -> Cost:
     """The cost of every window of every recording through the encoder, with a head of so many classes (`finetune.predict`, `probe.features`)."""
-    return _cost(what, _predicting(arch, front, classes), times * windows(table, front), 0, PREDICTED)
+    return _cost(what, predicting_pace(arch, front, classes), times * windows(table, front), 0, PREDICTED)
 
 
 def total(costs: Sequence[Cost]) -> Cost:
@@ -99,22 +106,24 @@ def total(costs: Sequence[Cost]) -> Cost:
                 max((c.memory for c in costs), default=0))
 
 
-def sheet(costs: Sequence[Cost], max_hours: float) -> pd.DataFrame:
+def sheet(costs: Sequence[Cost], max_hours: float | str) -> pd.DataFrame:
     """A readable table, a row for each cost that is not nothing and one for their sum; ValueError if that is more than `max_hours`.
 
-    An upper bound: what an earlier run left in the cache is loaded instead, which the sheet does not look for. Reading and, on a CPU, the
-    front end are left out: they run beside the model or once per recording (`python -m lib.cost` measures them). Memory is what a whole
-    share of a batch takes; where there is less, `fit.fit` goes through it in parts. Of several processes the slowest decides for all.
+    A run may be shorter: what an earlier one left in the cache is loaded, and the sheet does not look for it. Or longer: reading, what
+    several processes tell each other, activations computed a second time, bootstraps and, on a CPU, the front end, which works once per
+    recording, are not counted (`python -m lib.bench` measures reading and the front end). Memory is what a whole share of a batch takes;
+    where there is less, `fit.fit` goes through it in parts. Of several processes the slowest decides for all. "inf" hours allow anything.
     """
+    allowed = _hours(max_hours)
     costs = [c for c in costs if c.clips]
     whole = total(costs)
     hours = fit.over_processes(torch.tensor([whole.seconds], dtype=torch.float64), "max").item() / 3600  # all go on, or none
-    if not hours <= max_hours:
-        raise ValueError(f"this run would take about {_duration(3600 * hours)} on this machine and max_hours is {max_hours:g}: allow it with "
+    if hours > allowed:
+        raise ValueError(f"this run would take about {_duration(3600 * hours)} on this machine and max_hours is {allowed:g}: allow it with "
                          f"max_hours={math.ceil(1.25 * hours)} (also where an earlier run left its models, which are loaded), or choose a smaller "
                          f"scale or budget; it is {', '.join(f'{c.what} {_duration(c.seconds)}' for c in costs)}")
-    rows = [{"": c.what, "steps": f"{c.steps:,}" if c.steps else "", "clips": f"{c.clips:,}", "TFLOP": _number(c.flop / 1e12),
-             "clips/s": _number(c.clips_per_s), "time": _duration(c.seconds), "memory (GB)": _number(c.memory / 1e9)} for c in (*costs, whole)]
+    rows = [{"": c.what, "steps": f"{c.steps:,}" if c.steps else "", "clips": f"{c.clips:,}", "TFLOP": number(c.flop / 1e12),
+             "clips/s": number(c.clips_per_s), "time": _duration(c.seconds), "memory (GB)": number(c.memory / 1e9)} for c in (*costs, whole)]
     return pd.DataFrame(rows).set_index("")
 
 
@@ -128,23 +137,30 @@ def windows(table: pd.DataFrame, front: MelSpec) -> int:
     return int((1 + np.ceil((frames - front.frames).clip(lower=0) / (front.frames // 2))).sum())
 
 
-def _cost(what: str, pace: "Pace", clips: int, steps: int, batch: int) -> Cost:
-    seconds = clips / _processes() * pace.clip_s + steps * pace.step_s  # every process steps as often as the others
+def _hours(value: float | str) -> float:
+    """A number of hours; text, as papermill and a command line hand on what is no plain number, is read as one."""
+    try:
+        hours = float(value)
+    except (TypeError, ValueError):
+        hours = math.nan
+    if not hours >= 0:
+        raise ValueError(f"max_hours is {value!r}: it must be a number of hours, such as 2 or 0.5, or inf (whatever it takes)")
+    return hours
+
+
+def _cost(what: str, pace: Pace, clips: int, steps: int, batch: int) -> Cost:
+    seconds = clips / script.processes() * pace.clip_s + steps * pace.step_s  # every process steps as often as the others
     return Cost(what, steps, clips, clips * pace.flop, clips / seconds if seconds else 0.0, seconds, pace.fixed + _share(batch) * pace.activations)
 
 
 def _enough(clips: int, batch: int) -> None:
     """ValueError where the last batch has too few clips for the processes there are: known before days have passed."""
-    next(data.Mixture(1, 0, 0.0, batch, clips, 0).batches(world=_processes()))
-
-
-def _processes() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))  # set by accelerate launch
+    next(data.Mixture(1, 0, 0.0, batch, clips, 0).batches(world=script.processes()))
 
 
 def _share(batch: int) -> int:
     """The clips of a batch that fall to one process."""
-    return -(-batch // _processes())
+    return -(-batch // script.processes())
 
 
 def _duration(seconds: float) -> str:
@@ -154,26 +170,16 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.{0 if seconds >= 10 else 1 if seconds >= 1 else 2}f} s"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Whole with separators from 100 on, else three digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 # ------------------------------------------------------------------------------------------------------------- measuring
 
-class Pace(NamedTuple):
-    """What a few steps on random clips came to, on one process."""
-
-    clips: int  # at a time; fewer than a batch where a batch would take long
-    clip_s: float  # seconds a clip: forward, and backward where there is one
-    step_s: float  # seconds the optimizer takes
-    flop: float  # a clip: of the forward pass by torch's counter, times 3 with backward
-    fixed: int  # bytes whatever the batch: weights, gradients, moments
-    activations: int  # bytes a clip that are kept for backward
-    peak: int  # bytes allocated at most, where CUDA counts them
-
-
 @lru_cache
-def _pretraining(arch: Arch, front: MelSpec, mask_ratio: float, batch: int, seconds: float = 0.2) -> Pace:
+def pretraining_pace(arch: Arch, front: MelSpec, mask_ratio: float, batch: int, seconds: float = 0.2) -> Pace:
+    """Steps as those of `pretrain.pretrain`, so many seconds of them; measured once a process, as the two below."""
     with _apart() as device:
         model, rng = MAE(arch, fit.generator(0)).to(device).train(), fit.generator(0)
         optimizer = torch.optim.AdamW(param_groups_weight_decay(model), lr=0.0)
@@ -185,7 +191,8 @@ def _pretraining(arch: Arch, front: MelSpec, mask_ratio: float, batch: int, seco
 
 
 @lru_cache
-def _finetuning(arch: Arch, front: MelSpec, recipe: finetune.Recipe, classes: int, seconds: float = 0.2) -> Pace:
+def finetuning_pace(arch: Arch, front: MelSpec, recipe: finetune.Recipe, classes: int, seconds: float = 0.2) -> Pace:
+    """Steps as those of `finetune.finetune` without LoRA, with so many classes."""
     with _apart() as device:
         rng = fit.generator(0)
         model = finetune.classifier(None, arch, classes, rng, recipe.drop_path, recipe.drop_patches).to(device).train()
@@ -202,7 +209,8 @@ def _finetuning(arch: Arch, front: MelSpec, recipe: finetune.Recipe, classes: in
 
 
 @lru_cache
-def _predicting(arch: Arch, front: MelSpec, classes: int, seconds: float = 0.2) -> Pace:
+def predicting_pace(arch: Arch, front: MelSpec, classes: int, seconds: float = 0.2) -> Pace:
+    """Windows as `finetune.predict` takes them, `PREDICTED` at a time; 0 classes count as one."""
     with _apart() as device, torch.no_grad():
         model = finetune.classifier(None, arch, max(1, classes), fit.generator(0)).to(device).eval()
         return _measure(model, model, None, front, PREDICTED, seconds)
@@ -235,8 +243,8 @@ def _measure(model: nn.Module, loss_of: Callable[[Tensor], Tensor], optimizer: t
 
     def took(n: int) -> float:
         x = clips(n, ready=on_cpu)  # on a CPU specs are made once per recording, elsewhere in every step
-        first = _clock(step, x, acc.device)
-        return first if on_cpu and first > 1 else _clock(step, x, acc.device)  # on a CPU a second is no warm-up any more
+        first = clock(step, x, acc.device)
+        return first if on_cpu and first > 1 else clock(step, x, acc.device)  # on a CPU a second is no warm-up any more
 
     slow = [block for block in model.modules() if on_cpu and getattr(block, "fused_attn", False)]
     for block in slow:  # as fit.fit trains on a CPU, where torch does not count either what its fused attention does
@@ -258,16 +266,16 @@ def _measure(model: nn.Module, loss_of: Callable[[Tensor], Tensor], optimizer: t
             break  # fit.fit then takes a batch in parts; so it is here
     x, times = clips(n, ready=on_cpu), [last]
     while sum(times) < seconds or (len(times) < 3 and sum(times) < 3):
-        times.append(_clock(step, x, acc.device))
+        times.append(clock(step, x, acc.device))
     fixed, step_s = 4 * sum(p.numel() for p in model.parameters()), 0.0
     if optimizer is not None:
-        step_s = statistics.median([_clock(lambda _: optimizer.step(), x, acc.device) for _ in range(3)][1:])  # the first makes the moments
+        step_s = statistics.median([clock(lambda _: optimizer.step(), x, acc.device) for _ in range(3)][1:])  # the first makes the moments
         fixed += 3 * 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
     peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     return Pace(n, statistics.median(times) / n, step_s, counter.get_total_flops() * (3 if optimizer is not None else 1), fixed, kept, peak)
 
 
-def _clock(run: Callable[[Tensor], object], x: Tensor, device: torch.device) -> float:
+def clock(run: Callable[[Tensor], object], x: Tensor, device: torch.device) -> float:
     """Seconds of one call, until the device is done."""
     wait = getattr(torch, device.type).synchronize
     wait()
@@ -275,75 +283,3 @@ def _clock(run: Callable[[Tensor], object], x: Tensor, device: torch.device) -> 
     run(x)
     wait()
     return time.perf_counter() - begun
-
-
-# ------------------------------------------------------------------------------------------------------------- benchmark
-
-def benchmark(setting: Scale, wildlife: pd.DataFrame, general: pd.DataFrame, seconds: float = 10.0) -> pd.DataFrame:
-    """Clips per second of each part of a scale's training apart, inputs ready; a row each, measured for so many seconds.
-
-    `share` is the FLOP/s of a row over those of a large matrix product in the same precision on the same device, which is measured
-    too: what a chip is said to reach, it reaches in nothing else.
-    """
-    front, acc = mel.INAT, fit.accelerator()
-    wild, gen = (t[t["split"] == "train"].reset_index(drop=True) for t in (wildlife, general))
-    arch, recipe = pretrain.arch_of(setting), pretrain.recipe_of(setting, setting.pretrain_clips, 0, ratio=1.0)
-    labelled, C = finetune.preset("audiomae", setting, 0, epochs=1), wild["label"].nunique()
-    log_mel, waves = LogMel(front).to(acc.device), torch.randn(min(recipe.batch, 64), front.samples, generator=fit.generator(0)).to(acc.device)
-    made = statistics.median([_clock(log_mel, waves, acc.device) for _ in range(4)][1:])
-    rows = [{"part": f"reading ({setting.workers} workers)", "clips": recipe.batch,
-             "clips/s": _reading(wild, gen, front, recipe, setting.workers, seconds)},
-            {"part": "front end", "clips": len(waves), "clips/s": len(waves) / made}]
-    size, dtype = 8192 if acc.device.type == "cuda" else 2048, torch.bfloat16 if acc.mixed_precision == "bf16" else torch.float32
-    square = torch.ones(size, size, dtype=dtype, device=acc.device)
-    best = 2 * size**3 / statistics.median([_clock(lambda x: x @ x, square, acc.device) for _ in range(6)][1:])  # FLOP/s
-    parts = {"pretraining step": (_pretraining(arch, front, recipe.mask_ratio, recipe.batch, seconds), recipe.batch),
-             "finetuning step": (_finetuning(arch, front, labelled, C, seconds), labelled.batch),
-             "evaluation windows": (_predicting(arch, front, C, seconds), PREDICTED)}
-    for part, (pace, batch) in parts.items():
-        rate = 1 / (pace.clip_s + pace.step_s / batch)
-        rows.append({"part": part, "clips": pace.clips, "clips/s": rate, "GFLOP/clip": pace.flop / 1e9, "TFLOP/s": rate * pace.flop / 1e12,
-                     "share": rate * pace.flop / best, "memory (GB)": (pace.fixed + batch * pace.activations) / 1e9,
-                     "peak (GB)": pace.peak / 1e9 or np.nan})
-    return pd.DataFrame([*rows, {"part": "large matrix product", "TFLOP/s": best / 1e12, "share": 1.0}]).set_index("part")
-
-
-def _reading(wild: pd.DataFrame, gen: pd.DataFrame, front: MelSpec, recipe: pretrain.Recipe, workers: int, seconds: float) -> float:
-    """Clips per second of the loader alone, from the files: as if no recording were kept in memory."""
-    both = pd.concat([wild, gen], ignore_index=True)
-    clips = data.Clips(both, front, 0, join=np.arange(len(both)) >= len(wild))
-    clips.source.kept = None
-    mixture = data.Mixture(len(wild), len(gen), recipe.ratio, recipe.batch, recipe.clips, 0)
-    batches, read = iter(data.loader(clips, mixture.batches(), workers)), 0
-    next(batches)  # the workers start
-    begun = time.perf_counter()
-    while time.perf_counter() - begun < seconds and (batch := next(batches, None)) is not None:
-        read += len(batch.row)
-    return read / (time.perf_counter() - begun)
-
-
-def main(words: Sequence[str]) -> int:
-    """The command line, see the top of this file."""
-    options = {"scale": "auto", "wildlife": "chorus", "general": "chorus", "seconds": "10"}
-    given = dict(word.partition("=")[::2] for word in words)
-    try:
-        if unknown := set(given) - set(options):
-            raise ValueError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(options)}, each as name=value")
-        options |= given
-        setting = scale(options["scale"])
-        pools = [data.recordings(options[pool], pool, setting.chorus) for pool in ("wildlife", "general")]
-        table = benchmark(setting, *pools, seconds=float(options["seconds"]))
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
-    acc, slowest = fit.accelerator(), table["clips/s"].iloc[:3].idxmin()
-    chip = torch.cuda.get_device_name() if acc.device.type == "cuda" else f"{acc.device.type}, {torch.get_num_threads()} of {os.cpu_count()} threads"
-    print(f"scale {setting.name} on {chip}, {'float32' if acc.mixed_precision == 'no' else acc.mixed_precision}; each part alone")
-    print(table.dropna(axis=1, how="all").map(lambda v: "" if np.isnan(v) else _number(v)).to_string(index_names=False))
-    once = "; on a CPU reading and the front end work once per recording where that fits in memory" if acc.device.type == "cpu" else ""
-    print(f"slowest part of pretraining: {slowest}{once}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

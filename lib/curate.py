@@ -70,7 +70,7 @@ def grid(table: pd.DataFrame, front: MelSpec) -> pd.DataFrame:
 
 
 def _windows(table: pd.DataFrame, front: MelSpec) -> data.Windows:
-    return data.Windows(table, front, ahead=fit.accelerator().device.type == "cpu")  # as finetune.window_logits cuts them
+    return data.Windows(table, front, ahead=fit.accelerator().device.type == "cpu", whole=True)  # as finetune.window_logits cuts them
 
 
 def _scored(what: dict, table: pd.DataFrame, front: MelSpec, compute: Callable[[], np.ndarray]) -> pd.DataFrame:
@@ -113,7 +113,7 @@ def confidence(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFr
 def _own_class(tuned: Finetuned, front: MelSpec, table: pd.DataFrame) -> np.ndarray:
     """The softmax of each window's own class, (W,); NaN for a class that the model does not have."""
     number, own = table["label"].map({label: i for i, label in enumerate(tuned.labels)}).to_numpy(float), []  # (R,)
-    for logits, row in finetune.window_logits(tuned.model, front, table, bar=None):
+    for logits, row in finetune.window_logits(tuned.model, front, table, bar=None, whole=True):
         mine = number[row]  # (B,)
         share = logits.double().softmax(-1)[torch.arange(len(row)), torch.tensor(np.nan_to_num(mine)).long()].numpy()
         own.append(np.where(np.isnan(mine), np.nan, share))
@@ -312,7 +312,8 @@ def proxy(front: MelSpec, table: pd.DataFrame, recipe: Proxy, labels: list[str],
     optimizer = torch.optim.SGD(model.parameters(), recipe.lr, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)
 
     def loss_of(model: nn.Module, batch: data.Batch, step: int) -> torch.Tensor:
-        return nn.functional.cross_entropy(model(batch.spec(log_mel, device)), wanted[batch.row].to(device))
+        loss = nn.functional.cross_entropy(model(batch.spec(log_mel, device)), wanted[batch.row].to(device))
+        return loss / fit.accelerator().num_processes  # each has the whole batch, for batch norm; fit adds the processes up
 
     log = list(fit.fit(model, optimizer, lambda first: data.loader(clips, mixture.batches(first), workers), loss_of, steps=len(mixture),
                        seed=recipe.seed, warmup=round(recipe.warmup * len(mixture)), bar="proxy"))

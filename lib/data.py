@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 from tqdm.auto import tqdm
 
-from lib import audio
+from lib import audio, script
 from lib.mel import LogMel, MelSpec, normalise
 from lib.tables import check, folder, padded_share, recordings, subset, units
 
@@ -227,11 +227,12 @@ class Windows(Cut):
     """Every window of every recording, half overlapping, the last aligned to the end: dataset[i] -> (wave, length, row).
 
     The end is that of the last whole frame, so that waves and specs made ahead are cut at the same places. A recording without any
-    sample is a window of silence; in a batch, so is one that cannot be read.
+    sample is a window of silence; in a batch, so is one that cannot be read. whole: that is an error, for numbers that are kept and
+    read again when the file may be back.
     """
 
-    def __init__(self, table: pd.DataFrame, front: MelSpec, ahead: bool = False) -> None:
-        self.source = _source(table, front, ahead)
+    def __init__(self, table: pd.DataFrame, front: MelSpec, ahead: bool = False, whole: bool = False) -> None:
+        self.source, self.whole = _source(table, front, ahead), whole
         self.files, step = self.source.files, front.frames // 2
         frames = self.source.length if self.source.hop == 1 else np.maximum(1, _frames(self.source.length, front))
         last = np.maximum(0, frames - front.frames)  # (R,) where the last window begins
@@ -250,6 +251,8 @@ class Windows(Cut):
         return x, len(x), row
 
     def _instead(self, i: int, unreadable: list[str]) -> tuple[torch.Tensor, int, int]:
+        if self.whole:
+            raise audio.AudioError(unreadable[-1])
         self.source.silent.add(int(self.places[i][0]))
         return self[i]
 
@@ -359,10 +362,10 @@ def _deaf(worker: int) -> None:
 def loader(dataset: Clips | Windows, batches, workers: int = 0) -> Loader:
     """The batches of a dataset for lists of draws (from Mixture.batches) or, for Windows, for that many windows at a time in order.
 
-    workers: processes that read ahead, at most one a processor; they change no number and keep nothing in memory. Every file that cannot
-    be read is named once; above 1 % of the table's recordings (below 100: the first one) it is an AudioError.
+    workers: processes that read ahead, at most one a processor of this process's share of the machine; they change no number and keep nothing in memory. Every file that cannot
+    be read is named once; above 1 % of the table's recordings (below 100: the first one) it is an AudioError. Each process counts its own.
     """
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = max(1, script.processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     options = dict(batch_size=batches) if isinstance(batches, int) else dict(batch_sampler=batches)
     return Loader(dataset, collate_fn=_as_it_is, num_workers=min(workers, processors), worker_init_fn=_deaf, pin_memory=torch.cuda.is_available(),
                   generator=torch.Generator(), **options)  # its own: the global one stays as it is

@@ -65,12 +65,13 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
 
 def home(root: Path) -> Path | None:
     """The folder of a prepared or unpacked ESC-50 in a root, or the root itself; None where there is none."""
-    return next((f for f in (root / "ESC-50-master", root, *sorted(root.glob("ESC-50-*"))) if (f / "meta" / "esc50.csv").exists()), None)
+    return next((f for f in (root / "ESC-50-master", root, *sorted(root.glob("ESC-50*"))) if (f / "meta" / "esc50.csv").exists()), None)
 
 
 def recordings(root: Path, place: str | Path) -> pd.DataFrame:
-    """The table of a root: folds 1-3 are train, 4 is val, 5 is test; group is the Freesound clip; esc10.
+    """The table of a root: folds 1-3 are train (1,200), 4 is val (398), 5 is test (402); group is the Freesound clip; esc10.
 
+    Two Freesound clips lie in folds 4 and 5 at once: what fold 4 has of them is test, so that no clip is on both sides.
     place: the root as it was given, for the errors: ValueError where nothing is prepared or clips are missing.
     """
     command = f"run python -m lib.sources esc50 root={place or root} splits={USUAL}"
@@ -81,6 +82,7 @@ def recordings(root: Path, place: str | Path) -> pd.DataFrame:
     if gone := [n for n in told["filename"] if n not in files]:
         raise ValueError(f"esc50:{place}: {len(gone):,} of {len(told):,} clips are missing, the first is {there / 'audio' / gone[0]}: "
                          f"delete {there / 'meta' / 'esc50.csv'} and {command}")
+    fold = told["fold"].astype(int).groupby(told["src_file"]).transform("max")  # 209698 and 234879 lie in folds 4 and 5
     return pd.DataFrame(dict(file=[f"{there}/audio/{n}" for n in told["filename"]], label=told["category"],
-                             split=told["fold"].astype(int).map(FOLDS), duration_s=5.0, source="esc50", group=told["src_file"],
+                             split=fold.map(FOLDS), duration_s=5.0, source="esc50", group=told["src_file"],
                              esc10=told["esc10"] == "True"))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
@@ -159,10 +159,10 @@ def _run(model: VisionTransformer, front: MelSpec, train: pd.DataFrame, val: pd.
     weights, looked = folder / "weights.safetensors", folder / "looks.json"
     mixture = data.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train), recipe.seed)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    done = weights.exists()
-    if done and main and not reuse:  # in this order, so that a kill leaves no looks without their weights
-        looked.unlink(missing_ok=True)
-        weights.unlink()
+    done = weights.exists() and (looked.exists() or not recipe.evaluate)
+    if done and main and not reuse:  # states first: a new run must not go on from what a kill has left
+        for left in [*folder.glob("state-*.pt"), *folder.glob("best-*"), looked, weights]:
+            left.unlink(missing_ok=True)
     fit.accelerator().wait_for_everyone()
     if done and reuse:
         model.load_state_dict(load_file(weights))
@@ -170,8 +170,7 @@ def _run(model: VisionTransformer, front: MelSpec, train: pd.DataFrame, val: pd.
     else:
         log = pd.DataFrame(_steps(model, front, train, val, labels, recipe, mixture, folder, workers, bar, main))
         if main and reuse:
-            with paths.atomic(weights) as part:
-                save_file(model.state_dict(), part)
+            fit.save_weights(model, weights)
     looks = pd.DataFrame(json.loads(looked.read_text()) if looked.exists() else [], columns=["step", "top1"])
     fit.accelerator().wait_for_everyone()  # all have read the looks
     if main:  # states first, and looks before weights: what a kill leaves must be nothing, or something that can be gone on from
@@ -222,8 +221,7 @@ def _steps(model: VisionTransformer, front: MelSpec, train: pd.DataFrame, val: p
 def _keep(model: VisionTransformer, looks: list[dict], folder: Path) -> None:
     """The weights first, if this look is the best so far, then the looks, then away with what was best before."""
     if _best(looks) == looks[-1]["step"]:
-        with paths.atomic(folder / f"best-{_best(looks)}.safetensors") as part:
-            save_file(model.state_dict(), part)
+        fit.save_weights(model, folder / f"best-{_best(looks)}.safetensors")
     paths.write_json(folder / "looks.json", looks)
     for old in folder.glob("best-*"):
         if old.stem != f"best-{_best(looks)}":
@@ -257,18 +255,20 @@ def _low_rank(model: VisionTransformer, recipe: Recipe) -> None:
 
 @torch.no_grad()
 def window_logits(model: nn.Module, front: MelSpec, table: pd.DataFrame, *, batch: int = 64, workers: int = 0, bar: str | None = "predicting",
-                  rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, np.ndarray]]:
+                  rank: int = 0, world: int = 1, whole: bool = False) -> Iterator[tuple[Tensor, np.ndarray]]:
     """What the model says about every window (half overlapping) of every recording, batch by batch: logits (B, C), and the row (B,) of the table
-    each is from. Of several processes that share the windows each gets a run of them."""
+    each is from. Of several processes that share the windows each gets a run of them. whole: a recording that cannot be read is an error and not
+    silence, for what is kept and read again."""
     if table.empty:
         raise ValueError("there is nothing to predict: this table has no recordings (of this split?)")
     model, acc, table = model.eval(), fit.accelerator(), table.reset_index(drop=True)
-    log_mel, windows = LogMel(front).to(acc.device), data.Windows(table, front, ahead=acc.device.type == "cpu")
+    log_mel, windows = LogMel(front).to(acc.device), data.Windows(table, front, ahead=acc.device.type == "cpu", whole=whole)
     windows.places = windows.places[len(windows) * rank // world : len(windows) * (rank + 1) // world]
     model.to(acc.device)
     for piece in tqdm(data.loader(windows, batch, workers), desc=bar, disable=bar is None or not acc.is_main_process, leave=False):
         with acc.autocast():
-            yield model(piece.spec(log_mel, acc.device)).float().cpu(), piece.row.numpy()
+            logits = model(piece.spec(log_mel, acc.device))  # (B, C)
+        yield logits.float().cpu(), piece.row.numpy()
 
 
 def predict(model: nn.Module, front: MelSpec, table: pd.DataFrame, labels: list[str], *, batch: int = 64, workers: int = 0, pooling: str = "mean",
@@ -283,6 +283,7 @@ def predict(model: nn.Module, front: MelSpec, table: pd.DataFrame, labels: list[
     pooled = metrics.Pool(len(table), len(classes), pooling)
     for logits, rows in window_logits(model, front, table, batch=batch, workers=workers, bar=bar, rank=acc.process_index, world=acc.num_processes):
         pooled.add(metrics.restrict(logits.softmax(-1).double().numpy(), classes)[:, classes], rows)
+    pooled.hidden[:] = False  # `restrict` has left only what is shown, and a process may have had no window
     pooled.total = fit.over_processes(torch.from_numpy(pooled.total), "max" if pooling == "max" else "sum").numpy()
     pooled.counts = fit.over_processes(torch.from_numpy(pooled.counts)).numpy()
     probabilities = np.full((len(table), len(labels)), -np.inf)

@@ -2,7 +2,8 @@
 
 accelerate brings device, bf16 and the processes; timm brings the schedule. Whatever is random in step k follows from (seed, k): the
 batch, the masks, dropout. So a resumed run needs only the weights, the optimizer and k, and repeats the rest bit for bit. A step is
-one batch, whatever the number of processes that share it and of the parts each goes through it in: the loss is the same to rounding.
+one batch, whatever the number of processes that share it and of the parts each goes through it in: the loss is the same to rounding,
+but for what each part drops at random for itself (paths and patches in finetuning).
 """
 
 import json
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -20,14 +22,17 @@ from typing import Any
 import psutil
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from timm.scheduler import CosineLRScheduler
 from torch import nn
 from tqdm.auto import tqdm
 
 from lib import paths
 
-__all__ = ["accelerator", "generator", "alone", "over_processes", "fit", "activation_bytes", "free_bytes", "NonFiniteLoss"]
+__all__ = ["accelerator", "generator", "alone", "over_processes", "fit", "save_weights", "activation_bytes", "free_bytes", "NonFiniteLoss"]
 
 ROOM = 0.6  # share of the free memory that kept activations may fill; the rest is for what comes and goes
 FEW = 16  # clips: where fewer fit at once, activations are computed again in the backward pass instead of being kept
@@ -44,7 +49,8 @@ def accelerator() -> Accelerator:
         bf16 = torch.cuda.is_bf16_supported()
     else:
         bf16 = not torch.backends.mps.is_available() and torch.cpu._is_avx512_bf16_supported()
-    return Accelerator(mixed_precision="bf16" if bf16 else "no")
+    patient = InitProcessGroupKwargs(timeout=timedelta(weeks=1))  # a run may wait that long for the lock of another
+    return Accelerator(mixed_precision="bf16" if bf16 else "no", kwargs_handlers=[patient])
 
 
 def generator(*seeds: int) -> torch.Generator:
@@ -61,7 +67,12 @@ def alone(folder: Path) -> Iterator[bool]:
     acc = accelerator()
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock") if acc.is_main_process else nullcontext():
+        if acc.is_main_process:
+            for left in folder.glob(".*.*.*"):  # of `paths.atomic`: a kill in the middle of writing
+                left.unlink(missing_ok=True)
         acc.wait_for_everyone()
+        if not (folder / ".lock").exists():
+            raise ValueError(f"{folder} of the main process is not to be seen from here: STUDY_CACHE must name a folder that all machines share")
         yield acc.is_main_process
         acc.wait_for_everyone()
 
@@ -127,6 +138,8 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
                     progress.write(f"{bar}: stopped and saved after step {step + 1} of {steps}; the same call goes on from there")
                     raise KeyboardInterrupt if signal.SIGINT in asked else SystemExit(128 + signal.SIGTERM)
                 yield record
+            if asked:  # after the last step: while it was saved, or while the caller had it
+                raise KeyboardInterrupt if signal.SIGINT in asked else SystemExit(128 + signal.SIGTERM)
         acc.wait_for_everyone()  # the last state and the log are there for all
     finally:  # also when the caller breaks out of the loop: hand the model back as it came
         progress.close()
@@ -141,16 +154,16 @@ def _backward(acc: Accelerator, ready: nn.Module, parts: list, loss_of: Callable
     """The gradients of one process's share of a batch, part by part; returns what the share adds to the batch's mean loss."""
     value, devices = 0.0, [acc.device] if acc.device.type == "cuda" else []
     for part in parts:
-        share = len(part[0]) / (getattr(part, "of", 0) or len(part[0]))
-        with torch.random.fork_rng(devices):  # dropout and the like: repeatable, and nobody else's random numbers are touched
-            torch.manual_seed(generator(seed, step).initial_seed())
-            with acc.autocast():
-                loss = loss_of(ready, part, step)
-        own = loss.item()
-        if not math.isfinite(own):
-            raise NonFiniteLoss(f"the loss is {own} in step {step} {where}; lower the learning rate or look at the files of this batch: "
-                                + ", ".join(Path(f).name for f in getattr(part, "files", [])[:8]))
-        with acc.no_sync(ready) if part is not parts[-1] else nullcontext():
+        share = len(part[0]) / (getattr(part, "of", 0) or len(part[0]) * acc.num_processes)
+        with acc.no_sync(ready) if part is not parts[-1] else nullcontext():  # the forward pass too: there it is decided whether gradients are exchanged
+            with torch.random.fork_rng(devices):  # dropout and the like: repeatable, and nobody else's random numbers are touched
+                torch.manual_seed(generator(seed, step).initial_seed())
+                with acc.autocast():
+                    loss = loss_of(ready, part, step)
+            own = loss.item()
+            if not math.isfinite(own):
+                raise NonFiniteLoss(f"the loss is {own} in step {step} {where}; lower the learning rate or look at the files of this batch: "
+                                    + ", ".join(Path(f).name for f in getattr(part, "files", [])[:8]))
             acc.backward(loss * (share * acc.num_processes))  # the processes' gradients are averaged
         value += own * share
     return value
@@ -173,7 +186,7 @@ def activation_bytes(run: Callable[[], torch.Tensor]) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that a process may still take on a device; of a CPU's, its share among the processes on this machine."""
+    """Memory that a process may still take on a device; of a CPU's, its share among the processes on this machine (a container's limit is not seen)."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return psutil.virtual_memory().available // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -233,8 +246,10 @@ def _save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step
             torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
-        os.truncate(log, whole)
-        said = f"the state after step {step} could not be saved in {folder} ({error}): free some space"
+        if log.exists():
+            os.truncate(log, whole)
+        reason = error.__context__ if isinstance(error.__context__, OSError) else error
+        said = f"the state after step {step} could not be saved in {folder} ({reason}): free some space"
         if last:
             raise OSError(f"{said}; the same call goes on from the state before") from None
         tqdm.write(f"{said}; the run goes on and tries again")
@@ -243,6 +258,15 @@ def _save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step
         if old.name != f"state-{step}.pt":
             old.unlink()
     return True
+
+
+def save_weights(model: nn.Module, file: Path) -> None:
+    """A model's weights as safetensors, whole or not at all."""
+    try:
+        with paths.atomic(file) as part:
+            save_file(model.state_dict(), part)
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"{file} could not be written ({error}): free some space; the same call goes on from the last saved state") from None
 
 
 def _resume(acc: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> tuple[int, list[dict]]:

@@ -25,8 +25,8 @@ __all__ = ["TITLE", "TERMS", "SPLITS", "USUAL", "OPTIONS", "Archive", "prepare",
 
 TITLE = "iNatSounds 2024"
 TERMS = """https://github.com/visipedia/inat_sounds/tree/main/2024: its terms of use, which downloading accepts: the terms of
-service of iNaturalist; non-commercial research and education only; the recordings are not passed on; no warranty. Each recording has its
-own licence, named in the annotations."""
+service of iNaturalist; non-commercial research and education only; the recordings are not passed on; no warranty; whoever uses them is
+responsible for that use and indemnifies UMass Amherst. Each recording has its own licence, named in the annotations."""
 SPLITS = {"train": "train", "val": "val", "test": "test"}  # its own name of a split -> ours
 USUAL = "train,val,test"                                   # what is prepared when no splits are named
 OPTIONS = {"keep": True}                                   # what else can be said, and its default: False deletes an archive once it is extracted
@@ -43,7 +43,8 @@ ARCHIVES = {  # as in the README of visipedia/inat_sounds
     "val.tar.gz": Archive(25e9, "828e4cf96e818228cb3536469cb3fb1c"), "val.json.tar.gz": Archive(3.7e6, "8e6e4b9628d43e36f1fea4621945403a"),
     "test.tar.gz": Archive(27e9, "082a2e96ca34f6c9f61767e33cbf3626"), "test.json.tar.gz": Archive(4.0e6, "5482f112f05db4ba8576ba425d95d6a7"),
 }
-HEADER = 44  # bytes of a WAV without a sample: the data set holds some
+HEADER = 100  # bytes that a WAV without a sample has at most (44, or 78 as ffmpeg writes it): the data set holds some
+SECOND = 44_100  # bytes of a second: 22,050 Hz, 16 bit, one channel
 
 
 def prepare(root: Path, splits: list[str], keep: bool) -> None:
@@ -56,9 +57,9 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
     told = {s: _annotations(root, s) for s in todo}  # a few MB; they say how long the recordings are
     on_disk = {s: disk.sizes(root / s) for s in todo}
     wanted = {s: {name: a["duration"] or 0.0 for name, a, _ in _named(told[s], s)} for s in todo}
-    by_hand = {s for s in todo if not wanted[s].keys() - on_disk[s].keys()}  # extracted, by us or by hand, and not yet noted
+    by_hand = {s for s in todo if _whole(wanted[s], on_disk[s])}  # extracted, by us or by hand, and not yet noted
     left = [s for s in todo if s not in by_hand]
-    new = [max(0.0, sum(44_100 * v + HEADER for v in wanted[s].values()) - sum(on_disk[s].values())) for s in left]  # bytes of recordings
+    new = [max(0.0, sum(SECOND * v + HEADER for v in wanted[s].values()) - sum(on_disk[s].values())) for s in left]  # bytes of recordings
     disk.room(root, sum(fetched[s] for s in left) + sum(new) if keep else
               max((fetched[s] + sum(new[: i + 1]) for i, s in enumerate(left)), default=0.0))
     for split in todo:
@@ -76,6 +77,11 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
         print(f"  {split}: {len(wanted[split]):,} recordings in {root / split}, {len(empty):,} of them empty", flush=True)
         if not keep:
             archive.unlink(missing_ok=True)
+
+
+def _whole(wanted: dict[str, float], on_disk: dict[str, int]) -> bool:
+    """Whether all recordings are there, none cut short: durations may be off by a tenth, and of empty ones by anything."""
+    return not wanted.keys() - on_disk.keys() and all(on_disk[n] <= HEADER or on_disk[n] >= 0.9 * SECOND * s for n, s in wanted.items())
 
 
 def _annotations(root: Path, split: str) -> dict:
@@ -104,7 +110,7 @@ def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
 
 
 def _extract(archive: Path, root: Path, split: str) -> None:
-    """Write an archive's SPLIT/CATEGORY/NAME below the root, each whole or not at all; those there already are passed over.
+    """Write an archive's SPLIT/CATEGORY/NAME below the root, each whole or not at all; those there already and anything else are passed over.
 
     A .gz cannot be entered in the middle: after a kill it is read again from its start, which costs no writing.
     """
@@ -112,11 +118,9 @@ def _extract(archive: Path, root: Path, split: str) -> None:
     with _opened(archive) as tar:
         for member in tar:
             name = PurePosixPath(member.name)
-            if member.isdir() or name.name.startswith("._"):  # the second is what macOS adds to archives
-                continue
-            if len(name.parts) != 3 or name.parts[0] != split or ".." in name.parts or not member.isfile():
-                raise ValueError(f"{archive} holds {member.name!r}, which is no file {split}/CATEGORY/NAME, and was not extracted further: "
-                                 "it is not the published archive; delete it and run the same command again")
+            if len(name.parts) != 3 or name.parts[0] != split or ".." in name.parts or "\\" in member.name or name.name.startswith("._") \
+                    or not member.isfile():
+                continue  # folders, the ._ that macOS adds to archives, and whatever would lead out of the root
             if there.get("/".join(name.parts[1:])) != member.size:
                 disk.copy(tar.extractfile(member), root / name)
 

@@ -205,4 +205,9 @@ class MAE(nn.Module):
 
 def fingerprint(model: MAE | None) -> list[float]:
     """Numbers that change when any weight does, one a tensor, for the name of what is kept in the cache; none for no model."""
-    return [] if model is None else [float(p.double().sum()) for p in model.state_dict().values()]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the last digits of a sum depend on how many add it up, and where
+    try:
+        return [] if model is None else [float(p.detach().cpu().double().sum()) for p in model.state_dict().values()]
+    finally:
+        torch.set_num_threads(threads)

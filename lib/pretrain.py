@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from timm.optim import param_groups_weight_decay
 
 from lib import data, fit, mae, paths, patches
@@ -103,6 +103,8 @@ def _run(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd
          main: bool) -> Pretrained:
     weights = folder / "weights.safetensors"
     if reuse and weights.exists():
+        for state in folder.glob("state-*.pt") if main else ():  # a kill between the weights and the removal of the state
+            state.unlink()
         model.load_state_dict(load_file(weights))
         return Pretrained(model.eval(), _log(folder), folder, True)
     if main:
@@ -111,8 +113,7 @@ def _run(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd
     for _ in _steps(model, front, recipe, wild, gen, folder, workers):
         pass
     if main:
-        with paths.atomic(weights) as temporary:
-            save_file(model.state_dict(), temporary)
+        fit.save_weights(model, weights)
         for state in folder.glob("state-*.pt"):  # the weights are all that is needed now
             state.unlink()
     return Pretrained(model.eval(), _log(folder), folder, False)

@@ -5,6 +5,7 @@ share the draws, the choice on val and the evaluation, so that two of them diffe
 """
 
 import json
+import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -86,8 +87,11 @@ def features(model: MAE, front: MelSpec, table: pd.DataFrame, *, batch: int = 64
     done = folder / "features.json"
     cached = done.exists()
     if not cached:
-        _encode(model, front, table, folder, batch, workers, bar)
-        paths.write_json(done, {"arch": asdict(model.arch), "front": asdict(front), "recordings": len(table)})  # last: it says that the rest is whole
+        try:
+            _encode(model, front, table, folder, batch, workers, bar)
+            paths.write_json(done, {"arch": asdict(model.arch), "front": asdict(front), "recordings": len(table)})  # last: it says that the rest is whole
+        except OSError as error:
+            raise OSError(f"the features could not be written in {folder} ({error}): free some space; the same call makes them again") from None
     read = lambda name, **how: np.load(folder / f"{name}.npy", **how)  # noqa: E731
     tokens = read("tokens", mmap_mode="r") if (folder / "tokens.npy").exists() else None
     return Features(table, read("row"), read("columns"), {kind: read(kind) for kind in KINDS}, tokens, model.grid, labels, cached)
@@ -108,14 +112,14 @@ def pooled(tokens: Tensor, grid: Grid, columns: Tensor) -> dict[str, Tensor]:
 @torch.no_grad()
 def _encode(model: MAE, front: MelSpec, table: pd.DataFrame, folder: Path, batch: int, workers: int, bar: str | None) -> None:
     device = fit.accelerator().device
-    windows = data.Windows(table, front, ahead=device.type == "cpu")
+    windows = data.Windows(table, front, ahead=device.type == "cpu", whole=True)
     (t, f), was = model.grid, next(model.parameters()).device
     shape = (len(windows), 1 + t * f, model.arch.dim)
     keep = 2 * np.prod(shape, dtype=float) <= MEMORY
-    log_mel, parts, rows, columns, place = LogMel(front).to(device), {kind: [] for kind in KINDS}, [], [], 0
+    log_mel, parts, rows, columns = LogMel(front).to(device), {kind: [] for kind in KINDS}, [], []
     model = model.to(device).eval()
-    with paths.atomic(folder / "tokens.npy") if keep else nullcontext() as part:
-        kept = np.lib.format.open_memmap(part, "w+", np.float16, shape) if keep else None  # filled on the disk
+    with paths.atomic(folder / "tokens.npy") if keep else nullcontext(os.devnull) as part, open(part, "wb") as kept:  # a full disk is an error here,
+        np.lib.format.write_array_header_1_0(kept, {"descr": "<f2", "fortran_order": False, "shape": shape})  # and kills who writes to a memory map
         for piece in tqdm(data.loader(windows, batch, workers), desc=bar, disable=bar is None, leave=False):
             frames = piece.length if piece.x.ndim == 4 else torch.tensor([front.count(int(n)) for n in piece.length])
             column = (-(-frames // model.arch.patch[0])).clamp(1, t)  # (B,)
@@ -123,10 +127,8 @@ def _encode(model: MAE, front: MelSpec, table: pd.DataFrame, folder: Path, batch
             for kind, x in pooled(tokens, model.grid, column.to(device)).items():
                 parts[kind].append(x.cpu().numpy())
             if keep:
-                kept[place : place + len(tokens)] = tokens.half().cpu().numpy()
-            rows, columns, place = rows + piece.row.tolist(), columns + column.tolist(), place + len(tokens)
-        if keep:
-            kept.flush()
+                kept.write(tokens.half().cpu().numpy().astype("<f2").tobytes())
+            rows, columns = rows + piece.row.tolist(), columns + column.tolist()
     model.to(was)
     for name, x in {"row": np.array(rows), "columns": np.array(columns), **{k: np.concatenate(v) for k, v in parts.items()}}.items():
         with paths.atomic(folder / f"{name}.npy") as part:

@@ -2,7 +2,7 @@
 
     python -m lib.runs 05_mix_ratio ratio=7                    one run, always made; scale=small, seed=1 ... as needed
     python -m lib.runs 05_mix_ratio ratio=7 output=FILE.ipynb timeout=600   where to, and seconds one cell may take
-    accelerate launch --num_processes 2 -m lib.runs 05_mix_ratio ratio=7    the same run by two processes, one a GPU
+    accelerate launch --multi_gpu --num_processes 2 -m lib.runs 05_mix_ratio ratio=7    the same run by two processes, one a GPU
     python -m lib.runs sweep papermill_runs/05_mix_ratio.sweep.json jobs=2  the runs of a grid that have no record yet
 
 A sweep is a JSON file:
@@ -11,7 +11,7 @@ It goes on after a failure and lists what failed; stopped and called again it go
     retries=1      starts a failed run again, once
     point=3        only this one of its runs, counted from 0
     list=all       shows them with their numbers and whether they are recorded, list=missing the numbers that are not
-    through="accelerate launch --num_processes 4"   what starts each run, in place of this Python"""
+    through="accelerate launch --multi_gpu --num_processes 4"   what starts each run, in place of this Python"""
 import asyncio
 import math
 import os
@@ -44,13 +44,6 @@ def _typed(text: str, default: object) -> object:
             continue
         return value if math.isfinite(value) else text  # papermill would write a bare Infinity: not JSON
     return text
-
-
-def _pairs(words: Sequence[str]) -> dict[str, str]:
-    wrong = [w for w in words if not re.match(r"[A-Za-z_]\w*=", w)]
-    if wrong:
-        raise ValueError(f"got {wrong[0]!r}: everything after the notebook is name=value, such as ratio=7")
-    return dict(w.split("=", 1) for w in words)
 
 
 def launch(notebook: str, given: Mapping[str, str]) -> int:
@@ -104,7 +97,7 @@ def _script(path: Path, values: Mapping[str, object]) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:  # whatever a cell raises: its name and message are shown
-        return _fail(path.stem, type(error).__name__, str(error) + ("" if type(error) is ValueError else script.place(error)))
+        return _fail(path.stem, type(error).__name__, str(error) + script.place(error))
     return 0
 
 
@@ -200,8 +193,8 @@ def main(words: Sequence[str]) -> int:
         return 0 if words else 2
     try:
         if words[0] == "sweep":
-            return sweep(words[1] if len(words) > 1 else "", _pairs(words[2:]))
-        return launch(words[0], _pairs(words[1:]))
+            return sweep(words[1] if len(words) > 1 else "", script.pairs(words[2:]))
+        return launch(words[0], script.pairs(words[1:]))
     except ValueError as error:
         script.tell(str(error))
         return 2

@@ -6,8 +6,9 @@
     python -m lib.sources esc50 root=ROOT
 
 From a notebook: sources.prepare("inatsounds", root, splits=["val"]). Files, sizes, disk space, terms and a time are printed first;
-nothing is asked. Ctrl-C or a kill at any moment loses nothing: the same command goes on, and ends with the same files.
-Nothing of a data set is copied into the repository or into an output.
+nothing is asked. After Ctrl-C or a kill at any moment the same command goes on, and ends with the same files; only the archive of ESC-50
+is fetched from its beginning again, since GitHub does not resume. A relative ROOT starts at the repository, wherever the command is called:
+its folder DATA is ignored by git. Nothing of a data set is copied into the repository's own folders or into an output.
 """
 
 import errno
@@ -20,7 +21,7 @@ from types import ModuleType
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from lib import audioset, esc50, inatsounds, paths
+from lib import audioset, esc50, inatsounds, paths, script
 
 __all__ = ["NAMES", "terms", "prepare", "recordings"]
 
@@ -34,7 +35,7 @@ def terms(kind: str) -> str:
     return f"{module.TITLE}: {module.TERMS}"
 
 
-def prepare(kind: str, root: str | Path = "", splits: str | Sequence[str] = "", **options) -> Path:
+def prepare(kind: str, /, root: str | Path = "", splits: str | Sequence[str] = "", **options) -> Path:
     """Fetch a data set into a folder and bring it into the form that `recordings` reads; what is there already is not done again.
 
     root: the folder (esc50: the cache, when left out). splits: some of the source's own. Options: keep=False deletes each archive after
@@ -65,12 +66,15 @@ def prepare(kind: str, root: str | Path = "", splits: str | Sequence[str] = "", 
 def recordings(kind: str, place: str | Path = "") -> pd.DataFrame:
     """The recordings table of a prepared data set: file, label, split, duration_s, source and what else it knows (see its module).
 
-    Splits that were not prepared are absent. ESC-50 without a place is fetched into the cache. ValueError where nothing is prepared,
-    or where files are missing.
+    Splits that were not prepared are absent. ESC-50 without a place is fetched into the cache. ValueError where nothing is prepared, or where
+    files are missing (those of AudioSet are not looked for: two million are listed in its manifest).
     """
     module, folder = _module(kind), _root(kind, place)
     if module is esc50 and not str(place).strip() and not esc50.home(folder):
-        prepare("esc50")
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".fetch.lock"):  # of several runs that come to it at once, one fetches and the others wait
+            if not esc50.home(folder):
+                prepare("esc50")
     return module.recordings(folder, place)
 
 
@@ -92,14 +96,12 @@ def main(words: Sequence[str]) -> int:
     """The command line, see the top of this file. What goes wrong is one line and exit code 2."""
     if not words or words[0] in ("help", "-h", "--help"):
         print(__doc__, *map(terms, NAMES), sep="\n")
-        return 0 if words else 2
+        return 0
     try:
         own = _module(words[0]).OPTIONS
         said = re.sub(r"(?<![^\0])--(\w+)[\0=]", r"\1=", "\0".join(words[1:]))  # --name value is name=value
         given = {}
-        for name, equals, value in (word.partition("=") for word in said.split("\0") if word):
-            if not equals:
-                raise ValueError(f"{name!r} is not name=value")
+        for name, value in script.pairs([word for word in said.split("\0") if word]).items():
             if own.get(name) is True and value.lower() not in ("true", "false"):
                 raise ValueError(f"{name}={value}: use true or false")
             if name in own and own[name] is not True and not value.isdigit():

@@ -42,9 +42,14 @@ def points(file: str) -> list[Point]:
     path = paths.resolve(file)
     if not path.is_file():
         raise ValueError(f"there is no sweep description {file}")
-    plan = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON: {error}") from None
     if not {"notebook", "grid"} <= set(plan):
         raise ValueError(f"{file} must hold notebook and grid (and may hold fixed), it holds {', '.join(plan)}")
+    if wrong := [name for name, values in plan["grid"].items() if not (isinstance(values, list) and values)]:
+        raise ValueError(f"{file}: {wrong[0]} of its grid is {plan['grid'][wrong[0]]!r}: it must be a list of values, such as [0] or [0, 7]")
     grid = [dict(zip(plan["grid"], values)) for values in itertools.product(*plan["grid"].values())]
     return [Point(plan["notebook"], ",".join(f"{k}={v}" for k, v in p.items()), {**plan.get("fixed", {}), **p}) for p in grid]
 
@@ -52,7 +57,7 @@ def points(file: str) -> list[Point]:
 def sweep(chosen: list[Point], jobs: int = 1, retries: int = 0, through: str = "") -> int:
     """Runs those of the points that have no record yet, `jobs` at a time; 0 if all are recorded now, else 1.
 
-    `through` is what starts a run in place of this Python, e.g. "accelerate launch --num_processes 4"; `retries` how often a failed run is
+    `through` is what starts a run in place of this Python, e.g. "accelerate launch --multi_gpu ..."; `retries` how often a failed run is
     started again. A point that another sweep is at is left to it. SIGINT and SIGTERM end the runs, which save where they are, and are waited for."""
     running: set[subprocess.Popen] = set()
     stopped: list[int] = []

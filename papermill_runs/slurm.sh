@@ -15,6 +15,7 @@
 #SBATCH --open-mode=append
 #SBATCH --output=papermill_runs/%x-%A_%a.log
 set -euo pipefail
+: "${1:?a sweep description, such as papermill_runs/05_mix_ratio.sweep.json}"
 
 if [ -z "${SLURM_ARRAY_TASK_ID:-}" ]; then
     cd "$(dirname "$0")/.."
@@ -23,6 +24,7 @@ if [ -z "${SLURM_ARRAY_TASK_ID:-}" ]; then
     exec sbatch --array="$missing%4" --job-name="$(basename "$1" .sweep.json)" "${@:2}" papermill_runs/slurm.sh "$1"
 fi
 
+export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}  # srun no longer takes it from the job
 gpus=${SLURM_GPUS_ON_NODE:-1} nodes=${SLURM_JOB_NUM_NODES:-1} through=python
 # a port of its own, since jobs may share a machine
 shape="--multi_gpu --num_machines $nodes --num_processes $((gpus * nodes)) --main_process_port $((20000 + SLURM_JOB_ID % 10000))"
@@ -42,5 +44,5 @@ trap 'kill -TERM $run' TERM
 trap 'kill -TERM $run; again=yes' USR1
 while kill -0 $run 2>/dev/null; do wait $run || true; done  # a signal ends `wait`, not the run
 wait $run || code=$?
-if [ -n "$again" ] && [ "$code" != 0 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
+if [ -n "$again" ] && [ "$code" != 0 ]; then scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"; fi  # this element of the array
 exit "$code"

@@ -204,3 +204,21 @@ def test_real_recordings_are_readable():
     files = sorted(file for ending in ("ogg", "wav", "flac", "mp3") for file in SHARED.rglob(f"*.{ending}"))
     assert len(files) > 100
     assert [audio.problem(file) for file in files[::10] if audio.problem(file)] == []
+
+
+@pytest.mark.parametrize("kind", ["flac", "mp3"])
+def test_a_file_damaged_in_its_middle_is_an_audio_error_wherever_it_is_read(tmp_path, kind):
+    wave = 0.1 * np.sin(np.arange(22_050 * 20) * 0.3) + 0.01 * np.random.default_rng(0).standard_normal(22_050 * 20)
+    file = tmp_path / f"damaged.{kind}"
+    soundfile.write(file, wave, 22_050)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
+    file.write_bytes(content)
+    refused = 0
+    for start in range(0, 18, 2):  # no other error, wherever the decoder meets the hole
+        try:
+            audio.read(file, start_s=float(start), duration_s=2.0)
+        except audio.AudioError as error:
+            assert file.name in str(error)
+            refused += 1
+    assert refused

@@ -20,7 +20,7 @@ PACE = cost.Pace(clips=8, clip_s=0.5, step_s=2.0, flop=1e9, fixed=1000, activati
 @pytest.fixture
 def known_pace(monkeypatch):
     """No machine is measured: half a second a clip, two a step."""
-    for name in ("_pretraining", "_finetuning", "_predicting"):
+    for name in ("pretraining_pace", "finetuning_pace", "predicting_pace"):
         monkeypatch.setattr(cost, name, lambda *_, **__: PACE)
 
 
@@ -36,22 +36,22 @@ def blocks(tokens: int, dim: int, depth: int) -> float:
 def test_flop_are_those_of_the_formulas():
     L, pixels = 256, 256
     vit = 2 * L * pixels * 192 + blocks(1 + L, 192, 4) + 2 * 192 * 10
-    assert cost._predicting(LARGER, mel.INAT, 10, seconds=0).flop == pytest.approx(vit, rel=0.02)
+    assert cost.predicting_pace(LARGER, mel.INAT, 10, seconds=0).flop == pytest.approx(vit, rel=0.02)
     recipe = finetune.Recipe(batch=2)
-    assert cost._finetuning(LARGER, mel.INAT, recipe, 10, seconds=0).flop == pytest.approx(3 * vit, rel=0.02)
+    assert cost.finetuning_pace(LARGER, mel.INAT, recipe, 10, seconds=0).flop == pytest.approx(3 * vit, rel=0.02)
     visible = 1 + L - round(0.8 * L)
     seen = 2 * L * pixels * 192 + blocks(visible, 192, 4)  # every patch is embedded, then four fifths are dropped
     guessed = 2 * visible * 192 * 96 + blocks(1 + L, 96, 2) + 2 * (1 + L) * 96 * pixels
-    assert cost._pretraining(LARGER, mel.INAT, 0.8, 2, seconds=0).flop == pytest.approx(3 * (seen + guessed), rel=0.02)
+    assert cost.pretraining_pace(LARGER, mel.INAT, 0.8, 2, seconds=0).flop == pytest.approx(3 * (seen + guessed), rel=0.02)
 
 
 def test_memory_is_weights_gradients_moments_and_what_is_kept_per_clip():
-    pace = cost._pretraining(ARCH, FRONT, 0.8, 4, seconds=0)
+    pace = cost.pretraining_pace(ARCH, FRONT, 0.8, 4, seconds=0)
     model = mae.MAE(ARCH)
     all_of, trained = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert pace.fixed == 4 * all_of + 12 * trained
-    assert cost._predicting(ARCH, FRONT, 3, seconds=0).activations == 0
-    wide = cost._pretraining(replace(ARCH, decoder_depth=3), FRONT, 0.8, 4, seconds=0)
+    assert cost.predicting_pace(ARCH, FRONT, 3, seconds=0).activations == 0
+    wide = cost.pretraining_pace(replace(ARCH, decoder_depth=3), FRONT, 0.8, 4, seconds=0)
     block = (wide.activations - pace.activations) / 2  # of the decoder: at least its normed input, qkv, and the MLP's two, all in half precision
     assert block > 2 * 9 * 16 * (1 + 3 + 4 + 4)
     one = cost.pretraining(ARCH, FRONT, RECIPE).memory
@@ -112,6 +112,15 @@ def test_a_run_that_would_take_longer_is_refused():
         cost.sheet([row(seconds=3700)], 1.0)
 
 
+def test_hours_may_be_text():
+    assert len(cost.sheet([row(seconds=1e9)], "inf")) == len(cost.sheet([row(seconds=3700)], "2")) == 2
+    with pytest.raises(ValueError, match="max_hours is 1: allow it with max_hours=2"):
+        cost.sheet([row(seconds=3700)], "1.0")
+    for wrong in ("2h", "", "nan", -1, None):
+        with pytest.raises(ValueError, match=f"max_hours is {wrong!r}: it must be a number of hours, such as 2"):
+            cost.sheet([], wrong)
+
+
 def test_windows_are_those_of_the_data_set(tmp_path):
     rng = np.random.default_rng(0)
     table = tones(tmp_path, train=2, val=1, test=1, seconds=2.0)
@@ -123,7 +132,7 @@ def test_windows_are_those_of_the_data_set(tmp_path):
 
 def test_nobody_elses_random_numbers_are_touched(tmp_path):
     table = tones(tmp_path, train=2, val=1, test=1)
-    cost._pretraining.cache_clear(), cost._finetuning.cache_clear(), cost._predicting.cache_clear()
+    cost.pretraining_pace.cache_clear(), cost.finetuning_pace.cache_clear(), cost.predicting_pace.cache_clear()
     before = torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
     costs = [cost.pretraining(ARCH, FRONT, RECIPE), *cost.finetuning(ARCH, FRONT, replace(LABELLED, lora=4), table),
              cost.predicting(ARCH, FRONT, table)]
@@ -131,17 +140,3 @@ def test_nobody_elses_random_numbers_are_touched(tmp_path):
     assert all(c.seconds > 0 and c.flop > 0 and c.memory > 0 for c in costs)
     again = cost.pretraining(ARCH, FRONT, replace(RECIPE, seed=5, ratio=7.0))
     assert again == costs[0]  # measured once
-
-
-def test_benchmark_measures_every_part_apart(tmp_path):
-    setting = scales.SCALES["smoke"]
-    pools = tones(tmp_path / "w", seconds=3.2), tones(tmp_path / "g", seconds=3.2)
-    table = cost.benchmark(setting, *pools, seconds=0.05)
-    parts = ["reading (0 workers)", "front end", "pretraining step", "finetuning step", "evaluation windows"]
-    assert list(table.index) == [*parts, "large matrix product"]
-    assert (table.loc[parts, "clips/s"] > 0).all() and (table["share"].dropna() > 0).all()
-
-
-def test_the_command_line_names_what_it_does_not_know(capsys):
-    assert cost.main(["scala=tiny"]) == 1 and "scala" in capsys.readouterr().err
-    assert cost.main(["scale=huge"]) == 1 and "smoke, tiny, small, paper" in capsys.readouterr().err

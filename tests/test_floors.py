@@ -15,6 +15,7 @@ FLOORS = [  # from the bottom
     {"data"},
     {"pretrain", "finetune", "probe", "widgets"},
     {"inits", "curate", "cost"},
+    {"bench"},
 ]
 FLOOR = {module: level for level, modules in enumerate(FLOORS) for module in modules}
 FILES = sorted(path for path in (paths.ROOT / "lib").glob("*.py") if path.stem != "__init__")

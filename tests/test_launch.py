@@ -13,7 +13,7 @@ from test_runs import PARAMETERS, call, toy  # noqa: F401
 from test_sweeps import wait_for
 from toys import tones
 
-from lib import notebooks, paths, script
+from lib import notebooks, paths, runs, script
 
 SHARED = """import dataclasses
 import matplotlib.pyplot as plt
@@ -26,8 +26,6 @@ class Seen:
 display(Seen(0.0))
 figure, ax = plt.subplots()
 print("process", acc.process_index, "of", acc.num_processes)
-if acc.process_index == ratio:
-    raise RuntimeError("it broke\\nin two lines")
 seen = Seen(acc.reduce(torch.tensor(float(acc.process_index + 1), device=acc.device)).item())
 """
 ENDING = """import os, time
@@ -35,13 +33,18 @@ share = runs.parse_ratio(ratio)
 run = runs.start(NOTEBOOK, globals(), {"wildlife": table}, grid=("ratio",))
 run.record({"top1": seen.ranks / 100}, samples_seen=10);
 """
+BREAKS = """acc.wait_for_everyone()  # the record is written
+if acc.process_index == 1:
+    raise RuntimeError("it broke\\nin two lines")
+acc.wait_for_everyone()
+"""
 SAVES = """
 try:
-    (folder / "waits").touch()
+    (folder / f"waits{seed}").touch()
     time.sleep(60)
 except KeyboardInterrupt:
     time.sleep(6)  # as long as a large checkpoint may take, and longer than nbclient would wait
-    (folder / "saved").touch()
+    (folder / f"saved{seed}").touch()
     raise
 """
 
@@ -63,17 +66,40 @@ def launch(*words, processes=2):
     return subprocess.run([str(word) for word in command], cwd=paths.ROOT, env=settings, capture_output=True, text=True, timeout=300)
 
 
-def test_two_processes_run_a_notebook_and_one_writes(toy, tmp_path):  # noqa: F811
+def test_two_processes_run_a_notebook_and_one_writes_and_says_what_breaks(toy, tmp_path):  # noqa: F811
     table = 'import pandas as pd\nfrom lib import runs\ntable = pd.DataFrame({"file": ["a.wav"], "label": ["x"], "split": ["train"]})\n'
-    notebook(toy, SHARED, f"NOTEBOOK = {str(toy)!r}\n" + table + ENDING)
+    notebook(toy, SHARED, f"NOTEBOOK = {str(toy)!r}\n" + table + ENDING, BREAKS)
     done = launch(toy, "ratio=7", "seed=2")
-    assert done.returncode == 0, done.stderr
-    assert "process 0 of 2" in done.stdout and "process 1 of 2" not in done.stdout and done.stdout.count("record: ") == 1
+    assert "process 0 of 2" in done.stdout and "process 1 of 2" not in done.stdout and done.stdout.count("record: ") == 1, done.stderr
     record = json.loads((tmp_path / "records" / "toy" / "ratio=7,seed=2,scale=tiny,data=chorus.json").read_text())
     assert record["metrics"]["top1"] == 0.03 and record["parameters"]["seed"] == 2  # 1 + 2: both took part
-    broken = launch(toy, "ratio=1")
-    said = [line for line in broken.stderr.splitlines() if line.startswith("toy: ")]
-    assert broken.returncode != 0 and said == ["toy: RuntimeError: it broke in two lines (toy, code cell 2, line 13; process 1 of 2)"], broken.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("toy: ")]
+    assert done.returncode != 0 and said == ["toy: RuntimeError: it broke in two lines (toy, code cell 4, line 3; process 1 of 2)"], done.stderr
+
+
+def shared(rank, monkeypatch):
+    """This process as one of two, as far as a notebook without a model can tell."""
+    for name, value in {"WORLD_SIZE": "2", "RANK": rank, "MPLBACKEND": "agg", "TQDM_DISABLE": "", "ACCELERATE_USE_CPU": "true"}.items():
+        monkeypatch.setenv(name, value)  # execute sets some of them, for good
+
+
+@pytest.mark.parametrize("rank, times", [("0", 1), ("1", 0)])
+def test_tables_are_shown_by_the_first_process(toy, monkeypatch, capsys, rank, times):  # noqa: F811
+    shared(rank, monkeypatch)
+    notebook(toy, 'import pandas as pd\ntable = pd.DataFrame({"time": ["3 days"]}, index=["pretraining"])\ntable',
+             'display(table.rename(index={"pretraining": "finetuning"}), "a text")\nNone', "7", "")
+    assert runs.main([str(toy)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("pretraining  3 days") == out.count("finetuning  3 days") == times and len(out.splitlines()) == 4 * times
+
+
+@pytest.mark.parametrize("cell, said", [
+    ("runs.parse_ratio(-1)", "toy: ratio is -1: it must be a number from 0 (wildlife only) up, such as 0.5 or 7, or inf (general only)\n"),
+    ("1\nint('x')", "toy: invalid literal for int() with base 10: 'x' (toy, code cell 3, line 2; process 1 of 2)\n")])
+def test_an_error_names_its_place_unless_it_says_what_to_do(toy, monkeypatch, capsys, cell, said):  # noqa: F811
+    shared("1", monkeypatch)
+    notebook(toy, "from lib import runs", cell)
+    assert runs.main([str(toy)]) == 1 and capsys.readouterr().err == said
 
 
 def test_only_the_first_process_that_fails_says_why(tmp_path, monkeypatch, capsys):
@@ -85,16 +111,17 @@ def test_only_the_first_process_that_fails_says_why(tmp_path, monkeypatch, capsy
     assert "process 1 failed" in (tmp_path / "1" / "error.json").read_text()  # for torchrun's own report
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_run_asked_to_stop_lets_its_notebook_save(toy, tmp_path, number, code):  # noqa: F811
+def test_a_run_asked_to_stop_lets_its_notebook_save(toy, tmp_path):  # noqa: F811
     handle = "import signal, time\nfrom pathlib import Path\nsignal.signal(signal.SIGTERM, signal.default_int_handler)\n"  # as lib.fit does
     notebook(toy, handle + f"folder = Path({str(tmp_path)!r})" + SAVES)
-    process = subprocess.Popen([sys.executable, "-m", "lib.runs", str(toy)], cwd=paths.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                               text=True)
-    wait_for((tmp_path / "waits").exists)
-    process.send_signal(number)
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode == code and said.splitlines()[-1] == "stopped" and (tmp_path / "saved").exists()
+    both = [subprocess.Popen([sys.executable, "-m", "lib.runs", str(toy), f"seed={seed}"], cwd=paths.ROOT, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE, text=True) for seed in range(2)]
+    wait_for(lambda: len(list(tmp_path.glob("waits?"))) == 2)
+    for process, number in zip(both, (signal.SIGINT, signal.SIGTERM)):
+        process.send_signal(number)
+    for seed, (process, code) in enumerate(zip(both, (130, 143))):
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == code and said.splitlines()[-1] == "stopped" and (tmp_path / f"saved{seed}").exists()
 
 
 def test_a_notebook_loads_what_a_launched_run_left(tmp_path, monkeypatch):

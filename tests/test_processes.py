@@ -32,7 +32,15 @@ if what.startswith("stop"):  # after so many steps
     fit._save = lambda *a: save(*a) and (a[3] < int(what[4:]) or os._exit(9))
     real = fit.fit
     pretrain.fit.fit = lambda *a, **k: real(*a, **k | {"save_every_s": 0.0})
-if what == "finetune":
+if what == "parts":  # the second process has hardly any memory left, so that it goes through its share in parts
+    free = 1e10 if acc.is_main_process else 2e6
+    fit.free_bytes = lambda device: free
+if what == "proxy":
+    from lib import curate
+    labels = sorted(wildlife["label"].unique())
+    done = curate.proxy(FRONT, wildlife, curate.Proxy("small_050", epochs=1, batch=16, lr=0.02), labels)
+    more = {}
+elif what == "finetune":
     recipe = finetune.Recipe(epochs=4, batch=6, lr=1e-3, drop_path=0.0, evaluate=2)
     done = finetune.finetune(None, ARCH, FRONT, wildlife, recipe)
     seen = finetune.predict(done.model, FRONT, wildlife[wildlife["split"] == "val"], done.labels)
@@ -62,7 +70,7 @@ def run(what: str, processes: int, tables: Path, folder: Path, cache: Path | Non
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT)]), "OMP_NUM_THREADS": "1",
                                 "ACCELERATE_USE_CPU": "1", "STUDY_CACHE": str(cache or folder / "cache")}
     done = subprocess.run([sys.executable, *(launch if processes > 1 else []), str(folder / "script.py"), what, str(tables), str(folder)],
-                          env=environment, capture_output=True, text=True, timeout=90)
+                          env=environment, capture_output=True, text=True, timeout=180)
     found = [folder / f"{rank}.json" for rank in range(processes)]
     assert done.returncode or all(file.exists() for file in found), done.stderr
     return done.returncode or [json.loads(file.read_text()) for file in found]
@@ -83,6 +91,18 @@ def test_pretraining_by_two_is_pretraining_by_one(tables, tmp_path):
     wildlife = sum(split == "train" for split in ["train"] * 18)  # rows of the general pool come after these
     counts = np.array([[row >= wildlife for _, row in sorted(one["drawn"])][i * 16 : i * 16 + 16] for i in range(12)]).sum(1)
     assert (counts == 12).all()  # 3 : 1 exactly, in every batch
+
+
+def test_processes_may_go_through_their_shares_in_different_parts(tables, tmp_path):
+    (one,), two = run("pretrain", 1, tables, tmp_path / "one"), run("parts", 2, tables, tmp_path / "two")
+    close(two[0]["log"], one["log"])
+    assert two[0]["weights"] == two[1]["weights"]
+
+
+def test_the_proxy_by_two_is_by_one(tables, tmp_path):
+    (one,), two = run("proxy", 1, tables, tmp_path / "one"), run("proxy", 2, tables, tmp_path / "two")
+    np.testing.assert_allclose(two[0]["log"], one["log"], rtol=1e-3)
+    assert two[0]["log"] == two[1]["log"]
 
 
 def test_a_run_of_two_that_was_killed_is_gone_on_with_by_one(tables, tmp_path):

@@ -7,6 +7,7 @@ import signal
 import tarfile
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,6 +18,14 @@ import soundfile
 import torch
 
 from lib import audio, audioset, data, esc50, fetch, inatsounds, paths, sources
+
+
+@pytest.fixture(scope="module")
+def fork():
+    """Starts processes that are as good as new, from one that has imported everything once."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["lib.sources", "lib.mae", "datasets"])
+    return context
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +112,17 @@ def test_inatsounds_extracted_by_hand_is_not_fetched_again(site, archives, tmp_p
         tar.extractall(tmp_path, filter="data")
     sources.prepare("inatsounds", tmp_path, splits="val")
     assert [a[1] for a in site.asked] == ["/2024/val.json.tar.gz"] and len(sources.recordings("inatsounds", tmp_path)) == 6
+    (tmp_path / "val.done.json").unlink()
+    cut = next(f for f in (tmp_path / "val").rglob("*.wav") if f.stat().st_size > 100)
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])  # an extraction that was ended
+    sources.prepare("inatsounds", tmp_path, splits="val")
+    assert site.asked[-1][1] == "/2024/val.tar.gz" and cut.read_bytes() == whole
 
 
-def test_inatsounds_killed_at_three_moments(site, archives, tmp_path):
+def test_inatsounds_killed_at_three_moments(site, archives, fork, tmp_path):
     """Kill -9 three times while it downloads and three times while it extracts: what remains is what one quiet run leaves."""
     layouts.work(inatsounds.URL, archives[1], tmp_path / "quiet")
-    fork = get_context("forkserver")  # a process that has imported everything once, and forks those to be killed
-    fork.set_forkserver_preload(["lib.sources", "lib.mae"])
     rng, root, size = random.Random(0), tmp_path / "killed", len(site.files["/2024/val.tar.gz"])
     moments = [("val.tar.gz.part", bytes_) for bytes_ in sorted(rng.sample(range(1, size - 20_000), 3))] + [("wav", n) for n in (1, 3, 5)]
     for what, amount in moments:
@@ -130,9 +143,9 @@ def test_inatsounds_killed_at_three_moments(site, archives, tmp_path):
 
 
 def test_inatsounds_says_what_is_wrong(site, archives, tmp_path, monkeypatch):
-    def error(match: str, **other) -> None:
+    def error(match: str, kind: str = "inatsounds", **other) -> None:
         with pytest.raises((ValueError, fetch.FetchError), match=match) as caught:
-            sources.prepare(**{"kind": "inatsounds", "root": tmp_path, "splits": "val", **other})
+            sources.prepare(kind, **{"root": tmp_path, "splits": "val", **other})
         assert "\n" not in str(caught.value)
     error("no data set 'inatsound': use inatsounds, audioset, esc50", kind="inatsound")
     error("no split 'vol': use train, val, test", splits="val,vol")
@@ -149,7 +162,7 @@ def test_inatsounds_says_what_is_wrong(site, archives, tmp_path, monkeypatch):
     (tmp_path / "val.tar.gz").write_bytes(site.files["/2024/val.tar.gz"][:-9_000])  # put there by hand
     error("val.tar.gz is cut off or damaged .*: delete it, and the same command fetches it again")
     shutil.copy2(archives[0] / "test.tar.gz", tmp_path / "val.tar.gz")
-    error("holds 'test/.*', which is no file val/CATEGORY/NAME")
+    error(r"val.tar.gz lacks \d of the 6 recordings of val.json, the first is .*: the two are not of one release; delete both")
     (tmp_path / "val.tar.gz").unlink()
     sources.prepare("inatsounds", tmp_path, splits="val")
     gone = sorted((tmp_path / "val").rglob("*.wav"))
@@ -160,7 +173,7 @@ def test_inatsounds_says_what_is_wrong(site, archives, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name, kind", [("../evil.wav", None), ("val/a/../../../evil.wav", None), ("/evil.wav", None), ("val/../evil.wav", None),
-                                        ("val/a/link.wav", tarfile.SYMTYPE), ("val/a/link.wav", tarfile.LNKTYPE)])
+                                        ("val/a/..\\..\\evil.wav", None), ("val/a/link.wav", tarfile.SYMTYPE), ("val/a/link.wav", tarfile.LNKTYPE)])
 def test_nothing_is_written_outside(archives, tmp_path, name, kind):
     root = tmp_path / "root"
     root.mkdir()
@@ -170,9 +183,9 @@ def test_nothing_is_written_outside(archives, tmp_path, name, kind):
         if kind:
             about.type, about.linkname = kind, "../../../evil.wav"
         tar.addfile(about)
-    with pytest.raises(ValueError, match="which is no file val/CATEGORY/NAME"):
+    with pytest.raises(ValueError, match="val.tar.gz lacks 6 of the 6 recordings"):
         sources.prepare("inatsounds", root, splits="val")
-    assert not list(tmp_path.rglob("evil*")) and not list(root.rglob("*.wav"))
+    assert not list(tmp_path.rglob("*evil*")) and not list(root.rglob("*.wav"))
 
 
 @pytest.mark.parametrize("error, code, said", [(KeyboardInterrupt(), 130, "stopped; the same command goes on"),
@@ -214,7 +227,8 @@ def test_audioset_clips_are_what_was_in_the_shards(tmp_path):
         torch.testing.assert_close(audio.read(file), audio.read(root / "x.flac", rate=22_050), atol=2 / 32_768, rtol=0)
 
 
-def test_audioset_by_worker_processes_is_the_same(tmp_path):
+def test_audioset_by_worker_processes_is_the_same(fork, tmp_path, monkeypatch):
+    monkeypatch.setattr(audioset, "get_context", lambda _: fork)  # what is handed to a spawned worker is handed to these too
     layouts.shards(tmp_path / "two", splits=("eval",))
     shutil.copytree(tmp_path / "two", tmp_path / "one")
     sources.prepare("audioset", tmp_path / "two", splits="eval", workers=2)
@@ -267,7 +281,12 @@ def test_audioset_says_what_is_wrong(tmp_path):
     with pytest.raises(ValueError, match="stopped in the shard .*00.parquet .*: put that right, or fetch the shard again"):
         sources.prepare("audioset", root, splits="eval", workers=1)
     shard.write_bytes(whole)
+    from pyarrow import parquet
+    table = parquet.read_table(shard)
+    parquet.write_table(table.from_pylist([row | {"audio": None} if i == 1 else row for i, row in enumerate(table.to_pylist())], table.schema), shard)
     sources.prepare("audioset", root, splits="eval", workers=1)
+    said = pd.read_csv(root / "manifest-eval.csv", keep_default_na=False)["problem"]
+    assert (said != "").sum() == 2 and "cannot be decoded" in said[1]  # besides the one that is cut off
     with pytest.raises(ValueError, match="holds clips of 22,050 Hz: rate=22050 goes on"):
         sources.prepare("audioset", root, splits="eval", rate=16_000)
 
@@ -282,10 +301,11 @@ def test_esc50_comes_into_the_cache_by_itself(tmp_path, monkeypatch, capsys):
         site.told = site.ranges = False  # as GitHub sends archives
         site.files["/esc.zip"] = layouts.archive(tmp_path / "esc.zip").read_bytes()
         monkeypatch.setattr(esc50, "URL", f"{site.url}/esc.zip")
-        table = sources.recordings("esc50")
-        assert "CC BY-NC 3.0" in capsys.readouterr().out and len(site.asked) == 1
+        with ThreadPoolExecutor(2) as both:  # as two runs come to it: one fetches, the other waits
+            table, other = both.map(sources.recordings, ["esc50", "esc50"])
+        assert "CC BY-NC 3.0" in capsys.readouterr().out and len(site.asked) == 1 and other.equals(table)
         assert sources.recordings("esc50", "").equals(table) and len(site.asked) == 1
-    assert table["split"].value_counts().to_dict() == {"train": 12, "val": 4, "test": 4} and table["group"].nunique() == 20
+    assert table["split"].value_counts().to_dict() == {"train": 12, "val": 3, "test": 5} and table["group"].nunique() == 19
     assert set(table["label"]) == {"dog", "rain", "clock_tick", "crow"} and table["esc10"].sum() == 10
     assert len(data.check(table)) == 20 and all(Path(f).parent.parent.name == "ESC-50-master" for f in table["file"])
 
@@ -303,7 +323,9 @@ def test_esc50_by_hand_and_what_is_wrong(tmp_path, monkeypatch):
         sources.prepare("esc50", tmp_path)
     (tmp_path / "ESC-50-master.zip").write_bytes(whole)
     with zipfile.ZipFile(tmp_path / "ESC-50-master.zip") as packed:
-        packed.extractall(tmp_path / "by_hand")
+        packed.extractall(tmp_path / "unpacked")
+    (tmp_path / "by_hand").mkdir()
+    next((tmp_path / "unpacked").iterdir()).rename(tmp_path / "by_hand" / "ESC-50")  # as git clone names it
     assert len(sources.recordings("esc50", tmp_path / "by_hand")) == 20
     sources.prepare("esc50", tmp_path, keep=False)
     table = sources.recordings("esc50", tmp_path)
@@ -329,11 +351,11 @@ def test_esc50_writes_nothing_outside(tmp_path, monkeypatch, name):
 def test_terms_and_command_line(tmp_path, capsys):
     for kind, words in dict(inatsounds="not passed on", audioset="CC BY 4.0", esc50="CC BY-NC 3.0").items():
         assert words in sources.terms(kind) and "https://" in sources.terms(kind)
-    assert sources.main(["help"]) == 0 and "CC BY-NC 3.0" in capsys.readouterr().out
-    for words in ([], ["esc51"], ["esc50", "root"], ["esc50", "--root"], ["esc50", f"root={tmp_path}", "keep=no"],
-                  ["audioset", f"root={tmp_path}", "rate=x"]):
+    assert sources.main(["help"]) == sources.main([]) == 0 and capsys.readouterr().out.count("CC BY-NC 3.0") == 2
+    for words in (["esc51"], ["esc50", "root"], ["esc50", "--root"], ["esc50", f"root={tmp_path}", "keep=no"],
+                  ["audioset", f"root={tmp_path}", "rate=x"], ["audioset", f"root={tmp_path}", "kind=esc50"]):
         assert sources.main(words) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 5
+    assert len(capsys.readouterr().err.splitlines()) == 6
 
 
 def test_only_one_at_a_time(tmp_path):
@@ -342,9 +364,9 @@ def test_only_one_at_a_time(tmp_path):
         sources.prepare("esc50", tmp_path)
 
 
-@pytest.mark.parametrize("rows", [5_000])
-def test_a_large_table_is_fast(tmp_path, rows):
+def test_a_large_table_is_fast(tmp_path):
     """The whole of iNatSounds has 232,237 rows."""
+    rows = 2_000
     categories = [dict(id=i, name=f"Species {i}", common_name=f"common {i}", supercategory="Aves", audio_dir_name=f"{i:05d}_x", evaluation=i % 2)
                   for i in range(100)]
     told = dict(categories=categories, annotations=[dict(id=i, audio_id=i, category_id=i % 100) for i in range(rows)],
@@ -355,8 +377,8 @@ def test_a_large_table_is_fast(tmp_path, rows):
         (tmp_path / entry["file_name"]).touch()
     (tmp_path / "train.json").write_text(json.dumps(told))
     (tmp_path / "train.done.json").write_text(json.dumps(dict(recordings=rows, empty=[])))
-    begun = time.monotonic()
+    begun = time.process_time()  # whatever else the machine does
     table = sources.recordings("inatsounds", tmp_path)
-    assert len(table) == rows and time.monotonic() - begun < 30 and table["latitude"].isna().all()
+    assert len(table) == rows and time.process_time() - begun < 5 and table["latitude"].isna().all()
     assert table.memory_usage(deep=True).sum() / rows < 400  # bytes a row
     assert str(table["file"][7]) == str(paths.resolve(tmp_path) / "train/00007_x/7.wav")
