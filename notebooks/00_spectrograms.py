@@ -75,8 +75,8 @@ plt.rcParams["figure.dpi"] = 72
 scale = "auto"       # smoke, tiny, small or paper; auto is tiny unless STUDY_SCALE says otherwise
 seed = 0             # which clips are drawn for the histograms
 data_seed = 0        # which synthetic world is made
-wildlife = "chorus"  # the animal recordings, chorus or folder:PATH with one folder per species
-general = "chorus"   # everyday sounds, chorus or folder:PATH with one folder per class
+wildlife = "chorus"  # the animal recordings, chorus, inatsounds:ROOT, or folder:PATH with one folder per species
+general = "chorus"   # everyday sounds, chorus, audioset:ROOT, esc50 or folder:PATH with one folder per class
 
 # %% [markdown]
 # **What will be computed.** Two tables of recordings, a log-mel step by step, the same recording through four front
@@ -204,8 +204,9 @@ synthetic = set(wild.get("source", [])) == {"chorus"}
 events = chorus.events(wild) if synthetic else pd.DataFrame(columns=chorus.EVENT_COLUMNS)
 calls = events[events.kind == "call"]
 inside = (calls.end_s.clip(upper=3) - calls.start_s.clip(upper=3)).groupby(calls.file).sum()    # s of call in 0 ... 3 s
-species = wild.groupby(wild.get("taxon", wild.label)).label.first().head(4)
-examples = wild.loc[[wild[wild.label == label].file.map(inside).fillna(0).idxmax() for label in species]]
+heard = wild[wild.duration_s > 0]  # iNatSounds holds a few recordings without a sample
+species = heard.groupby(heard.get("taxon", heard.label)).label.first().head(4)
+examples = heard.loc[[heard[heard.label == label].file.map(inside).fillna(0).idxmax() for label in species]]
 examples[["label", "duration_s"]]
 
 # %%
@@ -257,7 +258,7 @@ def sheet(table, title, generator):
 
 
 generator = torch.Generator().manual_seed(seed)
-sheet(wild[wild.split == "train"], "wildlife", generator)
+sheet(heard[heard.split == "train"], "wildlife", generator)
 
 # %% [markdown]
 # *Figure 4a. Eight random wildlife recordings, in one colour scale with Figure 4b.* **See:** mostly a field with
@@ -549,6 +550,7 @@ print(f"0 before normalising becomes {zero:+.3f}, true silence is {silence:+.3f}
 # %%
 def clips(table, rate, count=200):
     """Waves of up to 3 s of random recordings, padded with zeros to one tensor, and their lengths."""
+    table = table[table.duration_s > 0]
     rows = table.file.iloc[torch.randperm(len(table), generator=torch.Generator().manual_seed(seed))[:count].tolist()]
     waves = [audio.read(file, rate=rate, duration_s=3.0) for file in rows]
     return pad_sequence(waves, batch_first=True), torch.tensor([len(w) for w in waves])

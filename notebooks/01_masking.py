@@ -56,8 +56,8 @@ plt.rcParams["figure.dpi"] = 75  # many spectrograms: a small file
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
 seed = 0  # of the masks and of the choice of recordings
 data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the animals: chorus, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the pool with everyday sounds: chorus or folder:PATH
+wildlife = "chorus"  # the pool with the animals: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
+general = "chorus"  # the pool with everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
 
 # %% [markdown]
 # ## What will be computed

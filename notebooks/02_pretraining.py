@@ -93,6 +93,7 @@ def first_window(files):
 # %%
 def held_out(table):
     """The val recordings, 300 at most; with a folder too small for a split, its last ones (and then they are not held out)."""
+    table = table[table["duration_s"] > 0]  # iNatSounds holds a few recordings without a sample
     val = table[table["split"] == "val"]
     return val.sample(300, random_state=0) if len(val) > 300 else val if len(val) else table.tail(8)
 
@@ -330,8 +331,8 @@ cost.sheet([cost.pretraining(arch, front, recipe), cost.pretraining(arch, front,
             cost.pretraining(arch, front, alone, what="wildlife only")], max_hours)
 
 # %% [markdown]
-# **See:** which row takes the time. Measured a moment ago from a few steps on random clips, as an upper bound: models that an earlier run left are loaded. FLOP are those of the forward pass
-# times three; reading is not counted.
+# **See:** which row takes the time. Measured a moment ago from a few steps on random clips. Models that an earlier run left are loaded, so it may be less; reading is not
+# counted, so it may be more. FLOP are those of the forward pass times three.
 #
 # Half the clips are wildlife, half general (what the ratio does is notebook 05). Every draw is a new random crop with a new random mask. The
 # loop is the five lines above plus a schedule, mixed precision and saved states, so that a run that is stopped goes on where it was.

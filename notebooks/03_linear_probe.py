@@ -66,8 +66,8 @@ cost.sheet([cost.starting(init, setting, clips, weights),
             cost.predicting(cost.arch_of(init, setting, weights), mel.INAT, table, what="encoding every window")], max_hours)
 
 # %% [markdown]
-# **See:** that the encoder speaks only once. Measured a moment ago from a few steps on random clips, as an upper bound: pretrained models and features that an earlier run left are loaded.
-# The probes are not counted: they take minutes at `tiny`, and hours at `paper`.
+# **See:** that the encoder speaks only once. Measured a moment ago from a few steps on random clips. Pretrained models and features that an earlier run left are loaded, so it
+# may be less; reading and the probes are not counted, nor limited by `max_hours`, so it may be more.
 
 # %%
 begin = inits.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)

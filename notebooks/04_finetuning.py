@@ -70,8 +70,8 @@ if panel:
 cost.sheet(rows, max_hours)
 
 # %% [markdown]
-# **See:** how small a part finetuning is where everything is pretrained here. Measured a moment ago from a few steps on random clips, as an upper bound: models that an earlier run
-# left are loaded, LoRA counts as training all weights, and public weights count as a ViT-B behind this study's front end.
+# **See:** how small a part finetuning is where everything is pretrained here. Measured a moment ago from a few steps on random clips. Models that an earlier run left are
+# loaded, so it may be less; reading is not counted, so it may be more. LoRA counts as training all weights, public weights as a ViT-B behind this study's front end.
 #
 # ## Six starting points, one call
 #

@@ -127,8 +127,8 @@ labelled = finetune.preset("audiomae", setting, seed)
 cost.sheet([cost.pretraining(arch, front, recipe), *cost.finetuning(arch, front, labelled, pools["wildlife"])], max_hours)
 
 # %% [markdown]
-# **See:** that the ratio is in none of these numbers: all ratios cost the same. Measured a moment ago from a few steps on random clips, as an upper bound: with `budget="sweep"` models
-# that an earlier run left are loaded. FLOP are those of the forward pass times three; reading is not counted (`python -m lib.cost` measures it).
+# **See:** that the ratio is in none of these numbers: all ratios cost the same. Measured a moment ago from a few steps on random clips. With `budget="sweep"` models
+# that an earlier run left are loaded, so it may be less; reading is not counted (`python -m lib.bench` measures it), so it may be more. FLOP are those of the forward pass times three.
 #
 # ## Pretraining
 #
@@ -283,7 +283,7 @@ same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique
 #   so that the interval cannot see its own doubt, and one recording more or less in val moves a species by 11 to 33 points. The numbers stand here
 #   because they were measured.
 # - **Pretraining itself helps a lot**: without it the same finetuning reaches 6.1, 7.6 and 7.2 % on `chorus` (seeds 0 to 2), with 24,000 clips at 7:1 it
-#   is 18.6 % (seed 0), with 40,000 it is 23.4 %. Whatever the ratio, pretraining is worth more than the choice between them.
+#   is 17.4 % (seed 0; on two threads instead of one, which only rounds differently, 18.6 %), with 40,000 it is 23.4 %. Whatever the ratio, pretraining is worth more than the choice between them.
 # - **But the budget is small.** Logistic regression on the mean log-mel has 29.5 % on the same val split, a small convolutional network 55 %
 #   (measured when `chorus` was calibrated). Our runs are far from the paper's 13.7 million draws, and below the 100,000 clips from which
 #   small models are known to profit; `sweep_clips` in `lib/scales.py` is one number to raise.
@@ -291,7 +291,7 @@ same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique
 #
 # ## At full scale
 #
-# The papers' setting is a matter of parameters. Once, the recordings (each command first prints size, terms and time; licences differ, read them; AudioSet's unbalanced part is 2.4 TB):
+# The papers' setting is a matter of parameters (relative paths start at the repository; git ignores `DATA/`). Once, the recordings (each command first prints size, terms and time; licences differ, read them; AudioSet's unbalanced part is 2.4 TB):
 #
 # ```
 # python -m lib.sources inatsounds root=DATA/inatsounds splits=train,val,test
@@ -301,23 +301,23 @@ same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique
 # Does reading keep up with the model here, and what limits?
 #
 # ```
-# python -m lib.cost scale=paper wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
+# python -m lib.bench scale=paper wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
 # ```
 #
 # Then one point of the grid, here on four GPUs (the same batch whatever their number; stopped at any moment, the same command goes on), and this notebook with the same parameters, which loads what
 # the processes left and shows it:
 #
 # ```
-# accelerate launch --num_processes 4 -m lib.runs 05_mix_ratio ratio=7 scale=paper budget=sweep max_hours=60 wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
+# accelerate launch --multi_gpu --num_processes 4 -m lib.runs 05_mix_ratio ratio=7 scale=paper budget=sweep max_hours=60 wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
 # papermill notebooks/05_mix_ratio.ipynb ratio_7.ipynb -p ratio 7 -p scale paper -p budget sweep -p max_hours 60 -p wildlife inatsounds:DATA/inatsounds -p general audioset:DATA/audioset
 # ```
 #
-# `max_hours` must allow what the sheet would take without those models: it does not look whether they are there. All points, several seeds: a file such as `papermill_runs/05_mix_ratio.sweep.json` with
-# `"scale": "paper"` in its `fixed`.
+# `max_hours` must allow what the sheet says for one process and without those models: it does not look whether they are there. All points, several seeds: a file such as
+# `papermill_runs/05_mix_ratio.sweep.json` with `scale`, `max_hours` and both pools in its `fixed`.
 #
-# What it costs: the paper states about 24 h of pretraining and 16 h of finetuning on one A100, for one row of Table 4. By the sheet such a row is 1,443 PFLOP of pretraining and 949 PFLOP of finetuning,
-# and 104 days on the machine that made this notebook (two CPU cores, bf16), where it is refused. The paper's 24 h would then be 17 TFLOP/s, a twentieth of what that chip can do in bf16: reading sound, not
-# arithmetic, is what such runs wait for unless it is seen to (`python -m lib.cost` says). No GPU has run this study yet.
+# What it costs: the paper states about 24 h of pretraining and 16 h of finetuning on one A100, for one row of Table 4. By the sheet such a row is 1,443 PFLOP of pretraining and 949 PFLOP of finetuning
+# (without val and test), and 104 days on the machine that made this notebook (two CPU cores, bf16), where it is refused. The paper's 24 h would then be 17 TFLOP/s, a twentieth of what that chip can do in bf16: if so,
+# arithmetic was not what it waited for. What limits on a machine at hand `python -m lib.bench` says. No GPU has run this study yet.
 #
 # ## Exercises
 #

@@ -111,8 +111,8 @@ arch = cost.arch_of(init, setting, weights)
 cost.sheet([cost.starting(init, setting, clips, weights), *cost.finetuning(arch, mel.INAT, recipe, part)], max_hours)
 
 # %% [markdown]
-# **See:** what few labels save: finetuning, never the pretraining and never the evaluation. Measured a moment ago from a few steps on random clips, as an upper bound: models that an
-# earlier run left are loaded.
+# **See:** what few labels save: finetuning, never the pretraining and never the evaluation. Measured a moment ago from a few steps on random clips. Models that an earlier run left are
+# loaded, so it may be less; reading is not counted, so it may be more.
 
 # %%
 begin = inits.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)

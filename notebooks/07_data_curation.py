@@ -93,8 +93,8 @@ rows += [cost.pretraining(arch, front, recipe), *cost.finetuning(arch, front, la
 cost.sheet(rows, max_hours)
 
 # %% [markdown]
-# **See:** what a filter costs beside what it is to improve. Measured a moment ago from a few steps on random clips, as an upper bound: scores and pretrained models that an earlier run left are
-# read, and finetuning on the kept windows is shorter where recordings lose all of theirs. The small network at the end is not counted.
+# **See:** what a filter costs beside what it is to improve. Measured a moment ago from a few steps on random clips. Scores and pretrained models that an earlier run left are
+# read, and finetuning on the kept windows is shorter where recordings lose all of theirs, so it may be less; reading and the small network at the end are not counted, so it may be more.
 #
 # ## Four scores
 #
