@@ -203,7 +203,7 @@ if len(table) and table["equal_steps"].any():
 #
 # - **From four labels on the paper's order holds in the generator's world**: general + wildlife over random is +7.7 [+4.8, +10.9] points on val at 4 (test: +5.6 [+2.7, +8.7]), +15.3 [+11.4, +19.1] at 8 (test: +10.7 [+6.6, +14.8]). With 8 labels
 #   it has more than twice what random weights have with all of them (19.3 against 6.9): pretraining without labels is worth more than the other 143 labels.
-# - **"Across all data fractions" does not hold here.** At 1 and 2 per species no gain on val can be told from nothing: every interval includes 0. (Means lean the paper's way, by 0.3 to 1.8 points; what can be seen with three seeds is about 3.) The common belief that pretraining helps most where
+# - **"Across all data fractions" does not hold here.** At 1 and 2 per species no gain on val can be told from nothing: every interval includes 0. (Means lean the paper's way, by 0.3 to 1.8 points; what can be seen with three seeds is 2 to 3.) The common belief that pretraining helps most where
 #   labels are fewest is not what these curves show: below a few labels per species this encoder cannot use them.
 # - **Is that the labels or the steps?** With as many steps as for all labels (763 and 766 instead of 75 and 295; seed 0, no verdict) general + wildlife has 3.0 % at 1 and 11.0 % at 4 per species, random
 #   3.0 % and 4.5 %. More steps change nothing: it is the labels.

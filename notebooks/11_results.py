@@ -312,7 +312,7 @@ pd.DataFrame([(*shows, name, f"{len(runs.records(name))} runs" if len(runs.recor
 #   after general helps further is undecided.
 # - **On real frogs Table 3 shows no gain** from any pretraining (random 27.5, the others 23.9 to 28.2; one seed, most species with a single group: no verdict).
 # - **Table 4 leans the paper's way from 3:1 on, and is undecided everywhere** (3 seeds); on real frogs (one seed) most species have a single group, so there is no verdict.
-# - **Figure 3**: from 4 labelled recordings per species on, general sound in pretraining beats random weights (2 seeds); at 1 and 2 nothing does, against the paper's "across all data fractions".
+# - **Figure 3**: from 4 labelled recordings per species on, every pretraining beats random weights (3 seeds); at 1 and 2 no gain can be told from nothing, against the paper's "across all data fractions".
 # - **Figures 4 and 5**: pretraining on filtered windows is not worse than on all (the paper's is); *finetuning* on the windows that are hard to reconstruct is better than on all and than on a
 #   random half (2 seeds). The paper has no such control.
 # - **Table 2**: one seed, no verdict; but the readout alone moves the same frozen encoder from 10 to 30 %.
