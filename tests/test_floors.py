@@ -8,13 +8,13 @@ from lib import paths
 
 FLOORS = [  # from the bottom
     {"paths", "patches", "voices"},                               # needed by words too
-    {"audio", "mel", "metrics", "scales", "everyday", "fetch", "disk", "script", "sweeps"},
+    {"audio", "mel", "metrics", "scales", "everyday", "fetch", "disk", "script", "sweeps", "scores"},
     {"mae", "plots", "fit", "chorus", "record", "inatsounds", "audioset", "esc50"},
-    {"sources", "checkpoints", "embed", "runs", "notebooks", "results"},
-    {"tables"},
-    {"data"},
+    {"sources", "checkpoints", "runs", "notebooks", "results", "attention", "predictor", "tasks"},
+    {"tables", "embed"},
+    {"data", "hear"},
     {"pretrain", "finetune", "probe", "widgets"},
-    {"inits", "curate", "cost"},
+    {"inits", "curate", "cost", "designs"},
     {"bench"},
 ]
 FLOOR = {module: level for level, modules in enumerate(FLOORS) for module in modules}
