@@ -354,9 +354,8 @@ def _as_it_is(batch: Batch) -> Batch:
 
 
 def _deaf(worker: int) -> None:
-    """A worker leaves Ctrl-C and SIGTERM, which may reach every process, to the run: it saves first, and its end is theirs."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    """A worker leaves Ctrl-C, which reaches every process of a terminal, to the run: it saves first. SIGTERM ends it, as Python does with it at exit."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def loader(dataset: Clips | Windows, batches, workers: int = 0) -> Loader:

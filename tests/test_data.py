@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -610,3 +612,21 @@ def test_frames_of_many_recordings_are_those_of_one():
     seconds = [((n - 1) * FRONT.hop + FRONT.window) / FRONT.rate for n in lengths]
     windows = Windows(table_of(*map(str, lengths), duration_s=seconds), FRONT, ahead=True)
     assert windows.places.tolist() == [[row, first] for row, n in enumerate(lengths) for first in audio.windows(n, 64, 32)]
+
+
+ABANDONED = """
+import sys
+from pathlib import Path
+from toys import FRONT, tones
+from lib import data
+table = tones(Path(sys.argv[1]), 20, 1, 1)
+batches = iter(data.loader(data.Windows(table, FRONT), 2, workers=1))
+next(batches)  # and the rest is left, as when a cell fails
+print("left", flush=True)
+"""
+
+
+def test_a_process_that_leaves_its_workers_ends(tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT)])}
+    done = subprocess.run([sys.executable, "-c", ABANDONED, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "left\n" and done.returncode == 0, done.stderr
