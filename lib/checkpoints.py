@@ -84,12 +84,16 @@ class Card:
     chirp: list[float] = field(default_factory=list)  # `chirp_numbers`
 
 
-def save(model: MAE, card: Card, folder: str | Path) -> Path:
-    """Write NAME.safetensors (bfloat16 would save half but change the numbers: float32) and its card; returns the weights' path."""
+def save(model: MAE, card: Card, folder: str | Path, dtype: torch.dtype = torch.float32) -> Path:
+    """Write NAME.safetensors and its card; returns the weights' path. bfloat16 halves the file and rounds the weights: the card's chirp is then
+    that of the rounded model, which is the one that `load` gives."""
     weights = paths.resolve(folder) / f"{card.name}.safetensors"
+    state = {k: v.detach().cpu().to(dtype).contiguous() for k, v in model.state_dict().items()}
     with paths.atomic(weights) as part:
-        save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, part)
-    about = asdict(card) | {"sha256": fetch.sha256(weights), "chirp": chirp_numbers(model, card.front)}
+        save_file(state, part)
+    rounded = MAE(model.arch)
+    rounded.load_state_dict(state)
+    about = asdict(card) | {"sha256": fetch.sha256(weights), "chirp": chirp_numbers(rounded.eval(), card.front)}
     paths.write_json(weights.with_suffix(".json"), about)
     return weights
 

@@ -14,8 +14,8 @@ FLOORS = [  # from the bottom
     {"tables", "embed"},
     {"data", "hear"},
     {"pretrain", "finetune", "probe", "widgets"},
-    {"inits", "curate", "cost", "designs"},
-    {"bench"},
+    {"ready", "curate", "cost", "designs"},
+    {"inits", "bench"},
 ]
 FLOOR = {module: level for level, modules in enumerate(FLOORS) for module in modules}
 FILES = sorted(path for path in (paths.ROOT / "lib").glob("*.py") if path.stem != "__init__")
