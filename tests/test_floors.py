@@ -10,12 +10,13 @@ FLOORS = [  # from the bottom
     {"paths", "patches", "voices"},                               # needed by words too
     {"audio", "mel", "metrics", "scales", "everyday", "fetch", "disk", "script", "sweeps", "scores"},
     {"mae", "plots", "fit", "chorus", "record", "inatsounds", "audioset", "esc50"},
-    {"sources", "checkpoints", "runs", "notebooks", "results", "attention", "predictor", "tasks"},
+    {"sources", "checkpoints", "runs", "notebooks", "attention", "predictor", "tasks"},
     {"tables", "embed"},
     {"data", "hear"},
     {"pretrain", "finetune", "probe", "widgets"},
     {"ready", "curate", "cost", "designs"},
-    {"inits", "bench"},
+    {"inits", "bench", "frozen"},
+    {"results"},
 ]
 FLOOR = {module: level for level, modules in enumerate(FLOORS) for module in modules}
 FILES = sorted(path for path in (paths.ROOT / "lib").glob("*.py") if path.stem != "__init__")
