@@ -21,7 +21,7 @@ from lib.metrics import Interval
 from lib.predictor import Options, Result
 from lib.scales import Scale
 
-__all__ = ["PAPER", "LogMelColumns", "Model", "model", "counts", "evaluate", "interval", "difference", "runs", "paired", "rows", "markdown"]
+__all__ = ["PAPER", "LogMelColumns", "Model", "model", "counts", "evaluate", "interval", "difference", "runs", "paired", "ladder", "rows", "markdown"]
 
 PAPER = {  # HEAR's name of a task, or ours of the one made after it -> its name in the paper's tables
     "gunshot": "Gunshot", "fsd50k": "FSD50K", "esc50": "ESC-50", "beehive_fold0": "Beehive", "beehive_fold1": "Beehive", "vox_lingua": "Lingua10",
@@ -30,6 +30,7 @@ PAPER = {  # HEAR's name of a task, or ours of the one made after it -> its name
     "species": "SPC", "counting": "LbCount", "pitch": "NSPitch", "scene": "ESC-50"}
 ACCURACIES = ("top1_acc", "pitch_acc")
 BASES = {"Table 5": "208", "Table 6": "208", "Table 7": "304"}  # the design that each table's others are compared with here
+TITLES = {"Table 5": "input duration", "Table 6": "patch size", "Table 7": "patches against strips"}
 DRAWS = 2000
 
 
@@ -181,6 +182,15 @@ def paired(a: pd.DataFrame, b: pd.DataFrame) -> tuple[dict[str, tuple], dict[str
     return _counted(a, seeds), _counted(b, seeds)
 
 
+def ladder() -> pd.DataFrame:
+    """The score of every model and task, in percent, mean over seeds, with "mean" over the tasks and the number of seeds; no network first."""
+    arms = _arms(runs())
+    order = [name for name in ("logmel", "untrained", *designs.DESIGNS, "ready") if name in arms] + sorted(set(arms) - {"logmel", "untrained", "ready", *designs.DESIGNS})
+    of = {name: {c.split(".")[1]: 100 * arms[name][c].mean() for c in arms[name] if c.startswith("tasks.") and c.endswith(".score")} for name in order}
+    table = pd.DataFrame(of).T
+    return table.assign(mean=table.mean(axis=1), seeds=[len(arms[name]) for name in order]) if order else table
+
+
 def rows(place: str) -> pd.DataFrame:
     """Table 5, 6 or 7: each design against the table's first here (`BASES`), task by task and on average, the paper's difference beside ours.
 
@@ -220,9 +230,17 @@ def _verdict(paper: float, change: Interval, seeds: int) -> str:
 
 
 def markdown(place: str) -> str:
-    """One of Tables 5 to 7 as text: the average over tasks of each design against the first, paper beside measured."""
+    """One of Tables 5 to 7 as text, the average over tasks of each design against the first, paper beside measured; "Table 2" is the ladder of
+    all models, to be read against its floors, since the paper's numbers (its Tables 2 to 4) are of other tasks."""
+    if place == "Table 2":
+        table = ladder()
+        lines = ["**Tables 2 to 4** of Niizumi et al. 2022, frozen features: five tasks made here in place of HEAR's (notebook 09_frozen_benchmark)"]
+        if table.empty:
+            return f"{lines[0]}: not run."
+        lines += ["", f"| model | {' | '.join(table)} |", "|" + " --- |" * (1 + len(table.columns))]
+        return "\n".join(lines + [f"| {name} | {' | '.join([*(f'{x:.1f}' for x in row[:-1]), f'{row[-1]:.0f}'])} |" for name, *row in table.itertuples(name=None)])
     table = rows(place)
-    lines = [f"**{place}** of Niizumi et al. 2022 (notebook 08_design_choices)", "",
+    lines = [f"**{place}** of Niizumi et al. 2022, {TITLES[place]} (notebook 08_design_choices)", "",
              "| design | against | paper: mean of 15 HEAR tasks | measured: mean of 5 tasks [95 %] | scale, seeds | verdict |", "|" + " --- |" * 6]
     for row in table[table["task"] == "mean"].itertuples():
         done = row.verdict != "not run"

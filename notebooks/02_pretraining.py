@@ -31,7 +31,7 @@ import torch
 from IPython.display import Image
 from matplotlib.patches import Rectangle
 
-from lib import audio, chorus, cost, data, fit, mae, mel, patches, plots, pretrain, runs, widgets
+from lib import audio, chorus, cost, data, fit, mae, mel, patches, plots, pretrain, ready, runs, widgets
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
@@ -426,6 +426,37 @@ ratios.style.format("{:.3f}")
 # the model has only ever seen 80 %. So little of a neighbour's inside is used that two and a half times as many neighbours add almost nothing; Liu et al.
 # and Niizumi et al. train much longer.
 #
+# ### Longer: the ready weights
+#
+# A small MAE lies in this repository (`lib.ready`: 256-d x 6, trained by the same `pretrain.pretrain` on the train split of `chorus`), so that the explorers, and whoever has no hour to spare, can look at a model that has seen more. It is loaded;
+# `python -m lib.ready` trains it anew.
+
+# %%
+stored, card = ready.load()
+print(f"{sum(p.numel() for p in stored.parameters()) / 1e6:.1f} M parameters, {ready.FILE.stat().st_size / 1e6:.1f} MB; {card.trained_on}")
+figure, ax = plt.subplots(figsize=(7, 3))
+log = pd.read_csv(ready.LOG)
+ax.plot(log["clips"].cumsum(), log["loss"].rolling(5, min_periods=1).mean(), label=f"ready weights, general : wildlife {ready.RECIPE.ratio:g} : 1")
+plots.curve(ax, pretrained.log, "this notebook's model, 1 : 1", smooth=100)
+ax.set(ylim=(0.7, 1.1))
+ax.legend(fontsize="small");
+
+# %% [markdown]
+# *Figure 8. The training losses of both models against clips seen (running means over 100 steps).* The mixtures differ, so the heights do not compare; on the same held-out clips and masks they do:
+
+# %%
+with torch.no_grad():
+    longer = {pool: float(errors(stored, x, m)[guessed(x, m)].mean()) for pool, x in fixed_specs.items()
+              for m in [patches.random_mask(len(x), grid, mask_ratio, fit.generator(7))]} if norm_pixels else {}
+pd.DataFrame({"this notebook's": end, "ready": longer}).T.style.format("{:.3f}")
+
+# %%
+some = patches.Mask(*(view[rows[:2]] for view in mask))
+plots.reconstruction(stored, specs[rows[:2]], some, front, [names[i] for i in rows[:2]]);
+
+# %% [markdown]
+# *Figure 9. The first two recordings of Figure 6 with the same masks, by the ready weights.* **See:** whether the lines inside a guessed patch are now those of the call.
+#
 # ### What was borrowed, what was pasted
 #
 # Three things make a picture of a normalised-target MAE look better than its guess, and none is visible in it. Here they are taken away one by one.
@@ -443,7 +474,7 @@ for ax, (title, x) in zip(axes, panels.items()):
     ax.label_outer()
 
 # %% [markdown]
-# *Figure 8. One reconstruction, undressed.* **See:** middle, without pasting, the visible patches come out as noise. Right, without borrowing each
+# *Figure 10. One reconstruction, undressed.* **See:** middle, without pasting, the visible patches come out as noise. Right, without borrowing each
 # patch's mean and std, the guess itself: a pattern of stripes for every mel row, almost the same at all times. The rhythm of the calls in the left
 # picture is in the levels that were borrowed from the answer. A picture of a normalised-target MAE shows the *shape* it guessed, never the level.
 
@@ -542,7 +573,7 @@ ax.set(xlabel="mel row", ylabel="squared error")
 ax.legend(fontsize="small");
 
 # %% [markdown]
-# *Figure 9. The error of the network (solid) and of the row's usual patch (dotted), per mel row.* **See:** on background most of what can be
+# *Figure 11. The error of the network (solid) and of the row's usual patch (dotted), per mel row.* **See:** on background most of what can be
 # guessed lies in the lowest rows, where wind falls off steeply and every patch has the same slope; from 1.4 to 5 kHz hiss is hiss (0.95 to 0.98). On calls
 # the network is below 1 in every row, while the usual patch of the row is hardly better than the mean anywhere.
 
@@ -596,7 +627,7 @@ for row, i in zip(axes, chosen):
         ax.label_outer()
 
 # %% [markdown]
-# *Figure 10. Input, masked input and the three models, as in Liu et al. Table 3 (right).* **See:** by eye
+# *Figure 12. Input, masked input and the three models, as in Liu et al. Table 3 (right).* **See:** by eye
 # the three are the same picture. By number (table above), 6,000 more wildlife clips bring the loss on wildlife from 0.902 to 0.897 with all weights free and to 0.899
 # with the decoder frozen: the encoder alone does more than half of it. Wildlife only is as good on wildlife (0.900) and worse on general sound (0.889 against 0.857),
 # which it never met. These are differences in the third decimal from one seed: **no verdict**. Liu et al. show such pictures and no numbers.
@@ -644,7 +675,7 @@ print(view.text)
 Image(view.image)
 
 # %% [markdown]
-# *Figure 11. What the explorer shows: input, visible, reconstruction, error.* And here it is:
+# *Figure 13. What the explorer shows: input, visible, reconstruction, error.* And here it is:
 
 # %%
 explorer

@@ -35,7 +35,7 @@ from lib import cost, data, fit, inits, mel, metrics, plots, probe, runs
 plots.style()
 
 # %% tags=["parameters"]
-init = "audioset_ssl+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae, as in the paper's Table 3
+init = "audioset_ssl+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the paper's Table 3, or ready, the weights that lie in this repository
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
 seed = 0  # of the training: weights, order, windows drawn
 data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none

@@ -86,7 +86,7 @@ for ax, (name, d) in zip(axes.flat, designs.DESIGNS.items()):
 #
 # ### What each costs
 #
-# Comparing designs at equal *clips* is not comparing them at equal *cost*. Measured now, from a few steps on random clips; FLOP by torch's counter.
+# Comparing designs at equal *clips* is not comparing them at equal *cost*. This design, measured now, from a few steps on random clips; FLOP by torch's counter:
 
 # %%
 def bill(name):
@@ -99,13 +99,10 @@ def bill(name):
             "in use GFLOP a second of sound": use.flop / 1e9 / ear.seconds, "in use s of sound/s": ear.seconds / use.clip_s}
 
 
-costs = pd.DataFrame({name: bill(name) for name in designs.DESIGNS}).T
-costs.style.format("{:.2f}").format("{:.0f}", subset=["patches a second", "pretraining clips/s", "in use s of sound/s"])
+price = bill(model)
+pd.DataFrame({model: price}).T.round(3)
 
 # %% [markdown]
-# **See:** five times the duration costs about five times as much a clip, but no more a second of sound. It is the *patch* that sets the price of a second: 16 x 4 has four times the patches of 16 x 16. (Attention grows with the
-# square of the patches, but at these sizes the linear layers cost more.) Speeds are this machine's, on the threads and beside the work it had at that moment.
-#
 # ## What will be computed
 
 # %%
@@ -165,7 +162,7 @@ measured.style.format("{:.1%}", subset=["score", "low", "high"])
 # %%
 mean = float(np.mean([a["score"] for a in answers.values()]))
 path = run.record({"mean": mean, "loss": None if net.log is None or net.log.empty else float(net.log["loss"].tail(50).mean())},
-                  samples_seen=net.samples, device=next(net.embedder.model.parameters()).device, tasks=answers, costs=costs.loc[model].to_dict(),
+                  samples_seen=net.samples, device=next(net.embedder.model.parameters()).device, tasks=answers, costs=price,
                   recipes={"arch": arch, "pretrain": recipe, "predictor": predictor.OPTIONS[setting.name]})
 print(f"mean of five tasks: {mean:.1%}")
 
@@ -178,8 +175,8 @@ table = table[table["model"].isin(designs.DESIGNS) & (table["budget"] != "none")
 scores = table.set_index(["model", "seed"])[[f"tasks.{name}.score" for name in tasks.NAMES]] if len(table) else pd.DataFrame()
 if len(scores):
     scores.columns = list(tasks.NAMES)
-    means = scores.assign(mean=scores.mean(axis=1)).groupby(level="model").mean().reindex([m for m in designs.DESIGNS if m in scores.index])
-    display(means.assign(seeds=scores.groupby(level="model").size()).style.format("{:.1%}", subset=list(means)))
+    means = frozen.ladder().loc[lambda t: t.index.isin(designs.DESIGNS)]
+    display(means.style.format("{:.1f}", subset=[c for c in means if c != "seeds"]))
 
 # %%
 def both(place, axes):
@@ -214,12 +211,23 @@ for place in places:
 
 # %% [markdown]
 # ## At equal cost
+#
+# What each design costs, as its own runs measured it (GFLOP are exact; speeds are those of a busy machine, mean over seeds):
+
+# %%
+prices = table.groupby("model")[[c for c in table if c.startswith("costs.")]].mean().rename(columns=lambda c: c.removeprefix("costs.")) if len(table) else pd.DataFrame()
+prices = prices.reindex([m for m in designs.DESIGNS if m in prices.index])
+prices.style.format("{:.2f}").format("{:.0f}", subset=["patches a second", "pretraining clips/s", "in use s of sound/s"]) if len(prices) else print("no records yet")
+
+# %% [markdown]
+# **See:** five times the duration costs about five times as much a clip, but no more a second of sound. It is the *patch* that sets the price of a second: 16 x 4 has four times the patches of 16 x 16. (Attention grows with the
+# square of the patches, but at these sizes the linear layers cost more.)
 
 # %%
 figure, ax = plt.subplots(figsize=(7.5, 3.8))
-for name in [m for m in designs.DESIGNS if len(scores) and m in scores.index]:
+for name in prices.index:
     own = 100 * scores.loc[name].mean(axis=1)
-    x = costs.loc[name, "pretraining GFLOP a clip"]
+    x = prices.loc[name, "pretraining GFLOP a clip"]
     ax.errorbar(x, own.mean(), [[own.mean() - own.min()], [own.max() - own.mean()]], fmt="o", color="C0")
     ax.annotate(name, (x, own.mean()), xytext=(6, 4), textcoords="offset points", fontsize="small")
 ax.set(xscale="log", xlabel="pretraining GFLOP a clip", ylabel="mean of five tasks (%)");

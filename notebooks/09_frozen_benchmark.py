@@ -241,12 +241,8 @@ print(f"mean of {len(answers)} tasks: {mean:.1%}")
 
 # %%
 table = frozen.runs()
-names = [c for c in table if c.startswith("tasks.") and c.endswith(".score")]
-best = ["logmel", "untrained", "200_16x4", "512", "ready"]
-if len(table):
-    every = table.groupby("model")[names].mean().rename(columns=lambda c: c.split(".")[1])
-    every = every.assign(mean=every.mean(axis=1), seeds=table.groupby("model")["seed"].nunique()).reindex([m for m in best if m in every.index])
-    display(every.style.format("{:.1%}", subset=[c for c in every if c != "seeds"]))
+floors = frozen.ladder()
+floors.style.format("{:.1f}", subset=[c for c in floors if c != "seeds"]) if len(floors) else print("no records yet")
 
 # %%
 arms = {name: part.set_index("seed").sort_index() for name, part in table.groupby("model")} if len(table) else {}
