@@ -31,7 +31,7 @@ import torch
 from IPython.display import Image
 from matplotlib.patches import Rectangle
 
-from lib import audio, chorus, cost, data, fit, mae, mel, patches, plots, pretrain, ready, runs, widgets
+from lib import audio, chorus, cost, data, exercises, fit, mae, mel, patches, plots, pretrain, ready, runs, widgets
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
@@ -188,11 +188,14 @@ with torch.no_grad():
 # %% [markdown]
 # > **Predict.** Multiply every *hidden* pixel by 100. How far does the latent move?
 
+# %% tags=["predict"]
+moves = None  # the largest change of a number in the latent, whose variance is 1
+
 # %%
 louder = patches.patchify(specs, arch.patch)
 louder = patches.unpatchify(torch.where(mask.hidden[..., None], 100 * louder, louder), grid, arch.patch)
 with torch.no_grad():
-    print(f"largest change of the latent: {(encode(louder, mask) - latent).abs().max():.1f}")
+    exercises.predicted("largest change of the latent", moves, float((encode(louder, mask) - latent).abs().max()))
 
 # %% [markdown]
 # Not at all. Hidden patches are not zeroed or blurred, they are never computed: that is what makes an encoder at mask ratio 0.8 about four times
@@ -297,10 +300,14 @@ for step in range(10 if setting.name == "smoke" else 400):
 # > **Predict.** The loss on these two clips with these masks falls well below 1. Now the *same clips* with *another mask*: is the loss as low, in
 # > between, or about 1?
 
+# %% tags=["predict"]
+another = None  # the loss on the same two clips with another mask
+
 # %%
 fresh = patches.random_mask(len(few), grid, mask_ratio, fit.generator(seed, 2))
 with torch.no_grad():
     other = float(loss(few, decode(encode(few, fresh), fresh), fresh))
+exercises.predicted("loss with another mask", another, round(other, 2))
 figure, ax = plt.subplots(figsize=(6, 2.8))
 ax.plot(losses, label="the mask it trained on")
 ax.plot(len(losses), other, "o", color="C3", label="another mask, same clips")
@@ -712,16 +719,141 @@ published[published["setting"].str.contains("random|inat")][["paper", "place", "
 #
 # ## Exercises
 #
-# 1. Train with `norm_pixels=False` (`papermill notebooks/02_pretraining.ipynb out.ipynb -p norm_pixels False`). Which picture looks better, and
-#    why is the loss not comparable?
-#    <details><summary>Solution</summary>The level no longer has to be borrowed and is guessed, so the picture is true to what came out, but
-#    smooth. The loss is in units of the log-mel's variance, most of which is level between patches, so it is much lower.</details>
-# 2. (a) and (b) saw equally many clips. Did they see equally many *wildlife* clips? Which comparison would a field biologist want?
-#    <details><summary>Solution</summary>No: (b) saw wildlife only, (a) three fifths wildlife. Equal clips answers "what to do with my computing
-#    time", equal wildlife clips answers "does general sound add anything to what I have".</details>
-# 3. Freeze a decoder that was never trained: `pretrain.Recipe(..., freeze_decoder=True)` without `start`. Does the loss fall below 1?
-#    <details><summary>Solution</summary>A little: the encoder can still steer a random decoder, but the output layer is part of it, so the reachable
-#    patches are a random mixture. The published variant froze a <i>pretrained</i> decoder.</details>
+# Fill in the function, run the cell: the last line tries it on a toy of your machine's making and says whether it is right, or what to look at.
+
+# %%
+from lib import exercises_02 as check
+
+# %% [markdown]
+# ### 1 · The loss, on hidden patches only
+#
+# Equation (2) when the target is already normalised. Several wrong versions train without an error message.
+
+# %% tags=["exercise"]
+def masked_loss(guess, target, hidden):
+    """The mean squared error over hidden patches: guess and target (B, L, P), hidden (B, L) bool."""
+    return None
+
+
+check.masked_loss(masked_loss)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def masked_loss(guess, target, hidden):
+#     return (guess - target)[hidden].square().mean()
+# ```
+# `(error * hidden).mean()` looks alike and is smaller by the mask ratio: a model trained with 0.75 would then seem better than one with 0.8.
+# </details>
+#
+# ### 2 · A picture from a guess
+#
+# The network guesses normalised patches. Make what the figures above show: visible patches pasted, hidden ones guessed at the level and
+# spread of the true patch.
+
+# %% tags=["exercise"]
+def picture(x, guess, hidden):
+    """Raw patches x (B, L, P), normalised guesses (B, L, P), hidden (B, L) bool -> patches to look at (B, L, P)."""
+    return None
+
+
+check.picture(picture)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def picture(x, guess, hidden):
+#     guessed = guess * (x.var(-1, keepdim=True) + 1e-6).sqrt() + x.mean(-1, keepdim=True)
+#     return torch.where(hidden[..., None], guessed, x)
+# ```
+# With a guess of 0 everywhere (`picture(x, 0 * guess, hidden)`) the call is still there as a mosaic: so much of every picture in this notebook is borrowed.
+# </details>
+#
+# ### 3 · One step of training
+#
+# The five lines that were in the loop above, as a function of its own.
+
+# %% tags=["exercise"]
+def train_step(model, optimizer, spec, mask):
+    """One step down the loss of `model(spec, mask)`; returns that loss as a number."""
+    return None
+
+
+check.train_step(train_step)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def train_step(model, optimizer, spec, mask):
+#     optimizer.zero_grad()
+#     value = model(spec, mask).loss
+#     value.backward()
+#     optimizer.step()
+#     return value.item()
+# ```
+# Without `zero_grad` every step goes along the sum of all gradients since the first.
+# </details>
+#
+# ### 4 · Freeze the decoder
+#
+# Variant (c) continues with a decoder that stays as it is. Freeze it, whatever its blocks are.
+
+# %% tags=["exercise"]
+def freeze_decoder(model):
+    """Everything in a mae.MAE but its encoder stops learning; returns the model."""
+    return None
+
+
+check.freeze_decoder(freeze_decoder)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def freeze_decoder(model):
+#     for name, parameter in model.named_parameters():
+#         if not name.startswith("encoder."):
+#             parameter.requires_grad_(False)
+#     return model
+# ```
+# The mask token is the decoder's: it fills the holes that the encoder never sees. To go on: freeze a decoder that was *never* trained
+# (`pretrain.Recipe(..., freeze_decoder=True)` without `start`). Does the loss fall below 1? The output layer is part of what is frozen, so only a random mixture
+# of patches can be reached; the published variant froze a *pretrained* decoder.
+# </details>
+#
+# ### 5 · Equal clips, unequal animals
+#
+# (a) and (b) saw equally many clips. Did they see equally many *wildlife* clips? `ratio` is general clips per wildlife clip; 0 is wildlife only, `inf` general only.
+
+# %% tags=["exercise"]
+def wildlife_clips(clips, ratio):
+    """How many of so many clips are wildlife."""
+    return None
+
+
+check.wildlife_clips(wildlife_clips)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def wildlife_clips(clips, ratio):
+#     return clips / (1 + ratio)
+# ```
+# At `tiny`, (a) saw 24,000 clips at ratio 1 and 6,000 at ratio 0: 18,000 wildlife clips; (b) 30,000. Equal clips answers "what to do with my computing time", equal
+# wildlife clips "does general sound add anything to what I have".
+# </details>
+#
+# ### 6 · Another target (a run of your own, not checked)
+#
+# Train with `norm_pixels=False` (`papermill notebooks/02_pretraining.ipynb out.ipynb -p norm_pixels False`). Which picture looks better, and why is the loss
+# not comparable?
+#
+# <details><summary>Solution</summary>The level no longer has to be borrowed and is guessed, so the picture is true to what came out, but smooth. The loss is in units of
+# the log-mel's variance, most of which is level between patches, so it is much lower.</details>
 #
 # ## Quiz
 #
