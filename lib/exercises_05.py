@@ -36,7 +36,7 @@ def general_in_batch(attempt):
     return "the total is right to half a clip after every step, as in `data.Mixture`."
 
 
-@exercise("r : 1 needs batches that are a multiple of r + 1. Which number is a multiple of all of them, and the smallest such? See math.lcm")
+@exercise("r : 1 needs batches that are a multiple of r + 1. Which number is a multiple of all of them, and the smallest such? See np.lcm.reduce")
 def smallest_batch(attempt):
     cases = ([1, 3, 7, 15], [1, 2], [2, 5, 1])
     each = [[r + 1 for r in ratios] for ratios in cases]

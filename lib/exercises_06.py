@@ -90,6 +90,6 @@ def seeds_needed(attempt):
     compare([float(attempt(v.copy(), t)) for v, t in cases], whole((s / t) ** 2 for s, t in zip(sd, target)), {
         "the error of a mean falls with the *root* of n: half of it takes four times as many seeds, so square sd / target": whole(s / t for s, t in zip(sd, target)),
         "numpy's std divides by n, which is too small for a few seeds: ddof=1": whole((s / t) ** 2 * (k - 1) / k for s, t, k in zip(sd, target, n)),
-        "seeds come whole: round up (math.ceil), and never below 1": [(s / t) ** 2 for s, t in zip(sd, target)]},
+        "seeds come whole: round up (np.ceil), and never below 1": [(s / t) ** 2 for s, t in zip(sd, target)]},
         "smallest whole n with sd / sqrt(n) <= target, at least 1")
     return "half of the error takes four times as many seeds."
