@@ -30,7 +30,7 @@ import seaborn as sns
 import torch
 from timm.optim import param_groups_layer_decay
 
-from lib import cost, data, finetune, fit, inits, mel, metrics, patches, plots, pretrain, runs
+from lib import cost, data, exercises, finetune, fit, inits, mel, metrics, patches, plots, pretrain, runs
 
 plots.style()
 
@@ -110,6 +110,9 @@ recipes[recipes.astype(str).nunique(axis=1) > 1]
 #
 # > **Predict.** By what factor does the patch embedding of a ViT-B (12 blocks) learn more slowly than its head?
 
+# %% tags=["predict"]
+slower = None  # your factor
+
 # %%
 model = finetune.classifier(begin.model, arch, 10, fit.generator(seed))
 groups = param_groups_layer_decay(model, layer_decay=0.75, no_weight_decay_list=model.no_weight_decay())
@@ -119,7 +122,7 @@ figure, ax = plt.subplots(figsize=(6, 2.6))
 names = ["embedding"] + [f"block {i}" for i in range(1, len(rates) - 1)] + ["norm, head"]
 ax.bar(names, rates, color="C0")
 ax.set(ylabel="learning rate / base", title=f"layer decay 0.75, {arch.depth} blocks");
-print(f"ViT-B: the embedding learns {0.75 ** -13:.0f} times more slowly than the head")
+exercises.predicted("ViT-B, head over embedding", slower, 0.75 ** -13, "times")
 
 # %% [markdown]
 # *Figure 1. Learning rate of every part under layer decay.* **See:** the steps are equal factors. The deeper the model, the stiller its beginning.
@@ -171,6 +174,12 @@ tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
 #
 # The study's number is the class-averaged top-1 of recordings: softmax per window, restricted to the classes that occur in the split, mean over windows.
 # Publications differ in three small choices, and a number can only be compared if they are the same.
+#
+# > **Predict.** Three ways to pool windows times three ways to treat classes that the split does not hold: how many points lie between the highest and the
+# > lowest of the nine top-1?
+
+# %% tags=["predict"]
+apart = None  # in points, 100 is all
 
 # %%
 val = pools["wildlife"].query("split == 'val'").reset_index(drop=True)
@@ -190,7 +199,11 @@ pd.DataFrame(pooled).T.style.format("{:.1%}")
 # Columns are how a recording's windows become one answer: mean of probabilities (the paper's "single prediction", as the public code does it), the maximum, the
 # mean of logits. Rows are what happens to classes that the split does not hold.
 #
-# > **Predict.** Which of the nine would you have reported?
+# Which of the nine would you have reported?
+
+# %%
+nine = [value for row in pooled.values() for value in row.values()]
+exercises.predicted("highest minus lowest of the nine", apart, 100 * np.ptp(nine), "points")
 
 # %%
 result = finetune.evaluate(tuned, front, pools["wildlife"], seed, workers=setting.workers)
@@ -356,20 +369,141 @@ if panel:
 #
 # ## Exercises
 #
-# 1. Change `layer_decay` to 1.0 in the `audiomae` recipe with `dataclasses.replace` and finetune again. Which initialisation should suffer most, which not at all?
-# 2. Keep the pretrained weights but give them the wrong front end (multiply `front.std` by 2). What happens, and would you have noticed?
-# 3. How many weights does LoRA train at rank 8 in a ViT-B? Work it out by hand, then look.
-# 4. Report the top-1 *not* averaged over classes (a mean over recordings). Which species does it favour?
+# Fill in the function and run the cell: its last line tries it on numbers you have not seen and says whether it is right, or what to look at. The
+# solutions are folded below.
+
+# %%
+from lib import exercises_04 as check
+
+# %% [markdown]
+# ### 1 · Layer decay, a rate for every block
 #
-# <details><summary>Solutions</summary>
+# Write equation (1) as a function: block 0 is the patch embedding, block 1 ... `blocks` are the blocks, the head learns at 1.
+
+# %% tags=["exercise"]
+def rate(block, blocks, decay):
+    """The learning rate of a block as a share of the head's."""
+    return None
+
+
+check.rate(rate)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
 #
-# 1. `dataclasses.replace(recipe, layer_decay=1.0)`. Random weights have nothing to protect, so the early blocks of a random model are *hindered* by layer
-#    decay; pretrained ones may lose what they know. The recipe and the initialisation cannot be judged apart from each other.
-# 2. Everything still runs. The accuracy falls, most for the frozen probe of notebook 03 and less here, because finetuning can repair it. That is why a
-#    checkpoint's card carries its front end.
-# 3. Each of 12 attention layers maps 768 to 3 x 768: $8 \cdot (768 + 2304) = 24{,}576$ weights, 294,912 in all, 0.3 % of 86 million. Norm and head come on top, and for
-#    5,569 species the head has 4.28 million: about 5 % of all.
-# 4. `metrics.topk_hits(...).mean()`: it favours species with many recordings in val; `chorus` has at least 8 of each there, iNatSounds a long tail.
+# ```python
+# def rate(block, blocks, decay):
+#     return decay ** (blocks + 1 - block)
+# ```
+# The last block stands one factor below the head, the embedding `blocks + 1` factors. These are timm's `lr_scale`, which Figure 1 shows.
+# </details>
+#
+# ### 2 · One answer per recording
+#
+# `windows` (W, C) holds the class probabilities of every window, `recording` (W,) says which recording 0 ... n - 1 it was cut from, in any order.
+# Return one row of class probabilities per recording, the mean over its windows.
+
+# %% tags=["exercise"]
+def one_answer(windows, recording, n):
+    """Window probabilities (W, C) -> recording probabilities (n, C)."""
+    return None
+
+
+check.one_answer(one_answer)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def one_answer(windows, recording, n):
+#     return np.stack([windows[recording == i].mean(axis=0) for i in range(n)])
+# ```
+# `metrics.Pool` does it batch by batch with `np.add.at`. Plain `total[recording] += windows` would count one window of each recording only.
+# </details>
+#
+# ### 3 · The class average
+#
+# Three of four recordings are right; does that make 75 %? Return the mean over classes of the share of their recordings that were guessed right.
+# `guesses` and `targets` (R,) are class numbers. Some classes are guessed although no target has them.
+
+# %% tags=["exercise"]
+def class_average(guesses, targets):
+    """Class-averaged top-1, a number between 0 and 1."""
+    return None
+
+
+check.class_average(class_average)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def class_average(guesses, targets):
+#     return np.mean([(guesses[targets == c] == c).mean() for c in np.unique(targets)])
+# ```
+# A class that is absent from the targets has no share of its own, so it stays out; its wrong guesses already count against the classes they were taken
+# from. Beside it, `(guesses == targets).mean()` is the plain accuracy, which favours species with many recordings: `chorus` has at least 8 of each in val,
+# iNatSounds a long tail.
+# </details>
+#
+# ### 4 · Mixing in power
+#
+# Equation (2), for specs in dB (ten times the *decimal* logarithm of the power): `share` of the power of the first clip, the rest of the second. `a` and `b`
+# are tensors of one shape.
+
+# %% tags=["exercise"]
+def mix(a, b, share):
+    """The mixture of two clips given in dB, in dB."""
+    return None
+
+
+check.mix(mix)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def mix(a, b, share):
+#     return 10 * torch.log10(share * 10 ** (a / 10) + (1 - share) * 10 ** (b / 10))
+# ```
+# `finetune.mixup` does the same with `torch.logaddexp`, which cannot overflow.
+# </details>
+#
+# ### 5 · What LoRA trains
+#
+# LoRA leaves a layer as it is and adds an update of rank r: a matrix from its inputs to r numbers, and one from those to its outputs. Here every block's layer
+# that makes $q$, $k$ and $v$ at once gets one (`dim` inputs, 3 `dim` outputs). How many weights is that?
+
+# %% tags=["exercise"]
+def lora_weights(dim, blocks, rank):
+    """The number of weights in all low-rank updates together."""
+    return None
+
+
+check.lora_weights(lora_weights)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def lora_weights(dim, blocks, rank):
+#     return blocks * rank * (dim + 3 * dim)
+# ```
+# For a ViT-B at rank 8 that is 294,912, 0.3 % of 86 million. Norm and head come on top, and for 5,569 species the head alone has 4.28 million: about 5 % of all.
+# Compare with the line that this notebook prints under `preset="lora"`.
+# </details>
+#
+# ### 6 · To try: the recipe and the start belong together
+#
+# No check: what comes out is yours to judge. Set `recipe = dataclasses.replace(recipe, layer_decay=1.0)` and finetune again, from random and from pretrained
+# weights. Which should suffer, which should gain? Then go back, keep the pretrained weights and give them the wrong front end:
+# `front = dataclasses.replace(front, std=2 * front.std)`. Would you have noticed?
+#
+# <details><summary>What to expect</summary>
+#
+# Random weights have nothing to protect, so layer decay *hinders* the early blocks of a random model; pretrained ones may lose what they know without it. The recipe
+# and the initialisation cannot be judged apart from each other. With the wrong front end everything still runs. It should cost a frozen probe (notebook 03) more than
+# finetuning, which can repair some of it. That is why a checkpoint's card carries its front end.
 # </details>
 #
 # ## Quiz

@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from lib import audio, cost, data, finetune, mel, metrics, plots, pretrain, runs
+from lib import audio, cost, data, exercises, finetune, mel, metrics, plots, pretrain, runs
 
 plots.style(photo=False)
 
@@ -100,13 +100,19 @@ print(f"window: {front.frames} frames = {front.seconds:.2f} s; padding fills {10
 # and each batch holds the difference to the one before. The total is right to half a clip after every step, and the number of samples does
 # not depend on $r$.
 #
-# > **Predict.** Batches of 32 at 15 : 1 hold 30 and 2. What do the first four batches of 32 at 2 : 1 hold?
+# > **Predict.** Batches of 32 at 15 : 1 hold 30 and 2. How many general clips do the first four batches of 32 at 2 : 1 hold together?
+
+# %% tags=["predict"]
+general_clips = None  # your number, of 128
 
 # %%
 # NBVAL_CHECK_OUTPUT
 for r in (15, 2):
     mixture = data.Mixture(wildlife=100, general=100, ratio=r, batch=32, samples=128, seed=0)
     print(f"{r}:1", [mixture.counts(step)[::-1] for step in range(len(mixture))], "(general, wildlife)")
+
+# %%
+exercises.predicted("general clips in four batches of 32 at 2:1", general_clips, sum(mixture.counts(step)[1] for step in range(4)), "clips")
 
 # %% [markdown]
 # At 2 : 1 a batch holds 21 or 22 general clips, and four of them hold 85 of 128: two thirds, to a third of a clip.
@@ -149,7 +155,11 @@ ax.legend();
 #
 # > **Predict.** The finetuned model gets one random 3-second crop per recording and epoch, and is asked about whole recordings at the end. From
 # > 0 (chance is about 3 %) to 100 %: what class-averaged accuracy do you expect?
-#
+
+# %% tags=["predict"]
+expected = None  # your top-1 on val, in per cent
+
+# %% [markdown]
 # ## Finetuning
 #
 # The encoder keeps its weights, the decoder is dropped, a linear head on the mean of the patch tokens is added, and all of it learns the species.
@@ -183,6 +193,9 @@ for split in ("val", "test"):
     print(f"{split}: top-1 {top1.value:.1%} [{top1.low:.1%}, {top1.high:.1%}], top-5 {top5.value:.1%}, "
           f"{scores[split].recordings} recordings of {scores[split].classes} classes, each guess among {scores[split].chosen_from}; "
           f"{alone(answers[split].targets, answers[split].groups):.0%} of the classes have a single group")
+
+# %%
+exercises.predicted("class-averaged top-1 on val", expected, 100 * scores["val"].top1.value, "%")
 
 # %% [markdown]
 # **Checkpoint.** If this passes, the evaluation is what the text says: the class average is scikit-learn's balanced accuracy.
@@ -321,23 +334,141 @@ same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique
 #
 # ## Exercises
 #
-# 1. Run the notebook with `ratio = 0.5` and look at the first four values of `mixture.counts`. Why is the smallest batch that holds 0.5 : 1 exactly a
-#    multiple of 3?
-# 2. Is it the *kind* of sound or its *amount*? Run `general = "chorus:other_species"`, where the general pool is wildlife of other species, and
-#    compare with `chorus` at the same ratio.
-# 3. Empty windows are said to make wildlife a poor teacher. Make a pool with few of them, `wildlife = "chorus:empty=0"`, and repeat ratio 0.
-# 4. Change one line of the scoring so that it takes the maximum over windows instead of the mean. Who gains?
+# Fill in the function and run the cell: its last line tries it on numbers you have not seen and says whether it is right, or what to look at. The
+# solutions are folded below.
+
+# %%
+from lib import exercises_05 as check
+
+# %% [markdown]
+# ### 1 · From a ratio to a share
 #
-# <details><summary>Solutions</summary>
+# Of all clips in a batch, which share is general at a ratio of `ratio` general clips per wildlife clip? `ratio` is a float, and may be `float("inf")`.
+
+# %% tags=["exercise"]
+def share(ratio):
+    """The share of general clips, from 0 to 1."""
+    return None
+
+
+check.share(share)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
 #
-# 1. A share of $\rho = 1/3$ of general clips is a whole number of clips only if $B$ is a multiple of 3; otherwise (1) carries the rest, and the
-#    counts take turns between $\lfloor B/3 \rfloor$ and $\lceil B/3 \rceil$.
-# 2. `python -m lib.runs 05_mix_ratio ratio=7 general=chorus:other_species budget=sweep` for several seeds, then the table above. If both pools
-#    do equally well, "general" was not what mattered; more sound than the wildlife pool holds was.
-# 3. `python -m lib.runs 05_mix_ratio ratio=0 wildlife=chorus:empty=0 budget=sweep`. Note that the labelled recordings change too: they are the same
-#    pool. A fair comparison finetunes both encoders on the same recordings.
-# 4. `pooling="max"` in the call of `finetune.predict`. A maximum trusts the single most confident window: good for a call that is
-#    short and clear, bad when a wrong window is sure of itself.
+# ```python
+# def share(ratio):
+#     return 1 - 1 / (1 + ratio)
+# ```
+# `ratio / (1 + ratio)` is the same for every number, and `inf / inf` for general only.
+# </details>
+#
+# ### 2 · Exact counts
+#
+# Equation (1): how many general clips does the batch of this step (0, 1, 2 ...) hold, when the share does not divide the batch? What is left over is carried into
+# the next one.
+
+# %% tags=["exercise"]
+def general_in_batch(step, batch, share):
+    """The number of general clips in the batch of one step."""
+    return None
+
+
+check.general_in_batch(general_in_batch)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def general_in_batch(step, batch, share):
+#     before, after = (int(np.floor(k * batch * share + 0.5)) for k in (step, step + 1))
+#     return after - before
+# ```
+# Rounding every batch for itself would make 2 : 1 in batches of 32 into 21 general and 11 wildlife clips for ever, 1.9 : 1.
+# </details>
+#
+# ### 3 · The smallest batch that is always exact
+#
+# A study compares several ratios, `r` general clips to 1. Which is the smallest batch that holds every one of them exactly? `ratios` is a list of whole numbers.
+
+# %% tags=["exercise"]
+def smallest_batch(ratios):
+    """The smallest number of clips in a batch that needs no rounding."""
+    return None
+
+
+check.smallest_batch(smallest_batch)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def smallest_batch(ratios):
+#     return np.lcm.reduce([r + 1 for r in ratios])
+# ```
+# `r : 1` is a pattern of r + 1 clips. For the paper's 1, 3, 7 and 15 it is 16, so that every batch of `lib/scales.py` (16, 32, 256) holds each of them exactly. A ratio of
+# 0.5 is 1 : 2 and needs a multiple of 3.
+# </details>
+#
+# ### 4 · One draw of a paired interval
+#
+# Two arms answered the same recordings: `a` and `b` (R,) are 1 for a hit, `targets` (R,) the species. Return the difference a - b of class averages for *one* draw of
+# the bootstrap: within each species as many recordings as it has, drawn with replacement, the same ones for both arms.
+
+# %% tags=["exercise"]
+def paired_draw(a, b, targets, rng):
+    """One resampled difference of class averages; rng is a numpy.random.Generator."""
+    return None
+
+
+check.paired_draw(paired_draw)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def paired_draw(a, b, targets, rng):
+#     by_class = [(a - b)[targets == c] for c in np.unique(targets)]
+#     return np.mean([rng.choice(d, len(d)).mean() for d in by_class])
+# ```
+# The class average is linear in the hits, so that the difference can be resampled as one set of values. `metrics.across_seeds` draws the seeds too, and groups of
+# recordings in place of recordings (notebook 11).
+# </details>
+#
+# ### 5 · The smallest detectable difference
+#
+# `draws` (n,) are resampled differences, `value` is the measured one. How far from 0 do 95 % of such draws stay *if there is no difference*? Move the draws
+# so that they lie round 0.
+
+# %% tags=["exercise"]
+def detectable(draws, value):
+    """The size, without a sign, that 95 % of the moved draws stay below."""
+    return None
+
+
+check.detectable(detectable)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def detectable(draws, value):
+#     return np.quantile(np.abs(draws - value), 0.95)
+# ```
+# It depends on the number of recordings and seeds, not on how large the difference is; so it can be stated before an experiment, from two seeds of one arm.
+# </details>
+#
+# ### 6 · To try: kind or amount?
+#
+# No check: what comes out is yours to judge. Is it the *kind* of general sound that helps, or that there is more sound than the wildlife pool holds? Run
+# `general = "chorus:other_species"`, where the general pool is wildlife of other species, at the same ratio. Then make a wildlife pool without empty windows,
+# `wildlife = "chorus:empty=0"`, and repeat ratio 0.
+#
+# <details><summary>What to expect</summary>
+#
+# `python -m lib.runs 05_mix_ratio ratio=7 general=chorus:other_species budget=sweep` for several seeds, then the table above. If both pools do equally well, "general"
+# was not what mattered. With `ratio=0 wildlife=chorus:empty=0` the labelled recordings change too, because they are the same pool: a fair comparison finetunes both encoders on
+# the same recordings.
 # </details>
 #
 # ## Quiz

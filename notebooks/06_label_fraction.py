@@ -19,6 +19,9 @@
 # > **Predict before you read on.** Sketch two curves, accuracy against recordings per species (1, 2, 4, 8, all): random weights and a pretrained encoder. Where is the gap
 # > widest: at 1, in the middle, at all?
 
+# %% tags=["predict"]
+widest = None  # "1", "2", "4", "8" or "all"
+
 # %%
 import dataclasses
 
@@ -26,7 +29,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from lib import cost, data, finetune, inits, mel, metrics, plots, runs
+from lib import cost, data, exercises, finetune, inits, mel, metrics, plots, runs
 
 plots.style(photo=False)
 
@@ -65,6 +68,11 @@ print(f"{fraction}: {len(kept)} of {len(train)} labelled recordings of {kept['la
 # - **drawn anew for each seed**, so that the spread between seeds holds the luck of the draw.
 #
 # Pretraining always sees all recordings: they need no labels.
+#
+# > **Predict.** The line above says what one fraction keeps. What share of the labelled recordings do 8 per species keep?
+
+# %% tags=["predict"]
+eight = None  # in per cent of train
 
 # %%
 plots.source(data.subset)
@@ -85,6 +93,7 @@ ax.legend(title="per species", fontsize="small");
 
 # %%
 files = [set(data.subset(pools["wildlife"], size, seed).query("split == 'train'")["file"]) for size in sizes]
+exercises.predicted("8 per species keep", eight, 100 * len(files[sizes.index("8")]) / len(train), "%")
 assert all(small <= large for small, large in zip(files, files[1:]))  # nested
 assert all(len(data.subset(pools["wildlife"], s, seed).query("split == 'train'")["label"].unique()) == len(order) for s in sizes)  # stratified
 
@@ -180,6 +189,14 @@ for size in [s for s in sizes if len(grown) and s in set(grown["fraction"])]:
 pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high"]) if rows else print("no sweep records yet")
 
 # %% [markdown]
+# The prediction of the first page, over all starts and sizes:
+
+# %%
+if rows:
+    gains = pd.DataFrame(rows).groupby("per species")["gain"].mean()
+    exercises.predicted("widest gap to random weights, mean over starts, at", widest, gains.idxmax())
+
+# %% [markdown]
 # And at one size the same number of steps as all labels would take, instead of the same epochs:
 
 # %%
@@ -210,19 +227,142 @@ if len(table) and table["equal_steps"].any():
 #
 # ## Exercises
 #
-# 1. Draw the subsets *without* stratifying (`train.sample(frac=0.1)`). How many species are left, and what is the highest top-1 that any model can then have?
-# 2. A label costs 2 minutes of an expert. How many minutes is pretraining worth at 4 recordings per species, read off Figure 2 as a horizontal distance?
-# 3. Run one point with `equal_steps=True`. Does it change the order of the initialisations?
-# 4. Repeat a point with other seeds until the mean moves by less than a point. How many did it take?
+# Fill in the function and run the cell: its last line tries it on numbers you have not seen and says whether it is right, or what to look at. The
+# solutions are folded below.
+
+# %%
+from lib import exercises_06 as check
+
+# %% [markdown]
+# ### 1 · Nested and stratified
 #
-# <details><summary>Solutions</summary>
+# Which recordings keep their label? `labels` (R,) names the species of every train recording. Return the row numbers of `k` recordings of every species (all, where it
+# has fewer), drawn at random from the seed, so that with one seed the rows for a small `k` are among those for a larger one.
+
+# %% tags=["exercise"]
+def kept_rows(labels, k, seed):
+    """Row numbers of the recordings that keep their label."""
+    return None
+
+
+check.kept_rows(kept_rows)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
 #
-# 1. With 10 % of 407 recordings, about 24 of 40 species on average, 20 of the 33 that are evaluated: no model can then pass 61 %, since a species without a label is
-#    never guessed right.
-# 2. Find the pretrained curve's height at 4 per species, go right to the random curve (if it gets there at all), and multiply the difference in per cent by
-#    `len(train) / 100`, then by 2 minutes.
-# 3. `python -m lib.runs 06_label_fraction fraction=4 equal_steps=true init=random budget=sweep`, and the same for another `init`.
-# 4. It depends on the point. Near chance seeds differ little because nothing was learnt: state the spread together with the height.
+# ```python
+# def kept_rows(labels, k, seed):
+#     rng = np.random.default_rng(seed)
+#     return np.concatenate([rng.permutation(np.flatnonzero(labels == name))[:k] for name in np.unique(labels)])
+# ```
+# The order does not depend on `k`, only the cut does. `rng.choice(rows, k)` may draw entirely different rows for another `k`.
+# </details>
+#
+# ### 2 · The ceiling of missing labels
+#
+# Suppose the subset is drawn from all recordings at once, without regard to species. `kept` holds the labels of what was kept, `evaluated` the labels of the val
+# recordings. A species without any label is never guessed right: what is the highest class-averaged top-1 that *any* model can have?
+
+# %% tags=["exercise"]
+def ceiling(kept, evaluated):
+    """The largest possible class average, from 0 to 1."""
+    return None
+
+
+check.ceiling(ceiling)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def ceiling(kept, evaluated):
+#     return np.isin(np.unique(evaluated), kept).mean()
+# ```
+# Try it: `ceiling(train["label"].sample(frac=0.1, random_state=0), pools["wildlife"].query("split == 'val'")["label"])`. With 10 % of the 407 recordings of `chorus` at
+# `tiny` about 24 of 40 species keep a label on average, 20 of the 33 that are evaluated: no model can pass 61 %.
+# </details>
+#
+# ### 3 · Equal epochs or equal steps
+#
+# An epoch over n recordings in batches of `batch` takes n / batch steps, or one step where n is smaller than a batch (the batch shrinks to n). How many epochs of the
+# `kept` recordings take as many steps as `epochs` epochs of `everything`? Round at the end.
+
+# %% tags=["exercise"]
+def epochs_for_equal_steps(epochs, everything, kept, batch):
+    """A whole number of epochs."""
+    return None
+
+
+check.epochs_for_equal_steps(epochs_for_equal_steps)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def epochs_for_equal_steps(epochs, everything, kept, batch):
+#     steps = epochs * everything / min(batch, everything)
+#     return round(steps * min(batch, kept) / kept)
+# ```
+# It is the line behind `equal_steps=True`. Equal *clips* would be `epochs * everything / kept`, which is the same only as long as a batch is full.
+# </details>
+#
+# ### 4 · What pretraining is worth in labels
+#
+# Read the horizontal distance off Figure 2. `sizes` are numbers of labelled recordings, `random` and `pretrained` the accuracies there, both rising. How many more labels do
+# random weights need to be as good as the pretrained encoder is with `sizes[i]`? Straight lines between the points; `np.inf` where the random curve never gets there.
+
+# %% tags=["exercise"]
+def labels_worth(sizes, random, pretrained, i):
+    """Labelled recordings that pretraining saves at sizes[i]."""
+    return None
+
+
+check.labels_worth(labels_worth)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def labels_worth(sizes, random, pretrained, i):
+#     if pretrained[i] > random[-1]:
+#         return np.inf
+#     return np.interp(pretrained[i], random, sizes) - sizes[i]
+# ```
+# `np.interp` would answer with its last point. From the table under *What was seen*, at 4 per species general + wildlife (10.9 %) is above random weights with all 407
+# recordings (6.9 %): worth more than the 250 labels that are left. If a label costs two minutes of an expert, that is more than 8 hours.
+# </details>
+#
+# ### 5 · How many seeds
+#
+# The same point was run with several seeds; `values` are their accuracies in per cent. How many seeds must a mean have for its standard error to be at most `target`
+# points? Estimate the spread from the sample (`ddof=1`); a whole number, at least 1.
+
+# %% tags=["exercise"]
+def seeds_needed(values, target):
+    """The smallest number of seeds."""
+    return None
+
+
+check.seeds_needed(seeds_needed)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def seeds_needed(values, target):
+#     return max(1, int(np.ceil(np.var(values, ddof=1) / target**2)))
+# ```
+# Three seeds know their own spread badly. And near chance seeds differ little because nothing was learnt: state the spread together with the height.
+# </details>
+#
+# ### 6 · To try: labels or steps?
+#
+# No check: what comes out is yours to judge. Run one point with `equal_steps=True`, for random weights and for another start. Does it change their order?
+#
+# <details><summary>What to expect</summary>
+#
+# `python -m lib.runs 06_label_fraction fraction=4 equal_steps=true init=random budget=sweep`, and the same for another `init`. The table above has seed 0 of it for 1 and 4 per
+# species.
 # </details>
 #
 # ## Quiz

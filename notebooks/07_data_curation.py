@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve
 
-from lib import chorus, cost, curate, data, finetune, inits, mel, metrics, plots, pretrain, runs
+from lib import chorus, cost, curate, data, exercises, finetune, inits, mel, metrics, plots, pretrain, runs
 
 plots.style()
 
@@ -114,6 +114,9 @@ cost.sheet(rows, max_hours)
 # out-of-fold selector judges. Selectors keep their last step: choosing by val would let val into the filter.
 #
 # > **Predict.** Which of the four finds calls best? Think of a cricket that never pauses, of a single frog in the rain, of a click of the microphone.
+
+# %% tags=["predict"]
+best = None  # "confidence", "confidence_oof", "loss" or "energy"
 
 # %%
 def score(name: str) -> pd.DataFrame:
@@ -295,7 +298,10 @@ plots.curve(ax, pretrained.log)
 #
 # As in Figure 4, right: the same pretrained encoder learns the species once from all train windows and once from the kept ones. Val and test are never filtered.
 #
-# > **Predict.** The paper says that finetuning on the filtered windows is "always" better than on all of them. By how much, at a threshold of 0.90? (Its table has the answer, further down.)
+# > **Predict.** The paper says that finetuning on the filtered windows is "always" better than on all of them. By how much, at a threshold of 0.90?
+
+# %% tags=["predict"]
+better = None  # in points of top-1, out of 100
 
 # %%
 def learn(part: pd.DataFrame, name: str) -> tuple[finetune.Finetuned, metrics.Evaluation]:
@@ -306,6 +312,10 @@ def learn(part: pd.DataFrame, name: str) -> tuple[finetune.Finetuned, metrics.Ev
 # %%
 tuned, full = learn(everything, "on all windows")
 filtered = full if filter == "none" else learn(chosen, "on kept windows")[1]
+
+# %%
+theirs = runs.reference("curation_confidence", setting="0.90", split="val").set_index("metric")["value"].astype(float)
+exercises.predicted("the paper's gain at 0.90", better, theirs["filtered_finetune_top1"] - theirs["full_finetune_top1"], "points")
 
 # %% [markdown]
 # ## A small network as a second judge
@@ -365,6 +375,11 @@ swept.groupby(["filter", "threshold", "arm"])[list(there.values())].mean().set_a
 
 # %% [markdown]
 # What each filter keeps, and how well it detects calls (means over seeds).
+
+# %%
+if "detector.auc" in swept:
+    areas = swept[swept["arm"] == "filter"].groupby("filter")["detector.auc"].mean()
+    exercises.predicted(f"highest AUC among {', '.join(areas.index)}", best, areas.idxmax())
 
 # %%
 def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
@@ -470,19 +485,144 @@ display(pd.DataFrame(rows).style.format("{:+.1%}", subset=points[:3]).format("{:
 #
 # ## Exercises
 #
-# 1. Run `filter = "confidence_oof"` and compare the histogram. Where did the high scores go, and what happened to the AUC?
-# 2. Run `filter = "loss"` on recordings with hardly an empty window, `wildlife = "chorus:empty=0"`. What is left to find?
-# 3. Keep the *lowest* half by loss instead. Which line of this notebook do you change?
-# 4. The energy filter of the fork keeps 200 and more. Run `filter = "energy"`, `threshold = 200`. What does a single loud click do to a recording?
+# Fill in the function and run the cell: its last line tries it on numbers you have not seen and says whether it is right, or what to look at. The
+# solutions are folded below.
+
+# %%
+from lib import exercises_07 as check
+
+# %% [markdown]
+# ### 1 · Two shares
 #
-# <details><summary>Solutions</summary>
+# `keep` (W,) says which windows a filter keeps, `recording` (W,) which recording each belongs to. Return both numbers of the paper: the share of all windows that is kept,
+# and the share of a recording's windows that is kept, on average over recordings.
+
+# %% tags=["exercise"]
+def two_shares(keep, recording):
+    """(share of the windows, mean over recordings of their share)."""
+    return None
+
+
+check.two_shares(two_shares)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
 #
-# 1. A selector that has not met the recording is rarely sure; the scores spread out, most of them low. The AUC says which of the two orders windows better by *holding a call*: being sure of
-#    a species needs the species to be known, which is a different thing from hearing that something calls.
-# 2. Nearly all windows hold a call: base rate close to 1, any filter is as precise as chance, and what it throws away is data.
-# 3. `half = curate.keep(scores.assign(score=-scores["score"]), threshold)`. It is the check that a filter's direction is right: if both halves do equally well, the score orders nothing that matters.
-# 4. The peak of the recording is the click: everything else becomes small, all windows but the click's fall under the threshold. The number 200 also belongs to 22.05 kHz and 3 s: at twice the
-#    rate the same sound has twice the energy.
+# ```python
+# def two_shares(keep, recording):
+#     return keep.mean(), np.mean([keep[recording == r].mean() for r in np.unique(recording)])
+# ```
+# Long recordings have more windows, and a recording that loses all of its windows counts with 0. On the scores of this notebook: `two_shares(half.keep, scores["recording"].to_numpy())`.
+# </details>
+#
+# ### 2 · The threshold of a share
+#
+# Which score must a window reach, so that the best `share` of the windows is kept? Some windows have no score (NaN); they are not asked.
+
+# %% tags=["exercise"]
+def threshold_of(score, share):
+    """The score from which on windows are kept."""
+    return None
+
+
+check.threshold_of(threshold_of)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def threshold_of(score, share):
+#     return np.nanquantile(score, 1 - share)
+# ```
+# To keep the best quarter is to pass the *upper* quartile. At 50 % the mistake is invisible: both halves have one size, and only the AUC would tell.
+# </details>
+#
+# ### 3 · A control of equal size
+#
+# Return another choice of windows, a bool (W,), at random: as many as the filter keeps, and as many *in every recording*.
+
+# %% tags=["exercise"]
+def at_random(keep, recording, rng):
+    """A control for `keep`; rng is a numpy.random.Generator."""
+    return None
+
+
+check.at_random(at_random)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def at_random(keep, recording, rng):
+#     chosen = np.zeros(len(keep), bool)
+#     for r in np.unique(recording):
+#         places = np.flatnonzero(recording == r)
+#         chosen[rng.choice(places, keep[places].sum(), replace=False)] = True
+#     return chosen
+# ```
+# It is `curate.control`. A control with the same total only would also exchange recordings, and with them species: the comparison would mix the two choices.
+# </details>
+#
+# ### 4 · The area under the ROC curve
+#
+# Take one window with a call and one without: how often has the one with the call the higher score? Over all such pairs, and a tie counts one half. `calls` (W,) is True
+# for a window with a call.
+
+# %% tags=["exercise"]
+def auc(score, calls):
+    """The share of pairs that the score orders rightly."""
+    return None
+
+
+check.auc(auc)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def auc(score, calls):
+#     more = score[calls][:, None] - score[~calls]
+#     return (more > 0).mean() + (more == 0).mean() / 2
+# ```
+# It is scikit-learn's `roc_auc_score`, computed as Mann and Whitney would. Neither the threshold nor the base rate enters, which is why precision, which depends on both, stands
+# beside it.
+# </details>
+#
+# ### 5 · Energy, and a click
+#
+# The energy filter of equation (1): the recording is scaled to a largest absolute value of 1, then each window's score is the sum of its squares. `wave` (N,) is a tensor, `starts`
+# the first samples of the windows, `length` their length.
+
+# %% tags=["exercise"]
+def energies(wave, starts, length):
+    """The energy of each window, a list or a tensor."""
+    return None
+
+
+check.energies(energies)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def energies(wave, starts, length):
+#     scaled = wave / wave.abs().max()
+#     return [scaled[s : s + length].square().sum() for s in starts]
+# ```
+# Set one sample of a wave to ten times its peak and compute again: everything but the click's own window falls by a factor of 100, and under any threshold that was a number.
+# The fork's 200 also belongs to 22.05 kHz and 3 s: at twice the rate the same sound has twice the energy.
+# </details>
+#
+# ### 6 · To try: turn the filter round, or blind it
+#
+# No check: what comes out is yours to judge. Keep the *lowest* half by score, or run `filter = "confidence_oof"` and compare the histogram: where did the high scores go, and what
+# happened to the AUC? With hardly an empty window, `wildlife = "chorus:empty=0"`, what is left to find?
+#
+# <details><summary>What to expect</summary>
+#
+# `half = curate.keep(scores.assign(score=-scores["score"]), threshold)` checks that a filter's direction is right: if both halves do equally well, the score orders nothing that
+# matters. A selector that has not met the recording is rarely sure: the scores spread out, most of them low; being sure of a *species* is a different thing from hearing that
+# something calls. Without empty windows the base rate is close to 1, any filter is as precise as chance, and what it throws away is data.
 # </details>
 #
 # ## Quiz

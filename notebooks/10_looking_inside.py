@@ -34,7 +34,7 @@ from matplotlib.patches import Rectangle
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from lib import attention, audio, checkpoints, chorus, cost, data, designs, fit, mae, mel, patches, plots, pretrain, runs
+from lib import attention, audio, checkpoints, chorus, cost, data, designs, exercises, fit, mae, mel, patches, plots, pretrain, runs
 
 plots.style()
 plt.rcParams["figure.dpi"] = 60  # many spectrograms: at 100 dpi this file would be twice as large
@@ -240,6 +240,9 @@ table.loc[six, ["label", "pool", "calls", "harmonicity", "stationarity"]].round(
 #
 # > **Predict.** Three sounds, three draws of the mask each. Does the error depend more on the sound or on the draw?
 
+# %% tags=["predict"]
+depends_on = None  # "sound" or "draw"
+
 # %%
 @torch.no_grad()
 def guessed(model, x, mask):
@@ -309,6 +312,7 @@ several = torch.stack(list(loss.values()))  # (3, N)
 table["random"] = several.mean(0).numpy()
 print(f"hidden patches at 75 %: mean error {several.mean():.3f}; standard deviation between sounds {several.mean(0).std():.3f}, "
       f"between draws of one sound {several.std(0).mean():.3f}")
+exercises.predicted("the error depends more on the", depends_on, "sound" if several.mean(0).std() > several.std(0).mean() else "draw")
 
 # %% [markdown]
 # **See:** which of the two is larger answers the prediction. Listen: the recording, its log-mel turned back into sound (for the first: what
@@ -696,7 +700,11 @@ for n in (0, 3):
 #
 # $$ r(k) = \frac{1}{t-k} \sum_{a,b} (A_{a,b} - \bar A_b)(A_{a+k,b} - \bar A_b) \tag{5} $$
 #
-# > **Predict.** An untrained model has the same architecture and positions. How far above chance will its answers be?
+# > **Predict.** An untrained model has the same architecture and positions. How many of its answers will be right, if a shuffled answer is right in about one
+# > case of eight?
+
+# %% tags=["predict"]
+untrained_right = None  # in per cent
 
 # %%
 centres = mel.centres(front)
@@ -748,6 +756,10 @@ def judged(answer, truth, draws=2000):
 periods = pd.DataFrame({who: judged(answer, truth[reached]) for who, answer in answers.items()}).T if rhythms else pd.DataFrame()
 percent = dict.fromkeys(("a period found", "right", "right by chance"), "{:.0%}")
 periods.style.format(percent | {"p": "{:.3f}", "rank correlation": "{:+.2f}"}) if rhythms else None
+
+# %%
+if rhythms:
+    exercises.predicted("right answers of the untrained model", untrained_right, 100 * periods.loc["attention, untrained", "right"], "%")
 
 # %%
 if rhythms:
@@ -845,24 +857,139 @@ path = run.record(metrics, samples_seen=0 if weights else clips, device=fit.acce
 #
 # ## Exercises
 #
-# 1. Use the first block in place of the last for Figures 8 and 10 (`attention.maps(net, x, layer=0)`). Which of the two is nearer to "similar
-#    content"?
-# 2. The error of a patch holds the grain of the noise, which nobody can guess. Compare the patterns by the *mean level* of each patch instead: what
-#    happens to the ratios of Figure 4?
-# 3. Take the reference of the call test from the background in place of a call. What should the AUC be, and what is it?
-# 4. Widen the window: `model="512"` (5.12 s). Which intervals can be found now that could not before?
+# Fill in the function and run the cell: its last line tries it on numbers you have not seen and says whether it is right, or what to look at. The
+# solutions are folded below.
+
+# %%
+from lib import exercises_10 as check
+
+# %% [markdown]
+# ### 1 · Whose error?
 #
-# <details><summary>Solutions</summary>
+# `errors` (B, L) is the squared error of every patch, `hidden` (B, L) is True where it was hidden. Return the mean error of what the model was trained to guess.
+
+# %% tags=["exercise"]
+def hidden_error(errors, hidden):
+    """The mean over hidden patches, of all clips together."""
+    return None
+
+
+check.hidden_error(hidden_error)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
 #
-# 1. Add `layer=0` to both calls. An early block has seen little but the patches themselves and their places, so that its queries and keys can hardly
-#    compare more than content and position.
-# 2. In `guessed` compare `guess.mean(-1)` with `model.target(some).mean(-1)`. The grain averages out, so that the errors fall and the ratios move
-#    away from 1: they were pulled towards it by a part that
-#    is the same under all three patterns.
-# 3. Take `loudest` from the patches that no box touches. If attention groups like with like, a background patch looks at background: below 0.5. If it
-#    looks at what is loud whoever asks, it stays above.
-# 4. Lags reach two thirds of the window, 1.9 s of 3.0 and 3.4 s of 5.1, and the call needs to come twice within it; the interval's resolution stays
-#    160 ms.
+# ```python
+# def hidden_error(errors, hidden):
+#     return errors[hidden].mean()
+# ```
+# With visible patches pasted, the whole picture's error is this times the share hidden: it falls from 75 % to 40 % even if the model guesses no better. And visible patches
+# were never trained to be reproduced.
+# </details>
+#
+# ### 2 · The row of a patch
+#
+# Attention maps are (heads, 1 + L, 1 + L), the class token first, then the patches time-major. In which row does the patch in column `t` and mel row `f` look around?
+# `grid.t` and `grid.f` are the numbers of columns and mel rows.
+
+# %% tags=["exercise"]
+def token_of(t, f, grid):
+    """The number of a patch's token in the maps."""
+    return None
+
+
+check.token_of(token_of)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def token_of(t, f, grid):
+#     return 1 + t * grid.f + f
+# ```
+# `attention.from_patch` uses it. Mel-major, as in MSM-MAE's own code, it would be `1 + f * grid.t + t`; a map from the wrong row looks just as plausible.
+# </details>
+#
+# ### 3 · Attention
+#
+# Equation (4), from queries and keys (heads, n, d) to maps (heads, n, n): row i says how token i mixes what the others hold.
+
+# %% tags=["exercise"]
+def attend(q, k):
+    """Attention maps whose rows sum to 1."""
+    return None
+
+
+check.attend(attend)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def attend(q, k):
+#     return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
+# ```
+# The softmax runs over what is looked at. Over the other axis every key would be shared out over the queries, and the picture would hardly look different.
+# </details>
+#
+# ### 4 · What comes back
+#
+# Equation (5) for one row: `x` (n,) is a curve over time. Return its autocorrelation for lags 0 ... n - 1: mean off, products of columns that lie k apart, divided by how many there
+# are, and all divided by that of lag 0. (The double sum over mel rows falls away.)
+
+# %% tags=["exercise"]
+def repeats(x):
+    """The autocorrelation (n,), 1 at lag 0."""
+    return None
+
+
+check.repeats(repeats)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def repeats(x):
+#     y, n = x - x.mean(), len(x)
+#     r = torch.stack([(y[: n - k] * y[k:]).mean() for k in range(n)])
+#     return r / r[0]
+# ```
+# The mean over n - k products is the division by the overlap. Try `repeats(level[six[3]].mean(1))`: how alike the first animal's loudness is to itself, a column of 160 ms a step.
+# </details>
+#
+# ### 5 · Right by chance
+#
+# Method and truth: `answers` (n,) are periods in seconds, NaN where none was found, `truths` (n,) the true intervals. An answer is right within `tolerance` seconds. How often
+# would the *same answers* be right for a recording picked at random? Take every answer with every truth; no answer is wrong.
+
+# %% tags=["exercise"]
+def by_chance(answers, truths, tolerance):
+    """The share of all n x n pairs that are close."""
+    return None
+
+
+check.by_chance(by_chance)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def by_chance(answers, truths, tolerance):
+#     return (np.abs(answers[:, None] - truths) <= tolerance).mean()
+# ```
+# Comparing with NaN is False, so it is wrong by itself. It is the mean of what shuffling the truths gives in `judged`, which also says how unlikely the measured share is.
+# </details>
+#
+# ### 6 · To try: another layer, another asker
+#
+# No check: what comes out is yours to judge. Use the first block in place of the last for Figures 8 and 10 (`attention.maps(net, x, layer=0)`). Which of the two is nearer to
+# "similar content"? Then take the reference of the call test from the background in place of a call: what should the AUC be, and what is it?
+#
+# <details><summary>What to expect</summary>
+#
+# An early block has seen little but the patches themselves and their places, so that its queries and keys can hardly compare more than content and position. For the background
+# take `loudest` from the patches that no box touches. If attention groups like with like, a background patch looks at background: below 0.5. If it looks at what is loud whoever
+# asks, it stays above.
 # </details>
 #
 # ## Quiz

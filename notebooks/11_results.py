@@ -20,13 +20,17 @@
 # > **Predict before you read on.** Of the paper's differences, how many have the same sign here? And of how many can this study say so, rather than
 # *undecided*?
 
+# %% tags=["predict"]
+same_sign = None  # differences with the paper's sign here, in per cent of those the paper has too
+decided = None  # those of them with a verdict that is not "undecided", in per cent
+
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from lib import frozen, plots, results, runs
+from lib import exercises, frozen, plots, results, runs
 
 plots.style(photo=False)
 tables = {experiment.place: experiment for experiment in results.EXPERIMENTS}
@@ -246,6 +250,11 @@ plots.save(figure, "11_results") if runs.scale("auto").name != "smoke" else None
 # %%
 shown.groupby(["place", "verdict"]).size().rename("differences").to_frame()
 
+# %%
+both = shown.dropna(subset=["paper_change"])
+exercises.predicted(f"same sign as the paper, of {len(both)} differences", same_sign, 100 * (both["change"] * both["paper_change"] > 0).mean(), "%")
+exercises.predicted("decided", decided, 100 * both["verdict"].str.endswith(("same direction", "opposite")).mean(), "%")
+
 # %% [markdown]
 # **Checkpoint.** No verdict about animals comes from the generator, and none from a single seed. If this passes, go on.
 
@@ -339,22 +348,145 @@ print(f"{len(inside)} records of 10_looking_inside, seeds {sorted(set(inside['se
 #
 # ## Exercises
 #
-# 1. Which of the paper's differences are larger than the smallest one that could be seen here? Count them with `every`.
-# 2. In which table is the interval over species most wider than that over recordings? What does that say about the next species?
-# 3. Make verdicts from the recordings' interval alone. How many change, and would you stand by them?
-# 4. Ask for the same tables at another scale: `python -m lib.runs sweep papermill_runs/05_mix_ratio.sweep.json` after setting `"scale": "small"` in
-#    it, then run this notebook again.
+# Fill in the function and run the cell: its last line tries it on numbers you have not seen and says whether it is right, or what to look at. The
+# solutions are folded below.
+
+# %%
+from lib import exercises_11 as check
+
+# %% [markdown]
+# ### 1 · What could be seen
 #
-# <details><summary>Solutions</summary>
+# Which of the paper's differences are larger than the smallest one that could be seen here? Count them in a table such as `every`, with columns `paper_change` and `detectable`, in
+# points.
+
+# %% tags=["exercise"]
+def could_be_seen(every):
+    """The number of rows whose paper's difference is larger than what is detectable."""
+    return None
+
+
+check.could_be_seen(could_be_seen)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
 #
-# 1. `(every["paper_change"].abs() > every["detectable"]).sum()`. That a difference *could* be seen does not say that it is there at this scale.
-# 2. `wide = (every["high_species"] - every["low_species"]) / (every["high"] - every["low"])`, then its mean by `place`. Where it is large, species
-#    disagree about the arm, so that a few more species
-#    might turn the average.
-# 3. Compare `(every["low"] > 0) | (every["high"] < 0)` with the same of the `_species` columns. The recordings' interval takes the list of species
-#    as given: fine for a monitoring project with that list, too narrow for a
-#    claim about animal sound.
-# 4. Its rows appear as a world of their own; arms are never compared across scales.
+# ```python
+# def could_be_seen(every):
+#     return (every["paper_change"].abs() > every["detectable"]).sum()
+# ```
+# Try it: `could_be_seen(every)` of `every["paper_change"].notna().sum()`. Where the paper has no number the comparison is False by itself. That a difference *could* be seen does not
+# say that it is there at this scale.
+# </details>
+#
+# ### 2 · A verdict
+#
+# `recordings` and `species` are two intervals (low, high) of a difference, `seeds` the number of seeds both arms share, `direction` the sign of the paper's difference, +1 or -1. Return
+# `"no verdict"` (fewer than two seeds), `"undecided"`, `"same direction"` or `"opposite"`.
+
+# %% tags=["exercise"]
+def verdict(recordings, species, seeds, direction):
+    """One of four texts."""
+    return None
+
+
+check.verdict(verdict)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def verdict(recordings, species, seeds, direction):
+#     if seeds < 2:
+#         return "no verdict"
+#     if any(low <= 0 <= high for low, high in (recordings, species)):
+#         return "undecided"
+#     return "same direction" if recordings[0] * direction > 0 else "opposite"
+# ```
+# `results.verdict` also says where there are too few groups, and that a row of `chorus` holds in the generator's world. The recordings' interval alone takes the list of species as
+# given: fine for a monitoring project with that list, too narrow for a claim about animal sound.
+# </details>
+#
+# ### 3 · Draw groups
+#
+# Recordings of one pond, one night, one animal are alike. Return the mean of `hits` (R,) for *one* draw of the bootstrap over `groups` (R,): as many groups as there are, with
+# replacement, each with all of its recordings.
+
+# %% tags=["exercise"]
+def group_draw(hits, groups, rng):
+    """One resampled mean; rng is a numpy.random.Generator."""
+    return None
+
+
+check.group_draw(group_draw)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def group_draw(hits, groups, rng):
+#     names = np.unique(groups)
+#     return np.concatenate([hits[groups == g] for g in rng.choice(names, len(names))]).mean()
+# ```
+# Windows of a recording are even more alike than recordings of a pond. Drawing them instead makes the interval narrower, not the knowledge greater. `metrics.bootstrap` draws groups within
+# each class.
+# </details>
+#
+# ### 4 · How many recordings
+#
+# At `recordings` recordings the smallest detectable difference is `detectable` points. How many would it take to see `wanted` points, all else equal? A whole number.
+
+# %% tags=["exercise"]
+def recordings_needed(recordings, detectable, wanted):
+    """The number of recordings in all."""
+    return None
+
+
+check.recordings_needed(recordings_needed)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def recordings_needed(recordings, detectable, wanted):
+#     return int(np.ceil(recordings * (detectable / wanted) ** 2))
+# ```
+# Try it with the row of Table 3 that stands for the paper's 0.86 points: `row = every[(every["place"] == "Table 3") & (every["paper_change"].between(0, 1))].iloc[0]`, then
+# `recordings_needed(len(...), row["detectable"], 0.86)` with the number of val recordings that notebook 04 prints. More windows of the same recordings do not count, nor do more recordings of the same ponds.
+# </details>
+#
+# ### 5 · Many comparisons
+#
+# m comparisons of arms that truly do not differ, independent of each other; each says *differs* with probability `level`. What is the chance that at least one of them does?
+
+# %% tags=["exercise"]
+def at_least_one(m, level):
+    """A probability."""
+    return None
+
+
+check.at_least_one(at_least_one)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def at_least_one(m, level):
+#     return 1 - (1 - level) ** m
+# ```
+# For twenty comparisons at 5 % it is 64 %. So one *differs* among many rows is no finding, and a table should be read as a whole. (Rows that share arms are not independent;
+# the warning stays.)
+# </details>
+#
+# ### 6 · To try: another world
+#
+# No check: what comes out is yours to judge. Ask for the same tables at another scale: set `"scale": "small"` in `papermill_runs/05_mix_ratio.sweep.json`, start
+# `python -m lib.runs sweep papermill_runs/05_mix_ratio.sweep.json`, then run this notebook again. And in which table is the interval over species most wider than that over recordings?
+#
+# <details><summary>What to expect</summary>
+#
+# The new rows appear as a world of their own; arms are never compared across scales. For the second, `wide = (every["high_species"] - every["low_species"]) / (every["high"] -
+# every["low"])`, then its mean by `place`. Where it is large species disagree about the arm, so that a few more species might turn the average.
 # </details>
 #
 # ## Quiz

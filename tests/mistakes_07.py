@@ -1,0 +1,24 @@
+"""Typical mistakes in notebook 07's exercises, and words of the hint that each must get."""
+import numpy as np
+import torch
+
+
+def _with_replacement(keep, recording, rng):
+    chosen = np.zeros(len(keep), bool)
+    for r in np.unique(recording):
+        places = np.flatnonzero(recording == r)
+        chosen[rng.choice(places, keep[places].sum())] = True
+    return chosen
+
+
+MISTAKES = {
+    "two_shares": [(lambda keep, recording: (keep.mean(), keep.mean()), "every *recording* counts once"),
+                   (lambda keep, recording: (keep.mean(), np.mean([keep[recording == r].mean() for r in np.unique(recording[keep])])), "counts too, with 0")],
+    "threshold_of": [(lambda score, share: np.nanquantile(score, share), "nobody would have noticed"),
+                     (lambda score, share: np.quantile(score, 1 - share), "makes the quantile NaN")],
+    "at_random": [(lambda keep, recording, rng: rng.permutation(keep), "not in every recording"), (_with_replacement, "draw without replacement")],
+    "auc": [(lambda score, calls: np.mean(score[calls][:, None] > score[~calls]), "not a mistake"),
+            (lambda score, calls: np.mean(score[calls][:, None] < score[~calls]) + np.mean(score[calls][:, None] == score[~calls]) / 2, "turned round")],
+    "energies": [(lambda wave, starts, length: torch.stack([(wave[s : s + length] / wave[s : s + length].abs().max()).square().sum() for s in starts]), "to its own peak"),
+                 (lambda wave, starts, length: torch.stack([(wave / wave.abs().max())[s : s + length].square().mean() for s in starts]), "mean of the squares")],
+}
