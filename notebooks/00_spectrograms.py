@@ -123,7 +123,7 @@ def flow(ax, words, title, marked=1):
     for i, word in enumerate(words):
         colour = "tab:orange" if i == marked else "0.93"
         box = dict(boxstyle="round,pad=0.5", fc=colour, ec="0.4")
-        ax.text(i, 0, word, ha="center", va="center", fontsize=10, bbox=box)
+        ax.text(i, 0, word, ha="center", va="center", fontsize=11, bbox=box)
         if i:
             ax.annotate("", (i - 0.37, 0), (i - 0.63, 0), arrowprops=dict(arrowstyle="-|>", color="0.3"))
     ax.set(xlim=(-0.5, len(words) - 0.5), ylim=(-1, 1))
@@ -281,7 +281,7 @@ def sheet(table, title, generator):
         wave = audio.read(table.file.iloc[i], rate=22_050, duration_s=3.0)
         plots.spec(ax, front(wave[None], frames=512), mel.INAT, table.label.iloc[i], limits=(-2.5, 2))
         ax.label_outer()
-        ax.title.set_fontsize(10)
+        ax.title.set_size("small")
     figure.suptitle(title)
 
 
@@ -501,7 +501,7 @@ for column, one in zip(axes.T, fronts):
     glide = audio.resample(sweep, 32_000, one.rate)
     for ax, sound, what in zip(column, (glide, recording), ("glide", examples.label.iloc[0])):
         plots.spec(ax, mel.LogMel(one)(sound[None]), one, f"{one.name}: {what}")
-        ax.title.set_fontsize(10)
+        ax.title.set_size("small")
     column[0].set_xlabel("")
 
 # %% [markdown]

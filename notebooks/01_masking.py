@@ -180,7 +180,7 @@ def draw_grid(ax):
     ax.hlines([b * high for b in range(1, grid.f)], 0, front.frames * front.hop_s, color="w", linewidth=0.4)
     for i in range(L):
         place = (i // grid.f + 0.5) * wide, (i % grid.f + 0.5) * high
-        ax.text(*place, str(i), color="w", fontsize=8, ha="center", va="center", clip_on=True,
+        ax.text(*place, str(i), color="w", fontsize=10, ha="center", va="center", clip_on=True,
                 bbox=dict(facecolor="k", alpha=0.5, edgecolor="none", pad=1))
 
 
@@ -518,7 +518,7 @@ for name, errors in copies.items():
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
 for ax, (name, errors) in zip(axes, copies.items()):
     bars = ax.barh(range(len(errors)), errors.min(axis=1), color=["C0"] * 4 + ["C1"] * 4)
-    ax.bar_label(bars, errors.idxmin(axis=1), padding=3, fontsize="x-small")
+    ax.bar_label(bars, errors.idxmin(axis=1), padding=3, fontsize="small")
     ax.set_yticks(range(len(errors)), errors.index)
     ax.set(xlabel="mean squared error of the best copy", title=name, xlim=(0, 1.35 * errors.min(axis=1).max()))
 axes[0].invert_yaxis()

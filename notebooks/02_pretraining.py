@@ -137,7 +137,7 @@ print(tuple(specs.shape), names)
 # %%
 def box(ax, x, y, width, height, text, colour):
     ax.add_patch(Rectangle((x, y), width, height, facecolor=colour, edgecolor="0.3"))
-    ax.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=9)
+    ax.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=12)
 
 
 def tokens(ax, x, colours):
@@ -163,7 +163,7 @@ tokens(ax, 8.5, ["C1"] * 7)
 picture(ax, 9.1, specs[:1])
 for x, text in ((0, "log-mel 512 x 128"), (2.1, f"16 x 16 patches,\n{mask_ratio:.0%} hidden"), (4.05, "visible\ntokens"), (6.2, "latents +\nmask tokens"),
                 (8.3, "guesses"), (9.1, "target: loss on\nhidden patches only")):
-    ax.text(x, 0.58, text, va="top", fontsize=9)
+    ax.text(x, 0.58, text, va="top", fontsize=12)
 for x in (1.8, 3.85, 4.6, 6.28, 6.82, 8.3, 8.9):
     ax.annotate("", (x + 0.15, 1.4), (x - 0.12, 1.4), arrowprops=dict(arrowstyle="-|>", color="0.3"))
 ax.set(xlim=(-0.1, 10.8), ylim=(0.05, 2.25))
@@ -610,7 +610,7 @@ print("(c): the decoder is untouched, the encoder has moved")
 # %%
 chosen = [0, 1]
 some = patches.random_mask(len(specs), grid, mask_ratio, fit.generator(seed, 3))
-figure, axes = plt.subplots(len(chosen), 5, figsize=(14, 2.4 * len(chosen)), sharex=True, sharey=True)
+figure, axes = plt.subplots(len(chosen), 5, figsize=(13, 2.4 * len(chosen)), sharex=True, sharey=True)
 for row, i in zip(axes, chosen):
     x, m = specs[i : i + 1], patches.Mask(*(view[i : i + 1] for view in some))
     limits = tuple(np.quantile(x, [0.01, 0.998]))

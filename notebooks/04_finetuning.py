@@ -165,11 +165,12 @@ specs = two.spec(log_mel)  # (2, 1, T, M)
 labels_of = torch.eye(2)
 mixed, shares = finetune.mixup(specs, labels_of, front, fit.generator(3))
 hidden = finetune.spec_augment(mixed, recipe.mask_mels, recipe.mask_frames, fit.generator(4))
-figure, axes = plt.subplots(1, 5, figsize=(15, 2.7), sharey=True)
+figure, axes = plt.subplots(1, 5, figsize=(12, 2.5), sharey=True)
 shown = [(specs[0], train["label"][0]), (specs[1], train["label"][len(train) // 2]), (specs.mean(0), "mean of the log-mels"),
          (mixed[0], f"mixed in power, {shares[0, 0]:.0%} + {shares[0, 1]:.0%}"), (hidden[0], "and SpecAugment")]
 for ax, (x, title) in zip(axes, shown):
     plots.spec(ax, x, front, title, tuple(np.quantile(specs, [0.01, 0.998])))
+    ax.title.set_size("small")
     ax.label_outer()
 
 # %% [markdown]
@@ -340,7 +341,7 @@ if panel:
 
 # %%
 if panel:
-    figure, axes = plt.subplots(1, 5, figsize=(15, 2.7), sharey=True)
+    figure, axes = plt.subplots(1, 5, figsize=(12, 2.5), sharey=True)
     i = min(3, len(x) - 1)
     one, m = x[i : i + 1], patches.Mask(*(part[i : i + 1] for part in mask))
     shown = {"input (val)": one, "masked, 80 % hidden": plots.masked(one, m, full.arch.patch)}

@@ -261,7 +261,7 @@ for ax, experiment, place in zip(axes[1:], ("curation_confidence", "curation_rec
         ax.plot(one["setting"], 100 - one["value"], "s--", label=text) if len(one) else None
     ax.set(title=f"paper: Liu et al. 2026, {place}", xlabel="threshold", ylim=(0, 105))
 axes[1].plot([0.88, 0.88], [50, 55], "k*", label="the text: 0.88 keeps 50 and 55 %")
-[ax.legend(fontsize="x-small") for ax in axes];
+[ax.legend(fontsize="small") for ax in axes];
 
 # %% [markdown]
 # Left what this run measured, beside it the paper's numbers; the scores are not the same scores, compare shapes. **See:** the paper's Figure 5 has two curves for one thing: its
@@ -414,7 +414,7 @@ def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
 
 # %%
 half_kept = swept[(swept["filter"] == "none") | (swept["threshold"].astype(str) == "50%")] if len(swept) else swept
-figure, axes = plt.subplots(1, 5, figsize=(15, 3.6))
+figure, axes = plt.subplots(1, 5, figsize=(13, 3.6))
 for ax, experiment, text in zip(axes, ("curation_confidence", "curation_reconstruction"), ("Figure 4: confidence", "Figure 5: loss")):
     theirs = runs.reference(experiment, split="val")
     for i, (metric, name) in enumerate({"full_finetune_top1": "finetuned on all", "filtered_finetune_top1": "finetuned on kept", "mobilenetv3_top1": "MobileNetV3"}.items()):
@@ -425,8 +425,8 @@ for ax, experiment, text in zip(axes, ("curation_confidence", "curation_reconstr
 kinds = {"top1.value": "finetuned on all", "filtered.top1.value": "finetuned on kept", "proxy.top1.value": "small MobileNetV3"}
 for ax, (column, name) in zip(axes[2:], kinds.items()):
     panel(ax, half_kept, column, f"measured, half kept:\n{name}") if len(half_kept) else ax.set_axis_off()
-axes[0].legend(fontsize="x-small")
-axes[2].legend(fontsize="x-small") if len(half_kept) else None
+axes[0].legend(fontsize="small")
+axes[2].legend(fontsize="small") if len(half_kept) else None
 plots.save(figure, "07_data_curation") if setting.name != "smoke" and len(half_kept) else None
 
 # %% [markdown]
