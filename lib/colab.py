@@ -149,5 +149,5 @@ def prepare(keep_on_drive: bool = False) -> None:
         os.environ["STUDY_CACHE"] = f"{DRIVE}/MyDrive/bioacoustic-mae"
     import torch
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU, enough for the scale tiny (Runtime > Change runtime type lends one)"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU (enough for `tiny`; Runtime > Change runtime type lends one)"
     print(f"torch {torch.__version__}, {device}; the cache is {'on your Drive' if keep_on_drive else 'lost with this session'}")

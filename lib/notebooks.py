@@ -81,14 +81,14 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
 
 
 def alt(caption: str) -> str:
-    """The alt text of a figure: the first sentence of the caption below it, more where that is shorter than 45 characters, as plain text.
+    """The alt text of a figure: the first sentence of the caption below it, more where that is shorter than 55 characters, as plain text.
 
     It goes where nbconvert, nbsphinx and IPython look for it (`alt` in the output's metadata of that image type)."""
     text = " ".join(caption.strip().partition("\n\n")[0].split())
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)|[*`$]+|<[^>]+>|^#+ |^> |^[-|] ", r"\1", text)
     text = re.sub(r"^Figure \w+( \([^)]*\))?\. ", "", text).removeprefix("See: ")
     sentences, told = re.split(r"(?<=[.!?:])(?<!al\.)(?<!Fig\.)(?<!Sec\.)(?<!See:) (?=[A-Z0-9])", text), ""
-    while sentences and len(told) < 45:
+    while sentences and len(told) < 55:
         told = f"{told} {sentences.pop(0)}".strip()
     return told[:1].upper() + told[1:]
 

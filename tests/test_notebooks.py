@@ -143,11 +143,14 @@ def test_lint_finds(cells, said, tmp_path):
 
 
 @pytest.mark.parametrize("caption, told", [
-    ("*Figure 3. Four recordings as the model sees them: time to the right.* **See:** cyan boxes.", "Four recordings as the model sees them: time to the right."),
-    ("*Figure 2 (the paper's Fig. 2). Three sounds, of which 75 % are hidden, in `three` draws.* More.", "Three sounds, of which 75 % are hidden, in three draws."),
+    ("*Figure 3. Four recordings as the model sees them: time to the right.* **See:** cyan boxes.",
+     "Four recordings as the model sees them: time to the right."),
+    ("*Figure 2 (the paper's Fig. 2). Three sounds, of which 75 % are hidden, in `three` draws.* More.",
+     "Three sounds, of which 75 % are hidden, in three draws."),
     ("**See:** the scores of all [train windows](x.html) of the pool; right of the line\nis what stays. More.\n\nAnd more.",
      "The scores of all train windows of the pool; right of the line is what stays."),
-    ("Left: the input. Right: what Liu et al. Fig. 2 show of the same input. More.", "Left: the input. Right: what Liu et al. Fig. 2 show of the same input."),
+    ("Left: the input. Right: what Liu et al. Fig. 2 show of the same input. More.",
+     "Left: the input. Right: what Liu et al. Fig. 2 show of the same input."),
     ("Short.", "Short."), ("", "")])
 def test_the_alt_text_is_the_captions_first_sentence(caption, told):
     assert notebooks.alt(caption) == told
@@ -155,7 +158,8 @@ def test_the_alt_text_is_the_captions_first_sentence(caption, told):
 
 def test_figures_get_their_alt_text_where_a_converter_finds_it():
     from nbconvert import HTMLExporter
-    cells = [code(outputs=[show(image_png="AAAA"), show(image_jpeg="AAAA")]), nbformat.v4.new_markdown_cell("Two \"dots\" <on> a line that goes up and up and up. More.")]
+    caption = nbformat.v4.new_markdown_cell("Two \"dots\" <on> a line that goes up and up and up. More.")
+    cells = [code(outputs=[show(image_png="AAAA"), show(image_jpeg="AAAA")]), caption]
     notebook = notebooks.tidy(nbformat.v4.new_notebook(cells=cells))
     html = HTMLExporter(template_name="classic").from_notebook_node(notebook)[0]
     assert html.count("a line that goes up and up and up.") == 3  # two figures and the caption
