@@ -2,6 +2,7 @@
 
     python -m lib.notebooks build 05_mix_ratio scale=tiny timeout=1800    runs NAME.py afresh and writes NAME.ipynb
     python -m lib.notebooks check                                         reads all pairs, changes nothing
+    python -m lib.notebooks dress                                         set-up cell and badges of lib.colab into every .py
 
 A .py is the reviewed source (jupytext's percent format); its .ipynb holds the same cells and their outputs."""
 import ast
@@ -24,12 +25,13 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from nbformat.v4.nbjson import JSONWriter
 
-from lib import paths
+from lib import colab, paths
 
-__all__ = ["FOLDER", "source", "build", "tidy", "write", "pair", "lint"]
+__all__ = ["FOLDER", "source", "build", "tidy", "alt", "write", "pair", "lint"]
 
 FOLDER = paths.ROOT / "notebooks"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+KEPT = ("tags", "jupyter", "collapsed", "cellView")          # metadata of a cell: its tags, and whether it is folded
 WIDGET = "application/vnd.jupyter.widget-view+json"
 EXPERIMENT = re.compile(r"0[3-9]_")          # these leave records, so they take parameters
 LONGEST, MEDIAN, BYTES = 30, 8, 1_500_000    # lines of a code cell, their median, size of a file
@@ -55,10 +57,10 @@ def source(py: Path) -> NotebookNode:
 
 
 def tidy(notebook: NotebookNode) -> NotebookNode:
-    """Takes out what changes without meaning: times, widgets and their state, progress bars, addresses in memory."""
+    """Takes out what changes without meaning: times, widgets and their state, progress bars, addresses in memory. Gives figures an alt text."""
     notebook.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(name="python"))
-    for cell in notebook.cells:
-        cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter", "collapsed")})
+    for cell, after in zip(notebook.cells, [*notebook.cells[1:], None]):
+        cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in KEPT})
         if cell.cell_type != "code":
             continue
         kept = []
@@ -71,9 +73,28 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
                     continue
             if "text/plain" in output.get("data", {}):
                 output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]{6,}", "", output.data["text/plain"])
+            for kind in _images(output):
+                output.metadata[kind] = NotebookNode(output.metadata.get(kind, {}), alt=alt(after.source if after else ""))
             kept.append(output)
         cell.outputs = kept
     return notebook
+
+
+def alt(caption: str) -> str:
+    """The alt text of a figure: the first sentence of the caption below it, more where that is shorter than 55 characters, as plain text.
+
+    It goes where nbconvert, nbsphinx and IPython look for it (`alt` in the output's metadata of that image type)."""
+    text = " ".join(caption.strip().partition("\n\n")[0].split())
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)|[*`$]+|<[^>]+>|^#+ |^> |^[-|] ", r"\1", text)
+    text = re.sub(r"^Figure \w+( \([^)]*\))?\. ", "", text).removeprefix("See: ")
+    sentences, told = re.split(r"(?<=[.!?:])(?<!al\.)(?<!Fig\.)(?<!Sec\.)(?<!See:) (?=[A-Z0-9])", text), ""
+    while sentences and len(told) < 55:
+        told = f"{told} {sentences.pop(0)}".strip()
+    return told[:1].upper() + told[1:]
+
+
+def _images(output: NotebookNode) -> list[str]:
+    return [kind for kind in output.get("data", {}) if kind.startswith("image/")]
 
 
 def write(notebook: NotebookNode, ipynb: Path) -> Path:
@@ -97,9 +118,9 @@ def build(py: Path, scale: str = "auto", timeout: int = 1800) -> Path:
 # Checking -----------------------------------------------------------------------------------------------------------
 
 def pair(py: Path, ipynb: Path) -> list[str]:
-    """Where a .py and its .ipynb differ in cell types, tags or sources; empty if they agree. Changes nothing."""
+    """Where a .py and its .ipynb differ in cell types, tags, folding or sources; empty if they agree. Changes nothing."""
     ours, theirs = source(py).cells, nbformat.read(ipynb, as_version=4).cells
-    told = [[f"[{cell.cell_type} {' '.join(cell.metadata.get('tags', []))}]\n{cell.source}" for cell in cells]
+    told = [[f"[{cell.cell_type} {json.dumps({k: cell.metadata[k] for k in KEPT if k in cell.metadata})}]\n{cell.source}" for cell in cells]
             for cells in (ours, theirs)]
     for n, (a, b) in enumerate(zip(*told)):
         if a != b:
@@ -169,9 +190,11 @@ def _lint_cell(cell: NotebookNode, after: NotebookNode | None) -> list[str]:
         found.append("NBVAL_CHECK_OUTPUT without a stored output checks nothing")
     if cell.source.strip() and cell.execution_count is None:
         found.append("was never executed")
-    shows = any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", {}))
-    if shows and (after is None or after.cell_type != "markdown"):
+    images = [output.metadata.get(kind, {}) for output in cell.outputs for kind in _images(output)]
+    if images and (after is None or after.cell_type != "markdown"):
         found.append("a figure without a sentence after it")
+    elif any(not image.get("alt") for image in images):
+        found.append("a figure without an alt text: build it again, and begin the caption below it with a sentence")
     return found
 
 
@@ -197,7 +220,7 @@ def main(words: Sequence[str]) -> int:
     """The command line, see the top of this file."""
     options = dict(word.split("=", 1) for word in words[1:] if "=" in word)
     names = [Path(word).stem for word in words[1:] if "=" not in word]
-    known = bool(words) and words[0] in ("build", "check") and not set(options) - {"scale", "timeout"}
+    known = bool(words) and words[0] in ("build", "check", "dress") and not set(options) - {"scale", "timeout"}
     if not known or (words[0] == "build" and not names):
         print(__doc__.partition("\n\n")[2], file=sys.stderr)
         return 2
@@ -207,6 +230,14 @@ def main(words: Sequence[str]) -> int:
         there = ", ".join(file.stem for file in sorted(FOLDER.glob("*.py")))
         print(f"{', '.join(missing)}: not in notebooks/, which has {there}", file=sys.stderr)
         return 2
+    if words[0] == "dress":
+        for py in files:
+            text = py.read_text(encoding="utf-8")
+            dressed = colab.dress(text, py.stem)
+            if dressed != text:
+                paths.write_text(py, dressed)
+                print(f"{py.name}: set-up cell and badges written; build it again")
+        return 0
     found = []
     for py in files:
         if words[0] == "build":

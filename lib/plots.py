@@ -35,7 +35,7 @@ def style(photo: bool = True) -> None:
         "figure.dpi": 100, "savefig.dpi": 120, "figure.constrained_layout.use": True, "axes.spines.top": False, "axes.spines.right": False,
         "axes.titlesize": "medium", "legend.frameon": False, "figure.facecolor": "white"})
     if photo:
-        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 88})
+        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 82})
     else:
         set_matplotlib_formats("png")
 
@@ -137,7 +137,7 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
         ax.set_xticks(range(len(ratios)), ["wildlife\nonly" if r == 0 else "general\nonly" if np.isinf(r) else f"{r:g}:1" for r in ratios])
         ax.set(xlabel="general : wildlife", ylim=(0, 1.05 * ax.get_ylim()[1]))
         ax.title.set_size("small")
-        ax.tick_params(axis="x", labelsize="x-small")
+        ax.tick_params(axis="x", labelsize="small")
     return figure
 
 

@@ -55,6 +55,33 @@
 # %% [markdown]
 # Those with a number can be filled in here; the notebook comes back to them, and runs without them too.
 
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Set-up: run it once. Where the study is installed it does nothing.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on your Google Drive
+REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
+
+try:
+    from lib import colab
+except ImportError:  # this notebook came without its repository, as in Colab
+    near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
+    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    if root is None and not REPOSITORY:
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+    if root is None:
+        root = near[-1]
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+    os.chdir(root)
+    sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
+    sys.modules.pop("lib", None)  # another folder of that name
+    from lib import colab
+
+colab.prepare(KEEP_ON_DRIVE)
+
 # %% tags=["predict"]
 p1 = None  # P1, per cent of the windows
 p3 = None  # P3, filters out of 128
@@ -62,7 +89,35 @@ p3 = None  # P3, filters out of 128
 # %% [markdown]
 # ## Set-up
 #
-# If the next cell fails with `No module named 'lib'`, run `pip install -e .` in the repository's folder once.
+# Every notebook begins with a folded set-up cell. It does nothing on a computer where the study is installed; in Colab it fetches the
+# repository and what is missing.
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Set-up: run it once. Where the study is installed it does nothing.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on your Google Drive
+REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
+
+try:
+    from lib import colab
+except ImportError:  # this notebook came without its repository, as in Colab
+    near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
+    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    if root is None and not REPOSITORY:
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+    if root is None:
+        root = near[-1]
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+    os.chdir(root)
+    sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
+    sys.modules.pop("lib", None)  # another folder of that name
+    from lib import colab
+
+colab.prepare(KEEP_ON_DRIVE)
 
 # %%
 from dataclasses import replace
@@ -102,7 +157,7 @@ def flow(ax, words, title, marked=1):
     for i, word in enumerate(words):
         colour = "tab:orange" if i == marked else "0.93"
         box = dict(boxstyle="round,pad=0.5", fc=colour, ec="0.4")
-        ax.text(i, 0, word, ha="center", va="center", fontsize=10, bbox=box)
+        ax.text(i, 0, word, ha="center", va="center", fontsize=11, bbox=box)
         if i:
             ax.annotate("", (i - 0.37, 0), (i - 0.63, 0), arrowprops=dict(arrowstyle="-|>", color="0.3"))
     ax.set(xlim=(-0.5, len(words) - 0.5), ylim=(-1, 1))
@@ -261,7 +316,7 @@ def sheet(table, title, generator):
         wave = audio.read(table.file.iloc[i], rate=22_050, duration_s=3.0)
         plots.spec(ax, front(wave[None], frames=512), mel.INAT, table.label.iloc[i], limits=(-2.5, 2))
         ax.label_outer()
-        ax.title.set_fontsize(10)
+        ax.title.set_size("small")
     figure.suptitle(title)
 
 
@@ -484,7 +539,7 @@ for column, one in zip(axes.T, fronts):
     glide = audio.resample(sweep, 32_000, one.rate)
     for ax, sound, what in zip(column, (glide, recording), ("glide", examples.label.iloc[0])):
         plots.spec(ax, mel.LogMel(one)(sound[None]), one, f"{one.name}: {what}")
-        ax.title.set_fontsize(10)
+        ax.title.set_size("small")
     column[0].set_xlabel("")
 
 # %% [markdown]

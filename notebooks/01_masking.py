@@ -28,17 +28,83 @@
 # %% [markdown]
 # ## The question
 #
-# A masked autoencoder (MAE) learns without labels: it hides most of a spectrogram and guesses what was there. Liu et al. 2026 hide 80 % of it,
-# Niizumi et al. 2022 hide 75 %. What is hidden decides what has to be learned: a mask that is easy to fill teaches little, and one that hides a whole
-# call leaves nothing to learn the call from.
+# A masked autoencoder (MAE) learns without labels. It does one thing, over and over:
+#
+# 1. **cut** the spectrogram of a few seconds of sound into patches,
+# 2. **hide** most of them, at random,
+# 3. an **encoder** looks at the visible ones only and describes each by a vector,
+# 4. a small **decoder** gets these vectors, and blanks for the hidden patches, and **guesses** what was there,
+# 5. the guesses are compared with the truth, which is known: the **loss** is their error on the hidden patches, and both networks are changed a little
+#    to make it smaller.
+#
+# Then the decoder is thrown away. Whoever can guess four fifths of a frog's call from one fifth has learned what calls are like, or so the hope goes,
+# and the encoder is what a classifier of species starts from. He et al. 2022 did this to pictures, AudioMAE (Huang et al. 2022) brought it to sound.
+# Of the two papers that this course re-creates, Liu et al. 2026 hide 80 % of the patches and Niizumi et al. 2022 hide 75 %.
+#
+# This notebook is about steps 1 and 2. What is hidden decides what has to be learned: a mask that is easy to fill teaches little, and one that hides a
+# whole call leaves nothing to learn the call from.
 #
 # > **Predict before you read on.** Three masks hide the same 75 % of three seconds of sound: random patches, whole moments, or whole frequency
 # > bands. Under which of them do most calls disappear *without a trace*? And under which is a hidden patch easiest to guess from its surroundings?
 # > Write down an order for each; the notebook comes back to both, and runs without them too.
 
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Set-up: run it once. Where the study is installed it does nothing.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on your Google Drive
+REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
+
+try:
+    from lib import colab
+except ImportError:  # this notebook came without its repository, as in Colab
+    near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
+    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    if root is None and not REPOSITORY:
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+    if root is None:
+        root = near[-1]
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+    os.chdir(root)
+    sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
+    sys.modules.pop("lib", None)  # another folder of that name
+    from lib import colab
+
+colab.prepare(KEEP_ON_DRIVE)
+
 # %% tags=["predict"]
 calls_lost = None  # from most to fewest calls lost, a list of "random", "time", "frequency"
 hard_to_copy = None  # from the largest to the smallest error of the best copy, a list of the same three
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Set-up: run it once. Where the study is installed it does nothing.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on your Google Drive
+REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
+
+try:
+    from lib import colab
+except ImportError:  # this notebook came without its repository, as in Colab
+    near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
+    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    if root is None and not REPOSITORY:
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+    if root is None:
+        root = near[-1]
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+    os.chdir(root)
+    sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
+    sys.modules.pop("lib", None)  # another folder of that name
+    from lib import colab
+
+colab.prepare(KEEP_ON_DRIVE)
 
 # %%
 import itertools
@@ -66,8 +132,9 @@ general = "chorus"  # the pool with everyday sounds: chorus, audioset:ROOT, esc5
 # %% [markdown]
 # ## What will be computed
 #
-# The first three seconds of up to 64 recordings per pool (8 at `smoke`) become specs of 512 frames x 128 mel bins, as in 00. Everything else is
-# drawing masks on them. The numbers in the text were measured at `tiny` with `seed=0` and `data_seed=0` on `chorus`, this project's synthetic sound
+# There are two pools of recordings: *wildlife*, the animals that we care about, and *general*, everyday sounds, of which the world has many more. The
+# first three seconds of up to 64 recordings per pool (8 at `smoke`) become specs (log-mel spectrograms) of 512 frames x 128 mel bins, as in 00.
+# Everything else is drawing masks on them. The numbers in the text were measured at `tiny` with `seed=0` and `data_seed=0` on `chorus`, this project's synthetic sound
 # world, where the true box of every call is known; where real recordings were measured too, the text says so.
 
 # %%
@@ -105,7 +172,8 @@ plots.sound(wave, front.rate)
 # %% [markdown]
 # ## Patches
 #
-# A vision transformer takes a sequence of tokens. A spec $(T, M)$ becomes one by cutting it into patches of $p_t$ frames by $p_f$ mel bins:
+# A transformer takes a sequence of *tokens*, each a list of numbers; here a token is a patch. A spec $(T, M)$ becomes such a sequence by cutting it
+# into patches of $p_t$ frames by $p_f$ mel bins:
 #
 # $$ L = t f, \qquad t = T / p_t, \qquad f = M / p_f \tag{1} $$
 #
@@ -157,7 +225,7 @@ def draw_grid(ax):
     ax.hlines([b * high for b in range(1, grid.f)], 0, front.frames * front.hop_s, color="w", linewidth=0.4)
     for i in range(L):
         place = (i // grid.f + 0.5) * wide, (i % grid.f + 0.5) * high
-        ax.text(*place, str(i), color="w", fontsize=8, ha="center", va="center", clip_on=True,
+        ax.text(*place, str(i), color="w", fontsize=10, ha="center", va="center", clip_on=True,
                 bbox=dict(facecolor="k", alpha=0.5, edgecolor="none", pad=1))
 
 
@@ -257,7 +325,8 @@ for n, r in ((10, 0.9), (100, 0.9), (10, 0.7), (256, 0.8)):
 #
 # ## Other masks
 #
-# Random is not the only choice. SpecAugment and the speech models before MAE hide whole moments or whole bands; AudioMAE offers both at once ("2-D");
+# Random is not the only choice. SpecAugment (which makes a speech recogniser sturdier by hiding parts of its input) and the speech models before MAE
+# hide whole moments or whole bands; AudioMAE offers both at once ("2-D");
 # Niizumi et al. use three patterns to look into a trained model (their Fig. 3). The ratios below are 75 % for the drawn masks, the 2-D one hiding
 # half the columns and half the rows, and 50 % for the patterns.
 
@@ -503,7 +572,7 @@ exercises.predicted("error of the best copy in wildlife", hard_to_copy, [name.re
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
 for ax, (name, errors) in zip(axes, copies.items()):
     bars = ax.barh(range(len(errors)), errors.min(axis=1), color=["C0"] * 4 + ["C1"] * 4)
-    ax.bar_label(bars, errors.idxmin(axis=1), padding=3, fontsize="x-small")
+    ax.bar_label(bars, errors.idxmin(axis=1), padding=3, fontsize="small")
     ax.set_yticks(range(len(errors)), errors.index)
     ax.set(xlabel="mean squared error of the best copy", title=name, xlim=(0, 1.35 * errors.min(axis=1).max()))
 axes[0].invert_yaxis()
@@ -531,8 +600,8 @@ axes[0].invert_yaxis()
 # ## Where nothing calls
 #
 # Liu et al. suggest that wildlife recordings pretrain worse than general ones because they hold "more background noise or long periods of silence"
-# (Sec. 4.6), and filter for segments that are *hard* to reconstruct, since empty ones "should be easier" (Sec. 4.7). The target matters here.
-# AudioMAE and Liu et al. normalise each target patch by its own mean and standard deviation; Niizumi et al. do not.
+# (Sec. 4.6), and filter for segments that are *hard* to reconstruct, since empty ones "should be easier" (Sec. 4.7). Here it matters what a guess is
+# compared with, its *target*. AudioMAE and Liu et al. normalise each target patch by its own mean and standard deviation; Niizumi et al. do not.
 #
 # > **Predict.** Copying from the same row at 75 % random: is the error larger in seconds with a call or in seconds without? And once every patch is
 # > normalised by itself, so that a flat guess has the error 1?
@@ -590,8 +659,9 @@ for ax, (name, shape) in zip(axes[1:], shapes.items()):
     ax.set_ylabel("")
 
 # %% [markdown]
-# Seen through the front end's window of 23 ms a note spans three to four strips, so about two notes in three leave a trace
-# ($1 - 0.75^{3.4} = 0.62$), with all their frequencies. A patch hides two notes at once, but only in its band.
+# The same trill whole, behind a random mask of patches, and behind one of strips; grey is hidden. Seen through the front end's window of 23 ms a note
+# spans three to four strips, so about two notes in three leave a trace ($1 - 0.75^{3.4} = 0.62$), with all their frequencies. A patch hides two notes
+# at once, but only in its band.
 #
 # > **Predict.** For which shape does copying the nearest visible token come closer?
 
@@ -621,7 +691,8 @@ strips.style.format("{:.3f}")
 #
 # $$ 12\, n D^2 + 2\, n^2 D \tag{6} $$
 #
-# multiplications: the linear layers grow with $n$, attention with its square. The encoder of a MAE sees only the class token and the visible patches.
+# multiplications: the linear layers grow with $n$, attention with its square. The encoder of a MAE sees only the visible patches and the
+# *class token*, an additional one that belongs to no patch and can speak for the whole clip.
 
 # %%
 # NBVAL_CHECK_OUTPUT

@@ -21,6 +21,33 @@
 # > **Predict before you read on.** A field recording is wind and hiss with a call here and there. After training, which will the network guess
 # > better: the calls, or the background between them? Write down one reason for each answer.
 
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Set-up: run it once. Where the study is installed it does nothing.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on your Google Drive
+REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
+
+try:
+    from lib import colab
+except ImportError:  # this notebook came without its repository, as in Colab
+    near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
+    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    if root is None and not REPOSITORY:
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+    if root is None:
+        root = near[-1]
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+    os.chdir(root)
+    sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
+    sys.modules.pop("lib", None)  # another folder of that name
+    from lib import colab
+
+colab.prepare(KEEP_ON_DRIVE)
+
 # %%
 import dataclasses
 
@@ -110,7 +137,7 @@ print(tuple(specs.shape), names)
 # %%
 def box(ax, x, y, width, height, text, colour):
     ax.add_patch(Rectangle((x, y), width, height, facecolor=colour, edgecolor="0.3"))
-    ax.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=9)
+    ax.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=12)
 
 
 def tokens(ax, x, colours):
@@ -136,7 +163,7 @@ tokens(ax, 8.5, ["C1"] * 7)
 picture(ax, 9.1, specs[:1])
 for x, text in ((0, "log-mel 512 x 128"), (2.1, f"16 x 16 patches,\n{mask_ratio:.0%} hidden"), (4.05, "visible\ntokens"), (6.2, "latents +\nmask tokens"),
                 (8.3, "guesses"), (9.1, "target: loss on\nhidden patches only")):
-    ax.text(x, 0.58, text, va="top", fontsize=9)
+    ax.text(x, 0.58, text, va="top", fontsize=12)
 for x in (1.8, 3.85, 4.6, 6.28, 6.82, 8.3, 8.9):
     ax.annotate("", (x + 0.15, 1.4), (x - 0.12, 1.4), arrowprops=dict(arrowstyle="-|>", color="0.3"))
 ax.set(xlim=(-0.1, 10.8), ylim=(0.05, 2.25))
@@ -621,7 +648,7 @@ print("(c): the decoder is untouched, the encoder has moved")
 # %%
 chosen = [0, 1]
 some = patches.random_mask(len(specs), grid, mask_ratio, fit.generator(seed, 3))
-figure, axes = plt.subplots(len(chosen), 5, figsize=(14, 2.4 * len(chosen)), sharex=True, sharey=True)
+figure, axes = plt.subplots(len(chosen), 5, figsize=(13, 2.4 * len(chosen)), sharex=True, sharey=True)
 for row, i in zip(axes, chosen):
     x, m = specs[i : i + 1], patches.Mask(*(view[i : i + 1] for view in some))
     limits = tuple(np.quantile(x, [0.01, 0.998]))

@@ -20,6 +20,33 @@
 #
 # > **Predict before you read on.** Order the six by the accuracy you expect, and write down the largest gap you expect between two neighbours.
 
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Set-up: run it once. Where the study is installed it does nothing.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on your Google Drive
+REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
+
+try:
+    from lib import colab
+except ImportError:  # this notebook came without its repository, as in Colab
+    near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
+    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    if root is None and not REPOSITORY:
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+    if root is None:
+        root = near[-1]
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+    os.chdir(root)
+    sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
+    sys.modules.pop("lib", None)  # another folder of that name
+    from lib import colab
+
+colab.prepare(KEEP_ON_DRIVE)
+
 # %%
 import dataclasses
 
@@ -141,11 +168,12 @@ specs = two.spec(log_mel)  # (2, 1, T, M)
 labels_of = torch.eye(2)
 mixed, shares = finetune.mixup(specs, labels_of, front, fit.generator(3))
 hidden = finetune.spec_augment(mixed, recipe.mask_mels, recipe.mask_frames, fit.generator(4))
-figure, axes = plt.subplots(1, 5, figsize=(15, 2.7), sharey=True)
+figure, axes = plt.subplots(1, 5, figsize=(12, 2.5), sharey=True)
 shown = [(specs[0], train["label"][0]), (specs[1], train["label"][len(train) // 2]), (specs.mean(0), "mean of the log-mels"),
          (mixed[0], f"mixed in power, {shares[0, 0]:.0%} + {shares[0, 1]:.0%}"), (hidden[0], "and SpecAugment")]
 for ax, (x, title) in zip(axes, shown):
     plots.spec(ax, x, front, title, tuple(np.quantile(specs, [0.01, 0.998])))
+    ax.title.set_size("small")
     ax.label_outer()
 
 # %% [markdown]
@@ -326,7 +354,7 @@ if panel:
 
 # %%
 if panel:
-    figure, axes = plt.subplots(1, 5, figsize=(15, 2.7), sharey=True)
+    figure, axes = plt.subplots(1, 5, figsize=(12, 2.5), sharey=True)
     i = min(3, len(x) - 1)
     one, m = x[i : i + 1], patches.Mask(*(part[i : i + 1] for part in mask))
     shown = {"input (val)": one, "masked, 80 % hidden": plots.masked(one, m, full.arch.patch)}

@@ -21,6 +21,33 @@
 # > **Predict before you read on.** Half of the windows are thrown away. Is the encoder that was pretrained on the better half better, worse or the
 # > same? And against one that was pretrained on a *random* half?
 
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Set-up: run it once. Where the study is installed it does nothing.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on your Google Drive
+REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
+
+try:
+    from lib import colab
+except ImportError:  # this notebook came without its repository, as in Colab
+    near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
+    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    if root is None and not REPOSITORY:
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+    if root is None:
+        root = near[-1]
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+    os.chdir(root)
+    sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
+    sys.modules.pop("lib", None)  # another folder of that name
+    from lib import colab
+
+colab.prepare(KEEP_ON_DRIVE)
+
 # %%
 import dataclasses
 
@@ -237,7 +264,7 @@ for ax, experiment, place in zip(axes[1:], ("curation_confidence", "curation_rec
         ax.plot(one["setting"], 100 - one["value"], "s--", label=text) if len(one) else None
     ax.set(title=f"paper: Liu et al. 2026, {place}", xlabel="threshold", ylim=(0, 105))
 axes[1].plot([0.88, 0.88], [50, 55], "k*", label="the text: 0.88 keeps 50 and 55 %")
-[ax.legend(fontsize="x-small") for ax in axes];
+[ax.legend(fontsize="small") for ax in axes];
 
 # %% [markdown]
 # Left what this run measured, beside it the paper's numbers; the scores are not the same scores, compare shapes. **See:** the paper's Figure 5 has two curves for one thing: its
@@ -402,7 +429,7 @@ def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
 
 # %%
 half_kept = swept[(swept["filter"] == "none") | (swept["threshold"].astype(str) == "50%")] if len(swept) else swept
-figure, axes = plt.subplots(1, 5, figsize=(15, 3.6))
+figure, axes = plt.subplots(1, 5, figsize=(13, 3.6))
 for ax, experiment, text in zip(axes, ("curation_confidence", "curation_reconstruction"), ("Figure 4: confidence", "Figure 5: loss")):
     theirs = runs.reference(experiment, split="val")
     for i, (metric, name) in enumerate({"full_finetune_top1": "finetuned on all", "filtered_finetune_top1": "finetuned on kept", "mobilenetv3_top1": "MobileNetV3"}.items()):
@@ -413,8 +440,8 @@ for ax, experiment, text in zip(axes, ("curation_confidence", "curation_reconstr
 kinds = {"top1.value": "finetuned on all", "filtered.top1.value": "finetuned on kept", "proxy.top1.value": "small MobileNetV3"}
 for ax, (column, name) in zip(axes[2:], kinds.items()):
     panel(ax, half_kept, column, f"measured, half kept:\n{name}") if len(half_kept) else ax.set_axis_off()
-axes[0].legend(fontsize="x-small")
-axes[2].legend(fontsize="x-small") if len(half_kept) else None
+axes[0].legend(fontsize="small")
+axes[2].legend(fontsize="small") if len(half_kept) else None
 plots.save(figure, "07_data_curation") if setting.name != "smoke" and len(half_kept) else None
 
 # %% [markdown]

@@ -23,6 +23,33 @@
 # > along time; (B) every second mel row, with neighbours along frequency; (C) like a chessboard, with both. Which is easiest for a steady wind,
 # > which for a trumpet? And will the model attend from one call of an animal to the next?
 
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Set-up: run it once. Where the study is installed it does nothing.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on your Google Drive
+REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
+
+try:
+    from lib import colab
+except ImportError:  # this notebook came without its repository, as in Colab
+    near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
+    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    if root is None and not REPOSITORY:
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+    if root is None:
+        root = near[-1]
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+    os.chdir(root)
+    sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
+    sys.modules.pop("lib", None)  # another folder of that name
+    from lib import colab
+
+colab.prepare(KEEP_ON_DRIVE)
+
 # %%
 import dataclasses
 
@@ -37,7 +64,7 @@ from sklearn.metrics import roc_auc_score
 from lib import attention, audio, checkpoints, chorus, cost, data, designs, exercises, fit, mae, mel, patches, plots, pretrain, runs
 
 plots.style()
-plt.rcParams["figure.dpi"] = 60  # many spectrograms: at 100 dpi this file would be twice as large
+plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
 
 # %% tags=["parameters"]
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
@@ -232,7 +259,7 @@ event = (world["harmonicity"].rank() + world["stationarity"].rank()).drop([tone,
 busy = wild.sort_values(["calls", "harmonicity"], ascending=False)
 repeated = busy.duplicated(kind if kind == "taxon" else "label").sort_values(kind="stable")  # one of each group first
 six = [tone, wind, event, *repeated.index[:3]]
-names = [f"{table['label'][i]}\nh {table['harmonicity'][i]:.2f}, s {table['stationarity'][i]:.2f}" for i in six]
+names = [f"{table['label'][i]}\nh {table['harmonicity'][i]:.2f}\ns {table['stationarity'][i]:.2f}" for i in six]
 table.loc[six, ["label", "pool", "calls", "harmonicity", "stationarity"]].round(2).reset_index(drop=True)
 
 # %% [markdown]
@@ -267,7 +294,7 @@ def boxed(ax, hidden, arch, front):
 def panel(chosen, masks, error=True):
     """Input, then for every mask the reconstruction with its visible patches framed, and its error; a row for each chosen recording."""
     x, titles, wide = specs[chosen], [names[six.index(i)] for i in chosen], 1 + error
-    figure, axes = plt.subplots(len(x), 1 + wide * len(masks), figsize=(13, 1.7 * len(x) + 0.3), sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(len(x), 1 + wide * len(masks), figsize=(10.8, 1.5 * len(x) + 0.3), sharex=True, sharey=True, squeeze=False)
     limits = [tuple(one.quantile(torch.tensor([0.01, 0.998])).tolist()) for one in x]
     for i, row in enumerate(axes):
         plots.spec(row[0], x[i], front, titles[i], limits[i])
@@ -275,14 +302,15 @@ def panel(chosen, masks, error=True):
         errors, pictures = guessed(net, x, mask)
         for i, row in enumerate(axes):
             wrong, ax = (pictures[i] - x[i]).abs(), row[1 + wide * j]
-            text = f"MSE {wrong.square().mean():.2f}, hidden {errors[i][mask.hidden[i]].mean():.2f}"
+            text = f"MSE {wrong.square().mean():.2f}\nhidden {errors[i][mask.hidden[i]].mean():.2f}"
             plots.spec(ax, pictures[i], front, f"{name}\n{text}", limits[i])
             boxed(ax, mask.hidden[i], arch, front)
             if error:
                 plots.spec(row[2 + wide * j], wrong, front, "|error|", (0, 1.5), "gray_r")
     for ax in axes.flat:
+        ax.set_ylabel("kHz")
         ax.label_outer()
-        ax.title.set_size("x-small")
+        ax.title.set_size("small")
     return figure
 
 
@@ -418,7 +446,7 @@ found = {name: {m: correlation(table[m], ratio) for m in measures} for name, rat
 pd.DataFrame({name: {m: said(c) for m, c in row.items()} for name, row in found.items()}).T
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(10.8, 3.4), sharey=True)
 for ax, measure in zip(axes, measures):
     for (pool, part), colour in zip(table.groupby("pool"), ("C1", "C0")):
         ax.plot(part[measure], np.log2(part["B model"] / part["A model"]), "o", markersize=3, alpha=0.6, color=colour, label=pool)
@@ -486,20 +514,20 @@ near = pd.concat(near).query("model > 0 and own > 0")
 by_distance = near.groupby(["same row", "columns"])[["model", "own"]].mean()
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(11, 3.2))
+figure, axes = plt.subplots(1, 2, figsize=(10.8, 3.2))
 axes[0].plot(whole.index, whole, "o-", label="model, whole picture (as in the paper)")
 axes[0].plot(hidden_only.index, hidden_only, "s--", color="C0", markersize=4, label="model, hidden patches only")
 for (name, value), colour in zip(bars.items(), ("C3", "C2")):
     axes[0].axhline(value, color=colour, linestyle=":", label=name)
 axes[0].axvline(L - round(0.75 * L), color="0.8")
 axes[0].set(xscale="log", xlabel=f"visible patches of {L} (grey: the training's)", ylabel="mean squared error", ylim=(0, None))
-axes[0].legend(fontsize="x-small")
+axes[0].legend(fontsize="small")
 for same, colour in ((True, "C0"), (False, "C1")):
     line, rows = by_distance.loc[same], "same mel row" if same else "other mel rows"
     axes[1].plot(line.index * step_s, line["model"] / line["own"], "o-", color=colour, markersize=4, label=rows)
 axes[1].axhline(1, color="C2", linestyle=":", label="its own average spectrum")
 axes[1].set(xlabel="distance in time from the one visible patch (s)", ylabel="error over that of the\nown average spectrum")
-axes[1].legend(fontsize="x-small");
+axes[1].legend(fontsize="small");
 
 # %% [markdown]
 # *Figure 6. Left the mean squared error against the number of visible patches, all held-out recordings, two draws. Right, with a single visible
@@ -530,7 +558,7 @@ for name in others:
     further[name] = pretrain.pretrain(shape, its_front, shorter, *pools.values(), workers=setting.workers, reuse=True).model.cpu().eval(), its_front
 
 # %%
-figure, axes = plt.subplots(2 * 2, len(further), figsize=(13, 5.6), sharey=True, squeeze=False)
+figure, axes = plt.subplots(2 * 2, len(further), figsize=(10.8, 5.2), sharey=True, squeeze=False)
 for (name, (one, its_front)), column in zip(further.items(), axes.T):
     _, x = heard(table.loc[six[:2]], its_front)
     mask = patches.random_mask(2, one.grid, 0.75, fit.generator(seed))
@@ -543,7 +571,7 @@ for (name, (one, its_front)), column in zip(further.items(), axes.T):
 for ax in axes.flat:
     ax.set_ylabel("kHz")
     ax.label_outer()
-    ax.title.set_size("x-small")
+    ax.title.set_size("small")
 
 # %% [markdown]
 # *Figure 7 (the paper's Fig. 7 and 8). Two sounds, input above reconstruction, 75 % hidden; the first column is the model of this notebook, a name is
@@ -640,7 +668,7 @@ maps = attention.maps(net, specs[six])  # (6, heads, 1+L, 1+L)
 
 def looks(references):
     """Each of the six sounds with the attention of two patches, red frames around them."""
-    figure, axes = plt.subplots(3, 6, figsize=(13, 5), sharex=True, sharey=True)
+    figure, axes = plt.subplots(3, 6, figsize=(10.8, 4.6), sharex=True, sharey=True)
     for i, cells in enumerate(axes.reshape(6, 3)):
         plots.spec(cells[0], specs[six[i]], front, names[i].splitlines()[0])
         if table["file"][six[i]] in calls:
@@ -649,12 +677,12 @@ def looks(references):
             seen = attention.from_patch(maps, grid, (t, f))[i]  # (t, f)
             top = float(seen.flatten().quantile(0.98))
             big = seen.repeat_interleave(arch.patch[0], 0).repeat_interleave(arch.patch[1], 1)
-            plots.spec(ax, big, front, f"from column {t}, row {f}", (0, top), "viridis")
+            plots.spec(ax, big, front, f"from column {t},\nrow {f}", (0, top), "viridis")
             ax.add_patch(Rectangle((t * step_s, f * arch.patch[1]), step_s, arch.patch[1], fill=False, edgecolor="r", linewidth=1.5))
     for ax in axes.flat:
-        ax.set_xlim(0, grid.t * step_s)
+        ax.set(xlim=(0, grid.t * step_s), ylabel="kHz")
         ax.label_outer()
-        ax.title.set_size("x-small")
+        ax.title.set_size("small")
     return figure
 
 
@@ -763,7 +791,7 @@ if rhythms:
 
 # %%
 if rhythms:
-    figure, axes = plt.subplots(1, len(answers), figsize=(12, 3.4), sharex=True, sharey=True)
+    figure, axes = plt.subplots(1, len(answers), figsize=(10.8, 3.4), sharex=True, sharey=True)
     for ax, (who, answer) in zip(axes, answers.items()):
         ax.plot([0.3, 2], [0.3, 2], color="0.7", linewidth=0.8)
         ax.plot(truth[reached], answer, "o", markersize=4, alpha=0.6)

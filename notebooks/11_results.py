@@ -20,6 +20,33 @@
 # > **Predict before you read on.** Of the paper's differences, how many have the same sign here? And of how many can this study say so, rather than
 # *undecided*?
 
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Set-up: run it once. Where the study is installed it does nothing.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on your Google Drive
+REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
+
+try:
+    from lib import colab
+except ImportError:  # this notebook came without its repository, as in Colab
+    near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
+    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    if root is None and not REPOSITORY:
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+    if root is None:
+        root = near[-1]
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+    os.chdir(root)
+    sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
+    sys.modules.pop("lib", None)  # another folder of that name
+    from lib import colab
+
+colab.prepare(KEEP_ON_DRIVE)
+
 # %% tags=["predict"]
 same_sign = None  # differences with the paper's sign here, in per cent of those the paper has too
 decided = None  # those of them with a verdict that is not "undecided", in per cent
@@ -142,7 +169,7 @@ Markdown(results.markdown(tables["Table 4"], "test"))
 
 # %%
 fraction = every[(every["place"] == "Figure 3") & every["measured"].notna() & (every["split"] == "val")].drop_duplicates(["setting", "data"])
-figure, ax = plt.subplots(figsize=(7, 3.4))
+figure, ax = plt.subplots(figsize=(8, 3.4))
 sizes = list(dict.fromkeys(s.split(", ")[1] for s in fraction["setting"]))
 parts = fraction.assign(init=fraction["setting"].str.split(", ").str[0]).groupby(["init", "data"], sort=False)
 for i, ((init, data), part) in enumerate(parts):
@@ -151,7 +178,7 @@ for i, ((init, data), part) in enumerate(parts):
     ax.errorbar(x, part["measured"].astype(float), ends, fmt="o-", markersize=4, elinewidth=0.8, label=f"{init}, {data}")
 ax.set(xticks=range(len(sizes)), xticklabels=[s.removesuffix(" per species") for s in sizes], xlabel="labelled recordings per species")
 ax.set(ylabel="top-1 on val (%)", title="measured (the paper's Figure 3 has no numbers)")
-ax.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5)) if len(fraction) else ax.text(0.5, 0.5, "not run", transform=ax.transAxes);
+ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5)) if len(fraction) else ax.text(0.5, 0.5, "not run", transform=ax.transAxes);
 
 # %% [markdown]
 # *Figure 1. Accuracy against labels.* **See:** whether the lines keep their order from left to right, and how far the interval of one reaches into
@@ -220,14 +247,14 @@ def panel(ax, part, worlds):
         ax.plot(row.paper_change, i, "D", color="0.2", markersize=6, markerfacecolor="none")
     ax.axvline(0, color="0.6", linewidth=0.8)
     ax.set(yticks=range(len(pairs)), yticklabels=names, ylim=(len(pairs) - 0.4, -0.6))
-    ax.tick_params(axis="y", labelsize="x-small")
+    ax.tick_params(axis="y", labelsize="small")
 
 # %%
 shown = every[every["change"].notna() & (every["split"] == "val") & ~every["setting"].str.contains("at random")]
 worlds = list(dict.fromkeys(zip(shown["data"], shown["scale"])))
 groups = [(place, part) for place, part in shown.groupby("place", sort=False)]
 heights = [part.groupby(["setting", "against"]).ngroups + 1 for _, part in groups] or [1]
-figure, axes = plt.subplots(len(heights), 1, figsize=(9, 1.5 + 0.3 * sum(heights)), squeeze=False, height_ratios=heights, sharex=True)
+figure, axes = plt.subplots(len(heights), 1, figsize=(10, 1.5 + 0.3 * sum(heights)), squeeze=False, height_ratios=heights, sharex=True)
 for ax, (place, part) in zip(axes[:, 0], groups):
     panel(ax, part, worlds)
     ax.set_title(f"{place}: {tables[place].question}", fontsize="small", loc="left")
@@ -236,7 +263,7 @@ marks = [plt.Line2D([], [], marker="D", color="0.2", linestyle="", markerfacecol
 for i, (data, scale) in enumerate(worlds):
     seeds = sorted({f"{n:.0f}" for n in shown[(shown["data"] == data) & (shown["scale"] == scale)]["seeds"]})
     marks.append(plt.Line2D([], [], marker="o", color=f"C{i}", label=f"measured: {data}, {scale}, seeds: {' or '.join(seeds)}"))
-figure.legend(handles=marks, loc="outside upper left", fontsize="x-small", ncols=2)
+figure.legend(handles=marks, loc="outside upper left", fontsize="small", ncols=2)
 plots.save(figure, "11_results") if runs.scale("auto").name != "smoke" else None
 
 # %% [markdown]

@@ -130,6 +130,7 @@ def show(**data):
     ([code(count=None)], "never executed"),
     ([code(execution={"iopub.status.busy": "2026"})], "execution times"),
     ([code(outputs=[show(image_png="AAAA")])], "a figure without a sentence"),
+    ([code(outputs=[show(image_png="AAAA")]), nbformat.v4.new_markdown_cell("What to see.")], "a figure without an alt text"),
     ([code("x = [1]  # a list is no plain literal", tags=["parameters"])], "line 1: not name = literal"),
     ([code("x = 1", tags=["parameters"])], "line 1: needs a comment"),
     ([code("x = 1  # where a = b", tags=["parameters"])], "without an = sign"),
@@ -141,11 +142,42 @@ def test_lint_finds(cells, said, tmp_path):
     assert any(said in problem for problem in found), found
 
 
+@pytest.mark.parametrize("caption, told", [
+    ("*Figure 3. Four recordings as the model sees them: time to the right.* **See:** cyan boxes.",
+     "Four recordings as the model sees them: time to the right."),
+    ("*Figure 2 (the paper's Fig. 2). Three sounds, of which 75 % are hidden, in `three` draws.* More.",
+     "Three sounds, of which 75 % are hidden, in three draws."),
+    ("**See:** the scores of all [train windows](x.html) of the pool; right of the line\nis what stays. More.\n\nAnd more.",
+     "The scores of all train windows of the pool; right of the line is what stays."),
+    ("Left: the input. Right: what Liu et al. Fig. 2 show of the same input. More.",
+     "Left: the input. Right: what Liu et al. Fig. 2 show of the same input."),
+    ("Short.", "Short."), ("", "")])
+def test_the_alt_text_is_the_captions_first_sentence(caption, told):
+    assert notebooks.alt(caption) == told
+
+
+def test_figures_get_their_alt_text_where_a_converter_finds_it():
+    from nbconvert import HTMLExporter
+    caption = nbformat.v4.new_markdown_cell("Two \"dots\" <on> a line that goes up and up and up. More.")
+    cells = [code(outputs=[show(image_png="AAAA"), show(image_jpeg="AAAA")]), caption]
+    notebook = notebooks.tidy(nbformat.v4.new_notebook(cells=cells))
+    html = HTMLExporter(template_name="classic").from_notebook_node(notebook)[0]
+    assert html.count("a line that goes up and up and up.") == 3  # two figures and the caption
+    assert html.count("<img alt=") == 2
+
+
+def test_folding_is_kept_and_compared(toy, tmp_path):
+    py = tmp_path / "05_toy.py"
+    py.write_text(TOY.replace("# %%\nobject()", '# %% cellView="form" jupyter={"source_hidden": true}\nobject()'))
+    assert "cell 4" in notebooks.pair(py, toy.with_suffix(".ipynb"))[0]
+    assert notebooks.tidy(notebooks.source(py)).cells[4].metadata == {"cellView": "form", "jupyter": {"source_hidden": True}}
+
+
 def test_lint_of_a_whole_file(tmp_path):
     path = tmp_path / "05_x.ipynb"
     cells = [code("ratio = 1  # a ratio, e.g. 7", tags=["parameters"]), code(outputs=[show(image_png="AAAA", text_html="/x")]),
              nbformat.v4.new_markdown_cell("What to see. Data from folder:/nowhere and https://example.org/Users/x are no such paths.")]
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNEL})
+    notebook = notebooks.tidy(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNEL}))
     notebooks.write(notebook, path)
     assert notebooks.lint(path) == []
     path.write_text(path.read_text().replace('"execution_count": 1', '"execution_count": Infinity'))

@@ -1,6 +1,7 @@
 """plots: axes say what they show, grey is exactly what is hidden, players are short; nothing here looks at pixels."""
 import inspect
 import io
+import re
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 import torch
 
-from lib import mel, patches, plots
+from lib import mel, patches, paths, plots
 from lib.mae import MAE, Arch
 
 FRONT, PATCH = mel.INAT, (16, 16)
@@ -125,6 +126,19 @@ def test_a_player_of_silence_or_less_than_asked():
 
 def test_source_is_the_function_itself():
     assert plots.source(patches.random_mask).data == inspect.getsource(patches.random_mask)
+
+
+@pytest.mark.parametrize("py", sorted([*(paths.ROOT / "notebooks").glob("*.py"), *(paths.ROOT / "lib").glob("*.py")]), ids=lambda path: path.stem)
+def test_figures_stay_readable_when_projected(py):
+    text = py.read_text(encoding="utf-8")
+    assert "x-small" not in text, "the smallest text of a figure is `small`"
+    assert all(float(size) >= 9 for size in re.findall(r"(?:fontsize|labelsize|set_fontsize\(|set_size\()=?([\d.]+)", text))
+    assert all(float(width) <= 13 for width in re.findall(r"figsize=\(([\d.]+)(?=,)", text)), "a wider figure is shrunk, and its text with it"
+
+
+def test_stored_figures_have_a_sensible_size():
+    for png in (paths.ROOT / "figures").glob("*.png"):
+        assert png.stat().st_size < 500_000 and max(plt.imread(png).shape) <= 2200, png.name
 
 
 def test_save_writes_under_figures_and_nowhere_else(tmp_path, monkeypatch):

@@ -1,0 +1,33 @@
+"""What a newcomer reads first: links that lead somewhere, every notebook in the table, one version, licences that are named."""
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from lib import notebooks, paths
+
+TEXTS = {name: (paths.ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE")}
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_and_pictures_are_there(name):
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", TEXTS[name])
+    assert links and not [link for link in links if not (paths.ROOT / link).exists()]
+
+
+def test_every_notebook_has_a_row():
+    table = TEXTS["README.md"].partition("## Notebooks")[2].partition("\n## ")[0]
+    assert re.findall(r"\]\(notebooks/(\w+)\.ipynb\)", table) == sorted(py.stem for py in notebooks.FOLDER.glob("*.py"))
+
+
+def test_the_two_commands_stand_alone():
+    blocks = re.findall(r"```bash\n(python3 -m venv[^\n]*)\n```", TEXTS["README.md"])
+    assert len(blocks) == 2 and "papermill notebooks/05_mix_ratio.ipynb" in blocks[0] and blocks[1].endswith("&& pytest")
+
+
+def test_citation_and_licence_agree_with_the_project():
+    citation, project = yaml.safe_load(TEXTS["CITATION.cff"]), tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (citation["cff-version"], citation["version"]) == ("1.2.0", project["version"])
+    assert TEXTS["README.md"].startswith(f"# {citation['title']}\n")
+    assert set(citation["license"]) == {"MIT", "CC-BY-4.0"} and "MIT License" in TEXTS["LICENSE"] and "/licenses/by/4.0/" in TEXTS["LICENSE"]
