@@ -654,6 +654,34 @@ print(f"encoding a fifth of the patches is about {spent['all'] / spent['visible'
 #
 # ## Exercises
 #
+# Fill in the function and run the cell: its last line tries it on masks you have not seen and says whether it is right, or what to look at. The
+# solutions are folded below.
+
+# %%
+from lib import exercises_01 as check
+
+# %% [markdown]
+# ### 1 · The share that is hidden
+#
+# Write the mask ratio of a `patches.Mask` as a function.
+
+# %% tags=["exercise"]
+def hidden_share(mask):
+    """The share of patches that a mask hides: a number between 0 and 1."""
+    return None
+
+
+check.hidden_share(hidden_share)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def hidden_share(mask):
+#     return mask.hidden.float().mean()
+# ```
+# </details>
+#
 # 1. **2-D at 80 %.** Which pair of ratios makes `patches.time_freq_mask` hide about 80 %? What do 0.8 and 0.8 hide?
 #
 # <details><summary>Solution</summary>

@@ -7,7 +7,7 @@ import pytest
 from lib import paths
 
 FLOORS = [  # from the bottom
-    {"paths", "patches", "voices"},                               # needed by words too
+    {"paths", "patches", "voices", "exercises"},                  # needed by words too
     {"audio", "mel", "metrics", "scales", "everyday", "fetch", "disk", "script", "sweeps", "scores"},
     {"mae", "plots", "fit", "chorus", "record", "inatsounds", "audioset", "esc50"},
     {"sources", "checkpoints", "runs", "notebooks", "results", "attention", "predictor", "tasks"},
@@ -16,6 +16,7 @@ FLOORS = [  # from the bottom
     {"pretrain", "finetune", "probe", "widgets", "faults"},
     {"ready", "curate", "cost", "designs"},
     {"inits", "bench"},
+    {f"exercises_{n:02}" for n in range(14)},                     # checks of the notebooks' exercises
 ]
 FLOOR = {module: level for level, modules in enumerate(FLOORS) for module in modules}
 FILES = sorted(path for path in (paths.ROOT / "lib").glob("*.py") if path.stem != "__init__")
