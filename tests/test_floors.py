@@ -13,7 +13,7 @@ FLOORS = [  # from the bottom
     {"sources", "checkpoints", "runs", "notebooks", "attention", "predictor", "tasks"},
     {"tables", "embed"},
     {"data", "hear"},
-    {"pretrain", "finetune", "probe", "widgets"},
+    {"pretrain", "finetune", "probe", "widgets", "faults"},
     {"ready"},
     {"curate", "cost", "designs"},
     {"inits", "bench", "frozen"},
