@@ -10,12 +10,12 @@ FLOORS = [  # from the bottom
     {"paths", "patches", "voices"},                               # needed by words too
     {"audio", "mel", "metrics", "scales", "everyday", "fetch", "disk", "script", "sweeps", "scores"},
     {"mae", "plots", "fit", "chorus", "record", "inatsounds", "audioset", "esc50"},
-    {"sources", "checkpoints", "runs", "notebooks", "results", "attention", "predictor", "tasks"},
-    {"tables", "embed"},
+    {"sources", "checkpoints", "runs", "notebooks", "results", "attention", "predictor", "tasks", "widgets", "panels"},
+    {"tables", "embed", "patchgrid", "ownsound"},
     {"data", "hear"},
-    {"pretrain", "finetune", "probe", "widgets"},
-    {"ready", "curate", "cost", "designs"},
-    {"inits", "bench"},
+    {"pretrain", "finetune", "probe", "studio", "gaze", "frontends"},
+    {"ready", "curate", "cost", "designs", "mistakes"},
+    {"inits", "bench", "sieve"},
 ]
 FLOOR = {module: level for level, modules in enumerate(FLOORS) for module in modules}
 FILES = sorted(path for path in (paths.ROOT / "lib").glob("*.py") if path.stem != "__init__")
