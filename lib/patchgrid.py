@@ -62,6 +62,7 @@ function render({ model, el }) {
   }
   svg.addEventListener("click", (event) => {
     const i = event.target.dataset.patch, f = model.get("size")[1];
+    svg.focus();
     if (i !== undefined) click(Math.floor(i / f), i % f);
   });
   svg.addEventListener("keydown", (event) => {

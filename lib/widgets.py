@@ -70,7 +70,7 @@ def loudest(wave: torch.Tensor, count: int, step: int) -> int:
 
 # ------------------------------------------------------------------------------------------------------ pictures and controls
 
-def jpeg(*pictures: np.ndarray, quality: int = 85) -> bytes:
+def jpeg(*pictures: np.ndarray, quality: int = 76) -> bytes:
     """Pictures (H, W, 3) of the same height side by side, as one JPEG."""
     file = io.BytesIO()
     Image.fromarray(np.concatenate(pictures, axis=1)).save(file, format="jpeg", quality=quality)
@@ -129,6 +129,8 @@ class Explorer:
         for control in watched:
             control.observe(self._moved, names="value")
         self.panel = ipywidgets.VBox([*rows, self.message, self.text, self.picture, self.sounds], layout=ipywidgets.Layout(max_width="1120px"))
+        self.panel.add_class("explorer")
+        self.panel.add_class(type(self).__name__.lower())
         self.show()
 
     def _moved(self, change) -> None:
