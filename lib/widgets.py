@@ -1,150 +1,190 @@
-"""Explorers for the notebooks: something to move, a picture that answers.
+"""What all explorers share: something to move, a picture that answers, a sentence with the numbers, and sound when asked for.
 
 An explorer is a class with a pure `update` (plain values in, a `View` out), so that it can be tested and used without any
-widget. Its controls call it, and put the answer into an HTML widget. There is no Output widget and no `interact` in it: on
-two busy cores these hang nbconvert and papermill (nbclient issue 312).
+widget. Its controls call it, and put the answer into HTML widgets. There is no Output widget and no `interact` in it: on
+two busy cores these hang nbconvert and papermill (nbclient issue 312). Everything works by keyboard: Tab moves between the
+controls, the arrows change a value, the space bar presses a button. Made for ipywidgets 7.7 (Colab) and 8.
 """
 
 import base64
 import html
 import io
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import ipywidgets
+import numpy as np
+import pandas as pd
 import torch
 from IPython.display import display
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from PIL import Image
 
-from lib import patches, plots
-from lib.fit import generator
-from lib.mae import MAE
-from lib.mel import MelSpec
-from lib.patches import Grid, Mask
+from lib import audio, plots
+from lib.mel import LogMel, MelSpec
 
-__all__ = ["MASKS", "View", "Reconstruction"]
+__all__ = ["View", "Sound", "Heard", "Explorer", "spec", "loudest", "jpeg", "uri", "dropdown", "slider", "button", "row"]
 
-
-def _both(B: int, grid: Grid, ratio: float, generator: torch.Generator) -> Mask:
-    """Time columns and mel rows, the same share of each, so that together they hide about `ratio` of the patches."""
-    side = 1 - (1 - ratio) ** 0.5
-    return patches.time_freq_mask(B, grid, side, side, generator)
-
-
-MASKS: dict[str, Callable[[int, Grid, float, torch.Generator], Mask]] = {
-    "random patches": patches.random_mask,
-    "time columns": patches.time_mask,
-    "mel rows": patches.freq_mask,
-    "time columns and mel rows": _both,
-    "every second column": lambda B, grid, ratio, generator: patches.vertical_mask(B, grid),
-    "every second row": lambda B, grid, ratio, generator: patches.horizontal_mask(B, grid),
-    "chessboard": lambda B, grid, ratio, generator: patches.chessboard_mask(B, grid),
-}
-PATTERNS = ("every second column", "every second row", "chessboard")  # hide half, whatever ratio and seed
+WIDE, LABEL = "25em", {"description_width": "8.5em"}
 
 
 class View(NamedTuple):
     """What an explorer shows."""
 
     image: bytes  # JPEG
-    text: str  # a sentence with the numbers
+    text: str  # a sentence that says what is seen
     alt: str  # the picture in words, for a screen reader
-    loss: float  # mean squared error on the hidden patches, in the units of the model's target; NaN where none is hidden
-    flat: float  # the same for a guess of each patch's mean
+    numbers: dict[str, float]  # a small table under the sentence; NaN where there is nothing to measure
 
 
-class Reconstruction:
-    """Choose a recording and a mask, see input, what is visible, the reconstruction and its error.
+class Sound(NamedTuple):
+    """A recording to explore."""
 
-    specs: (N, 1, T, M), one per name, made by `front`. `update` is the whole of it; displaying the object adds the controls.
-    All controls work by keyboard: Tab moves between them, the arrows change a value, the space bar presses the button.
+    wave: torch.Tensor  # (N,)
+    rate: int  # Hz
+    calls: pd.DataFrame | None = None  # boxes of the true calls, where known: start_s, end_s (from the wave's begin), low_hz, high_hz
+
+
+class Heard(NamedTuple):
+    """A sound to play, and what it is."""
+
+    title: str
+    wave: torch.Tensor  # (N,)
+    rate: int
+
+
+def spec(sound: Sound, front: MelSpec, frames: int | None = None) -> torch.Tensor:
+    """A recording through a front end, resampled where its rate is another, cut or padded to `frames`: (1, 1, T, M)."""
+    wave = sound.wave if sound.rate == front.rate else audio.resample(sound.wave, sound.rate, front.rate)
+    if frames:
+        wave = wave[: frames * front.hop + front.window]
+    return LogMel(front)(wave[None], frames=frames)
+
+
+def loudest(wave: torch.Tensor, count: int, step: int) -> int:
+    """The first sample of the window of `count` samples that holds most energy, among those every `step` samples; 0 for a short wave."""
+    starts = audio.windows(len(wave), count, step)
+    total = torch.cat([torch.zeros(1, dtype=torch.float64), wave.double().square().cumsum(0)])  # (N + 1,)
+    return max(starts, key=lambda first: float(total[min(first + count, len(wave))] - total[first]))
+
+
+# ------------------------------------------------------------------------------------------------------ pictures and controls
+
+def jpeg(*pictures: np.ndarray, quality: int = 76) -> bytes:
+    """Pictures (H, W, 3) of the same height side by side, as one JPEG."""
+    file = io.BytesIO()
+    Image.fromarray(np.concatenate(pictures, axis=1)).save(file, format="jpeg", quality=quality)
+    return file.getvalue()
+
+
+def uri(data: bytes, kind: str = "image/jpeg") -> str:
+    """Bytes as an address that an <img> or <audio> can hold."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def dropdown(name: str, options: Sequence, **more) -> ipywidgets.Dropdown:
+    return ipywidgets.Dropdown(options=options, description=name, layout=ipywidgets.Layout(width=WIDE), style=LABEL, **more)
+
+
+def slider(name: str, value: float, low: float, high: float, step: float = 1) -> ipywidgets.IntSlider | ipywidgets.FloatSlider:
+    """A slider that answers when it is let go or an arrow key is pressed: for whole numbers if all four are."""
+    kind = ipywidgets.IntSlider if all(isinstance(x, int) for x in (value, low, high, step)) else ipywidgets.FloatSlider
+    return kind(value=value, min=low, max=high, step=step, description=name, continuous_update=False, layout=ipywidgets.Layout(width=WIDE), style=LABEL)
+
+
+def button(name: str, hint: str, press) -> ipywidgets.Button:
+    made = ipywidgets.Button(description=name, tooltip=hint, layout=ipywidgets.Layout(width="auto", margin="2px 2px 2px 1em"))
+    made.on_click(lambda _: press())
+    return made
+
+
+def row(*widgets: ipywidgets.Widget) -> ipywidgets.HBox:
+    """Widgets side by side, on the next line where the page is narrow."""
+    return ipywidgets.HBox(list(widgets), layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"))
+
+
+# ---------------------------------------------------------------------------------------------------------------- the explorer
+
+class Explorer:
+    """The base. A subclass has `update(**choice) -> View`, `hear(**choice) -> list[Heard]` and `choice()`, which reads its controls.
+
+    It makes its controls, then calls `_start` with the rows of its panel and the controls to listen to.
     """
 
-    def __init__(self, model: MAE, specs: torch.Tensor, front: MelSpec, names: Sequence[str]) -> None:
-        if specs.ndim != 4 or len(specs) != len(names) or not len(names):
-            raise ValueError(f"Reconstruction got specs of shape {tuple(specs.shape)} and {len(names)} names: it needs specs (N, 1, T, M) and N names")
-        if tuple(specs.shape[2:]) != (model.arch.frames, model.arch.mels):
-            raise ValueError(f"Reconstruction got specs of {specs.shape[2]} frames x {specs.shape[3]} mels, the model wants {model.arch.frames} x "
-                             f"{model.arch.mels}: make them with LogMel(front)(wave, frames={model.arch.frames})")
-        self.model, self.specs, self.front, self.names = model.eval(), specs.detach().float().cpu(), front, list(names)
-        self._draw_once()
-        self._controls()
+    def __init__(self) -> None:
+        self.picture, self.text, self.sounds, self.message = (ipywidgets.HTML(layout=ipywidgets.Layout(width="100%")) for _ in range(4))
+        self.listen = button("listen", "make sound of what is shown now; it takes a moment", self.play)
+        self.quiet = False  # True while controls are set by the program
 
-    @torch.no_grad()
-    def update(self, recording: int = 0, kind: str = "random patches", ratio: float = 0.8, seed: int = 0) -> View:
-        """One picture. The same arguments give the same picture; `ratio` is the share of patches hidden."""
-        if kind not in MASKS:
-            raise ValueError(f"unknown mask {kind!r}: choose one of {', '.join(MASKS)}")
-        x, device = self.specs[recording : recording + 1], next(self.model.parameters()).device  # (1, 1, T, M)
-        mask = MASKS[kind](1, self.model.grid, ratio, generator(seed))
-        there, hidden = mask.to(device), mask.hidden[0]
-        guess = self.model.decode(self.model.encode(x.to(device), there), there).cpu()  # (1, L, pt*pf)
-        target = self.model.target(x)  # (1, L, pt*pf)
-        loss = float((guess - target)[0, hidden].square().mean())
-        flat = float((target - target.mean(-1, keepdim=True))[0, hidden].square().mean())
-        n, L, name = int(hidden.sum()), hidden.numel(), self.names[recording]
-        what = kind if kind in PATTERNS else f"{kind}, seed {seed}"
-        text = f"{name}: {n} of {L} patches hidden ({n / L:.0%}; {what}). "
-        text += f"Mean squared error on hidden patches {loss:.3f}; a guess of each patch's mean has {flat:.3f}." if n else "There is nothing to guess."
-        alt = f"Four spectrograms of {name}: input, the {L - n} visible patches, the reconstruction, and its error, largest where it is yellow."
-        return View(self._picture(x, mask, self.model.picture(x, guess, mask), loss), text, alt, loss, flat)
+    def choice(self) -> dict[str, Any]:
+        raise NotImplementedError
 
-    # -- the picture: one figure, drawn anew with other data, which takes a third of the time of a new figure
+    def update(self, **choice) -> View:
+        raise NotImplementedError
 
-    def _draw_once(self) -> None:
-        self.figure = Figure(figsize=(11, 2.9), dpi=90, layout="constrained")
-        FigureCanvasAgg(self.figure)
-        axes, x = self.figure.subplots(1, 4, sharey=True), self.specs[0]
-        looks = ["viridis" if i == 3 else plots.CMAP for i in range(4)]
-        self.images = [plots.spec(ax, x, self.front, " ", (0, 2), look) for ax, look in zip(axes, looks)]
-        for ax in axes:
-            ax.title.set_size("small")
-            ax.label_outer()
-        self.figure.canvas.draw()
-        self.figure.set_layout_engine("none")  # the layout stays as it is
+    def hear(self, **choice) -> list[Heard]:
+        raise NotImplementedError
 
-    def _picture(self, x: torch.Tensor, mask: Mask, picture: torch.Tensor, loss: float) -> bytes:
-        low, high = torch.quantile(x, torch.tensor([0.01, 0.998])).tolist()
-        borrowed = ", level borrowed" if self.model.arch.norm_pixels else ""
-        shown = [(x, "input"), (plots.masked(x, mask, self.model.arch.patch), f"{mask.keep.shape[1]} of {mask.hidden.shape[1]} patches visible"),
-                 (picture, f"reconstruction{borrowed}"), ((picture - x).abs(), "|error|" + (f"; loss {loss:.2f}" if loss == loss else ""))]
-        for i, (image, (part, title)) in enumerate(zip(self.images, shown)):
-            image.set_data(part[0, 0].T.numpy())
-            image.set_clim(*((0, 2) if i == 3 else (low, high)))
-            image.axes.set_title(title, fontsize="small")
-        file = io.BytesIO()
-        self.figure.savefig(file, format="jpeg", dpi=90, pil_kwargs={"quality": 82})
-        return file.getvalue()
+    def _start(self, rows: Sequence[ipywidgets.Widget], watched: Sequence[ipywidgets.Widget]) -> None:
+        for control in watched:
+            control.observe(self._moved, names="value")
+        self.panel = ipywidgets.VBox([*rows, self.message, self.text, self.picture, self.sounds], layout=ipywidgets.Layout(max_width="1120px"))
+        self.panel.add_class("explorer")
+        self.panel.add_class(type(self).__name__.lower())
+        self.show()
 
-    # -- the controls
+    def _moved(self, change) -> None:
+        if not self.quiet:
+            with self.quietly():
+                self.moved(change["owner"])
+            self.show()
 
-    def _controls(self) -> None:
-        wide, label = ipywidgets.Layout(width="24em"), {"description_width": "7em"}
-        self.recording = ipywidgets.Dropdown(options=[(n, i) for i, n in enumerate(self.names)], description="recording", layout=wide, style=label)
-        self.kind = ipywidgets.Dropdown(options=list(MASKS), description="mask", layout=wide, style=label)
-        self.ratio = ipywidgets.FloatSlider(value=0.8, min=0.1, max=0.98, step=0.02, readout_format=".2f", description="mask ratio",
-                                            continuous_update=False, layout=wide, style=label)
-        self.button = ipywidgets.Button(description="new mask", tooltip="draw another mask of the same kind")
-        self.seed = 0
-        self.picture, self.text = ipywidgets.HTML(), ipywidgets.HTML()
-        for control in (self.recording, self.kind, self.ratio):
-            control.observe(self._show, names="value")
-        self.button.on_click(self._again)
-        rows = [ipywidgets.HBox([self.recording, self.ratio]), ipywidgets.HBox([self.kind, self.button])]
-        self.panel = ipywidgets.VBox([*rows, self.text, self.picture])
-        self._show()
+    def moved(self, control: ipywidgets.Widget) -> None:
+        """A control was changed by the reader; what depends on it is set here, before the picture is drawn."""
 
-    def _again(self, _) -> None:
-        self.seed += 1
-        self._show()
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Controls that are set within do not draw."""
+        before, self.quiet = self.quiet, True
+        try:
+            yield
+        finally:
+            self.quiet = before
 
-    def _show(self, _=None) -> None:
-        self.ratio.disabled = self.button.disabled = self.kind.value in PATTERNS  # these have no ratio and nothing to draw anew
-        view = self.update(self.recording.value, self.kind.value, self.ratio.value, self.seed)
-        data = base64.b64encode(view.image).decode()
-        self.text.value = f'<p role="status" style="line-height: 1.4">{html.escape(view.text)}</p>'
-        self.picture.value = f'<img style="max-width: 100%" alt="{html.escape(view.alt, quote=True)}" src="data:image/jpeg;base64,{data}">'
+    def say(self, problem: str) -> None:
+        """One line about what went wrong, instead of a traceback; "" takes it away."""
+        self.message.value = f'<p role="alert" style="margin: 0"><b>Note:</b> {html.escape(problem)}</p>' if problem else ""
+
+    def show(self) -> None:
+        """Draw what the controls say."""
+        view = self.update(**self.choice())
+        cells = [(html.escape(name), _number(value)) for name, value in view.numbers.items()]
+        style = 'style="padding: 0 1em 0 0; text-align: left; background: none"'
+        table = "".join(f"<tr>{''.join(f'<{tag} {style}>{cell[i]}</{tag}>' for cell in cells)}</tr>" for i, tag in ((0, "th"), (1, "td")))
+        self.text.value = (f'<p role="status" style="line-height: 1.4; margin: 0.3em 0">{html.escape(view.text)}</p>'
+                           f'<table style="line-height: 1.3; border: none">{table}</table>')
+        self.picture.value = f'<img style="max-width: 100%" alt="{html.escape(view.alt, quote=True)}" src="{uri(view.image)}">'
+        self.sounds.value = ""  # what was heard belongs to another picture
+
+    def play(self) -> None:
+        """Make the sounds of what is shown."""
+        self.sounds.value = '<p role="status">making sound ...</p>'
+        try:
+            players = [_player(one) for one in self.hear(**self.choice())]
+            self.sounds.value = f'<div style="display: flex; flex-wrap: wrap">{"".join(players)}</div>'
+        except ValueError as error:
+            self.sounds.value = ""
+            self.say(str(error))
 
     def _ipython_display_(self) -> None:
         display(self.panel)
+
+
+def _number(value: float) -> str:
+    return "–" if value != value else f"{value:,}" if isinstance(value, int) else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _player(one: Heard) -> str:
+    sound, title = plots.sound(one.wave, one.rate), html.escape(one.title, quote=True)
+    return (f'<figure style="margin: 0.3em 1em 0 0"><figcaption>{title}</figcaption>'
+            f'<audio controls aria-label="{title}" style="width: 250px; height: 36px" src="{uri(sound.data, "audio/mpeg")}"></audio></figure>')

@@ -99,9 +99,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import Image
 from torch.nn.utils.rnn import pad_sequence
 
-from lib import audio, chorus, data, exercises, mel, plots, runs
+from lib import audio, chorus, data, exercises, frontends, mel, plots, runs, widgets
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72
@@ -680,6 +681,34 @@ plots.sound(mel.to_wave(mel.LogMel(mel.MSM_MAE)(at_16k[None])[0, 0], mel.MSM_MAE
 
 # %% [markdown]
 # The same through MSM-MAE's front end: 80 bands, 100 frames a second, nothing above 8 kHz.
+
+# %% [markdown]
+# ## Explore: the front-end explorer
+#
+# Everything of this notebook in one place: window, hop, FFT, mel bins, band and logarithm of a recording, with the shape that comes out. On GitHub only
+# this still picture shows; run the notebook to move it.
+
+# %%
+sounds = {f"{i + 1}. {row.label}": widgets.Sound(audio.read(row.file, duration_s=3.0), audio.info(row.file).rate) for i, row in enumerate(examples.itertuples())}
+explorer = frontends.FrontEnds(sounds)
+view = explorer.update(n_fft=512)
+print(view.text)
+Image(view.image)
+
+# %% [markdown]
+# *Figure 12. What the explorer shows, here with an FFT of 512 points: a spectrogram in which empty filters are grey, and the lowest filters over the FFT's
+# bins, crosses where a filter holds none.* And here it is:
+
+# %%
+explorer
+
+# %% [markdown]
+# *The explorer.* Keys: Tab moves between the controls, arrows change a value. What to try:
+#
+# - Make the window 64 samples, then 2,048: when do clicks melt together, when do the lines of a tone?
+# - From 128 to 256 mel bins: how many filters are empty, and does a longer FFT fill them?
+# - Take the logarithm away: what is left of the quiet calls?
+# - `audiomae`, and a band that ends at 8 kHz: what of this animal does a model at 16 kHz not hear? Press *listen*.
 
 # %%
 assert again.shape == x.shape and torch.corrcoef(torch.stack([x.flatten(), again.flatten()]))[0, 1] > 0.9

@@ -58,7 +58,7 @@ import torch
 from IPython.display import Image
 from matplotlib.patches import Rectangle
 
-from lib import audio, chorus, cost, data, exercises, fit, mae, mel, patches, plots, pretrain, ready, runs, widgets
+from lib import audio, chorus, cost, data, exercises, fit, mae, mel, patches, plots, pretrain, ready, runs, studio, widgets
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
@@ -698,25 +698,38 @@ plots.sound(mel.to_wave(masked[0, 0], front), front.rate)
 # because each patch's level was borrowed. **The note itself**: between the visible patches the call turns into a band of hiss, because no line
 # was guessed inside the patch. The second player says what Griffin-Lim alone costs; only what is missing beyond that is the network's fault.
 #
-# ## Explore
+# ## Explore: the reconstruction studio
 #
-# Change recording, mask and ratio, or draw a new mask. On GitHub only this still picture shows; run the notebook to move it.
+# Choose a recording or bring your own, choose a model and a mask, hide or show single patches, and listen. Three models are there: the one trained in this
+# notebook, the project's ready weights (pretrained for longer on the train split of `chorus`), and one that was never trained. On GitHub only this still picture
+# shows; run the notebook to move it.
 
 # %%
-explorer = widgets.Reconstruction(model, specs, front, names)
-view = explorer.update(recording=1, kind="time columns", ratio=0.5, seed=1)
+stored, card = ready.load()
+models = {"trained here": (model, front), "ready weights": (stored, card.front), "untrained": (mae.MAE(arch, fit.generator(seed)), front)}
+sounds = {f"{i + 1}. {row.label}": widgets.Sound(audio.read(row.file, rate=front.rate, duration_s=3.0), front.rate,
+                                                calls[calls["file"] == row.file] if synthetic else None) for i, row in enumerate(examples.itertuples())}
+explorer = studio.Studio(models, sounds)
+view = explorer.update(recording=list(sounds)[1], model="ready weights", kind="time columns", ratio=0.5, seed=1)
 print(view.text)
 Image(view.image)
 
 # %% [markdown]
-# *Figure 13. What the explorer shows: input, visible, reconstruction, error.* And here it is:
+# *Figure 13. What the studio shows: input (true calls framed where they are known), visible patches, reconstruction, error.* The sentence and the table with the
+# error by region come with every picture. And here it is:
 
 # %%
 explorer
 
 # %% [markdown]
-# *The explorer.* Keys: Tab moves between the controls, arrows change a value, the space bar draws a new mask. Try *time columns* against *mel
-# rows* at the same ratio: which one breaks a call, and which one breaks a pulse train?
+# *The studio.* Keys: Tab moves between the controls, arrows change a value, the space bar presses a button; on the patch grid the arrows move the frame and the space bar
+# hides or shows the patch. What to try:
+#
+# - *time columns* against *mel rows* at the same ratio: which one breaks a call, and which one breaks a pulse train?
+# - Hide every patch of one call by hand. Does it come back, and from what?
+# - Show a single patch in the middle of a hidden call: how far does it help?
+# - *ready weights* against *untrained*, on the same mask: which rows of the table change, calls or background?
+# - Upload a recording of yours, or whistle into the microphone. No model here has heard anything but `chorus`: where does it fail first?
 #
 # ## Summary
 

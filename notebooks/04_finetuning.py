@@ -55,9 +55,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
+from IPython.display import Image
 from timm.optim import param_groups_layer_decay
 
-from lib import cost, data, exercises, finetune, fit, inits, mel, metrics, patches, plots, pretrain, runs
+from lib import chorus, cost, data, exercises, finetune, fit, inits, mel, metrics, mistakes, patches, plots, pretrain, runs
 
 plots.style()
 
@@ -269,6 +270,31 @@ print(f"rank correlation of recall with recordings in train: {by_class['recall']
 # *Figure 4. Every species: how often it is right on val against how many recordings there were to learn from.* **See:** whether the long tail is what is
 # wrong. A rank correlation near 0 says that some species are simply harder than others.
 #
+# ## Which mistakes? The error browser
+#
+# A number per species does not say what went wrong. Here are the recordings that were guessed wrong, the surest first, each beside one of its own species and one of the
+# species it was taken for, both from train. On GitHub only this still picture shows; run the notebook to move it.
+
+# %%
+truth = chorus.events(pools["wildlife"]) if wildlife.partition(":")[0] == "chorus" else None
+one_each = metrics.pool(ways["restricted before the softmax (here)"], rows, len(some), "mean")  # the probabilities of the table above
+seen = finetune.Predictions(one_each, targets, np.arange(len(some)), classes)
+browser = mistakes.Mistakes(seen, tuned.labels, some, train, front, truth)
+view = browser.update()
+print(view.text)
+Image(view.image)
+
+# %% [markdown]
+# *Figure 5. The surest mistake: the five likeliest species, and the loudest window of each recording (true calls framed where they are known).* And the browser:
+
+# %%
+browser
+
+# %% [markdown]
+# *The browser.* Keys: Tab moves between the controls, arrows change a value, the space bar presses *listen*. What to try: choose the commonest confusion, look at all of its
+# recordings and listen. Would you have told the two species apart? Is the call in the picture at all? Then order by *nearest to right first*: how many mistakes would a second
+# guess have mended (the rank of the truth)?
+#
 # ## The record
 
 # %%
@@ -311,7 +337,7 @@ axes[1].set(title=f"measured: {where}\nAudioSet is a stand-in", xlabel="top-1 on
 axes[0].set(xlim=(0, None));
 
 # %% [markdown]
-# *Figure 5. Table 3, the paper's and what was measured here.* **See:** a dot is a run with its 95 % interval over recordings; each panel has an axis of its
+# *Figure 6. Table 3, the paper's and what was measured here.* **See:** a dot is a run with its 95 % interval over recordings; each panel has an axis of its
 # own. Compare the order and the gaps, not the heights: 1,212 species with a ViT-B are another task.
 #
 # Every initialisation against random weights, paired by seed and recording:
@@ -366,7 +392,7 @@ if panel:
         ax.label_outer()
 
 # %% [markdown]
-# *Figure 6. Input, masked input and three models; each guessed patch borrows the mean and std of its true patch.* **See:** all three find the two
+# *Figure 7. Input, masked input and three models; each guessed patch borrows the mean and std of its true patch.* **See:** all three find the two
 # bands of the call, none the shape of its notes. On 256 val windows of `chorus` (`tiny`, seed 0, 24,000 clips in each pretraining) the loss is 0.890 for (a), 0.911 for (b)
 # and 0.894 for (c): hearing general sound first is worth about 0.02, leaving the decoder free 0.004. The paper's order, from one seed: **no verdict**. (b) also drew half as
 # many clips.

@@ -54,9 +54,10 @@ import dataclasses
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Image
 from sklearn.metrics import precision_recall_curve
 
-from lib import chorus, cost, curate, data, exercises, finetune, inits, mel, metrics, plots, pretrain, runs
+from lib import chorus, cost, curate, data, exercises, finetune, inits, mel, metrics, plots, pretrain, runs, sieve
 
 plots.style()
 
@@ -242,6 +243,29 @@ for ax, window, wave in zip(axes.flat, shown.itertuples(), waves):
 # %%
 for wave in (waves[0], waves[-1]):
     display(plots.sound(wave, front.rate, seconds=2))
+
+# %% [markdown]
+# ## Explore: the curation browser
+#
+# Move the threshold and look at what lies just above and just below it. Besides this run's filter the browser has the energy filter, which costs nothing. On GitHub only
+# this still picture shows; run the notebook to move it.
+
+# %%
+browser = sieve.Sieve({filter: scores} | {"energy": score("energy")}, table, front, calls, truth)
+view = browser.update(percent=50, which="just kept" if calls is None else "dropped with a call")
+print(view.text)
+Image(view.image)
+
+# %% [markdown]
+# What the browser shows: the scores, and three windows next to the threshold with score, species and truth (cyan: true calls, where they are known). And here it is:
+
+# %%
+browser
+
+# %% [markdown]
+# *The browser.* Keys: Tab moves between the controls, arrows change a value, the space bar presses *listen*. What to try: look at *dropped with a call*, the filter's misses,
+# and step away from the threshold: are they faint, short, or masked by something else? Then at *kept without a call*: what did the filter hear there? At which share kept
+# does the precision in the table leave the base rate?
 
 # %% [markdown]
 # ## How much a threshold keeps

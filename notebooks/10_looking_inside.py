@@ -57,11 +57,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import Image
 from matplotlib.patches import Rectangle
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from lib import attention, audio, checkpoints, chorus, cost, data, designs, exercises, fit, mae, mel, patches, plots, pretrain, runs
+from lib import attention, audio, checkpoints, chorus, cost, data, designs, exercises, fit, gaze, mae, mel, patches, plots, pretrain, ready, runs, widgets
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
@@ -719,6 +720,42 @@ for n in (0, 3):
     listen(kept[0])
 
 # %% [markdown]
+# ### Explore: the attention explorer
+#
+# Any patch, any block, any head: this notebook's model, the same untrained, and the project's ready weights (another front end, another grid, per-patch-normalised target).
+# On GitHub only this still picture shows; run the notebook to move it.
+
+# %%
+def excerpt(i):
+    """One of the sounds at its own rate, with the true calls where they are known."""
+    row = table.loc[i]
+    rate, own = audio.info(row["file"]).rate, calls.get(row["file"])
+    boxes = None if own is None else own.assign(start_s=own["start_s"] - row["at_s"], end_s=own["end_s"] - row["at_s"]).query("end_s > 0")
+    return widgets.Sound(audio.read(row["file"], start_s=row["at_s"], duration_s=front.seconds + 0.5), rate, boxes)
+
+
+stored, card = ready.load()
+models = {"this notebook's": (net, front), "the same, untrained": (untrained, front), "ready weights": (stored, card.front)}
+sounds = {f"{n + 1}. {table['label'][i]}": excerpt(i) for n, i in enumerate(six)}
+
+# %%
+explorer = gaze.Gaze(models, sounds)
+view = explorer.update(recording=list(sounds)[3], patch=references[0])
+print(view.text)
+Image(view.image)
+
+# %% [markdown]
+# What the explorer shows: the chosen patch (white frame), how it spreads its attention, and what the average patch attends to, in the same colours; with every picture comes a
+# table of shares. **See:** a map that looks like the average says more about the sound than about the patch. And here it is:
+
+# %%
+explorer
+
+# %% [markdown]
+# *The explorer.* Keys: Tab moves between the controls, arrows change a value; on the grid the arrows move the patch. What to try: put the frame on a call, then beside it:
+# does the map change? Go through the heads of the last block: is there one that keeps to the patch's own mel row while the mean does not? Compare *untrained* with *ready
+# weights*: how many patches does a patch spread its attention over, before and after training?
+#
 # ## Does attention keep time?
 #
 # "The self-attention map reflects the repetition or continuation in the input sounds" (section 4.5.4). In `chorus` the true time of every call is
@@ -1037,11 +1074,11 @@ check.by_chance(by_chance)
 #
 # ## What was not shown
 #
-# Notebook 02's explorer takes this model too: `widgets.Reconstruction(net, specs[six], front, names)`, after `from lib import widgets`.
+# Notebook 02's studio takes this model too: `studio.Studio(models, sounds)` with the two dictionaries of the attention explorer, after `from lib import studio`.
 #
 # The paper's own model and sounds (`weights=hub` loads its 2-second model where the network allows; its 3-second one was never published). Its Fig.
-# 9, reconstructions of Vocal Imitation: that data set is not offline, **not run**; `general=folder:PATH` draws it. The decoder's attention, and heads
-# one by one: an average hides a head that keeps time among others that do not. Whether attention *explains* what a model does is disputed (Jain and
+# 9, reconstructions of Vocal Imitation: that data set is not offline, **not run**; `general=folder:PATH` draws it. The decoder's attention; heads
+# one by one are in the explorer only, without numbers: an average hides a head that keeps time among others that do not. Whether attention *explains* what a model does is disputed (Jain and
 # Wallace 2019): a map says what is mixed, not what matters for the guess. More than one seed; real recordings.
 #
 # ## Further reading

@@ -10,13 +10,13 @@ FLOORS = [  # from the bottom
     {"paths", "patches", "voices", "exercises", "colab"},         # needed by words too
     {"audio", "mel", "metrics", "scales", "everyday", "fetch", "disk", "script", "sweeps", "scores"},
     {"mae", "plots", "fit", "chorus", "record", "inatsounds", "audioset", "esc50"},
-    {"sources", "checkpoints", "runs", "notebooks", "attention", "predictor", "tasks"},
-    {"tables", "embed"},
+    {"sources", "checkpoints", "runs", "notebooks", "attention", "predictor", "tasks", "widgets", "panels"},
+    {"tables", "embed", "patchgrid", "ownsound"},
     {"data", "hear"},
-    {"pretrain", "finetune", "probe", "widgets", "faults"},
-    {"ready"},
+    {"pretrain", "finetune", "probe", "faults", "studio", "gaze", "frontends"},
+    {"ready", "mistakes"},
     {"curate", "cost", "designs"},
-    {"inits", "bench", "frozen"},
+    {"inits", "bench", "frozen", "sieve"},
     {"results"},
     {f"exercises_{n:02}" for n in range(14)},                     # checks of the notebooks' exercises
 ]
