@@ -21,6 +21,10 @@ def test_every_notebook_has_a_row():
     assert re.findall(r"\]\(notebooks/(\w+)\.ipynb\)", table) == sorted(py.stem for py in notebooks.FOLDER.glob("*.py"))
 
 
+def test_no_number_is_left_to_be_measured():
+    assert "TO MEASURE" not in TEXTS["README.md"]
+
+
 def test_the_two_commands_stand_alone():
     blocks = re.findall(r"```bash\n(python3 -m venv[^\n]*)\n```", TEXTS["README.md"])
     assert len(blocks) == 2 and "papermill notebooks/05_mix_ratio.ipynb" in blocks[0] and blocks[1].endswith("&& pytest")
