@@ -122,7 +122,7 @@ def predict(known: Classifier, place: str | Path, files: Sequence[str] | None = 
         try:
             about, parts = audio.info(folder / name), [_ask(model, log_mel, *some, device) for some in stretches(folder / name, front)]
         except audio.AudioError as error:
-            skipped.append(f"{name}: {str(error).partition(': ')[2]}")
+            skipped.append(str(error).replace(str(folder / name), name))
             continue
         start, p = (np.concatenate(x) for x in zip(*parts))  # (W,) samples, (W, C)
         if not len(start):
@@ -171,13 +171,9 @@ def main(words: Sequence[str]) -> int:
         return 0 if words else 2
     try:
         given = script.pairs(words[2:])
-        out, said = given.pop("out", ""), given.pop("threshold", "0.5")
+        out, threshold = given.pop("out", ""), selections.checked(given.pop("threshold", "0.5"))
         if given or not out:
             raise ValueError(f"got {', '.join(given) or 'no out=DIR'}: it is called as MODEL FOLDER out=DIR threshold=0.5")
-        try:
-            threshold = float(said)
-        except ValueError:
-            raise ValueError(f"threshold is {said!r}: it must be a number above 0 and at most 1") from None
         known = load(words[0])
         answers = predict(known, words[1])
         found = write(answers, known.card, out, threshold)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lib import audio, paths
 
-__all__ = ["merge", "audacity", "raven", "export", "read", "annotations"]
+__all__ = ["merge", "checked", "audacity", "raven", "export", "read", "annotations"]
 
 COLUMNS = ["file", "label", "start_s", "end_s", "score", "windows"]
 ENDINGS = (".Table.1.selections.txt", ".selections.txt", ".txt")  # of a label file, behind the name of its recording
@@ -27,13 +27,22 @@ def merge(windows: pd.DataFrame, threshold: float) -> pd.DataFrame:
     A window counts when its score is at least `threshold`; windows that follow each other, overlap or touch, and say the same species are
     one selection, whose score is that of its best window. Where two species meet, half overlapping windows let their selections overlap too.
     """
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold is {threshold:g}: a score is a probability, so it must be above 0 and at most 1, such as 0.5")
-    kept = windows[windows["score"] >= threshold]
+    kept = windows[windows["score"] >= checked(threshold)]
     same = (kept[["file", "label"]] == kept[["file", "label"]].shift()).all(axis=1) & (kept["start_s"] <= kept["end_s"].shift() + 1e-6)
     grouped = kept.groupby((~same).cumsum().to_numpy())
     return grouped.agg(file=("file", "first"), label=("label", "first"), start_s=("start_s", "min"), end_s=("end_s", "max"), score=("score", "max"),
                        windows=("score", "size")).reset_index(drop=True)[COLUMNS]
+
+
+def checked(threshold: float | str) -> float:
+    """The threshold as a number; ValueError where it is no probability."""
+    try:
+        value = float(threshold)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1:
+        raise ValueError(f"threshold is {threshold}: a score is a probability, so it must be above 0 and at most 1, such as 0.5")
+    return value
 
 
 def audacity(selections: pd.DataFrame) -> str:

@@ -9,12 +9,12 @@ from lib import paths
 FLOORS = [  # from the bottom
     {"paths", "patches", "voices"},                               # needed by words too
     {"audio", "mel", "metrics", "scales", "everyday", "fetch", "disk", "script", "sweeps", "scores"},
-    {"mae", "plots", "fit", "chorus", "record", "inatsounds", "audioset", "esc50"},
+    {"mae", "plots", "fit", "chorus", "record", "inatsounds", "audioset", "esc50", "selections"},
     {"sources", "checkpoints", "runs", "notebooks", "results", "attention", "predictor", "tasks"},
     {"tables", "embed"},
     {"data", "hear"},
     {"pretrain", "finetune", "probe", "widgets"},
-    {"ready", "curate", "cost", "designs"},
+    {"ready", "curate", "cost", "designs", "classifier", "planner", "species"},
     {"inits", "bench"},
 ]
 FLOOR = {module: level for level, modules in enumerate(FLOORS) for module in modules}
