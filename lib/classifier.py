@@ -19,11 +19,12 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from lib import audio, checkpoints, fetch, finetune, fit, paths, script, selections
+from lib import audio, checkpoints, fetch, fit, mae, paths, probe, script, selections
 from lib.checkpoints import Card
+from lib.mae import MAE
 from lib.mel import LogMel, MelSpec
 
-__all__ = ["Classifier", "Answers", "save", "load", "sounds", "stretches", "predict", "write"]
+__all__ = ["Classifier", "Answers", "frozen", "save", "load", "sounds", "stretches", "predict", "write"]
 
 SILENT = 2.0**-15  # one step of a 16-bit file: what never exceeds it is digital silence, about which there is nothing to say
 PIECE = 96  # seconds decoded at a time: about 64 windows of 3 s, half overlapping
@@ -40,6 +41,22 @@ class Answers(NamedTuple):
     windows: pd.DataFrame  # file, start_s, end_s, label, score, second, second_score
     files: pd.DataFrame  # file, duration_s, rate, windows, and the same four of the mean over windows
     skipped: list[str]  # the files that could not be used, each with its reason
+
+
+def frozen(encoder: MAE, readout: probe.Rung, labels: list[str]) -> VisionTransformer:
+    """A MAE's encoder as it is, and above the mean of its patches the logistic regression of `probe.logistic(known, "mean")` as a linear head.
+
+    Its standardisation goes into the head's weights. Padding behind a recording shorter than the window is averaged too, which `probe` leaves out.
+    """
+    scaler, regression = (step for _, step in readout.model.steps)
+    weight, bias = regression.coef_ / scaler.scale_, regression.intercept_  # (C, D), (C,); of two classes scikit-learn keeps one row
+    bias = bias - weight @ scaler.mean_
+    if len(weight) == 1:
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    model = mae.vit(encoder.arch, num_classes=len(labels), global_pool="avg", fc_norm=False)
+    head = {"head.weight": torch.from_numpy(weight).float(), "head.bias": torch.from_numpy(bias).float()}
+    model.load_state_dict({k: v.cpu() for k, v in encoder.encoder.state_dict().items()} | head)
+    return model.eval()
 
 
 def save(model: VisionTransformer, card: Card, folder: str | Path) -> Path:
@@ -69,7 +86,8 @@ def load(path: str | Path) -> Classifier:
 def _build(card: Card, state: dict[str, Tensor], name: str) -> VisionTransformer:
     if (outputs := len(state.get("head.weight", []))) != len(card.labels):
         raise ValueError(f"{name} has {outputs} outputs, its card {len(card.labels)} labels: they must be of the same training")
-    model = finetune.classifier(None, card.arch, len(card.labels), fit.generator(0))
+    plain = {"fc_norm": False} if "norm.weight" in state else {}  # the norm stands before the mean of a frozen encoder, behind it in a finetuned one
+    model = mae.vit(card.arch, num_classes=len(card.labels), global_pool="avg", **plain)
     if wrong := sorted(model.state_dict().keys() ^ state.keys()):
         raise ValueError(f"{name} is no plain ViT with a head (LoRA's updates must be merged first); the first of {len(wrong)} tensors that do not fit is {wrong[0]}")
     model.load_state_dict(state)

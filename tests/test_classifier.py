@@ -9,7 +9,7 @@ import soundfile
 import torch
 from toys import ARCH, FRONT, mess, tone, tones
 
-from lib import audio, checkpoints, classifier, data, finetune, fit, metrics
+from lib import audio, checkpoints, classifier, data, finetune, fit, metrics, probe
 from lib.checkpoints import Card
 from lib.classifier import Classifier
 from lib.mae import MAE
@@ -64,6 +64,21 @@ def test_a_changed_or_foreign_file_is_refused(tmp_path):
         classifier.load(mae)
     with pytest.raises(ValueError, match="has 3 outputs, its card 4 labels"):
         classifier.save(known.model, replace(known.card, labels=[*LABELS, "more"]), tmp_path)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_frozen_encoder_with_its_readout_is_one_model(classes, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    table, encoder = tones(tmp_path), MAE(ARCH, fit.generator(0)).eval()
+    table = table[table["label"].isin(LABELS[:classes])].reset_index(drop=True)
+    features = probe.features(encoder, FRONT, table, bar=None)
+    readout = probe.logistic(features, "mean", Cs=(1.0,))
+    model = classifier.frozen(encoder, readout, features.labels)
+    logits = torch.cat([x for x, _ in finetune.window_logits(model, FRONT, table, bar=None)])
+    np.testing.assert_allclose(logits.softmax(-1), readout.probabilities(np.arange(len(logits))), atol=1e-4)
+    path = classifier.save(model, replace(toy().card, labels=features.labels), tmp_path)
+    x = torch.randn(2, 1, FRONT.frames, FRONT.mels, generator=fit.generator(2))
+    assert torch.equal(classifier.load(path).model(x), model(x))
 
 
 def test_low_rank_updates_are_refused(tmp_path):
