@@ -89,7 +89,8 @@ def _build(card: Card, state: dict[str, Tensor], name: str) -> VisionTransformer
     plain = {"fc_norm": False} if "norm.weight" in state else {}  # the norm stands before the mean of a frozen encoder, behind it in a finetuned one
     model = mae.vit(card.arch, num_classes=len(card.labels), global_pool="avg", **plain)
     if wrong := sorted(model.state_dict().keys() ^ state.keys()):
-        raise ValueError(f"{name} is no plain ViT with a head (LoRA's updates must be merged first); the first of {len(wrong)} tensors that do not fit is {wrong[0]}")
+        raise ValueError(f"{name} is no plain ViT with a head (LoRA's updates must be merged first); the first of {len(wrong)} tensors that do not "
+                         f"fit is {wrong[0]}")
     model.load_state_dict(state)
     return model.eval()
 
@@ -148,7 +149,8 @@ def predict(known: Classifier, place: str | Path, files: Sequence[str] | None = 
             continue
         end = np.minimum(start / front.rate + front.seconds, about.duration_s)
         windows.append(pd.DataFrame({"file": name, "start_s": start / front.rate, "end_s": end, **_best(p, labels)}))
-        rows.append({"file": name, "duration_s": about.duration_s, "rate": about.rate, "windows": len(p), **{k: v[0] for k, v in _best(p.mean(0)[None], labels).items()}})
+        whole = {key: value[0] for key, value in _best(p.mean(0)[None], labels).items()}
+        rows.append({"file": name, "duration_s": about.duration_s, "rate": about.rate, "windows": len(p), **whole})
     if not rows:
         raise ValueError(f"none of {len(names)} files can be used, the first: {skipped[0]}" if skipped else "there are no files to predict")
     return Answers(pd.concat(windows, ignore_index=True), pd.DataFrame(rows), skipped)

@@ -80,8 +80,8 @@ def pilot(known: Features, *, unit: str = "group", draws: int = 20, seed: int = 
     sure = np.floor(spread["ones"] * (1 - quota / spread["groups"]))  # labels left to learn from, on average
     enough = (spread["groups"] >= 3) & (sure >= SIZES[LEAST - 1])
     if enough.sum() < 2:
-        raise ValueError(f"a pilot needs at least two species with {SIZES[LEAST - 1]} {unit}s to learn from and others to ask about, got {int(enough.sum())} of "
-                         f"{len(names)}: label a few more of each, or count another unit")
+        raise ValueError(f"a pilot needs at least two species with {SIZES[LEAST - 1]} {unit}s to learn from and others to ask about, got "
+                         f"{int(enough.sum())} of {len(names)}: label a few more of each, or count another unit")
     each = each[each["target"].map(enough)].reset_index()  # index: the row of the table
     splits = [_split(each, quota, np.random.default_rng([seed, draw])) for draw in range(draws)]
     most = min(each.loc[left].groupby("target")["one"].nunique().min() for _, left in splits)
@@ -188,33 +188,36 @@ def needed(found: Curve, target: float) -> Needed:
     """How many labels per species the law needs for a class-averaged top-1 of `target` (0 to 1), with a 95 % interval; or why it cannot be said."""
     if not 0 < target < 1:
         raise ValueError(f"target is {target:g}: it must be an accuracy between 0 and 1, such as 0.8")
-    most, what = int(found.sizes[-1]), f"{target:.0%}"
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        each = np.array([_reach(law, 1 - target) for law in (found.law, *found.laws)])
+    most, each = int(found.sizes[-1]), np.array([_reach(law, 1 - target) for law in (found.law, *found.laws)])
     value, (low, high) = each[0], np.percentile(each[1:], [2.5, 97.5], method="nearest")
-    fall = found.errors[:, 0] - found.errors[:, -1]
+    fall = 100 * np.percentile(found.errors[:, 0] - found.errors[:, -1], [50, 2.5, 97.5])
     never, floor = np.isinf(each[1:]).mean(), np.percentile(found.laws[:, 2], [2.5, 97.5])
+    what, unit = f"{target:.0%}", f"{found.unit}s per species"
     between = f"{_count(low)} to {_count(high)}" if np.isfinite(high) else f"{_count(low)} or more"
     if len(found.sizes) < LEAST:
-        return Needed(value, low, high, "cannot be said", f"{what} cannot be said from this pilot: it has {len(found.sizes)} sizes, a law with a floor needs {LEAST} or more.")
-    if high <= most:
-        return Needed(value, low, high, "reached", f"{what} is reached within the pilot, at about {_count(value)} {found.unit}s per species ({between}).")
-    if np.percentile(fall, 2.5) <= 0:
-        return Needed(value, low, high, "cannot be said", f"{what} cannot be said from this pilot: its error does not clearly fall from {found.sizes[0]} to {most} "
-                      f"{found.unit}s per species ({100 * np.median(fall):+.1f} points, 95 % {100 * np.percentile(fall, 2.5):+.1f} to {100 * np.percentile(fall, 97.5):+.1f}).")
-    if never >= 0.975:
-        return Needed(np.inf, low, high, "cannot be reached", f"{what} cannot be reached by more labels alone, as far as this pilot tells: the law levels off at "
-                      f"{1 - found.law[2]:.0%} ({1 - floor[1]:.0%} to {1 - floor[0]:.0%}).")
-    if high > FURTHEST * most:
-        return Needed(value, low, high, "cannot be said", f"{what} cannot be said from this pilot: the interval is {between} {found.unit}s per species, the pilot ends at {most}, and "
-                      f"more than {FURTHEST} times that is no forecast; {never:.0%} of the bootstrap's laws never get there.")
-    return Needed(value, low, high, "forecast", f"{what} takes about {_count(value)} labelled {found.unit}s per species ({between}); the pilot ends at {most}.")
+        verdict, text = "cannot be said", f"from this pilot: it has {len(found.sizes)} sizes, a law with a floor needs {LEAST} or more"
+    elif high <= most:
+        verdict, text = "reached", f"within the pilot, at about {_count(value)} {unit} ({between})"
+    elif fall[1] <= 0:
+        verdict, text = "cannot be said", (f"from this pilot: its error does not clearly fall from {found.sizes[0]} to {most} {unit} "
+                                           f"({fall[0]:+.1f} points, 95 % {fall[1]:+.1f} to {fall[2]:+.1f})")
+    elif never >= 0.975:
+        verdict, text, value = "cannot be reached", (f"by more labels alone, as far as this pilot tells: the law levels off at {1 - found.law[2]:.0%} "
+                                                     f"({1 - floor[1]:.0%} to {1 - floor[0]:.0%})"), np.inf
+    elif high > FURTHEST * most:
+        verdict, text = "cannot be said", (f"from this pilot: the interval is {between} {unit}, the pilot ends at {most}, and more than {FURTHEST} times "
+                                           f"that is no forecast; {never:.0%} of the bootstrap's laws never get there")
+    else:
+        verdict, text = "forecast", f"about {_count(value)} labelled {unit} ({between}); the pilot ends at {most}"
+    verb = {"reached": "is reached", "forecast": "takes"}.get(verdict, verdict)
+    return Needed(float(value), float(low), float(high), verdict, f"{what} {verb} {text}.")
 
 
 def _reach(law: np.ndarray, allowed: float) -> float:
     """The n at which a law has come down to the allowed error; inf where it never does."""
     a, b, c = law
-    return np.inf if c >= allowed else max(1.0, float((a / (allowed - c)) ** (1 / b)))
+    with np.errstate(over="ignore"):
+        return np.inf if c >= allowed else max(1.0, float((a / (allowed - c)) ** (1 / b)))
 
 
 def _count(n: float) -> str:

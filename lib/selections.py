@@ -97,8 +97,8 @@ def _raven(name: str, text: str, column: str) -> pd.DataFrame:
     table = pd.read_csv(io.StringIO(text), sep="\t", dtype=str, keep_default_na=False)
     wanted = [c for c in ((column,) if column else NAMED) if c in table]
     if not wanted or "End Time (s)" not in table:
-        raise ValueError(f"{name}: no column {column or ' or '.join(NAMED)} with the species and End Time (s) beside it; it has {', '.join(table.columns)}: "
-                         "name it with column=")
+        raise ValueError(f"{name}: no column {column or ' or '.join(NAMED)} with the species and End Time (s) beside it; it has "
+                         f"{', '.join(table.columns)}: name it with column=")
     same = [c for c in ("Selection", "Channel") if c in table]
     table = table.drop_duplicates(same) if same else table
     begin, end = (pd.to_numeric(table[c], errors="coerce") for c in ("Begin Time (s)", "End Time (s)"))
@@ -139,7 +139,8 @@ def annotations(folder: str | Path, column: str = "") -> pd.DataFrame:
         for path in here:
             found = read(path, column)
             bad = (found["label"] == "") | (found["end_s"] <= found["start_s"])
-            skipped += [f"{path.relative_to(root)}: {row.label!r} at {row.start_s:g} s has no {'length' if row.label else 'name'}" for row in found[bad].itertuples()]
+            skipped += [f"{path.relative_to(root)}: {row.label!r} at {row.start_s:g} s has no {'length' if row.label else 'name'}"
+                        for row in found[bad].itertuples()]
             rows.append(found[~bad].assign(file=str(sound.relative_to(root))))
     table = pd.concat(rows)[["file", "label", "start_s", "end_s"]].reset_index(drop=True) if rows else pd.DataFrame()
     if table.empty:

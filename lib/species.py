@@ -30,7 +30,7 @@ def warnings(table: pd.DataFrame, front: MelSpec) -> list[str]:
     found, said = counts(table), []
     if "group" not in table or table["group"].isna().all():
         said.append("no group column: pieces of one animal, place or day may lie in train and in test, and then the scores are too high")
-    for few, text in ((found["groups"] < 3, "have fewer than 3 independent groups, too few to learn from one, choose on one and be tested on one"),
+    for few, text in ((found["groups"] < 3, "have fewer than 3 independent groups: one each to learn from, to choose on and to be tested on"),
                       (found["test"] == 0, "are not in test: nothing will be known about them"),
                       (found["train"] == 0, "are not in train: they cannot be learnt")):
         if few.any():
@@ -46,7 +46,8 @@ def warnings(table: pd.DataFrame, front: MelSpec) -> list[str]:
     short = table["duration_s"] < front.seconds
     if short.any():
         said.append(f"{short.sum()} of {len(table)} recordings are shorter than the model's window of {front.seconds:.2g} s: the rest is filled with silence")
-    same = pd.Series({file: sha256(Path(file).read_bytes()).hexdigest() for file in files})
+    size = pd.Series({file: Path(file).stat().st_size for file in files})  # only files of one length can be the same
+    same = pd.Series({file: sha256(Path(file).read_bytes()).hexdigest() for file in size.index[size.duplicated(keep=False)]}, dtype=str)
     split = table.drop_duplicates("file").set_index("file")["split"]
     if len(twice := [g for g in same.groupby(same).groups.values() if split[list(g)].nunique() > 1]):
         said.append(f"{len(twice)} files lie in more than one split under other names ({_some([g[0] for g in twice])}): the scores will be too high")

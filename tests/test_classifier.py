@@ -75,7 +75,7 @@ def test_a_frozen_encoder_with_its_readout_is_one_model(classes, tmp_path, monke
     readout = probe.logistic(features, "mean", Cs=(1.0,))
     model = classifier.frozen(encoder, readout, features.labels)
     logits = torch.cat([x for x, _ in finetune.window_logits(model, FRONT, table, bar=None)])
-    np.testing.assert_allclose(logits.softmax(-1), readout.probabilities(np.arange(len(logits))), atol=1e-4)
+    np.testing.assert_allclose(logits.softmax(-1), readout.probabilities(np.arange(len(logits))), atol=0.01)  # bfloat16 where the processor has it
     path = classifier.save(model, replace(toy().card, labels=features.labels), tmp_path)
     x = torch.randn(2, 1, FRONT.frames, FRONT.mels, generator=fit.generator(2))
     assert torch.equal(classifier.load(path).model(x), model(x))
