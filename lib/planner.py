@@ -17,11 +17,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
-from lib import data
+from lib import data, record
 from lib.metrics import Interval
 from lib.probe import Features
 
-__all__ = ["Pilot", "Curve", "Needed", "pilot", "power_law", "follow", "curve", "needed"]
+__all__ = ["Pilot", "Curve", "Needed", "pilot", "power_law", "follow", "curve", "needed", "summary"]
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)  # labelled recordings per species that a pilot tries, as far as there are any
 LEAST = 4  # sizes: the law has three numbers, and with only three sizes it would go through all points, whatever they are
@@ -211,6 +211,15 @@ def needed(found: Curve, target: float) -> Needed:
         verdict, text = "forecast", f"about {_count(value)} labelled {unit} ({between}); the pilot ends at {most}"
     verb = {"reached": "is reached", "forecast": "takes"}.get(verdict, verdict)
     return Needed(float(value), float(low), float(high), verdict, f"{what} {verb} {text}.")
+
+
+def summary(p: Pilot, found: Curve, target: float) -> dict:
+    """What a record keeps of a plan, and `plots.plan` draws: pilot, law, the fan of the bootstrap's laws, and the answer, as plain JSON."""
+    n = np.geomspace(1, FURTHEST * found.sizes[-1], 60)
+    low, high = 1 - np.percentile([power_law(n, *law) for law in found.laws], [97.5, 2.5], axis=0)
+    fan = {"n": n.round(2), "low": low.round(4), "high": high.round(4)}
+    return record.plain({"unit": p.unit, "species": len(p.labels), "left_out": p.left_out, "sizes": found.sizes, "error": found.error, "law": found.law,
+                         "fan": fan, "target": target, "answer": needed(found, target)})
 
 
 def _reach(law: np.ndarray, allowed: float) -> float:

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,6 +55,13 @@ def test_verdicts(law, target, verdict):
 def test_a_flat_pilot_gives_no_number():
     answer = planner.needed(planner.curve(synthetic(0.0, 1.0, 0.5, 3), n=100), 0.6)
     assert answer.verdict == "cannot be said" and "does not clearly fall" in answer.text
+
+
+def test_a_summary_is_plain_json():
+    p = synthetic(0.8, 0.6, 0.02, 1)
+    short = json.loads(json.dumps(planner.summary(p, planner.curve(p, n=50), 0.8), allow_nan=False))
+    assert short["sizes"] == SIZES.tolist() and short["answer"]["verdict"] and short["target"] == 0.8 and short["fan"]["n"][-1] == 80
+    assert all(a <= b for a, b in zip(short["fan"]["low"], short["fan"]["high"])) and np.all(np.diff(short["fan"]["high"]) >= 0)
 
 
 def test_three_sizes_are_too_few():
