@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +19,9 @@ import torchaudio
 
 from lib import paths
 
-__all__ = ["AudioError", "Info", "info", "read", "resample", "problem", "windows", "write"]
+__all__ = ["AudioError", "Info", "info", "read", "stream", "resample", "found", "problem", "windows", "write"]
 
+SOUNDS = {"." + f.lower() for f in ("wav", "flac", "ogg", "oga", "mp3", "aif", "aiff", "aifc", "au", "snd", "w64", "rf64", "caf", "opus")}
 BLOCK = 1 << 20             # frames decoded at a time by `problem`: a long file never fills the memory
 UNKNOWN = (0, 0xFFFFFFFF)   # RIFF sizes that streaming writers leave in place of the true one
 
@@ -64,6 +66,26 @@ def read(file, rate: int | None = None, start_s: float = 0.0, duration_s: float 
     return wave
 
 
+def stream(file, rate: int, seconds: int = 60) -> Iterator[torch.Tensor]:
+    """A whole file in pieces (N,) of so many seconds, the last as long as it is: mono, at `rate`; joined they are `read(file, rate)`.
+
+    Of a recording of any length little more than a piece is in memory. It is decoded once, from its beginning to its end, and the
+    resampler sees a second more on either side of a piece, so that no seam can be heard or found. AudioError as in `read`.
+    """
+    with _open(file) as sound:
+        own, left, lead, held = sound.samplerate, sound.frames, 0, torch.zeros(0)       # lead: samples at hand before the piece
+        step = seconds * own
+        while True:
+            count = min(left, lead + step + own - len(held))
+            held, left = torch.cat([held, _decode(sound, count, file).mean(dim=1)]), left - count
+            wave, first = resample(held, own, rate) if rate != own else held, lead // own * rate
+            if len(held) <= lead + step:                                                # nothing lies behind this piece
+                yield wave[first:]
+                return
+            yield wave[first:first + seconds * rate]
+            held, lead = held[lead + step - own:], own
+
+
 def resample(wave: torch.Tensor, old: int, new: int) -> torch.Tensor:
     """A wave (..., N) at `old` Hz -> (..., ceil(N * new / old)) at `new` Hz.
 
@@ -77,6 +99,11 @@ def resample(wave: torch.Tensor, old: int, new: int) -> torch.Tensor:
 def _resampler(old: int, new: int, dtype: torch.dtype, device: torch.device) -> torchaudio.transforms.Resample:
     """Keeps its filter, which torchaudio.functional.resample makes anew at every call; with the wave's dtype the samples are the same."""
     return torchaudio.transforms.Resample(old, new, lowpass_filter_width=32, dtype=dtype).to(device)
+
+
+def found(folder) -> list[Path]:
+    """The files anywhere in a folder that are named like sounds, in order; hidden ones are none."""
+    return sorted(f for f in Path(folder).rglob("*") if f.suffix.lower() in SOUNDS and not f.name.startswith(".") and not f.is_dir())
 
 
 def problem(file) -> str | None:

@@ -29,7 +29,7 @@ from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
 from lib.patches import Grid
 
-__all__ = ["Card", "save", "load", "public", "mobilenet", "read", "convert", "chirp_numbers"]
+__all__ = ["Card", "save", "load", "described", "check_chirp", "chirp", "public", "mobilenet", "read", "convert", "chirp_numbers"]
 
 
 class Asset(NamedTuple):
@@ -82,6 +82,7 @@ class Card:
     source: str  # where it came from: the command or notebook, or the public file
     sha256: str = ""  # of the weights file
     chirp: list[float] = field(default_factory=list)  # `chirp_numbers`
+    labels: list[str] = field(default_factory=list)  # of a classifier (lib.classifier), in the order of its outputs; a MAE has none
 
 
 def save(model: MAE, card: Card, folder: str | Path, dtype: torch.dtype = torch.float32) -> Path:
@@ -103,6 +104,17 @@ def load(path: str | Path) -> tuple[MAE, Card]:
 
     Strict: every tensor must fit, the file must be the one the card was written for, and the chirp must give the card's numbers.
     """
+    card, weights = described(path)
+    if card.labels:
+        raise ValueError(f"{weights.name} is a classifier of {len(card.labels)} species, not a MAE: load it with lib.classifier")
+    model = MAE(card.arch)
+    model.load_state_dict(read(weights), strict=True)
+    check_chirp(chirp_numbers(model.eval(), card.front), card)
+    return model, card
+
+
+def described(path: str | Path) -> tuple[Card, Path]:
+    """The card of a checkpoint and the path of its weights, which are the file that the card was written for."""
     card_file = paths.resolve(path).with_suffix(".json")
     weights = card_file.with_suffix(".safetensors")
     for file in (card_file, weights):
@@ -116,22 +128,28 @@ def load(path: str | Path) -> tuple[MAE, Card]:
         raise ValueError(f"{card_file.name} is not a card of this library ({error!r})") from error
     if (found := fetch.sha256(weights)) != card.sha256:
         raise ValueError(f"{weights.name} has sha256 {found[:12]}..., its card says {card.sha256[:12]}...: it was changed or cut off; fetch it again")
-    model = MAE(card.arch)
-    model.load_state_dict(read(weights), strict=True)
-    got = chirp_numbers(model.eval(), card.front)
+    return card, weights
+
+
+def check_chirp(got: list[float], card: Card) -> None:
+    """ValueError unless a loaded model computes on the chirp what its card says."""
     if not torch.allclose(torch.tensor(got), torch.tensor(card.chirp), atol=1e-3):
-        raise ValueError(f"{weights.name} loads but computes other numbers on the chirp than its card says: {got} instead of {card.chirp}; "
+        raise ValueError(f"{card.name}.safetensors loads but computes other numbers on the chirp than its card says: {got} instead of {card.chirp}; "
                          "the front end or the model has changed since")
-    return model, card
 
 
-def chirp_numbers(model: MAE, front: MelSpec) -> list[float]:
-    """The first eight numbers of the mean latent of a fixed rising chirp, on the CPU: a fingerprint that can be read and compared."""
+def chirp(front: MelSpec) -> Tensor:
+    """The log-mel (1, 1, T, M) of a fixed rising chirp in the length of the model's window, on the CPU."""
     t = torch.arange(front.samples, dtype=torch.float64) / front.rate  # s
     top = 0.4 * front.rate / 2  # from 200 Hz up to 40 % of the band, in the length of the model's window
     wave = 0.1 * torch.sin(2 * torch.pi * (200 * t + (top - 200) / (2 * front.seconds) * t**2))
+    return LogMel(front)(wave.float()[None], frames=front.frames)
+
+
+def chirp_numbers(model: MAE, front: MelSpec) -> list[float]:
+    """The first eight numbers of the mean latent of the chirp: a fingerprint that can be read and compared."""
     with torch.no_grad():
-        latent = model.encode(LogMel(front)(wave.float()[None], frames=front.frames), None)  # (1, 1+L, D)
+        latent = model.encode(chirp(front), None)  # (1, 1+L, D)
     return [round(x, 4) for x in latent[0, 1:].mean(0)[:8].tolist()]
 
 

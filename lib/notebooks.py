@@ -33,7 +33,7 @@ FOLDER = paths.ROOT / "notebooks"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 KEPT = ("tags", "jupyter", "collapsed", "cellView")          # metadata of a cell: its tags, and whether it is folded
 WIDGET = "application/vnd.jupyter.widget-view+json"
-EXPERIMENT = re.compile(r"0[3-9]_")          # these leave records, so they take parameters
+EXPERIMENT = re.compile(r"0[3-9]_|12_")          # these leave records, so they take parameters
 LONGEST, MEDIAN, BYTES = 30, 8, 1_500_000    # lines of a code cell, their median, size of a file
 # a path of one machine
 PLACE = re.compile(r"(?<![\w.:/\\-])(?:/(?:home|root|tmp|work|Users|mnt|var|opt)/[\w.]|[A-Za-z]:\\\w)")

@@ -2,7 +2,7 @@
 
 import inspect
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,7 +22,7 @@ from lib import patches, paths
 from lib.mel import MelSpec, filters
 from lib.patches import Mask
 
-__all__ = ["style", "save", "spec", "masked", "reconstruction", "boxes", "curve", "mix_ratio", "source", "sound", "HIDDEN"]
+__all__ = ["style", "save", "spec", "masked", "reconstruction", "boxes", "curve", "mix_ratio", "plan", "source", "sound", "HIDDEN"]
 
 HIDDEN = "0.75"  # the grey of a hidden patch
 CMAP = "magma"
@@ -139,6 +139,20 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
         ax.title.set_size("small")
         ax.tick_params(axis="x", labelsize="small")
     return figure
+
+
+def plan(ax: Axes, pilot: Mapping) -> None:
+    """A label-effort plan as `planner.summary` or a record of notebook 12 keeps it: the pilot, the law through it, and where it leads."""
+    n, (a, b, c), largest = np.array(pilot["fan"]["n"]), pilot["law"], pilot["sizes"][-1]
+    value, low, high = (1 - np.array([point[k] for point in pilot["error"]]) for k in ("value", "high", "low"))
+    ax.axvspan(largest, n[-1], color="0.95", zorder=0)
+    ax.fill_between(n, pilot["fan"]["low"], pilot["fan"]["high"], color="C0", alpha=0.2, linewidth=0, label="95 % of the bootstrap's laws")
+    ax.plot(n, 1 - (a * n**-b + c), color="C0", label="power law")
+    ax.errorbar(pilot["sizes"], value, [np.maximum(0, value - low), np.maximum(0, high - value)], fmt="o", color="k", markersize=4, label="pilot")
+    ax.axhline(pilot["target"], color="C3", linestyle=":", label=f"target {pilot['target']:.0%}")
+    ax.set(xscale="log", xlabel=f"labelled {pilot['unit']}s per species", ylabel="top-1, class average", ylim=(0, 1.02))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.legend(fontsize="small", loc="lower right")
 
 
 def source(function: Callable) -> Code:

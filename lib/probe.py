@@ -33,7 +33,7 @@ from lib.mel import LogMel, MelSpec
 from lib.patches import Grid
 
 __all__ = ["KINDS", "Features", "features", "pooled", "Recipe", "STANDARD", "TOKENS", "linear", "Attentive", "Prototypes", "Rung", "train",
-           "neighbours", "logistic", "evaluate"]
+           "neighbours", "logistic", "evaluate", "recordings"]
 
 KINDS = ("class", "mean", "frequency")  # the class token, the mean of the patches, and MSM-MAE's concatenated mel rows
 VERSION = 1  # of the cached files: raised when the same weights and recordings would give other numbers
@@ -313,10 +313,10 @@ def _best(name: str, tried: list[tuple[float, float, Callable, int, object]], be
 
 def evaluate(rung: Rung, known: Features, seed: int) -> metrics.Evaluation:
     """Scores of val and test as in every experiment: softmax a window, the split's classes, mean over windows, class average."""
-    return metrics.evaluation({split: _recordings(rung.probabilities, known, split) for split in ("val", "test")}, seed)
+    return metrics.evaluation({split: recordings(rung.probabilities, known, split) for split in ("val", "test")}, seed)
 
 
-def _recordings(ask: Callable, known: Features, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def recordings(ask: Callable, known: Features, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities (R, C), targets (R,) and groups (R,) of the recordings of a split."""
     part = known.table[known.table["split"] == split]
     if part.empty:
@@ -335,7 +335,7 @@ def _top1(ask: Callable, known: Features) -> float:
     diverged = not np.isfinite(ask(np.arange(1))).all()
     if diverged:
         return 0.0
-    probabilities, targets, _ = _recordings(ask, known, "val")
+    probabilities, targets, _ = recordings(ask, known, "val")
     return metrics.class_average(metrics.topk_hits(probabilities, targets, 1), targets)
 
 

@@ -18,7 +18,6 @@ from lib.mel import MelSpec
 __all__ = ["recordings", "folder", "check", "units", "subset", "padded_share"]
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test", "eval": "test"}
-SOUNDS = {"." + f.lower() for f in ("wav", "flac", "ogg", "oga", "mp3", "aif", "aiff", "aifc", "au", "snd", "w64", "rf64", "caf", "opus")}
 
 
 def recordings(name: str, pool: str, size: str = "tiny", data_seed: int = 0) -> pd.DataFrame:
@@ -78,7 +77,7 @@ def folder(path: str | Path, seed: int = 0) -> pd.DataFrame:
         table = table.assign(file=[f if pd.isna(f) else str(root / Path(f).expanduser()) for f in table["file"]])
         outside = []
     else:
-        found = sorted(f for f in root.rglob("*") if f.suffix.lower() in SOUNDS and not f.name.startswith(".") and not f.is_dir())
+        found = audio.found(root)
         inside, outside = [f for f in found if f.parent != root], [f"{f}: lies outside any class folder" for f in found if f.parent == root]
         if not inside:
             raise ValueError(f"folder:{path}: no sounds in class folders; looked for {root.name}/CLASS/*.wav (or flac, ogg, mp3, ...) and "
@@ -98,9 +97,12 @@ def folder(path: str | Path, seed: int = 0) -> pd.DataFrame:
 
 def _decodable(table: pd.DataFrame, name: str, outside: list[str]) -> tuple[pd.DataFrame, list[str]]:
     """The rows whose files decode whole, with duration_s; and the reasons against the others, which are printed."""
+    files = table["file"].unique()  # of many segments of a long recording each is decoded once
     with ThreadPoolExecutor() as pool:  # soundfile decodes outside Python's lock
-        problems = list(tqdm(pool.map(audio.problem, table["file"]), total=len(table), desc=f"checking {name}", leave=False))
-    table = table.assign(duration_s=[np.nan if p else audio.info(f).duration_s for f, p in zip(table["file"], problems)])
+        found = dict(zip(files, tqdm(pool.map(audio.problem, files), total=len(files), desc=f"checking {name}", leave=False)))
+    problems = [found[f] for f in table["file"]]
+    seconds = {f: np.nan if found[f] else audio.info(f).duration_s for f in files}
+    table = table.assign(duration_s=table["file"].map(seconds))
     if "start_s" in table:
         late = table["start_s"] >= table["duration_s"]
         problems = [f"{f}: a segment starts at {s:g} s, past its end" if bad else p

@@ -1,6 +1,8 @@
 """Reading sound: every kind of broken file is a named reason, a part costs a part, windows cover everything."""
 import os
 import stat
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -222,3 +224,37 @@ def test_a_file_damaged_in_its_middle_is_an_audio_error_wherever_it_is_read(tmp_
             assert file.name in str(error)
             refused += 1
     assert refused
+
+
+@pytest.mark.parametrize("rate, channels, seconds, new", [(22_050, 1, 2.3, 22_050), (44_100, 2, 4.0, 22_050), (48_000, 1, 5.17, 22_050), (8_000, 1, 3.001, 22_050),
+                                                          (22_050, 1, 0.01, 16_000), (96_000, 2, 2.999, 32_000)])
+def test_a_stream_joined_is_the_recording(rate, channels, seconds, new, tmp_path):
+    wave = 0.1 * np.random.default_rng(0).standard_normal((round(seconds * rate), channels))
+    soundfile.write(tmp_path / "a.wav", wave, rate)
+    whole = audio.read(tmp_path / "a.wav", new)
+    for piece_s in (1, 2, 60):
+        pieces = list(audio.stream(tmp_path / "a.wav", new, piece_s))
+        assert all(len(p) == piece_s * new for p in pieces[:-1]) and 0 < len(pieces[-1]) <= piece_s * new + 1
+        torch.testing.assert_close(torch.cat(pieces), whole, rtol=0, atol=1e-6)
+
+
+def test_a_stream_that_breaks_off_is_an_error(tmp_path):
+    soundfile.write(tmp_path / "a.flac", 0.1 * np.random.default_rng(0).standard_normal(300_000), 22_050)
+    whole = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "a.flac").write_bytes(whole[: len(whole) // 2])
+    pieces = audio.stream(tmp_path / "a.flac", 22_050, 1)
+    assert len(next(pieces)) == 22_050
+    with pytest.raises(audio.AudioError, match="a.flac: .*decoded"):
+        list(pieces)
+
+
+def test_a_long_file_is_streamed_in_little_memory(tmp_path):
+    """Half an hour: 159 MB as floats; less than half of it at once, what torch takes for itself included."""
+    code = ("import resource, sys; from lib import audio; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "n = sum(len(p) for p in audio.stream(sys.argv[1], 22_050, 96)); print(n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)")
+    with soundfile.SoundFile(tmp_path / "a.flac", "w", 22_050, 1) as file:
+        for _ in range(30):
+            file.write(np.zeros(60 * 22_050, np.float32))
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.flac")], capture_output=True, text=True, cwd=paths.ROOT, check=True)
+    samples, more = map(int, done.stdout.split())
+    assert samples == 1800 * 22_050 and more < 64_000  # kB

@@ -9,13 +9,13 @@ from lib import paths
 FLOORS = [  # from the bottom
     {"paths", "patches", "voices", "exercises", "colab"},         # needed by words too
     {"audio", "mel", "metrics", "scales", "everyday", "fetch", "disk", "script", "sweeps", "scores"},
-    {"mae", "plots", "fit", "chorus", "record", "inatsounds", "audioset", "esc50"},
+    {"mae", "plots", "fit", "chorus", "record", "inatsounds", "audioset", "esc50", "selections"},
     {"sources", "checkpoints", "runs", "notebooks", "attention", "predictor", "tasks", "widgets", "panels"},
     {"tables", "embed", "patchgrid", "ownsound"},
     {"data", "hear"},
     {"pretrain", "finetune", "probe", "faults", "studio", "gaze", "frontends"},
-    {"ready", "mistakes"},
-    {"curate", "cost", "designs"},
+    {"ready", "mistakes", "planner"},
+    {"curate", "cost", "designs", "classifier", "species"},
     {"inits", "bench", "frozen", "sieve"},
     {"results"},
     {f"exercises_{n:02}" for n in range(14)},                     # checks of the notebooks' exercises

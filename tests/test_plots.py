@@ -145,3 +145,16 @@ def test_save_writes_under_figures_and_nowhere_else(tmp_path, monkeypatch):
     monkeypatch.setattr(plots.paths, "ROOT", tmp_path)
     plots.save(plt.subplots()[0], "one")
     assert [f.relative_to(tmp_path).as_posix() for f in tmp_path.rglob("*.png")] == ["figures/one.png"]
+
+
+def test_a_plan_is_drawn_as_it_was_recorded():
+    pilot = {"unit": "group", "sizes": [1, 2, 4], "error": [{"value": e, "low": e - 0.05, "high": e + 0.1} for e in (0.6, 0.4, 0.3)], "law": [0.5, 1.0, 0.1],
+             "fan": {"n": [1, 10, 40], "low": [0.3, 0.6, 0.7], "high": [0.5, 0.9, 0.95]}, "target": 0.8}
+    figure, ax = plt.subplots()
+    plots.plan(ax, pilot)
+    law = next(line for line in ax.lines if line.get_label() == "power law")
+    np.testing.assert_allclose(law.get_ydata(), 1 - np.array([0.6, 0.15, 0.1125]))
+    points = ax.containers[0]
+    np.testing.assert_allclose(points[0].get_ydata(), [0.4, 0.6, 0.7])
+    np.testing.assert_allclose([segment[:, 1] for segment in points[2][0].get_segments()], [[0.3, 0.45], [0.5, 0.65], [0.6, 0.75]])
+    plt.close(figure)
