@@ -19,7 +19,7 @@ from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib import data, finetune, fit, mel, patches, pretrain, script
+from lib import data, finetune, fit, mel, patches, pretrain, ready, script
 from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
 from lib.scales import Scale
@@ -91,6 +91,8 @@ def starting(init: str, setting: Scale, clips: int, weights: str = "") -> Cost:
 
 def arch_of(init: str, setting: Scale, weights: str = "") -> Arch:
     """The shape of the model that `inits.start` will give, before it does: public weights are a ViT-B, here with AudioMAE's decoder."""
+    if init == "ready":
+        return ready.ARCH
     return Arch() if weights or init.startswith(("imagenet", "birdmae")) else pretrain.arch_of(setting)
 
 

@@ -1,17 +1,18 @@
-"""Where an encoder starts from: the six initialisations of Liu et al. 2026, Table 3, behind one call."""
+"""Where an encoder starts from: the six initialisations of Liu et al. 2026, Table 3, and the ready weights, behind one call."""
 
 from typing import NamedTuple
 
 import pandas as pd
 
-from lib import checkpoints, fit, mel, pretrain
+from lib import checkpoints, fit, mel, pretrain, ready
 from lib.mae import MAE
 from lib.mel import MelSpec
 from lib.scales import Scale
 
 __all__ = ["NAMES", "Start", "start"]
 
-NAMES = ("random", "random+inat_ssl", "audioset_ssl", "audioset_ssl+inat_ssl", "imagenet_sl", "birdmae")  # as in reference_results.csv
+NAMES = ("random", "random+inat_ssl", "audioset_ssl", "audioset_ssl+inat_ssl", "imagenet_sl", "birdmae",  # as in reference_results.csv
+         "ready")
 PUBLIC = {"audioset_ssl": "audiomae", "imagenet_sl": "imagenet", "birdmae": "birdmae"}
 
 
@@ -29,6 +30,7 @@ def start(name: str, setting: Scale, pools: dict[str, pd.DataFrame], *, clips: i
     audioset_ssl            a MAE trained on sound of every kind: AudioMAE by `weights`; without it a STAND-IN, a MAE pretrained here on the
                             general pool
     imagenet_sl, birdmae    public weights only, there is no stand-in
+    ready                   the weights that lie in this repository (`lib.ready`), larger than the others at `tiny`: no arm of the paper
     ...+inat_ssl            pretraining goes on, on the wildlife pool
 
     weights: "hub", or a local file; "" is the hub where there is no stand-in. Public weights bring their own size and front end.
@@ -37,8 +39,11 @@ def start(name: str, setting: Scale, pools: dict[str, pd.DataFrame], *, clips: i
     if name not in NAMES:
         raise ValueError(f"init is {name!r}: it must be one of {', '.join(NAMES)}")
     first, _, further = name.partition("+")
-    if weights and first == "random":
-        raise ValueError(f"init={name} starts from random weights and takes no weights, got {weights!r}: leave weights empty, or choose another init")
+    if weights and first in ("random", "ready"):
+        raise ValueError(f"init={name} starts from {first} weights and takes no weights, got {weights!r}: leave weights empty, or choose another init")
+    if name == "ready":
+        model, card = ready.load()
+        return Start(model, card.front, ready.RECIPE.clips, f"the ready weights: {card.trained_on} (sha256 {card.sha256[:12]})")
     model, front, samples, what = MAE(pretrain.arch_of(setting), fit.generator(seed)), mel.INAT, 0, "random weights"
     if first == "audioset_ssl" and not weights:
         model, samples = _pretrained(model, front, setting, pools, clips, seed, float("inf"), None, workers), clips

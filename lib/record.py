@@ -28,10 +28,10 @@ __all__ = ["VERSION", "Run", "start", "headline", "records", "recorded", "beside
 VERSION = 1  # of the results: raised when the same parameters would give other numbers; older records are left out
 NOTEBOOKS = paths.ROOT / "notebooks"
 POOLS = ("wildlife", "general")  # the parameters that name data
-SHOWN = ("panel", "max_hours")  # parameters that change what is shown or allowed and nothing that is measured: no part of a record
+SHOWN = ("panel", "max_hours", "root")  # parameters that change what is shown or allowed, or say where data lies, and nothing that is measured
 GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_mix_ratio": ("ratio",),
         "06_label_fraction": ("init", "fraction"), "07_data_curation": ("filter", "threshold", "control"),
-        "08_design_choices": ("model",)}  # what a notebook varies comes first in the name of a record
+        "08_design_choices": ("model",), "09_frozen_benchmark": ("model",)}  # what a notebook varies comes first in the name of a record
 
 
 def notebook_path(notebook: str) -> Path:

@@ -1,4 +1,4 @@
-"""All run records beside the numbers of Liu et al. 2026: rows for notebook 11, and the results section of the README.
+"""All run records beside the numbers of the two papers: rows for notebook 11, and the results section of the README.
 
     python -m lib.results      writes that section anew, from the records and nothing else
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from lib import metrics, paths, record
+from lib import frozen, metrics, paths, record
 
 __all__ = ["Experiment", "EXPERIMENTS", "Arm", "arm_of", "load", "verdict", "rows", "not_run", "everything", "pools", "markdown", "section",
            "write_readme"]
@@ -239,6 +239,9 @@ seeds, with 95 % intervals over recordings and, for differences, over species to
 directions, not heights: species, recordings and the size of the model differ. A verdict needs two seeds and both intervals on one side of 0. `chorus`
 is a generator's world and says nothing about animals; a *stand-in* for AudioSet weights was pretrained here on the general pool."""
 
+SECOND = """The second paper, Niizumi et al. 2022 (*MSM-MAE*): scores in percent on five tasks that are made here after HEAR's, test recordings. Differences are
+paired by seed and recording, with 95 % intervals over both; all of it holds in the generator's world."""
+
 
 def _cell(value: object, low: object = None, high: object = None, digits: int = 1, sign: str = "") -> str:
     number = "-" if pd.isna(value) else f"{float(value):{sign}.{digits}f}"
@@ -265,9 +268,10 @@ def markdown(experiment: Experiment, split: str = "val") -> str:
 
 def section() -> str:
     """The README's text between the markers, without them."""
-    pictures = [f"figures/{notebook}.png" for notebook in dict.fromkeys(e.notebook for e in EXPERIMENTS)]
+    pictures = [f"figures/{notebook}.png" for notebook in (*dict.fromkeys(e.notebook for e in EXPERIMENTS), "08_design_choices", "09_frozen_benchmark")]
     shown = [f"![Drawn by the notebook of that name]({picture})" for picture in pictures if (paths.ROOT / picture).exists()]
-    return "\n\n".join([INTRO, *(_folded(markdown(experiment)) for experiment in EXPERIMENTS), *shown])
+    second = [_folded(frozen.markdown(place)) for place in ("Table 2", *frozen.BASES)]
+    return "\n\n".join([INTRO, *(_folded(markdown(experiment)) for experiment in EXPERIMENTS), SECOND, *second, *shown])
 
 
 def _folded(text: str) -> str:

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-__all__ = ["Event", "Events", "events", "Score", "SCORES", "top1", "chroma", "mean_ap", "aucroc", "d_prime", "onset_f", "segment_error"]
+__all__ = ["Event", "Events", "events", "Score", "SCORES", "top1", "chroma", "mean_ap", "aucroc", "d_prime", "onset_counts", "onset_f", "segment_error"]
 
 
 class Event(NamedTuple):
@@ -77,17 +77,23 @@ def _areas(probabilities, targets):
         return np.atleast_1d(roc_auc_score(targets[:, told], probabilities[:, told], average=None)) if told.any() else np.zeros(0)
 
 
-def onset_f(guesses: Events, truth: Events, collar_ms: float = 200.0) -> float:
-    """F-measure over the events of all recordings: a guess is right if it begins within the collar of an event of its label.
+def onset_counts(guessed: Sequence[Event], true: Sequence[Event], collar_ms: float = 200.0) -> tuple[int, int]:
+    """Of one recording: how many guesses are right, and how many guesses and true events there are together.
 
-    Each event takes one guess at most; as many pairs as possible are made (sed_eval's "optimal" matching, offsets not looked at)."""
+    A guess is right if it begins within the collar of an event of its label. Each event takes one guess at most; as many pairs as possible
+    are made (sed_eval's "optimal" matching, offsets not looked at)."""
     right = 0
-    for guessed, true in zip(guesses, truth, strict=True):
-        if guessed and true:
-            (a, t0), (b, t1) = (np.array([[e.label, e.start / 1000] for e in events]).T for events in (true, guessed))
-            meets = (a[:, None] == b) & (np.abs(t0[:, None] - t1) <= collar_ms / 1000)  # (true, guessed)
-            right += int((maximum_bipartite_matching(csr_matrix(meets), perm_type="column") >= 0).sum())
-    count = sum(map(len, guesses)) + sum(map(len, truth))
+    if guessed and true:
+        (a, t0), (b, t1) = (np.array([[e.label, e.start / 1000] for e in events]).T for events in (true, guessed))
+        meets = (a[:, None] == b) & (np.abs(t0[:, None] - t1) <= collar_ms / 1000)  # (true, guessed)
+        right = int((maximum_bipartite_matching(csr_matrix(meets), perm_type="column") >= 0).sum())
+    return right, len(guessed) + len(true)
+
+
+def onset_f(guesses: Events, truth: Events, collar_ms: float = 200.0) -> float:
+    """F-measure over the events of all recordings, of `onset_counts`."""
+    counts = [onset_counts(guessed, true, collar_ms) for guessed, true in zip(guesses, truth, strict=True)]
+    right, count = (sum(part) for part in zip(*counts)) if counts else (0, 0)
     return 2 * right / count if count else 0.0  # = 2PR / (P + R)
 
 

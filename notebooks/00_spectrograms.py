@@ -53,6 +53,13 @@
 # - **P5** You turn a log-mel back into sound. What will you miss more: the pitch of the call, or its crispness?
 
 # %% [markdown]
+# Those with a number can be filled in here; the notebook comes back to them, and runs without them too.
+
+# %% tags=["predict"]
+p1 = None  # P1, per cent of the windows
+p3 = None  # P3, filters out of 128
+
+# %% [markdown]
 # ## Set-up
 #
 # If the next cell fails with `No module named 'lib'`, run `pip install -e .` in the repository's folder once.
@@ -66,7 +73,7 @@ import pandas as pd
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from lib import audio, chorus, data, mel, plots, runs
+from lib import audio, chorus, data, exercises, mel, plots, runs
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72
@@ -237,6 +244,7 @@ if synthetic:
     print(f"windows of 3 s, step 1.5 s, without a call of the labelled species: {chorus.empty_share(wild, events):.0%}")
     others = events[events.kind == "background"].file.nunique() / len(wild)
     print(f"recordings with a call of an unlabelled species: {others:.0%}")
+    exercises.predicted("P1, windows without a call", p1, round(100 * chorus.empty_share(wild, events)), "%")
 
 # %% [markdown]
 # In the generator's world this share is a parameter (`chorus:empty=0.6` makes more). In real recordings nobody knows
@@ -428,6 +436,9 @@ banks = {points: mel.filters(replace(mel.INAT, n_fft=points)) for points in (512
 for points, bank in banks.items():
     empty = (bank.sum(dim=0) == 0).nonzero()[:, 0].tolist()
     print(f"{points:5}-point FFT, bins {22_050 / points:.1f} Hz apart: {len(empty)} of 128 filters empty {empty}")
+
+# %%
+exercises.predicted("P3, empty filters of 128", p3, int((banks[512].sum(dim=0) == 0).sum()))
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(12, 2.8), sharey=True)
@@ -711,44 +722,140 @@ print(f"The paper's iNatSounds is {1200 / hours(wild):,.0f} times as long, its A
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Multiply `wave` by 10. By how much does the normalised spec change, and where not? Predict first.
+# Fill in the function, run the cell: the last line tries it on cases you have not seen and says whether it is right or
+# what to look at. Solutions are folded below each.
+
+# %%
+from lib import exercises_00 as check
+
+# %% [markdown]
+# ### 1 · How many frames?
 #
+# Equation (7) as a function, for both kinds of frames: those that lie inside the wave, and MSM-MAE's centred ones,
+# which stand at every multiple of the hop from sample 0 on (the ends are reflected).
+
+# %% tags=["exercise"]
+def frames_of(samples, window, hop, centred):
+    """The number of frames of a wave; window and hop in samples. A wave shorter than the window has none."""
+    return None
+
+
+check.frames_of(frames_of)
+
+# %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# louder = mel.LogMel(mel.INAT)(10 * wave[None])
-# plots.spec(plt.gca(), louder - x, mel.INAT)
-# print(20 / 17.86, (louder >= mel.normalise(50, mel.INAT)).float().mean())
+# def frames_of(samples, window, hop, centred):
+#     if samples < window:
+#         return 0
+#     return 1 + (samples if centred else samples - window) // hop
 # ```
-# A factor of 10 is +20 dB, so every cell grows by 20 / 17.86 = 1.12, except those that meet the ceiling of +50 dB,
-# where the change is smaller or zero. A gain is a shift in a log-mel: that is why mixing or "gain" augmentation is
-# easy there.
+# 2 s are 32,000 samples at 16 kHz: 1 + 32,000 / 160 = 201 centred frames, and 1 + (32,000 - 400) // 160 = 198 inside.
+# `mel.MSM_MAE.count` and `mel.AUDIOMAE.count` say the same.
 # </details>
 #
-# **2.** A bird sings two notes 10 ms apart. Which of the four front ends can show the gap? Change `hop` and `window`
-# with `replace` and try it on two clicks.
+# ### 2 · Empty filters
 #
+# How many mel filters of a front end catch no bin of its FFT? A function of any `MelSpec`, without a list of cases.
+
+# %% tags=["exercise"]
+def empty_filters(front):
+    """The number of mel filters of a MelSpec that catch no FFT bin."""
+    return None
+
+
+check.empty_filters(empty_filters)
+
+# %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# clicks = torch.zeros(1, 22_050); clicks[0, 10_000] = clicks[0, 10_220] = 0.01
-# for window, n_fft in ((512, 1024), (128, 1024)):
-#     one = replace(mel.INAT, window=window, n_fft=n_fft, hop=32)
-#     plt.plot(mel.LogMel(one)(clicks)[0, 0].mean(dim=1), label=f"window {window / 22.05:.0f} ms")
-# plt.legend()
+# def empty_filters(front):
+#     return int((mel.filters(front).sum(dim=0) == 0).sum())
 # ```
-# What counts is the window, not the hop: a window of 23 or 25 ms holds both notes at once, so none of the four shows
-# a gap of 10 ms between two clicks. A 6 ms window does, and pays with frequencies 4 times as coarse.
+# Try `empty_filters(replace(mel.INAT, mels=256))`: more bands of the same FFT are not more detail.
 # </details>
 #
-# **3.** How many frames does MSM-MAE's front end make of exactly 2 s? Its frames are centred, with reflected edges.
-# Check with `mel.MSM_MAE.count`.
+# ### 3 · Ten times as loud
 #
+# Multiply a wave by a factor. By how much does the normalised spec of a front end with INAT's logarithm (equations 5 and
+# 6) change, in cells that meet neither the floor nor the ceiling?
+
+# %% tags=["exercise"]
+def gain_shift(factor, front):
+    """What a wave times `factor` adds to the normalised spec; `front` has INAT's decibels, a `divisor` and a `std`."""
+    return None
+
+
+check.gain_shift(gain_shift)
+
+# %% [markdown]
 # <details><summary>Solution</summary>
 #
-# 2 s are 32,000 samples at 16 kHz. A centred frame stands at every multiple of the hop, ends included: 1 + 32,000 /
-# 160 = 201. The other three would give 1 + (32,000 - 400) // 160 = 198 at this rate, since their frames must lie
-# inside the wave.
+# ```python
+# import math
+#
+# def gain_shift(factor, front):
+#     return 20 * math.log10(factor) / (front.divisor * front.std)
+# ```
+# A factor of 10 is +20 dB, so every cell grows by 20 / 17.86 = 1.12, except those that meet the ceiling of +50 dB. See
+# where: `plots.spec(plt.gca(), mel.LogMel(mel.INAT)(10 * wave[None]) - x, mel.INAT)`. A gain is a shift in a log-mel:
+# that is why mixing or "gain" augmentation is easy there.
+# </details>
+#
+# ### 4 · The right silence
+#
+# A log-mel (not yet normalised) is shorter than the model's input. Normalise it and fill it up at the end.
+
+# %% tags=["exercise"]
+def padded(log_mel, front, frames):
+    """A log-mel (T, M) in the front end's logarithm -> what the model sees, (frames, M), the end filled with nothing."""
+    return None
+
+
+check.padded(padded)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def padded(log_mel, front, frames):
+#     nothing = torch.full((frames - len(log_mel), front.mels), front.pad)
+#     return mel.normalise(torch.cat([log_mel, nothing]), front)
+# ```
+# Pad in the logarithm's own units, then normalise: one order of two steps, and the mistake of P4 cannot happen.
+# </details>
+#
+# ### 5 · Two notes, 10 ms apart (an experiment)
+#
+# Can a front end show the gap between two short sounds? Find out instead of calculating: put two clicks into a second
+# of silence, look at their log-mel and answer True if there is a frame between them that holds neither.
+
+# %% tags=["exercise"]
+def shows_gap(front, gap_s):
+    """Whether the log-mel of two clicks `gap_s` seconds apart falls between them."""
+    return None
+
+
+check.shows_gap(shows_gap)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def shows_gap(front, gap_s):
+#     wave = torch.zeros(1, front.rate)
+#     first = front.rate // 2
+#     wave[0, [first, first + round(gap_s * front.rate)]] = 0.01
+#     level = mel.LogMel(front)(wave)[0, 0].mean(dim=1)              # (T,) the mean over the bands
+#     loud = level > (level.max() + level.min()) / 2
+#     begin, end = loud.nonzero()[[0, -1], 0]
+#     return not bool(loud[begin : end + 1].all())
+# ```
+# `[shows_gap(one, 0.010) for one in fronts]` is four times False: a window of 23 or 25 ms holds both clicks at once, and
+# the hop does not help. `replace(mel.INAT, window=128, hop=32)` (6 ms) shows 10 ms, and pays with frequencies 4
+# times as coarse.
 # </details>
 
 # %% [markdown]

@@ -34,7 +34,11 @@
 #
 # > **Predict before you read on.** Three masks hide the same 75 % of three seconds of sound: random patches, whole moments, or whole frequency
 # > bands. Under which of them do most calls disappear *without a trace*? And under which is a hidden patch easiest to guess from its surroundings?
-# > Write down an order for each.
+# > Write down an order for each; the notebook comes back to both, and runs without them too.
+
+# %% tags=["predict"]
+calls_lost = None  # from most to fewest calls lost, a list of "random", "time", "frequency"
+hard_to_copy = None  # from the largest to the smallest error of the best copy, a list of the same three
 
 # %%
 import itertools
@@ -45,7 +49,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from lib import audio, chorus, data, mel, patches, plots, runs
+from lib import audio, chorus, data, exercises, mel, patches, plots, runs
 from lib.mae import MAE, Arch
 from lib.patches import Grid
 
@@ -412,6 +416,10 @@ for what, shown, caption in (("calls lost", "{:.1%}", "calls without a visible p
     display(wide.style.format(shown).format_index("{:.2f}", axis=1).set_caption(caption))
 
 # %%
+at_75 = at[(at["ratio"] == 0.75) & (at["mask"] != "2-D")].sort_values("calls lost", ascending=False)
+exercises.predicted("calls lost at 75 %", calls_lost, at_75["mask"].tolist())
+
+# %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4))
 for ax, what in zip(axes, ("calls lost", "longest gap (s)")):
     for (kind, line), marker in zip(survived.groupby("mask", sort=False), "os^D"):
@@ -486,6 +494,10 @@ copies = {name: table_of_copies(x) for name, x in specs.items()}
 for name, errors in copies.items():
     bold = errors.style.format("{:.3f}").highlight_min(axis=1, props="font-weight: bold")
     display(bold.set_caption(f"{name}: mean squared error (1 = 17.86 dB squared)"))
+
+# %%
+best_copy = copies["wildlife"].min(axis=1)[[f"{kind} 75 %" for kind in ("random", "time", "frequency")]].sort_values(ascending=False)
+exercises.predicted("error of the best copy in wildlife", hard_to_copy, [name.removesuffix(" 75 %") for name in best_copy.index])
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
@@ -654,8 +666,8 @@ print(f"encoding a fifth of the patches is about {spent['all'] / spent['visible'
 #
 # ## Exercises
 #
-# Fill in the function and run the cell: its last line tries it on masks you have not seen and says whether it is right, or what to look at. The
-# solutions are folded below.
+# Fill in the function and run the cell: its last line tries it on masks and numbers you have not seen and says whether it is right, or what to look
+# at. The solutions are folded below each.
 
 # %%
 from lib import exercises_01 as check
@@ -680,47 +692,128 @@ check.hidden_share(hidden_share)
 # def hidden_share(mask):
 #     return mask.hidden.float().mean()
 # ```
+# Measured on the mask, not taken from the argument: `hidden_share(patches.freq_mask(1, grid, 0.8, torch.Generator()))` is 0.75, because 8 rows
+# allow nothing closer.
 # </details>
 #
-# 1. **2-D at 80 %.** Which pair of ratios makes `patches.time_freq_mask` hide about 80 %? What do 0.8 and 0.8 hide?
+# ### 2 · Hide 80 % on two axes
 #
+# `patches.time_freq_mask` hides a share of the columns and a share of the rows. Which share, the same on both axes, hides `ratio` of the patches?
+
+# %% tags=["exercise"]
+def both_axes(ratio):
+    """The share of columns and of rows to hide so that `ratio` of the patches is hidden."""
+    return None
+
+
+check.both_axes(both_axes)
+
+# %% [markdown]
 # <details><summary>Solution</summary>
 #
+# ```python
+# def both_axes(ratio):
+#     return 1 - (1 - ratio) ** 0.5
+# ```
 # Visible is what is visible on both axes: $1 - r = (1 - r_t)(1 - r_f)$. With 0.8 and 0.8 only 6 x 2 = 12 of 256 patches stay: 95.3 % hidden. Equal
 # ratios of $1 - \sqrt{0.2} = 0.553$ give 18 columns and 4 rows hidden, 78.1 %; 0.6 and 0.5 come closer: 79.7 %.
 # </details>
 #
-# 2. **One long gap.** Hide 24 *consecutive* columns at a random place with `patches.mask_from_hidden`. How many calls are lost, compared with 24
-#    scattered ones?
+# ### 3 · Back in place
 #
+# The decoder lines up `[visible..., blanks...]`. Put the line back in the order of the picture, for a whole batch: every clip has its own mask.
+
+# %% tags=["exercise"]
+def unshuffle(line, restore):
+    """Tokens (B, L, P) in the order [visible..., hidden...] -> (B, L, P) in the order of the picture; restore is (B, L)."""
+    return None
+
+
+check.unshuffle(unshuffle)
+
+# %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# start = torch.randint(0, 9, (100,), generator=torch.Generator().manual_seed(0))
-# a = torch.arange(grid.t)
-# gap = ((a >= start[:, None]) & (a < start[:, None] + 24))[:, :, None].expand(-1, -1, grid.f)
-# survival(cells, ~patches.mask_from_hidden(gap).hidden.view(-1, *grid))
+# def unshuffle(line, restore):
+#     return line.gather(1, restore[..., None].expand(-1, -1, line.shape[-1]))
 # ```
-# 33 % are lost and the mean longest gap is 0.76 s (`chorus`, `tiny`, `data_seed=0`), against 6.5 % and 0.47 s for scattered columns. Same ratio,
-# another task: forecasting instead of filling in.
+# `gather` wants an index as wide as what it picks, hence `expand`. With `scatter`, or with `order` in place of `restore`, the shapes are the same and
+# the picture is not: no error message will tell you.
 # </details>
 #
-# 3. **When copying hurts.** With each patch normalised, two patches of correlation $\rho$ differ by $2(1 - \rho)$ in the mean square. Below which
-#    $\rho$ is a flat guess better than a copy? Shrink the copy from "nearest in time" by the best factor: what error is left?
+# ### 4 · One long gap (an experiment)
 #
+# Hide `columns` *consecutive* time columns, at a place drawn anew for every clip.
+
+# %% tags=["exercise"]
+def long_gap(B, grid, columns, generator):
+    """A bool picture (B, t, f), True = hidden: one gap of `columns` columns per clip, at a place drawn with the generator."""
+    return None
+
+
+check.long_gap(long_gap)
+
+# %% [markdown]
 # <details><summary>Solution</summary>
 #
-# $2(1-\rho) > 1$ for $\rho < 1/2$. The best factor is $c = \langle x \hat x\rangle / \langle \hat x^2\rangle$, for a single neighbour $c = \rho$ with the error
-# $1 - \rho^2$. On wildlife (`tiny`, `seed=0`, random 75 %) $c = 0.15$ and the error falls from 1.65 to 0.97: the neighbour knows 3 % of a patch's shape.
+# ```python
+# def long_gap(B, grid, columns, generator):
+#     start = torch.randint(0, grid.t - columns + 1, (B, 1), generator=generator)  # (B, 1)
+#     a = torch.arange(grid.t)
+#     return ((a >= start) & (a < start + columns))[:, :, None].expand(-1, -1, grid.f)
+# ```
+# Now the experiment: how many calls are lost, compared with 24 scattered columns? Run `survival(cells, ~long_gap(100, grid, 24,
+# torch.Generator().manual_seed(0)))`. 33 % are lost and the mean longest gap is 0.76 s (`chorus`, `tiny`, `data_seed=0`), against 6.5 % and 0.47 s for
+# scattered columns. `patches.mask_from_hidden` makes a mask of your picture.
 # </details>
 #
-# 4. **Ten seconds.** AudioMAE takes 1,024 frames: 512 patches. By equation (6), what does a block of 768-d cost at 80 % compared with no mask, and
-#    how much more than for our 256 patches does the unmasked block cost?
+# ### 5 · When copying hurts
 #
+# With each patch normalised, two patches of correlation $\rho$ differ by $2(1 - \rho)$ in the mean square, so a copy is worse than a flat guess for
+# $\rho < 1/2$. Shrinking helps: which factor $c$ makes $\sum (x - c\,\hat x)^2$ smallest?
+
+# %% tags=["exercise"]
+def best_factor(x, copied):
+    """The number c for which c * copied is closest to x, in the mean square; both are tensors of one shape."""
+    return None
+
+
+check.best_factor(best_factor)
+
+# %% [markdown]
 # <details><summary>Solution</summary>
 #
-# 102 patches stay, 103 tokens against 513: 18.5 %. Twice the patches cost 2.10 times as much; attention's share grows with length, and with it what
-# masking saves.
+# ```python
+# def best_factor(x, copied):
+#     return (x * copied).sum() / copied.square().sum()
+# ```
+# $c = \langle x \hat x\rangle / \langle \hat x^2\rangle$; for normalised patches and a single neighbour $c = \rho$, with the error $1 - \rho^2$. On
+# wildlife (`tiny`, `seed=0`, random 75 %, "nearest in time") $c = 0.15$ and the error falls from 1.65 to 0.97: the neighbour knows 3 % of a patch's shape.
+# </details>
+#
+# ### 6 · Ten seconds
+#
+# AudioMAE takes 1,024 frames: 512 patches. What share of its unmasked cost does a block have (equation 6) when a ratio of the patches is hidden?
+
+# %% tags=["exercise"]
+def block_share(count, dim, ratio):
+    """The cost of a block of width `dim` on the visible of `count` patches and the class token, over its cost on all."""
+    return None
+
+
+check.block_share(block_share)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def block_share(count, dim, ratio):
+#     cost = lambda n: 12 * n * dim**2 + 2 * n**2 * dim
+#     return cost(1 + count - round(ratio * count)) / cost(1 + count)
+# ```
+# At 80 % 102 patches stay, 103 tokens against 513: 18.5 %. Twice the patches cost 2.10 times as much as our 256; attention's share grows with length,
+# and with it what masking saves.
 # </details>
 #
 # ## Quiz

@@ -31,7 +31,7 @@ import torch
 from IPython.display import Image
 from matplotlib.patches import Rectangle
 
-from lib import audio, chorus, cost, data, fit, mae, mel, patches, plots, pretrain, runs, widgets
+from lib import audio, chorus, cost, data, exercises, fit, mae, mel, patches, plots, pretrain, ready, runs, widgets
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
@@ -188,11 +188,14 @@ with torch.no_grad():
 # %% [markdown]
 # > **Predict.** Multiply every *hidden* pixel by 100. How far does the latent move?
 
+# %% tags=["predict"]
+moves = None  # the largest change of a number in the latent, whose variance is 1
+
 # %%
 louder = patches.patchify(specs, arch.patch)
 louder = patches.unpatchify(torch.where(mask.hidden[..., None], 100 * louder, louder), grid, arch.patch)
 with torch.no_grad():
-    print(f"largest change of the latent: {(encode(louder, mask) - latent).abs().max():.1f}")
+    exercises.predicted("largest change of the latent", moves, float((encode(louder, mask) - latent).abs().max()))
 
 # %% [markdown]
 # Not at all. Hidden patches are not zeroed or blurred, they are never computed: that is what makes an encoder at mask ratio 0.8 about four times
@@ -297,10 +300,14 @@ for step in range(10 if setting.name == "smoke" else 400):
 # > **Predict.** The loss on these two clips with these masks falls well below 1. Now the *same clips* with *another mask*: is the loss as low, in
 # > between, or about 1?
 
+# %% tags=["predict"]
+another = None  # the loss on the same two clips with another mask
+
 # %%
 fresh = patches.random_mask(len(few), grid, mask_ratio, fit.generator(seed, 2))
 with torch.no_grad():
     other = float(loss(few, decode(encode(few, fresh), fresh), fresh))
+exercises.predicted("loss with another mask", another, round(other, 2))
 figure, ax = plt.subplots(figsize=(6, 2.8))
 ax.plot(losses, label="the mask it trained on")
 ax.plot(len(losses), other, "o", color="C3", label="another mask, same clips")
@@ -426,6 +433,37 @@ ratios.style.format("{:.3f}")
 # the model has only ever seen 80 %. So little of a neighbour's inside is used that two and a half times as many neighbours add almost nothing; Liu et al.
 # and Niizumi et al. train much longer.
 #
+# ### Longer: the ready weights
+#
+# A small MAE lies in this repository (`lib.ready`: 256-d x 6, trained by the same `pretrain.pretrain` on the train split of `chorus`), so that the explorers, and whoever has no hour to spare, can look at a model that has seen more. It is loaded;
+# `python -m lib.ready` trains it anew.
+
+# %%
+stored, card = ready.load()
+print(f"{sum(p.numel() for p in stored.parameters()) / 1e6:.1f} M parameters, {ready.FILE.stat().st_size / 1e6:.1f} MB; {card.trained_on}")
+figure, ax = plt.subplots(figsize=(7, 3))
+log = pd.read_csv(ready.LOG)
+ax.plot(log["clips"].cumsum(), log["loss"].rolling(5, min_periods=1).mean(), label=f"ready weights, general : wildlife {ready.RECIPE.ratio:g} : 1")
+plots.curve(ax, pretrained.log, "this notebook's model, 1 : 1", smooth=100)
+ax.set(ylim=(0.7, 1.1))
+ax.legend(fontsize="small");
+
+# %% [markdown]
+# *Figure 8. The training losses of both models against clips seen (running means over 100 steps).* The mixtures differ, so the heights do not compare; on the same held-out clips and masks they do:
+
+# %%
+with torch.no_grad():
+    longer = {pool: float(errors(stored, x, m)[guessed(x, m)].mean()) for pool, x in fixed_specs.items()
+              for m in [patches.random_mask(len(x), grid, mask_ratio, fit.generator(7))]} if norm_pixels else {}
+pd.DataFrame({"this notebook's": end, "ready": longer}).T.style.format("{:.3f}")
+
+# %%
+some = patches.Mask(*(view[rows[:2]] for view in mask))
+plots.reconstruction(stored, specs[rows[:2]], some, front, [names[i] for i in rows[:2]]);
+
+# %% [markdown]
+# *Figure 9. The first two recordings of Figure 6 with the same masks, by the ready weights.* **See:** whether the lines inside a guessed patch are now those of the call.
+#
 # ### What was borrowed, what was pasted
 #
 # Three things make a picture of a normalised-target MAE look better than its guess, and none is visible in it. Here they are taken away one by one.
@@ -443,7 +481,7 @@ for ax, (title, x) in zip(axes, panels.items()):
     ax.label_outer()
 
 # %% [markdown]
-# *Figure 8. One reconstruction, undressed.* **See:** middle, without pasting, the visible patches come out as noise. Right, without borrowing each
+# *Figure 10. One reconstruction, undressed.* **See:** middle, without pasting, the visible patches come out as noise. Right, without borrowing each
 # patch's mean and std, the guess itself: a pattern of stripes for every mel row, almost the same at all times. The rhythm of the calls in the left
 # picture is in the levels that were borrowed from the answer. A picture of a normalised-target MAE shows the *shape* it guessed, never the level.
 
@@ -542,7 +580,7 @@ ax.set(xlabel="mel row", ylabel="squared error")
 ax.legend(fontsize="small");
 
 # %% [markdown]
-# *Figure 9. The error of the network (solid) and of the row's usual patch (dotted), per mel row.* **See:** on background most of what can be
+# *Figure 11. The error of the network (solid) and of the row's usual patch (dotted), per mel row.* **See:** on background most of what can be
 # guessed lies in the lowest rows, where wind falls off steeply and every patch has the same slope; from 1.4 to 5 kHz hiss is hiss (0.95 to 0.98). On calls
 # the network is below 1 in every row, while the usual patch of the row is hardly better than the mean anywhere.
 
@@ -596,7 +634,7 @@ for row, i in zip(axes, chosen):
         ax.label_outer()
 
 # %% [markdown]
-# *Figure 10. Input, masked input and the three models, as in Liu et al. Table 3 (right).* **See:** by eye
+# *Figure 12. Input, masked input and the three models, as in Liu et al. Table 3 (right).* **See:** by eye
 # the three are the same picture. By number (table above), 6,000 more wildlife clips bring the loss on wildlife from 0.902 to 0.897 with all weights free and to 0.899
 # with the decoder frozen: the encoder alone does more than half of it. Wildlife only is as good on wildlife (0.900) and worse on general sound (0.889 against 0.857),
 # which it never met. These are differences in the third decimal from one seed: **no verdict**. Liu et al. show such pictures and no numbers.
@@ -644,7 +682,7 @@ print(view.text)
 Image(view.image)
 
 # %% [markdown]
-# *Figure 11. What the explorer shows: input, visible, reconstruction, error.* And here it is:
+# *Figure 13. What the explorer shows: input, visible, reconstruction, error.* And here it is:
 
 # %%
 explorer
@@ -681,16 +719,141 @@ published[published["setting"].str.contains("random|inat")][["paper", "place", "
 #
 # ## Exercises
 #
-# 1. Train with `norm_pixels=False` (`papermill notebooks/02_pretraining.ipynb out.ipynb -p norm_pixels False`). Which picture looks better, and
-#    why is the loss not comparable?
-#    <details><summary>Solution</summary>The level no longer has to be borrowed and is guessed, so the picture is true to what came out, but
-#    smooth. The loss is in units of the log-mel's variance, most of which is level between patches, so it is much lower.</details>
-# 2. (a) and (b) saw equally many clips. Did they see equally many *wildlife* clips? Which comparison would a field biologist want?
-#    <details><summary>Solution</summary>No: (b) saw wildlife only, (a) three fifths wildlife. Equal clips answers "what to do with my computing
-#    time", equal wildlife clips answers "does general sound add anything to what I have".</details>
-# 3. Freeze a decoder that was never trained: `pretrain.Recipe(..., freeze_decoder=True)` without `start`. Does the loss fall below 1?
-#    <details><summary>Solution</summary>A little: the encoder can still steer a random decoder, but the output layer is part of it, so the reachable
-#    patches are a random mixture. The published variant froze a <i>pretrained</i> decoder.</details>
+# Fill in the function, run the cell: the last line tries it on a toy of your machine's making and says whether it is right, or what to look at.
+
+# %%
+from lib import exercises_02 as check
+
+# %% [markdown]
+# ### 1 · The loss, on hidden patches only
+#
+# Equation (2) when the target is already normalised. Several wrong versions train without an error message.
+
+# %% tags=["exercise"]
+def masked_loss(guess, target, hidden):
+    """The mean squared error over hidden patches: guess and target (B, L, P), hidden (B, L) bool."""
+    return None
+
+
+check.masked_loss(masked_loss)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def masked_loss(guess, target, hidden):
+#     return (guess - target)[hidden].square().mean()
+# ```
+# `(error * hidden).mean()` looks alike and is smaller by the mask ratio: a model trained with 0.75 would then seem better than one with 0.8.
+# </details>
+#
+# ### 2 · A picture from a guess
+#
+# The network guesses normalised patches. Make what the figures above show: visible patches pasted, hidden ones guessed at the level and
+# spread of the true patch.
+
+# %% tags=["exercise"]
+def picture(x, guess, hidden):
+    """Raw patches x (B, L, P), normalised guesses (B, L, P), hidden (B, L) bool -> patches to look at (B, L, P)."""
+    return None
+
+
+check.picture(picture)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def picture(x, guess, hidden):
+#     guessed = guess * (x.var(-1, keepdim=True) + 1e-6).sqrt() + x.mean(-1, keepdim=True)
+#     return torch.where(hidden[..., None], guessed, x)
+# ```
+# With a guess of 0 everywhere (`picture(x, 0 * guess, hidden)`) the call is still there as a mosaic: so much of every picture in this notebook is borrowed.
+# </details>
+#
+# ### 3 · One step of training
+#
+# The five lines that were in the loop above, as a function of its own.
+
+# %% tags=["exercise"]
+def train_step(model, optimizer, spec, mask):
+    """One step down the loss of `model(spec, mask)`; returns that loss as a number."""
+    return None
+
+
+check.train_step(train_step)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def train_step(model, optimizer, spec, mask):
+#     optimizer.zero_grad()
+#     value = model(spec, mask).loss
+#     value.backward()
+#     optimizer.step()
+#     return value.item()
+# ```
+# Without `zero_grad` every step goes along the sum of all gradients since the first.
+# </details>
+#
+# ### 4 · Freeze the decoder
+#
+# Variant (c) continues with a decoder that stays as it is. Freeze it, whatever its blocks are.
+
+# %% tags=["exercise"]
+def freeze_decoder(model):
+    """Everything in a mae.MAE but its encoder stops learning; returns the model."""
+    return None
+
+
+check.freeze_decoder(freeze_decoder)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def freeze_decoder(model):
+#     for name, parameter in model.named_parameters():
+#         if not name.startswith("encoder."):
+#             parameter.requires_grad_(False)
+#     return model
+# ```
+# The mask token is the decoder's: it fills the holes that the encoder never sees. To go on: freeze a decoder that was *never* trained
+# (`pretrain.Recipe(..., freeze_decoder=True)` without `start`). Does the loss fall below 1? The output layer is part of what is frozen, so only a random mixture
+# of patches can be reached; the published variant froze a *pretrained* decoder.
+# </details>
+#
+# ### 5 · Equal clips, unequal animals
+#
+# (a) and (b) saw equally many clips. Did they see equally many *wildlife* clips? `ratio` is general clips per wildlife clip; 0 is wildlife only, `inf` general only.
+
+# %% tags=["exercise"]
+def wildlife_clips(clips, ratio):
+    """How many of so many clips are wildlife."""
+    return None
+
+
+check.wildlife_clips(wildlife_clips)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def wildlife_clips(clips, ratio):
+#     return clips / (1 + ratio)
+# ```
+# At `tiny`, (a) saw 24,000 clips at ratio 1 and 6,000 at ratio 0: 18,000 wildlife clips; (b) 30,000. Equal clips answers "what to do with my computing time", equal
+# wildlife clips "does general sound add anything to what I have".
+# </details>
+#
+# ### 6 · Another target (a run of your own, not checked)
+#
+# Train with `norm_pixels=False` (`papermill notebooks/02_pretraining.ipynb out.ipynb -p norm_pixels False`). Which picture looks better, and why is the loss
+# not comparable?
+#
+# <details><summary>Solution</summary>The level no longer has to be borrowed and is guessed, so the picture is true to what came out, but smooth. The loss is in units of
+# the log-mel's variance, most of which is level between patches, so it is much lower.</details>
 #
 # ## Quiz
 #

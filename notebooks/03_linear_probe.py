@@ -20,6 +20,10 @@
 #
 # > **Predict before you read on.** Take frozen features of one encoder and these readouts: a linear layer on the class token, on the mean of the patches, attention
 # > over the patches, nearest neighbours. How far apart will the best and the worst be: less than 2 points, about 10, more than 20?
+# > The notebook comes back to your number where all of them have been tried, and runs without it too.
+
+# %% tags=["predict"]
+apart = None  # points of top-1 on val between the best and the worst of these four
 
 # %%
 
@@ -30,12 +34,12 @@ import seaborn as sns
 import torch
 from sklearn.decomposition import PCA
 
-from lib import cost, data, fit, inits, mel, metrics, plots, probe, runs
+from lib import cost, data, exercises, fit, inits, mel, metrics, plots, probe, runs
 
 plots.style()
 
 # %% tags=["parameters"]
-init = "audioset_ssl+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae, as in the paper's Table 3
+init = "audioset_ssl+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the paper's Table 3, or ready, the weights that lie in this repository
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
 seed = 0  # of the training: weights, order, windows drawn
 data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
@@ -299,6 +303,10 @@ percent = {c: "{:.1%}" for c in ("val", "test")} | {c: "{:+.1%}" for c in ("gain
 shown.style.format({**percent, "weights": "{:,}", "seconds": "{:.0f}"}, na_rep="").hide(axis="index")
 
 # %%
+four = [100 * steps[name]["val"].value for name in ("linear, class", "linear, mean", "attentive pooling", "k-NN, mean") if name in steps]
+exercises.predicted("best minus worst of the four readouts on val", apart, round(max(four) - min(four), 1), "points")
+
+# %%
 figure, ax = plt.subplots(figsize=(8, 0.3 * len(shown) + 1))
 for y, name in enumerate(shown["rung"]):
     value, low, high = (100 * v for v in steps[name]["val"])
@@ -424,23 +432,135 @@ else:
 #
 # ## Exercises
 #
-# 1. Give `probe.train` the `recipe` of the standard protocol with ten times as many epochs (`dataclasses.replace`). Does `linear, mean, no BatchNorm` catch up with the one that has
-#    BatchNorm? What does that say about the word "separable"?
-# 2. The probe draws one random window of each recording. Train on the *mean* of each recording's windows instead. What is lost?
-# 3. Count the weights of every rung at ViT-B ($D = 768$, $f = 8$) for 5,569 classes. Which rung would no longer deserve the name probe?
-# 4. Read the features one block earlier: replace `vit.blocks` by all but its last block. MAE's last blocks serve the decoder; is the best layer for a probe the last?
+# Fill in the function, run the cell: the last line tries it on small made-up features and says whether it is right, or what to look at.
+
+# %%
+from lib import exercises_03 as check
+
+# %% [markdown]
+# ### 1 · A frozen BatchNorm
 #
-# <details><summary>Solutions</summary>
+# What equation (2) does to test features once training is over.
+
+# %% tags=["exercise"]
+def standardise(train, test):
+    """Features (n, D) and (m, D) -> the test features (m, D), every channel standardised."""
+    return None
+
+
+check.standardise(standardise)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
 #
-# 1. `probe.train("longer", known, "mean", plain, dataclasses.replace(recipe, epochs=900))`, after `import dataclasses`. Without BatchNorm more steps help along the flat directions of Figure 3. Whether
-#    classes can be separated by a plane is a property of the features; whether 90 epochs of SGD find that plane is one of the optimiser.
-# 2. `known.kinds["mean"]` grouped by `known.row`, as in Figure 1, with a table of one window per recording. Calls that fill one window of ten are diluted by nine empty ones;
-#    at evaluation the probe still answers window by window, so that it meets inputs unlike those it was trained on.
-# 3. Class token or mean: $769 \cdot 5569 = 4.3$ million; frequency: $6145 \cdot 5569 = 34$ million, more than a third of the encoder; prototypes with $J = 20$:
-#    $20 \cdot 769 \cdot 5569 + 5569 = 86$ million, as many as the encoder has. A probe's size depends on the number of classes; of LoRA's weights only the head does, and at
-#    5,569 classes it is 14 times the updates.
-# 4. `shorter = copy.deepcopy(begin.model); shorter.encoder.blocks = shorter.encoder.blocks[:-1]; early = probe.features(shorter, begin.front, table)` (`import copy`; the other
-#    weights give another name in the cache).
+# ```python
+# def standardise(train, test):
+#     return (test - train.mean(0)) / train.std(0)
+# ```
+# In PyTorch this is what `model.eval()` is for; forget it, and a recording's score depends on which others are in its batch.
+# </details>
+#
+# ### 2 · A vector that keeps the pitch
+#
+# Equation (1), the last one: each time column's rows end to end, then the mean over time. The class token stands first and does not belong.
+
+# %% tags=["exercise"]
+def frequency_vector(tokens, grid):
+    """Tokens (W, 1 + t*f, D), class token first, time-major -> (W, f*D); grid has .t and .f."""
+    return None
+
+
+check.frequency_vector(frequency_vector)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def frequency_vector(tokens, grid):
+#     return tokens[:, 1:].unflatten(1, (grid.t, grid.f)).mean(1).flatten(1)
+# ```
+# The two orders of axes give the same shape when you then average over the other one, and a vector in which pitch and time are mixed up. Compare
+# `known.kinds["frequency"]`.
+# </details>
+#
+# ### 3 · The patch most like a prototype
+#
+# Equation (3) up to $s_{c,j}$, for any list of prototypes.
+
+# %% tags=["exercise"]
+def prototype_scores(z, prototypes):
+    """Patches z (W, L, D), prototypes (J, D) -> (W, J): the largest cosine that each prototype finds among a window's patches."""
+    return None
+
+
+check.prototype_scores(prototype_scores)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# from torch.nn.functional import normalize
+#
+# def prototype_scores(z, prototypes):
+#     return (normalize(z, dim=-1) @ normalize(prototypes, dim=-1).T).amax(1)
+# ```
+# Replace `amax` by `mean` and a call that fills 3 of 256 patches counts for 1 per cent.
+# </details>
+#
+# ### 4 · Choose on val, report test
+#
+# A sweep over learning rates has left a table with the columns `lr`, `val` and `test`. Where training diverged, `val` is NaN. Which number goes into the paper?
+
+# %% tags=["exercise"]
+def chosen(sweep):
+    """A DataFrame with lr, val and test, a row per learning rate -> the test score to report."""
+    return None
+
+
+check.chosen(chosen)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def chosen(sweep):
+#     return sweep["test"][sweep["val"].idxmax()]
+# ```
+# pandas' `idxmax` passes over NaN; numpy's and torch's `argmax` choose it.
+# </details>
+#
+# ### 5 · How large is a linear probe?
+#
+# Count the weights, biases included, of a linear layer on the mean of the patches and of one on the frequency vector.
+
+# %% tags=["exercise"]
+def probe_weights(dim, rows, classes):
+    """Weights of the linear probe on (the mean, the frequency vector) for an encoder of width `dim` with so many mel rows."""
+    return None
+
+
+check.probe_weights(probe_weights)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def probe_weights(dim, rows, classes):
+#     return (dim + 1) * classes, (rows * dim + 1) * classes
+# ```
+# At ViT-B ($D = 768$, $f = 8$) and 5,569 classes: 4.3 million; 34 million, more than a third of the encoder. Prototypes with $J = 20$: $20 \cdot 769 \cdot 5569 + 5569 = 86$
+# million, as many as the encoder has. A probe's size depends on the number of classes; of LoRA's weights only the head does, and at 5,569 classes it is 14 times the updates.
+# </details>
+#
+# ### 6 · Separable, or found? (a run of your own, not checked)
+#
+# Give `probe.train` the `recipe` of the standard protocol with ten times as many epochs (`dataclasses.replace`). Does `linear, mean, no BatchNorm` catch up with the one that has
+# BatchNorm? What does that say about the word "separable"?
+#
+# <details><summary>Solution</summary>
+#
+# `probe.train("longer", known, "mean", plain, dataclasses.replace(recipe, epochs=900))`, after `import dataclasses`. Without BatchNorm more steps help along the flat directions
+# of Figure 3. Whether classes can be separated by a plane is a property of the features; whether 90 epochs of SGD find that plane is one of the optimiser.
 # </details>
 #
 # ## Quiz

@@ -35,7 +35,7 @@ from lib import cost, data, exercises, finetune, fit, inits, mel, metrics, patch
 plots.style()
 
 # %% tags=["parameters"]
-init = "random+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae, as in the paper's Table 3
+init = "random+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the paper's Table 3, or ready, the weights that lie in this repository
 preset = "audiomae"  # the recipe: audiomae (AdamW, layer decay), paper (Adam, as the first author's fork shows it) or lora
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
 seed = 0  # of the training: weights, order, crops, masks, dropped paths

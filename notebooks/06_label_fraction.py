@@ -34,7 +34,7 @@ from lib import cost, data, exercises, finetune, inits, mel, metrics, plots, run
 plots.style(photo=False)
 
 # %% tags=["parameters"]
-init = "random+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae, as in the paper's Figure 3
+init = "random+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the paper's Figure 3, or ready, the weights that lie in this repository
 fraction = "4"  # what is kept of train: recordings per species such as "4", a share such as "10%", or "all"
 equal_steps = False  # False: as many epochs as for all labels, as in the paper; True: as many steps
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise

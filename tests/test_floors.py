@@ -10,12 +10,14 @@ FLOORS = [  # from the bottom
     {"paths", "patches", "voices", "exercises"},                  # needed by words too
     {"audio", "mel", "metrics", "scales", "everyday", "fetch", "disk", "script", "sweeps", "scores"},
     {"mae", "plots", "fit", "chorus", "record", "inatsounds", "audioset", "esc50"},
-    {"sources", "checkpoints", "runs", "notebooks", "results", "attention", "predictor", "tasks"},
+    {"sources", "checkpoints", "runs", "notebooks", "attention", "predictor", "tasks"},
     {"tables", "embed"},
     {"data", "hear"},
     {"pretrain", "finetune", "probe", "widgets"},
-    {"ready", "curate", "cost", "designs"},
-    {"inits", "bench"},
+    {"ready"},
+    {"curate", "cost", "designs"},
+    {"inits", "bench", "frozen"},
+    {"results"},
     {f"exercises_{n:02}" for n in range(14)},                     # checks of the notebooks' exercises
 ]
 FLOOR = {module: level for level, modules in enumerate(FLOORS) for module in modules}

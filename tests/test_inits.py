@@ -4,7 +4,7 @@ import pytest
 import torch
 from toys import ARCH, FRONT, tones
 
-from lib import checkpoints, fit, inits, mel, pretrain
+from lib import checkpoints, fit, inits, mel, pretrain, ready
 from lib.mae import MAE
 from lib.scales import scale
 
@@ -28,6 +28,13 @@ def begin(name, pools, **options):
 
 def same(a, b) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values()))
+
+
+def test_ready_is_the_stored_model(pools):
+    one = begin("ready", pools)
+    assert same(one.model, ready.load()[0]) and one.front == mel.INAT and one.samples == ready.RECIPE.clips
+    with pytest.raises(ValueError, match="init=ready starts from ready weights and takes no weights"):
+        begin("ready", pools, weights="hub")
 
 
 def test_the_four_that_need_no_download_differ_and_repeat(pools):
