@@ -16,13 +16,15 @@ def column_times(attempt):
         frame = 1000 * hop / rate  # ms
         got, begins = np.asarray(attempt(n, wide, hop, rate), float), np.arange(n) * wide * frame
         middle = begins + (wide - 1) / 2 * frame
-        near = got.shape == middle.shape and np.abs(got - middle).max() < 0.51 * frame  # where in a frame its time lies is a matter of taste
-        compare(middle if near else got, middle, {
+
+        def near(x):  # where in a frame its time lies is a matter of taste
+            return x.shape == middle.shape and np.abs(x - middle).max() < 0.51 * frame
+
+        need(not near(1000 * got), "these are seconds; the contract wants milliseconds")
+        need(not near(1000 / rate * got), "these are samples; the contract wants milliseconds")
+        compare(middle if near(got) else got, middle, {
             "here a column stands where it *begins* (so does the public runtime): it says most about its middle, half a column later": begins,
-            "here a column stands where it ends; it says most about its middle": begins + wide * frame,
-            "these are seconds; the contract wants milliseconds": middle / 1000,
-            "these are samples; the contract wants milliseconds": middle / 1000 * rate,
-            "these are the times of single frames; a column is `wide` of them": (np.arange(n) + 0.5) * frame})
+            "here a column stands where it ends; it says most about its middle": begins + wide * frame})
     return "80 ms earlier, and every onset of a column of 160 ms would come too early."
 
 
