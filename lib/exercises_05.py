@@ -7,11 +7,11 @@ import numpy as np
 from lib import data
 from lib.exercises import compare, exercise, need
 
-__all__ = ["share", "general_in_batch", "smallest_batch", "paired_draw", "detectable"]
+__all__ = ["general_share", "general_in_batch", "smallest_batch", "paired_draw", "detectable"]
 
 
 @exercise("of 1 + r clips, how many are general? Try 1 and 7 by hand, then think of infinity")
-def share(attempt):
+def general_share(attempt):
     ratios = np.array([0, 1, 3, 7, 0.5])
     compare([float(attempt(float(r))) for r in ratios], list(ratios / (1 + ratios)), {
         "this is the share of *wildlife* clips; a ratio of 7 should give 7 / 8": list(1 / (1 + ratios)),

@@ -373,18 +373,18 @@ from lib import exercises_05 as check
 # Of all clips in a batch, which share is general at a ratio of `ratio` general clips per wildlife clip? `ratio` is a float, and may be `float("inf")`.
 
 # %% tags=["exercise"]
-def share(ratio):
+def general_share(ratio):
     """The share of general clips, from 0 to 1."""
     return None
 
 
-check.share(share)
+check.general_share(general_share)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def share(ratio):
+# def general_share(ratio):
 #     return 1 - 1 / (1 + ratio)
 # ```
 # `ratio / (1 + ratio)` is the same for every number, and `inf / inf` for general only.

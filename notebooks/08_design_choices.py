@@ -48,6 +48,10 @@ except ImportError:  # this notebook came without its repository, as in Colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
+# %% tags=["predict"]
+helped = None  # "species", "counting", "pitch", "scene" or "events"
+hurt = None  # the same five
+
 # %%
 import dataclasses
 
@@ -57,7 +61,7 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 
-from lib import audio, cost, data, designs, embed, frozen, hear, mel, plots, predictor, runs, tasks
+from lib import audio, cost, data, designs, embed, exercises, frozen, hear, mel, plots, predictor, runs, tasks
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72
@@ -237,6 +241,16 @@ for place in places:
     display(Markdown(frozen.markdown(place)))
 
 # %% [markdown]
+# The predictions of the first page, by the records:
+
+# %%
+for guess, place, name, what in ((helped, "Table 6", "200_16x4", "patches of 40 ms help most with"), (hurt, "Table 7", "304_80x4", "strips hurt most with")):
+    change = frozen.rows(place).query("setting == @name and task != 'mean'")
+    change = change.set_index("task")["change"] if "change" in change else change
+    if len(change):
+        exercises.predicted(what, guess, change.idxmax() if name == "200_16x4" else change.idxmin())
+
+# %% [markdown]
 # ## At equal cost
 #
 # What each design costs, as its own runs measured it (GFLOP are exact; speeds are those of a busy machine, mean over seeds):
@@ -268,7 +282,113 @@ ax.set(xscale="log", xlabel="pretraining GFLOP a clip", ylabel="mean of five tas
 #
 # ## Exercises
 #
-# To come.
+# Fill in the function and run the cell: its last line tries it on numbers you have not seen and says whether it is right, or what to look at. The
+# solutions are folded below.
+
+# %%
+from lib import exercises_08 as check
+
+# %% [markdown]
+# ### 1 · A design by its name
+#
+# `"200_16x4"` means 200 frames, patches of 16 mel bins x 4 frames; `"208"` means 208 frames, patches of 16 x 16. There are 80 mel bins. Return the grid: how many columns, how many mel rows.
+
+# %% tags=["exercise"]
+def grid_of_design(name):
+    """(columns, mel rows) of a design in Table 1."""
+    return None
+
+
+check.grid_of_design(grid_of_design)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def grid_of_design(name):
+#     frames, _, patch = name.partition("_")
+#     high, wide = map(int, (patch or "16x16").split("x"))
+#     return int(frames) // wide, 80 // high
+# ```
+# The paper, and so the name, writes mel before time; this project's axes are time before mel. Two conventions side by side are where a transposed grid comes from.
+# </details>
+#
+# ### 2 · The price of a second
+#
+# A design hears `frames` frames of 10 ms and cuts them into patches of `high` mel bins x `wide` frames, of 80 mel bins. How many patches does one *second of sound* cost?
+
+# %% tags=["exercise"]
+def patches_a_second(frames, high, wide):
+    """Patches per second of sound."""
+    return None
+
+
+check.patches_a_second(patches_a_second)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def patches_a_second(frames, high, wide):
+#     return (frames // wide) * (80 // high) / (frames * 0.01)
+# ```
+# The duration cancels, the patch stays. (Attention grows with the square of the patches of a clip, but at these sizes the linear layers cost more.)
+# </details>
+#
+# ### 3 · Features over time
+#
+# Equation (1) for tokens (B, L, D) without the class token, time-major: the patches of a column laid end to end, lowest mel row first. `grid.t` columns, `grid.f` mel rows.
+
+# %% tags=["exercise"]
+def features(tokens, grid):
+    """(B, L, D) -> (B, columns, mel rows * D)."""
+    return None
+
+
+check.features(features)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def features(tokens, grid):
+#     return tokens.unflatten(1, (grid.t, grid.f)).flatten(2)
+# ```
+# Averaging over mel rows instead would forget at which pitch something was. A design with more mel rows has longer features, and the readout on top more weights.
+# </details>
+#
+# ### 4 · An F-measure that can be drawn anew
+#
+# For every recording: `right` guesses, all `guessed` events, all `true` events, counts (R,) each. Return the F-measure of the whole test set, in which every event counts alike.
+
+# %% tags=["exercise"]
+def f_measure(right, guessed, true):
+    """A number between 0 and 1."""
+    return None
+
+
+check.f_measure(f_measure)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def f_measure(right, guessed, true):
+#     return 2 * right.sum() / (guessed.sum() + true.sum())
+# ```
+# The mean over recordings is another number, and 0 / 0 in a silent one. To draw recordings anew, draw their counts and divide once: `frozen.counts` keeps `right` and `of` for that.
+# </details>
+#
+# ### 5 · To try: a design of your own
+#
+# No check: what comes out is yours to judge. Add a row to `lib.designs.DESIGNS`, `"208_80x16": Design(208, (16, 80), {})`, which are strips as wide as the patches of `208`, and run
+# `model = "208_80x16"`. On which of the five tasks does it lose most against `208`?
+#
+# <details><summary>What to expect</summary>
+#
+# Its column is 160 ms wide as that of `208`, and its features have a fifth of the length. Whatever the result, it differs from `208` in the number of tokens, in the length of the
+# features and in what can be hidden at once. The paper's own strips (`304_80x4`) differ in the column's width besides.
+# </details>
 #
 # ## Quiz
 #

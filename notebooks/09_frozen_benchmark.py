@@ -45,6 +45,10 @@ except ImportError:  # this notebook came without its repository, as in Colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
+# %% tags=["predict"]
+pitch_order = None  # a list, best first, of "logmel", "untrained" and "512" (the pretrained MAE)
+species_order = None  # the same three
+
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
@@ -52,7 +56,7 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 
-from lib import audio, cost, data, designs, embed, frozen, hear, paths, plots, predictor, runs, tasks
+from lib import audio, cost, data, designs, embed, exercises, frozen, hear, paths, plots, predictor, runs, tasks
 
 plots.style(photo=False)
 
@@ -272,6 +276,12 @@ floors = frozen.ladder()
 floors.style.format("{:.1f}", subset=[c for c in floors if c != "seeds"]) if len(floors) else print("no records yet")
 
 # %%
+three = ["logmel", "untrained", "512"]
+for task, guess in (("pitch", pitch_order), ("species", species_order)):
+    if set(three) <= set(floors.index) and task in floors:
+        exercises.predicted(f"best to worst at {task}", guess, list(floors.loc[three, task].sort_values(ascending=False).index))
+
+# %%
 arms = {name: part.set_index("seed").sort_index() for name, part in table.groupby("model")} if len(table) else {}
 pairs = [(a, b) for a, b in (("untrained", "logmel"), ("512", "untrained"), ("200_16x4", "untrained"), ("ready", "untrained"), ("ready", "logmel")) if {a, b} <= set(arms)]
 figure, axes = plt.subplots(1, max(1, len(pairs)), figsize=(14, 3), sharey=True, squeeze=False)
@@ -320,7 +330,116 @@ for place in ("Table 2", "Table 3", "Table 4"):
 #
 # ## Exercises
 #
-# To come.
+# Fill in the function and run the cell: its last line tries it on numbers you have not seen and says whether it is right, or what to look at. The
+# solutions are folded below.
+
+# %%
+from lib import exercises_09 as check
+
+# %% [markdown]
+# ### 1 · When is a column?
+#
+# A column holds `wide` frames; frame j stands at j * `hop` samples, a second has `rate` of them. Return the times of `n` columns in milliseconds, where each says most.
+
+# %% tags=["exercise"]
+def column_times(n, wide, hop, rate):
+    """The middle of each column in ms, (n,)."""
+    return None
+
+
+check.column_times(column_times)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def column_times(n, wide, hop, rate):
+#     return (np.arange(n) * wide + (wide - 1) / 2) * hop * 1000 / rate
+# ```
+# Figure 1 shows it with a click. A task that scores onsets within 200 ms forgives a convention that is half a column off, one within 50 ms does not.
+# </details>
+#
+# ### 2 · A test for neighbours
+#
+# Write the test that would have found the public runtime's fault. `embed` is a function from waves (B, N) to embeddings (B, D), `wave` and `neighbour` are (1, N). Return True if what it says about
+# `wave` depends on its company. Rounding is no dependence.
+
+# %% tags=["exercise"]
+def depends_on_neighbours(embed, wave, neighbour):
+    """True or False."""
+    return None
+
+
+check.depends_on_neighbours(depends_on_neighbours)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def depends_on_neighbours(embed, wave, neighbour):
+#     alone, together = embed(wave)[0], embed(torch.cat([wave, neighbour]))[0]
+#     return not torch.allclose(alone, together, rtol=1e-4, atol=1e-5)
+# ```
+# Try it on the model of this notebook: `depends_on_neighbours(lambda x: embed.get_scene_embeddings(x, ear), quiet, loud)`. A test needs a neighbour that is *different*: with two quiet
+# recordings batch statistics hardly move.
+# </details>
+#
+# ### 3 · Right but for octaves
+#
+# `guesses` and `targets` (R,) are notes by number, 12 to an octave. Return the share of guesses that have the right note in whatever octave.
+
+# %% tags=["exercise"]
+def chroma_accuracy(guesses, targets):
+    """HEAR's second number for pitch, from 0 to 1."""
+    return None
+
+
+check.chroma_accuracy(chroma_accuracy)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def chroma_accuracy(guesses, targets):
+#     return ((guesses - targets) % 12 == 0).mean()
+# ```
+# Chance is 1 in 12, far above that of the plain accuracy: two numbers, two floors.
+# </details>
+#
+# ### 4 · How sure is an accuracy?
+#
+# A model has `percent` % right of `n` recordings. Return half the width of the 95 % interval, in points, by the normal approximation.
+
+# %% tags=["exercise"]
+def half_width(percent, n):
+    """Points either way."""
+    return None
+
+
+check.half_width(half_width)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def half_width(percent, n):
+#     p = percent / 100
+#     return 1.96 * 100 * np.sqrt(p * (1 - p) / n)
+# ```
+# With 120 recordings it is close to 9 points at one half. It is the doubt about *one* number; two models on the same recordings are compared by pairs (notebook 05), and the spread between
+# seeds comes on top.
+# </details>
+#
+# ### 5 · To try: your own floor
+#
+# No check: what comes out is yours to judge. `frozen.LogMelColumns` keeps mean and standard deviation of each band. Add what you think a network must beat (a maximum, the change from frame to frame)
+# and run `frozen.evaluate(YOURS, row, seed, options)`. How much of the gap to the pretrained model does it close?
+#
+# <details><summary>What to expect</summary>
+#
+# A module with `sample_rate`, `scene_embedding_size`, `timestamp_embedding_size`, `times` and `forward` is all that is asked; the sizes must say what comes out. A floor that was chosen by its
+# test score is no floor: decide on valid.
+# </details>
 #
 # ## Quiz
 #

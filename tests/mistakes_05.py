@@ -15,7 +15,7 @@ def _over_all(a, b, targets, rng):
 
 
 MISTAKES = {
-    "share": [(lambda ratio: ratio / (1 + ratio), "inf / inf is not a number"), (lambda ratio: 1 / (1 + ratio), "share of *wildlife* clips")],
+    "general_share": [(lambda ratio: ratio / (1 + ratio), "inf / inf is not a number"), (lambda ratio: 1 / (1 + ratio), "share of *wildlife* clips")],
     "general_in_batch": [(lambda step, batch, share: math.floor(batch * share + 0.5), "rounded for itself"),
                          (lambda step, batch, share: math.floor((step + 1) * batch * share + 0.5), "all batches together")],
     "smallest_batch": [(lambda ratios: max(ratios) + 1, "a multiple of *each*"), (lambda ratios: math.prod(r + 1 for r in ratios), "not the smallest")],
