@@ -229,7 +229,7 @@ places = {"Table 5": axes.flat[:4], "Table 6": axes.flat[4:7], "Table 7": axes.f
 for place, own in places.items():
     both(place, own)
 handles, labels = axes.flat[0].get_legend_handles_labels()
-figure.legend(handles, labels, loc="outside upper center", ncols=2)
+figure.legend(handles, labels, loc="outside upper center", ncols=2) if handles else figure.suptitle("no records yet")
 plots.save(figure, "08_design_choices") if setting.name != "smoke" else None
 
 # %% [markdown]

@@ -293,6 +293,8 @@ for ax, (a, b) in zip(axes[0], pairs):
     ax.errorbar(value, range(len(found)), xerr=[value - low, high - value], fmt="o")
     ax.axvline(0, color="0.6", linewidth=0.8)
     ax.set(yticks=range(len(found)), yticklabels=list(found), title=f"{a} − {b}", xlabel="points")
+if not pairs:
+    figure.suptitle("no records yet")
 plots.save(figure, "09_frozen_benchmark") if setting.name != "smoke" else None
 
 # %% [markdown]
