@@ -227,7 +227,7 @@ def test_the_grid_is_the_kits():
     u, n = "xavier_uniform_", "xavier_normal_"
     assert predictor.grid()[:8] == [Point(1, n, 1e-4), Point(2, u, 1e-3), Point(1, n, 1e-3), Point(1, n, 3.2e-4), Point(2, n, 3.2e-4),
                                     Point(2, u, 3.2e-4), Point(2, n, 3.2e-3), Point(2, u, 3.2e-3)]
-    assert len(set(predictor.grid())) == 16 and Options() == Options(8, 1024, 0.1, 1024, 500, 3, 10, 20, True)
+    assert len(set(predictor.grid())) == 16 and Options() == Options(8, 1024, 0.1, 1024, 1024, 500, 3, 10, 20, True)
 
 
 def test_the_network_is_the_kits():
