@@ -97,7 +97,7 @@ def freeze_decoder(attempt):
         model = MAE(Arch(**(TOY | {"frames": 64, "mels": 64}), decoder=kind), _generator(0))
         before = {name for name, p in model.named_parameters() if p.requires_grad}
         result = attempt(model)
-        need(isinstance(result, MAE), "return the model")
+        need(result is model, "return the model that came in, frozen")
         trains = {name for name, p in result.named_parameters() if p.requires_grad}
         encoder = {name for name in before if name.startswith("encoder.")}
         need(encoder & trains or not trains, "the wrong half: the encoder stands still and the decoder trains")
