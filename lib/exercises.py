@@ -38,6 +38,7 @@ How to add an exercise to notebook NN, in four places (`hidden_share` of noteboo
 
 To *predict before you run*, a cell with the tag `predict` holds a name that is None (`lost = None  # your number in per cent`), and a later cell,
 after the measurement, ends with `exercises.predicted("calls lost", lost, measured, "%")`. Both work when nothing was filled in.
+Every notebook has one at least.
 """
 
 import functools
