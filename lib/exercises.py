@@ -38,6 +38,7 @@ How to add an exercise to notebook NN, in four places (`hidden_share` of noteboo
 
 To *predict before you run*, a cell with the tag `predict` holds a name that is None (`lost = None  # your number in per cent`), and a later cell,
 after the measurement, ends with `exercises.predicted("calls lost", lost, measured, "%")`. Both work when nothing was filled in.
+Every notebook has one at least.
 """
 
 import functools
@@ -117,7 +118,7 @@ def compare(got: Any, want: Any, mistakes: Mapping[str, Any] | None = None, othe
     a, b = getattr(got, "shape", ()), getattr(want, "shape", ())
     if tuple(a) != tuple(b):
         raise Hint(f"{'shape ' + str(tuple(a)) if a else _show(got)} came back, needed is {'shape ' + str(tuple(b)) if b else 'a single value'}. {otherwise}")
-    raise Hint(otherwise or f"for one input {_show(got)} came back, right is {_show(want)}")
+    raise Hint(otherwise or f"for one input your function gives {_show(got)}, right is {_show(want)}")
 
 
 def same(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
@@ -143,6 +144,8 @@ def _show(x: Any) -> str:
         values = _array(x)
         return f"an array {values.shape} that begins {np.array2string(values.ravel()[:4], precision=3, separator=', ')}"
     value = _array(x).tolist() if hasattr(x, "shape") else x
+    if not isinstance(value, (bool, int, float, str)) and len(str(value)) > 80:
+        return f"a {type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else f"a {type(value).__name__}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)[:200]
 
 

@@ -47,6 +47,7 @@ def gain_shift(attempt):
         compare(attempt(factor, front), decibel / (front.divisor * front.std), {
             "these are decibels; the model sees them divided by `divisor * std`": decibel,
             "equation (5) has 20 log10, since S is a magnitude; 10 log10 is for power": decibel / 2 / (front.divisor * front.std),
+            "decibels are made with log10, not with the natural logarithm": 20 * math.log(factor) / (front.divisor * front.std),
             "right for divisor 1; equation (6) divides by d times sigma": decibel / front.std,
             "a gain does not move the mean that is subtracted: the difference of two specs has no mean in it": (decibel - front.mean) / (front.divisor * front.std)})
     return "a gain is a shift, the same in every cell that meets neither floor nor ceiling."

@@ -8,7 +8,7 @@ from lib import patches
 from lib.exercises import compare, exercise, need
 from lib.mae import MAE, Arch
 
-__all__ = ["masked_loss", "picture", "train_step", "freeze_decoder", "wildlife_clips"]
+__all__ = ["masked_loss", "pasted", "train_step", "freeze_decoder", "wildlife_clips"]
 
 TOY = dict(frames=32, mels=32, dim=16, depth=1, heads=2, decoder_dim=16, decoder_depth=1, decoder_heads=2)
 
@@ -34,7 +34,7 @@ def masked_loss(attempt):
 
 
 @exercise("three steps: the guess times each target patch's std plus its mean; then `torch.where(hidden[..., None], guessed, given)`")
-def picture(attempt):
+def pasted(attempt):
     for seed in (0, 1):
         x = torch.randn(2, 12, 64, generator=_generator(seed)) * (0.5 + torch.rand(2, 12, 1, generator=_generator(seed + 5)))
         x = x + torch.randn(2, 12, 1, generator=_generator(seed + 6))
@@ -97,7 +97,7 @@ def freeze_decoder(attempt):
         model = MAE(Arch(**(TOY | {"frames": 64, "mels": 64}), decoder=kind), _generator(0))
         before = {name for name, p in model.named_parameters() if p.requires_grad}
         result = attempt(model)
-        need(isinstance(result, MAE), "return the model")
+        need(result is model, "return the model that came in, frozen")
         trains = {name for name, p in result.named_parameters() if p.requires_grad}
         encoder = {name for name in before if name.startswith("encoder.")}
         need(encoder & trains or not trains, "the wrong half: the encoder stands still and the decoder trains")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib.exercises import compare, exercise
+from lib.exercises import compare, exercise, need
 from lib.patches import Grid
 
 __all__ = ["standardise", "frequency_vector", "prototype_scores", "chosen", "probe_weights"]
@@ -53,7 +53,9 @@ def prototype_scores(attempt):
         p = 2 * torch.randn(5, 6, generator=g)
         unit = torch.nn.functional.normalize
         cosine = unit(z, dim=-1) @ unit(p, dim=-1).T  # (W, L, J)
-        compare(attempt(z.clone(), p.clone()), cosine.amax(1), {
+        scores = attempt(z.clone(), p.clone())
+        need(not isinstance(scores, tuple), "`max(dim)` gives two things, values and places: take `.values`, or use `amax`")
+        compare(scores, cosine.amax(1), {
             "this is the mean over the patches: it dilutes a call with everything else. A prototype takes the one patch most like it": cosine.mean(1),
             "these are plain dot products: a loud patch wins because it is long. A cosine divides by both lengths": (z @ p.T).amax(1),
             "only the prototypes are normalised; the tokens' lengths still count": (z @ unit(p, dim=-1).T).amax(1),

@@ -793,22 +793,22 @@ check.masked_loss(masked_loss)
 # spread of the true patch.
 
 # %% tags=["exercise"]
-def picture(x, guess, hidden):
+def pasted(x, guess, hidden):
     """Raw patches x (B, L, P), normalised guesses (B, L, P), hidden (B, L) bool -> patches to look at (B, L, P)."""
     return None
 
 
-check.picture(picture)
+check.pasted(pasted)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def picture(x, guess, hidden):
+# def pasted(x, guess, hidden):
 #     guessed = guess * (x.var(-1, keepdim=True) + 1e-6).sqrt() + x.mean(-1, keepdim=True)
 #     return torch.where(hidden[..., None], guessed, x)
 # ```
-# With a guess of 0 everywhere (`picture(x, 0 * guess, hidden)`) the call is still there as a mosaic: so much of every picture in this notebook is borrowed.
+# With a guess of 0 everywhere (`pasted(x, 0 * guess, hidden)`) the call is still there as a mosaic: so much of every picture in this notebook is borrowed.
 # </details>
 #
 # ### 3 · One step of training

@@ -57,7 +57,7 @@ MISTAKES = {
     "masked_loss": [(lambda guess, target, hidden: (guess - target).square().mean(), "the mean over all patches"),
                     (lambda guess, target, hidden: (guess - target)[~hidden].square().mean(), "on the *visible* patches"),
                     (lambda guess, target, hidden: ((guess - target).square().mean(-1) * hidden).mean(), "below the fraction line")],
-    "picture": [(lambda x, guess, hidden: torch.where(hidden[..., None], guess, x), "in the units of a normalised patch"),
+    "pasted": [(lambda x, guess, hidden: torch.where(hidden[..., None], guess, x), "in the units of a normalised patch"),
                 (lambda x, guess, hidden: torch.where(hidden[..., None], x, guess * x.std(-1, keepdim=True) + x.mean(-1, keepdim=True)), "wrong way round"),
                 (lambda x, guess, hidden: torch.where(hidden[..., None], guess * x.std() + x.mean(), x), "normalised by its own")],
     "train_step": [(no_zero, "add up"), (zero_between, "have not moved"), (too_early, "lag a step behind"), (doubled, "return the loss of the step as a number")],

@@ -80,6 +80,19 @@ def test_a_notebook_has_four_to_six(py):
     assert 4 <= len(names) <= 6 and names == list(checks) == list(mistakes)
 
 
+@pytest.mark.parametrize("py", NOTEBOOKS, ids=lambda py: py.stem)
+def test_every_prediction_is_answered_later_and_may_be_left_out(py):
+    cells = [cell for cell in notebooks.source(py).cells if cell.cell_type == "code"]
+    asked = [n for n, cell in enumerate(cells) if "predict" in cell.metadata.get("tags", [])]
+    assert asked, f"{py.name} has no cell with the tag predict"
+    for n in asked:
+        body = ast.parse(cells[n].source).body
+        assert all(isinstance(node, ast.Assign) and ast.unparse(node.value) == "None" for node in body)
+        later = [node for cell in cells[n + 1 :] for node in ast.walk(ast.parse(_plain(cell.source)))
+                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "exercises.predicted"]
+        assert {ast.unparse(node.targets[0]) for node in body} <= {ast.unparse(call.args[1]) for call in later}
+
+
 @each
 def test_stub_gets_a_first_hint_and_solution_is_right(one):
     names, line = run(one.stub, one.imports)
@@ -98,7 +111,7 @@ def test_two_typical_mistakes_get_their_hints(one):
     for attempt, words in importlib.import_module(f"mistakes_{one.number}").MISTAKES[one.name]:
         lines.append(said(check_of(one), attempt))
         assert lines[-1].startswith("Not yet: ") and words in lines[-1], lines[-1]
-        assert not any(generic in lines[-1] for generic in ("came back", "stopped", "cannot be read"))
+        assert not any(generic in lines[-1] for generic in ("came back", "your function gives", "stopped", "cannot be read"))
     assert len(set(lines)) == len(lines) >= 2
     assert said(check_of(one), lambda *args, **kwargs: None) not in lines
 
@@ -131,7 +144,7 @@ def twice(attempt):
 def test_a_check_prints_one_line_that_fits():
     assert said(twice, lambda x: 2 * x) == "Right: well doubled"
     assert said(twice, lambda x: x**2) == "Not yet: this is the square"  # 2 x 2 = 2 + 2: the second input tells
-    assert said(twice, lambda x: x + 7) == "Not yet: for one input 9 came back, right is 4"
+    assert said(twice, lambda x: x + 7) == "Not yet: for one input your function gives 9, right is 4"
     assert said(twice, lambda x: 2 * int(x)) == "Not yet: halves too"
     assert said(twice, None) == said(twice, lambda x: None) == said(twice, lambda x: ...) == "Not yet: begin with x"
     assert said(twice, 4) == "Not yet: the check wants the function itself, without brackets, and got 4"
