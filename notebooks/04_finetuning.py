@@ -318,7 +318,7 @@ if len(table):
 
 # %%
 main = runs.beside(table[table["preset"] == "audiomae"], run) if len(table) else table
-theirs = runs.reference("finetune", split="val", metric="top1").set_index("setting")["value"]
+theirs = runs.reference("finetune", split="val", metric="top1").set_index("setting")["value"].reindex(inits.NAMES)  # it has no row for ready
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
 order = list(inits.NAMES)
 axes[0].plot([theirs[n] for n in order], range(len(order)), "s", color="0.3")
