@@ -1,7 +1,7 @@
 """Seeded faults for the lesson *break the MAE* (notebook 13): healthy parts of this library, each broken in one place.
 
-Three of the six stand in public code (3 and 4 in AudioMAE, 6 in MSM-MAE's runtime). They are numbered and not named, so that the lesson can show a run before it says what is
-wrong with it. Nothing but the lesson and its tests may import this.
+Three of the six stand in public code (3 and 4 in AudioMAE, 6 in MSM-MAE's runtime). They are numbered and not named, and say nothing about
+themselves, so that the lesson can show a run before it says what is wrong with it. Nothing but the lesson and its tests may import this.
 """
 
 import json
@@ -30,9 +30,7 @@ class One(MAE):
 
 class Two(MAE):
     def decode(self, latent: Tensor, mask: Mask | None = None) -> Tensor:
-        if mask is not None:
-            mask = mask._replace(restore=torch.arange(mask.restore.shape[1]).expand_as(mask.restore))
-        return super().decode(latent, mask)
+        return super().decode(latent, mask and mask._replace(restore=mask.restore.sort(1).values))  # 0, 1, 2, ...
 
 
 class Three(MAE):

@@ -434,7 +434,10 @@ axes[2].legend(fontsize="small");
 
 # %%
 short = held[:, :, :100]
-loudest = {name: float((part.fit(short)[:, 0].mean(-1).argmax(1) >= 100).float().mean()) for name, part in (("healthy", log_mel), ("run 4", broken_log_mel))}
+loudest = {}
+for name, part in {"healthy": log_mel, "run 4": broken_log_mel}.items():
+    frame = part.fit(short)[:, 0].mean(-1).argmax(1)  # (N,) the loudest one
+    loudest[name] = float((frame >= 100).float().mean())
 print("the loudest frame of the window lies in the padding:", {name: f"{share:.0%} of {len(short)} clips" for name, share in loudest.items()})
 
 # %% [markdown]
@@ -604,7 +607,8 @@ def answers(prepare, order):
 orders = [torch.randperm(len(test), generator=fit.generator(seed, k)) for k in range(3)]
 asked = {name: [answers(prepare, order) for order in orders] for name, prepare in preparations.items()}
 truth = known["label"].to_numpy()[test]
-pd.DataFrame({name: {f"order {k + 1}": (guess == truth).mean() for k, (_, guess) in enumerate(three)} for name, three in asked.items()}).T.style.format("{:.1%}")
+right = {name: {f"order {k + 1}": (guess == truth).mean() for k, (_, guess) in enumerate(three)} for name, three in asked.items()}
+pd.DataFrame(right).T.style.format("{:.1%}")
 
 # %% [markdown]
 # > **Your diagnosis.** The accuracies are close to each other, in both rows. Is there anything wrong at all? What would you compare next? (The line
