@@ -25,6 +25,7 @@ __all__ = ["Pilot", "Curve", "Needed", "pilot", "power_law", "follow", "curve", 
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)  # labelled recordings per species that a pilot tries, as far as there are any
 LEAST = 4  # sizes: the law has three numbers, and with only three sizes it would go through all points, whatever they are
+KEPT = 0.8  # share of the species that the largest size must be had of; the rarer ones are left out, or they would cut the curve short for all
 HELD = 0.2  # share of a species' groups that a draw asks about and does not learn from
 FURTHEST = 10  # times the largest pilot: what lies further is not said
 STEEPEST, FLATTEST = 3.0, 0.05  # exponents that are tried
@@ -66,7 +67,8 @@ def pilot(known: Features, *, unit: str = "group", draws: int = 20, seed: int = 
     of the rest, the smaller subset within the larger. Splits of the table do not matter, since nothing is chosen.
 
     unit: what counts as one label: a "recording" (a row of the table), or a "group" with all its rows (an animal, a place, the long
-    recording that rows were cut from). Whole groups are held out in both cases. Species with too few for four sizes are left out.
+    recording that rows were cut from). Whole groups are held out in both cases. Left out are species with too few for four
+    sizes, and up to a fifth of the species, the rarest, where the others have more.
     """
     if unit not in ("recording", "group"):
         raise ValueError(f"unit is {unit!r}: it must be recording (a row of the table) or group")
@@ -78,7 +80,8 @@ def pilot(known: Features, *, unit: str = "group", draws: int = 20, seed: int = 
     spread = each.groupby("target").agg(groups=("group", "nunique"), ones=("one", "nunique"))
     quota = np.maximum(1, np.rint(HELD * spread["groups"])).astype(int)
     sure = np.floor(spread["ones"] * (1 - quota / spread["groups"]))  # labels left to learn from, on average
-    enough = (spread["groups"] >= 3) & (sure >= SIZES[LEAST - 1])
+    longest = max([n for n in SIZES if (sure >= n).mean() >= KEPT], default=0)
+    enough = (spread["groups"] >= 3) & (sure >= max(longest, SIZES[LEAST - 1]))
     if enough.sum() < 2:
         raise ValueError(f"a pilot needs at least two species with {SIZES[LEAST - 1]} {unit}s to learn from and others to ask about, got "
                          f"{int(enough.sum())} of {len(names)}: label a few more of each, or count another unit")

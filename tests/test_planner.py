@@ -136,6 +136,14 @@ def test_rare_species_are_left_out_and_named():
         planner.pilot(features, unit="clip")
 
 
+def test_a_rare_species_does_not_cut_the_curve_short():
+    features = known(species=6, groups=12)
+    rare = features.table["label"].eq("species 1") & features.table["group"].str.len().gt(3)  # 1-10 and 1-11 are left out
+    rare |= features.table["label"].eq("species 1") & features.table["group"].isin(["1-5", "1-6", "1-7", "1-8", "1-9"])
+    p = planner.pilot(Features(features.table[~rare].reset_index(drop=True), *_thin(features, ~rare)), draws=2, bar=None)
+    assert p.left_out == ["species 1"] and p.sizes[-1] == 8  # it has 5 groups, the others 12: 4 and 10 to learn from
+
+
 def _thin(features, keep):
     keep = keep.to_numpy()
     windows = keep[features.row]
