@@ -71,7 +71,7 @@ class Microphone(anywidget.AnyWidget):
     _esm = SCRIPT
     _css = ".microphone { width: auto; margin: 2px 1em 2px 1em; } .microphone-note { font-size: 13px; }"
     seconds = traitlets.Int(3).tag(sync=True)
-    wav = traitlets.Bytes(b"").tag(sync=True)
+    wav = traitlets.Bytes(b"").tag(sync=True, echo_update=False, from_json=lambda value, _: bytes(value))  # it comes as a memoryview
 
 
 def uploaded(value) -> tuple[str, bytes] | None:

@@ -181,7 +181,9 @@ class Explorer:
 
 
 def _number(value: float) -> str:
-    return "–" if value != value else f"{value:,}" if isinstance(value, int) else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "–" if value != value else f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def _player(one: Heard) -> str:

@@ -56,7 +56,7 @@ def test_upload_and_microphone_tell_the_explorer():
     own._uploaded({"new": {"bird.wav": {"content": GOOD}}})
     own._uploaded({"new": ({"name": "text.wav", "content": memoryview(b"text")},)})
     own._uploaded({"new": ()})
-    own.microphone.wav = GOOD
+    own.microphone.set_state({"wav": memoryview(GOOD)})  # as it comes from the browser
     own.microphone.wav = file(np.zeros(44_100))
     assert [name for name, _ in taken] == ["bird.wav", "microphone 1"]
     assert said[0] == said[2] == "" and said[1].startswith("text.wav: no sound format") and said[3].startswith("microphone 2 is silent")

@@ -68,7 +68,7 @@ def test_a_problem_is_one_line_and_never_markup(all_five):
 
 
 def test_numbers_are_short():
-    assert [widgets._number(x) for x in (float("nan"), 12_345, 0.123456, 12_345.6, 12.3456)] == ["–", "12,345", "0.123", "12,346", "12.3"]
+    assert [widgets._number(x) for x in (float("nan"), 12_345, 0.123456, 12_345.6, 12.3456)] == ["–", "12,345", "0.123", "12,346", "12.35"]
 
 
 def test_spec_resamples_cuts_and_pads():
