@@ -867,7 +867,8 @@ check.block_share(block_share)
 #
 # 2. *What breaks if the decoder forgets `restore`?*
 # <details><summary>Answer</summary>Every token gets another patch's position, and the loss compares
-# guesses with the wrong targets. It trains without an error message and learns little.</details>
+# guesses with the targets of other places. It trains without an error message. How much it loses depends on the decoder: next to nothing with global
+# attention, twice the error with local windows (measured in 13), which makes it a fault that a test must find.</details>
 #
 # 3. *Your clips hold clicks of 20 ms. Does a frequency mask lose more of them than a random mask of the same ratio?*
 # <details><summary>Answer</summary>If a click fills one patch: no, any mask hides it with probability r. A click is

@@ -61,7 +61,7 @@ from matplotlib.patches import Rectangle
 from lib import audio, chorus, cost, data, exercises, fit, mae, mel, patches, plots, pretrain, ready, runs, studio, widgets
 
 plots.style()
-plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
+plt.rcParams["figure.dpi"] = 66  # many spectrograms: at 100 dpi this file would be twice as large
 
 # %% tags=["parameters"]
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
