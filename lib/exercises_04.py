@@ -12,11 +12,11 @@ __all__ = ["rate", "one_answer", "class_average", "mix", "lora_weights"]
 @exercise("equation (1): with n blocks, what is the exponent of block n, and what of the patch embedding, block 0?")
 def rate(attempt):
     for blocks, decay in ((3, 0.75), (12, 0.6)):
-        down = np.arange(blocks + 1, 0, -1)  # factors between the head and block 0, 1 ... n
+        down = np.arange(blocks + 1.0, 0, -1)  # factors between the head and block 0, 1 ... n
         got = [float(attempt(block, blocks, decay)) for block in range(blocks + 1)]
-        compare(got, list(decay**down), {
-            "the last block has the head's rate here; it stands one factor below the head: the exponent begins at n + 1": list(decay ** (down - 1.0)),
-            "the wrong way round: what is near the input learns slowest, so the rate must grow with the number of the block": list(decay ** (blocks + 1.0 - down))})
+        compare(got, (decay**down).tolist(), {
+            "the last block has the head's rate here; it stands one factor below the head: the exponent begins at n + 1": (decay ** (down - 1.0)).tolist(),
+            "the wrong way round: what is near the input learns slowest, so the rate must grow with the number of the block": (decay ** (blocks + 1.0 - down)).tolist()})
     return f"at 0.75 the embedding of a ViT-B, with 12 blocks, learns {0.75**-13:.0f} times more slowly than its head."
 
 

@@ -13,9 +13,9 @@ __all__ = ["general_share", "general_in_batch", "smallest_batch", "paired_draw",
 @exercise("of 1 + r clips, how many are general? Try 1 and 7 by hand, then think of infinity")
 def general_share(attempt):
     ratios = np.array([0, 1, 3, 7, 0.5])
-    compare([float(attempt(float(r))) for r in ratios], list(ratios / (1 + ratios)), {
-        "this is the share of *wildlife* clips; a ratio of 7 should give 7 / 8": list(1 / (1 + ratios)),
-        "the ratio is general to wildlife, not general to all: at 1 : 1 half of the clips are general": list(ratios)})
+    compare([float(attempt(float(r))) for r in ratios], (ratios / (1 + ratios)).tolist(), {
+        "this is the share of *wildlife* clips; a ratio of 7 should give 7 / 8": (1 / (1 + ratios)).tolist(),
+        "the ratio is general to wildlife, not general to all: at 1 : 1 half of the clips are general": ratios.tolist()})
     only = float(attempt(math.inf))
     need(not math.isnan(only), "right for numbers, but inf / inf is not a number: general only needs a line of its own, or 1 - 1 / (1 + ratio)")
     compare(only, 1.0, otherwise="right for numbers; at infinity all clips are general: the share is 1")
@@ -57,12 +57,13 @@ def paired_draw(attempt):
 
     need(not draws(a, a, 20).any(), "an arm minus itself is not 0: draw once, and take the same recordings for both arms")
     rare = np.where(targets == 0, 1.0, 0.0)
-    need(np.allclose(draws(rare, 0 * rare, 30), 1 / 3), "the class with one recording is sometimes missing, or does not count a third: draw *within* each "
+    alone = draws(rare, 0 * rare, 30)
+    need(not np.allclose(alone, -1 / 3), "the sign is turned: wanted is a minus b")
+    need(np.allclose(alone, 1 / 3), "the class with one recording is sometimes missing, or does not count a third: draw *within* each "
          "class, as many as it has, and give each class the same weight")
     got, parts = draws(a, b, 300), [(a - b)[targets == c] for c in range(3)]
     value, spread = np.mean([p.mean() for p in parts]), math.sqrt(sum(p.var() / len(p) for p in parts)) / 3
     need(got.std() > 0, "every draw gives the same number: draw *with* replacement, so that some recordings come twice and some not at all")
-    need(got.mean() * value > 0, "the sign is turned: wanted is a minus b")
     need(abs(got.mean() - value) < spread / 4, f"300 draws have the mean {got.mean():+.3f}, but the difference is {value:+.3f}: the mean over classes comes last")
     need(0.8 < got.std() / spread < 1.25, "the draws scatter too much or too little: take from each class as many recordings as it has")
     return "what both arms find easy cancels, so that the interval is that of the difference alone."
@@ -80,5 +81,6 @@ def detectable(attempt):
             "this is the whole width of the interval; half of it is on one side": np.ptp(np.quantile(draws, [0.025, 0.975])),
             "half the width is close, and right if the draws are symmetric; these are not: take the 95 % quantile of the distances":
                 np.ptp(np.quantile(draws, [0.025, 0.975])) / 2,
-            "one standard deviation holds two thirds of the draws, not 95 %": draws.std()}, tolerance=1e-6)
+            "one standard deviation holds two thirds of the draws, not 95 %": draws.std(),
+            "1.96 standard deviations hold 95 % of normal draws; these are skewed: take the quantile itself": 1.96 * draws.std()}, tolerance=1e-6)
     return "a smaller difference than this one would be *undecided*, however real it is."

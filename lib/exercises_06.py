@@ -72,7 +72,8 @@ def labels_worth(attempt):
                 "this is the vertical distance, a gain in accuracy; wanted is the horizontal one, in labels": ahead[i] - chance[i],
                 "this is where the random curve gets there; pretraining saved the labels from sizes[i] on, so subtract those": at,
                 "the sign is turned: random weights need *more* labels": sizes[i] - at,
-                "np.interp(x, xp, fp): x is an accuracy, xp the accuracies of the random curve, fp the labels": np.interp(sizes[i], chance, sizes) - sizes[i]})
+                "np.interp(x, xp, fp): x is an accuracy, xp the accuracies of the random curve, fp the labels": np.interp(sizes[i], chance, sizes) - sizes[i]},
+                "straight lines between the points of the random curve: np.interp(the pretrained accuracy, random, sizes) - sizes[i]")
         got = attempt(sizes.copy(), chance.copy(), chance + 1, 2)
         need(got == math.inf, "np.interp stops at the last point, as if all labels were enough; where random weights never get that high nobody can say: return np.inf")
     return "in the generator's world random weights never get there: pretraining is worth more labels than there are."

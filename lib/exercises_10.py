@@ -87,5 +87,6 @@ def by_chance(attempt):
             "this pairs each answer with its own truth: that is how often the method *is* right. By chance: every answer with every truth": np.diag(close).mean(),
             "recordings in which no period was found (NaN) are left out; they count as wrong, or saying nothing would pay": close[found].mean(),
             "this pairs each answer with its own truth, and leaves out recordings without an answer": np.diag(close)[found].mean(),
-            "these are the pairs that are far apart": 1 - close.mean()})
+            "these are the pairs that are far apart": 1 - close.mean()},
+            "shuffling the truths comes close to it; all n x n pairs give it exactly, with NaN as wrong and as one of the n")
     return "a method that always says the usual interval is right as often as by chance, and has learned nothing."

@@ -69,6 +69,8 @@ def group_draw(attempt):
     hits = (groups < 4).astype(float)
     spread = draws(hits, groups, 200).std()
     need(spread > 0, "every draw gives the same number: draw groups *with* replacement, so that some come twice and some not at all")
+    twice = set(np.round(draws(np.array([1.0, 0.0, 0.0]), np.arange(3), 60), 6))  # one of three ponds, with one recording each
+    need(round(2 / 3, 6) in twice, "a group that was drawn twice counts twice: `np.isin` keeps it once. Go through the drawn groups, one by one")
     wanted = 0.5 / math.sqrt(8)
     need(spread > 0.5 * wanted, "the draws scatter far too little: eight ponds are eight chances, not two hundred. Draw groups, each with all its recordings")
     need(spread < 1.4 * wanted, "the draws scatter too much: draw as many groups as there are")
