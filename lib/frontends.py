@@ -28,7 +28,7 @@ class FrontEnds(Explorer):
     def __init__(self, sounds: dict[str, Sound], fronts: Sequence[MelSpec] = (mel.INAT, mel.AUDIOMAE, mel.BIRDMAE, mel.MSM_MAE)) -> None:
         super().__init__()
         self.sounds_of, self.fronts = dict(sounds), {front.name: front for front in fronts}
-        self.figure = Figure(figsize=(11, 3.0), dpi=DPI)
+        self.figure = Figure(figsize=(11, 3.0), dpi=DPI, layout="none")
         FigureCanvasAgg(self.figure)
         self.axes = self.figure.subplots(1, 2, gridspec_kw={"width_ratios": [2.2, 1], "left": 0.05, "right": 0.99, "bottom": 0.17, "top": 0.9, "wspace": 0.1})
         first = fronts[0]

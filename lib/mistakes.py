@@ -34,7 +34,7 @@ class Mistakes(Explorer):
         self.sources = {id(part): data.Waves(part, front) for part in (self.table, self.train)}
         self.boxes = None if events is None else dict(list(events[events["kind"] == "call"].groupby("file")))
         self.log_mel, self.panels = LogMel(front), Panels([plots.CMAP] * 3, width=8.0)
-        self.figure = Figure(figsize=(3.0, 2.7), dpi=DPI)
+        self.figure = Figure(figsize=(3.0, 2.7), dpi=DPI, layout="none")
         FigureCanvasAgg(self.figure)
         self.ax = self.figure.add_axes([0.04, 0.5 / 2.7, 0.9, 1 - 0.8 / 2.7])
         wrong = np.flatnonzero(self.guess != self.truth)

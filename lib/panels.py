@@ -37,7 +37,7 @@ class Panels:
     """looks: the colour map of each panel. Width and height in inches at 100 dpi."""
 
     def __init__(self, looks: Sequence[str], width: float = 11.0, height: float = 2.7) -> None:
-        self.figure = Figure(figsize=(width, height), dpi=DPI)
+        self.figure = Figure(figsize=(width, height), dpi=DPI, layout="none")
         FigureCanvasAgg(self.figure)
         self.axes = np.atleast_1d(self.figure.subplots(1, len(looks), sharey=True))
         self.figure.subplots_adjust(left=0.55 / width, right=1 - 0.1 / width, bottom=0.5 / height, top=1 - 0.3 / height, wspace=0.06)

@@ -196,11 +196,13 @@ class PatchExplorer(Explorer):
             control.max = most
 
     def _slid(self, _) -> None:
-        self.grid.cursor = [self.column.value - 1, self.mel_row.value - 1]
+        if not self.quiet:
+            self.grid.cursor = [self.column.value - 1, self.mel_row.value - 1]
 
     def _framed(self, change) -> None:
         t, f = change["new"]
-        self.column.value, self.mel_row.value = t + 1, f + 1
+        with self.quietly():  # both, before anything is drawn
+            self.column.value, self.mel_row.value = t + 1, f + 1
         self.pointed()
 
     def pointed(self) -> None:

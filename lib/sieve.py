@@ -35,7 +35,7 @@ class Sieve(Explorer):
         self.boxes = None if events is None else dict(list(events[events["kind"] == "call"].groupby("file")))
         self.waves, self.log_mel = data.Waves(train, front), LogMel(front)
         self.panels = Panels([plots.CMAP] * SHOWN, width=8.0)
-        self.figure = Figure(figsize=(3.0, 2.7), dpi=DPI)
+        self.figure = Figure(figsize=(3.0, 2.7), dpi=DPI, layout="none")
         FigureCanvasAgg(self.figure)
         self.drawn = None  # the filter whose scores are on the figure
         self.filter = widgets.dropdown("filter", list(scores))

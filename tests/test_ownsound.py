@@ -72,7 +72,7 @@ def test_a_real_recording(shared_frog):
 def shared_frog() -> Path:
     from conftest import SHARED
 
-    found = sorted((SHARED / "real_audio" / "frogs").rglob("*.wav"))[:1]
+    found = sorted((SHARED / "real_audio" / "frogs").rglob("*.ogg"))[:1]
     if not found:
         pytest.skip("../shared/real_audio is not there")
     return found[0]
