@@ -25,7 +25,7 @@ from lib.mel import LogMel, MelSpec
 
 __all__ = ["View", "Sound", "Heard", "Explorer", "spec", "loudest", "jpeg", "uri", "dropdown", "slider", "button", "row"]
 
-WIDE, LABEL = "25em", {"description_width": "8.5em"}
+WIDE, LABEL = "28em", {"description_width": "11em"}
 
 
 class View(NamedTuple):
