@@ -12,6 +12,7 @@ from lib.widgets import Heard, Sound, View
 __all__ = ["Gaze"]
 
 MEAN = "mean of all"
+ALL = -1  # its value: a dropdown shows nothing for None
 
 
 class Gaze(PatchExplorer):
@@ -78,7 +79,8 @@ class Gaze(PatchExplorer):
     # -- the controls
 
     def choice(self) -> dict:
-        return {"recording": self.recording.value, "model": self.model.value, "layer": self.layer.value, "head": self.head.value,
+        head = None if self.head.value == ALL else self.head.value
+        return {"recording": self.recording.value, "model": self.model.value, "layer": self.layer.value, "head": head,
                 "patch": (self.column.value - 1, self.mel_row.value - 1)}
 
     def moved(self, control) -> None:
@@ -91,8 +93,8 @@ class Gaze(PatchExplorer):
         arch = self.models[self.model.value][0].arch
         with self.quietly():
             self.layer.options = [(f"{i + 1}" + (" (last)" if i + 1 == arch.depth else ""), i) for i in range(arch.depth)]
-            self.head.options = [(MEAN, None), *((f"{i + 1}", i) for i in range(arch.heads))]
-            self.layer.value, self.head.value = arch.depth - 1, None
+            self.head.options = [(MEAN, ALL), *((f"{i + 1}", i) for i in range(arch.heads))]
+            self.layer.value, self.head.value = arch.depth - 1, ALL
 
     def pointed(self) -> None:
         if not self.quiet:

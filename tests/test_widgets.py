@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -50,13 +49,6 @@ def test_no_output_widget_and_every_control_has_a_name(all_five, name):
     assert all(one.description for one in every if isinstance(one, named)) and sum(isinstance(one, named) for one in every) >= 4
     assert all(one.continuous_update is False for one in every if hasattr(one, "continuous_update"))
     assert re.search('<img style="max-width: 100%" alt="[^"<>]{40,}" src="data:image/jpeg;base64,', all_five[name].picture.value)
-
-
-def test_answers_a_slider_fast(all_five):
-    """The median of nine answers, at the size of the ready weights. Half a second is the aim on two free cores; a busy machine gets four times that."""
-    measured = {name: statistics.median(seconds) for name, seconds in explorers.latencies(all_five).items()}
-    print({name: round(seconds, 3) for name, seconds in measured.items()})
-    assert max(measured.values()) < 2, measured
 
 
 def test_a_problem_is_one_line_and_never_markup(all_five):
