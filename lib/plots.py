@@ -152,7 +152,7 @@ def plan(ax: Axes, pilot: Mapping) -> None:
     ax.axhline(pilot["target"], color="C3", linestyle=":", label=f"target {pilot['target']:.0%}")
     ax.set(xscale="log", xlabel=f"labelled {pilot['unit']}s per species", ylabel="top-1, class average", ylim=(0, 1.02))
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.legend(fontsize="small", loc="lower right")
+    ax.legend(fontsize="small", loc="best")
 
 
 def source(function: Callable) -> Code:

@@ -35,6 +35,10 @@ def warnings(table: pd.DataFrame, front: MelSpec) -> list[str]:
                       (found["train"] == 0, "are not in train: they cannot be learnt")):
         if few.any():
             said.append(f"{few.sum()} of {len(found)} species {text} ({_some(found.index[few])})")
+    for split, rows in table.assign(unit=data.units(table)).query("split != 'train'").groupby("split"):
+        if (single := rows.groupby("label")["unit"].nunique() == 1).any():
+            said.append(f"{single.sum()} of {len(single)} species of {split} are there with a single group, which adds no width to the interval of its score: "
+                        "it is too narrow, and without any where all of them are")
     most, least = found["train"].max(), max(1, found["train"].min())
     if most >= 10 * least:
         said.append(f"the commonest species has {most} recordings in train, the rarest {least}: rare ones will be missed more often")
