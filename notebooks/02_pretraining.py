@@ -489,7 +489,9 @@ some = patches.Mask(*(view[rows[:2]] for view in mask))
 plots.reconstruction(stored, specs[rows[:2]], some, front, [names[i] for i in rows[:2]]);
 
 # %% [markdown]
-# *Figure 9. The first two recordings of Figure 6 with the same masks, by the ready weights.* **See:** whether the lines inside a guessed patch are now those of the call.
+# *Figure 9. The first two recordings of Figure 6 with the same masks, by the ready weights.* **See** (`chorus`, data_seed 0, one seed): inside guessed patches there are now thin lines at the pitch of the call, where Figure 6 has
+# gradients. They run straight through the pauses: *which* note was guessed, *when* it sounds was not. In numbers, 0.883 on held-out wildlife instead of 0.902, and 0.771 instead of 0.860 on general sound. The ready model is
+# larger (4.9 M parameters in the encoder instead of 0.9 M), saw six times as many clips and another mixture; which of the three helped, this does not say.
 #
 # ### What was borrowed, what was pasted
 #
