@@ -285,7 +285,7 @@ ax.set(xscale="log", xlabel="pretraining GFLOP a clip", ylabel="mean of five tas
 #   follows from another. That reason is a guess; the difference is measured.
 # - **Duration: nothing can be told.** From 1 s to 5 s the means lie between 43.7 and 44.4 %, and every interval holds 0. The paper's gain of `512` over `208` is +2.1; ours is -0.4 [-3.1, +2.1], which neither shows nor excludes it. The price of a clip goes up five times.
 # - **Patch size: undecided on the mean** (-1.2 to +0.3). One task says something: events are timed *worse* with columns of 40 ms than of 160 ms (-7.5 [-14.1, -1.5]), where one would expect finer time to help. A column of 40 ms sees no more of the
-#   sound at once and gives the predictor four times as many rows to be wrong in; with 27 comparisons looked at, one such interval is expected by chance alone.
+#   sound at once and gives the predictor four times as many rows to be wrong in; with 40 of these task by task comparisons looked at, two such intervals are expected by chance alone.
 # - **The features are poor.** All nine designs have 39 to 45 % on average, which is *below* the mean and deviation of 80 mel bands without any network (notebook 09). 12,000 clips are a sixteen-thousandth of the paper's draws. What is compared here
 #   is nine ways to begin learning, and an order may change later.
 #
