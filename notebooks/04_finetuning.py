@@ -320,7 +320,7 @@ if len(table):
 main = runs.beside(table[table["preset"] == "audiomae"], run) if len(table) else table
 theirs = runs.reference("finetune", split="val", metric="top1").set_index("setting")["value"].reindex(inits.NAMES)  # it has no row for ready
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
-order = list(inits.NAMES)
+order = [n for n in inits.NAMES if n != "ready" or (len(main) and n in set(main["init"]))]
 axes[0].plot([theirs[n] for n in order], range(len(order)), "s", color="0.3")
 axes[0].set(title="paper: Liu et al. 2026, Table 3\nViT-B, iNatSounds", xlabel="top-1 on val, class average (%)", yticks=range(len(order)), yticklabels=order)
 for row in main.itertuples():
