@@ -359,7 +359,7 @@ if len(means):
     left.plot(means["paper_change"], means.index, "D", color="0.2", markerfacecolor="none", label="paper: 15 tasks of HEAR")
     left.set(yticks=means.index, yticklabels=means["setting"] + " − " + means["against"], xlabel="difference of the mean score (points)")
     left.axvline(0, color="0.6", linewidth=0.8)
-    left.legend(fontsize="small")
+    left.legend(fontsize="small", loc="center left")
 floors = frozen.ladder()
 if len(floors):
     shades = ["0.6" if name in ("logmel", "untrained") else "C0" for name in floors.index]
