@@ -1,13 +1,18 @@
 """What preparing a data set does to a disk: say what is coming, see that it fits, and write so that a kill leaves no half of a file."""
 
+import gzip
 import os
 import shutil
+import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["UNPACK", "plan", "room", "whole", "copy", "size", "sizes"]
+from tqdm.auto import tqdm
+
+__all__ = ["UNPACK", "plan", "room", "whole", "copy", "opened", "size", "sizes"]
 
 UNPACK = 60e6  # bytes of an archive that one CPU unpacks in a second
 MBIT = 100     # per second: what the printed times assume
@@ -46,6 +51,17 @@ def copy(source: BinaryIO, path: Path) -> None:
     """Write an opened file to a path, whole or not at all."""
     with whole(path) as part, open(part, "wb") as out:
         shutil.copyfileobj(source, out, 1 << 20)
+
+
+@contextmanager
+def opened(archive: Path) -> Iterator[tarfile.TarFile]:
+    """A .tar.gz as a stream, with a bar of its bytes; a damaged one is one line."""
+    with open(archive, "rb") as raw, tqdm.wrapattr(raw, "read", total=archive.stat().st_size, desc=f"extracting {archive.name}") as read:
+        try:
+            with tarfile.open(fileobj=read, mode="r|gz") as tar:
+                yield tar
+        except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
+            raise ValueError(f"{archive} is cut off or damaged ({error}): delete it, and the same command fetches it again") from None
 
 
 def size(file: Path) -> int:

@@ -5,13 +5,9 @@ and RATE/SPLIT/a.wav; splits are train, valid, test or fold00, fold01, ... `fetc
 same layout offline.
 """
 
-import gzip
 import json
 import os
-import tarfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -217,7 +213,7 @@ def fetch(name: str, root: str | Path) -> Path:
         print(TERMS, flush=True)
         fetching.url(URL.format(TASKS[name]), archive, digest=MD5.get(name, ""))
         disk.room(root, 1.5 * disk.size(archive))  # of 16-bit WAV
-        with _opened(archive) as tar:
+        with disk.opened(archive) as tar:
             for member in tar:
                 _, _, inside = str(PurePosixPath("/", member.name)).partition("/tasks/")
                 if member.isdir() or PurePosixPath(member.name).name.startswith("._") or not inside.startswith(f"{folder.name}/"):
@@ -231,13 +227,3 @@ def fetch(name: str, root: str | Path) -> Path:
         with disk.whole(note) as part:
             part.touch()
     return folder
-
-
-@contextmanager
-def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
-    with open(archive, "rb") as raw, tqdm.wrapattr(raw, "read", total=archive.stat().st_size, desc=f"extracting {archive.name}") as opened:
-        try:
-            with tarfile.open(fileobj=opened, mode="r|gz") as tar:
-                yield tar
-        except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
-            raise ValueError(f"{archive} is cut off or damaged ({error}): delete it, and the same call fetches it again") from None

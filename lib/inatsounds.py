@@ -5,19 +5,14 @@ has them. Prepared: ROOT/SPLIT.json, ROOT/SPLIT/CATEGORY/NAME.wav and, once thes
 Non-commercial research and education only, see TERMS.
 """
 
-import gzip
 import json
 import os
-import tarfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from lib import disk, fetch
 
@@ -89,7 +84,7 @@ def _annotations(root: Path, split: str) -> dict:
     file = root / f"{split}.json"
     if not file.exists():
         packed = fetch.url(f"{URL}/{split}.json.tar.gz", root / f"{split}.json.tar.gz", digest=ARCHIVES[f"{split}.json.tar.gz"].md5)
-        with _opened(packed) as tar:
+        with disk.opened(packed) as tar:
             for member in tar:
                 if member.isfile() and member.name.endswith(f"{split}.json"):
                     disk.copy(tar.extractfile(member), file)
@@ -98,24 +93,13 @@ def _annotations(root: Path, split: str) -> dict:
     return json.loads(file.read_bytes())
 
 
-@contextmanager
-def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
-    """A .tar.gz as a stream, with a bar of its bytes; a damaged one is one line."""
-    with open(archive, "rb") as raw, tqdm.wrapattr(raw, "read", total=archive.stat().st_size, desc=f"extracting {archive.name}") as read:
-        try:
-            with tarfile.open(fileobj=read, mode="r|gz") as tar:
-                yield tar
-        except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
-            raise ValueError(f"{archive} is cut off or damaged ({error}): delete it, and the same command fetches it again") from None
-
-
 def _extract(archive: Path, root: Path, split: str) -> None:
     """Write an archive's SPLIT/CATEGORY/NAME below the root, each whole or not at all; those there already and anything else are passed over.
 
     A .gz cannot be entered in the middle: after a kill it is read again from its start, which costs no writing.
     """
     there = disk.sizes(root / split)
-    with _opened(archive) as tar:
+    with disk.opened(archive) as tar:
         for member in tar:
             name = PurePosixPath(member.name)
             if len(name.parts) != 3 or name.parts[0] != split or ".." in name.parts or "\\" in member.name or name.name.startswith("._") \

@@ -4,7 +4,6 @@
 
 Shares are in percent here, as in the paper, and differences in points. A *world* is what arms must share to be compared:
 the recordings, the scale, the size of the encoder and every parameter that the experiment does not vary."""
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
