@@ -244,11 +244,10 @@ for place in places:
 # The predictions of the first page, by the records:
 
 # %%
-for guess, place, name, what in ((helped, "Table 6", "200_16x4", "patches of 40 ms help most with"), (hurt, "Table 7", "304_80x4", "strips hurt most with")):
-    change = frozen.rows(place).query("setting == @name and task != 'mean'")
-    change = change.set_index("task")["change"] if "change" in change else change
-    if len(change):
-        exercises.predicted(what, guess, change.idxmax() if name == "200_16x4" else change.idxmin())
+finer, strips = (frozen.rows(place).query("setting == @name and task != 'mean'") for place, name in (("Table 6", "200_16x4"), ("Table 7", "304_80x4")))
+if "change" in finer and "change" in strips:
+    exercises.predicted("patches of 40 ms help most with", helped, finer.set_index("task")["change"].idxmax())
+    exercises.predicted("strips hurt most with", hurt, strips.set_index("task")["change"].idxmin())
 
 # %% [markdown]
 # ## At equal cost

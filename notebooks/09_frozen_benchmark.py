@@ -278,9 +278,10 @@ floors.style.format("{:.1f}", subset=[c for c in floors if c != "seeds"]) if len
 
 # %%
 three = ["logmel", "untrained", "512"]
-for task, guess in (("pitch", pitch_order), ("species", species_order)):
-    if set(three) <= set(floors.index) and task in floors:
-        exercises.predicted(f"best to worst at {task}", guess, list(floors.loc[three, task].sort_values(ascending=False).index))
+if set(three) <= set(floors.index) and {"pitch", "species"} <= set(floors):
+    ranks = {task: list(floors.loc[three, task].sort_values(ascending=False).index) for task in ("pitch", "species")}
+    exercises.predicted("best to worst at pitch", pitch_order, ranks["pitch"])
+    exercises.predicted("best to worst at species", species_order, ranks["species"])
 
 # %%
 arms = {name: part.set_index("seed").sort_index() for name, part in table.groupby("model")} if len(table) else {}

@@ -47,13 +47,16 @@ except ImportError:  # this notebook came without its repository, as in Colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
+# %% tags=["predict"]
+expected = None  # per cent of the test recordings, averaged over species, that a classifier on the ready weights will name rightly
+
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 
-from lib import audio, classifier, cost, data, finetune, paths, planner, plots, probe, ready, record, runs, selections, species
+from lib import audio, classifier, cost, data, exercises, finetune, paths, planner, plots, probe, ready, record, runs, selections, species
 from lib.checkpoints import Card
 
 plots.style()
@@ -145,6 +148,7 @@ else:
 for split, s in result.scores.items():
     print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], {s.recordings} recordings of {s.classes} species, "
           f"each guess among {s.chosen_from}")
+exercises.predicted("right answers on test", expected, 100 * result.scores["test"].top1.value, "%")
 
 # %% [markdown]
 # A guess that knows nothing would have one over the number of species. The interval is over groups; a species that has a single group in a split
