@@ -239,7 +239,7 @@ directions, not heights: species, recordings and the size of the model differ. A
 is a generator's world and says nothing about animals; a *stand-in* for AudioSet weights was pretrained here on the general pool."""
 
 SECOND = """The second paper, Niizumi et al. 2022 (*MSM-MAE*): scores in percent on five tasks that are made here after HEAR's, test recordings. Differences are
-paired by seed and recording, with 95 % intervals over both; all of it holds in the generator's world."""
+paired by seed and recording, with 95 % intervals over both; it is all of the generator's world."""
 
 
 def _cell(value: object, low: object = None, high: object = None, digits: int = 1, sign: str = "") -> str:

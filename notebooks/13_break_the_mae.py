@@ -152,7 +152,7 @@ one, drawn = held[chosen : chosen + 1], patches.Mask(*(view[chosen : chosen + 1]
 @torch.no_grad()
 def symptom(broken, healthy=healthy, name="the run"):
     """Both training curves, one held-out window, what is visible of it, and both reconstructions."""
-    figure, axes = plt.subplots(1, 5, figsize=(15, 2.6))
+    figure, axes = plt.subplots(1, 5, figsize=(14, 2.6))
     pictures = {"input": one, "visible": plots.masked(one, drawn, arch.patch)}
     for title, (model, log) in (("healthy", healthy), (name, broken)):
         plots.curve(axes[0], log, title, smooth=10)
