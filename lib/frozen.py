@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lib import designs, embed, fit, hear, mel, pretrain, ready, record, scores
+from lib import designs, embed, fit, hear, mel, metrics, pretrain, ready, record, scores
 from lib.embed import Embedder
 from lib.hear import Task
 from lib.mae import MAE
@@ -212,21 +212,8 @@ def rows(place: str) -> pd.DataFrame:
             paper = theirs.loc[name_of[name], like] - theirs.loc[name_of[base], like] if like in theirs else np.nan
             found.append({"place": place, "setting": name, "against": base, "task": task, "paper_change": paper, "change": 100 * change.value,
                           "low": 100 * change.low, "high": 100 * change.high, "seeds": len(seeds), "scale": scale,
-                          "verdict": _verdict(paper, change, len(seeds))})
+                          "verdict": metrics.verdict(np.nan_to_num(np.sign(paper)), [change], len(seeds), metrics.MADE)})
     return pd.DataFrame(found)
-
-
-def _verdict(paper: float, change: Interval, seeds: int) -> str:
-    """All tasks made here are of the generator's world, and the verdict says so."""
-    if seeds < 2:
-        return "one seed, no verdict"
-    if change.low <= 0 <= change.high:
-        said = "undecided"
-    elif not np.isfinite(paper) or paper == 0:
-        said = f"{'higher' if change.value > 0 else 'lower'}, the paper does not say"
-    else:
-        said = "same direction" if np.sign(paper) == np.sign(change.value) else "opposite"
-    return f"in the generator's world: {said}"
 
 
 def markdown(place: str) -> str:

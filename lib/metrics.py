@@ -10,7 +10,9 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 __all__ = ["restrict", "restrict_as_published", "Pool", "pool", "topk_hits", "per_class_recall", "class_average",
            "mean_average_precision", "mean_best_f1", "Recall", "Scores", "Evaluation", "score", "evaluation",
-           "Interval", "bootstrap", "paired_difference", "across_seeds", "smallest_detectable"]
+           "Interval", "bootstrap", "paired_difference", "across_seeds", "smallest_detectable", "MADE", "verdict"]
+
+MADE = "chorus"  # how the names of generated pools begin
 
 
 class Recall(NamedTuple):
@@ -298,3 +300,17 @@ def smallest_detectable(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndar
     To state it before two arms exist, pass two seeds of one arm."""
     value, draws = _difference(hits_a, hits_b, targets, groups, n, rng)
     return float(np.quantile(np.abs(draws - value), 0.95))
+
+
+def verdict(direction: float, intervals: list[Interval], seeds: int, data: str, few_groups: bool = False) -> str:
+    """One of: same direction, opposite, undecided (an interval holds 0), or why there is none. On generated sound it says so."""
+    sign = np.sign(intervals[0].value)
+    if seeds < 2 or few_groups:
+        return " and ".join(["one seed"] * (seeds < 2) + ["too few groups"] * int(few_groups)) + ", no verdict"
+    if any(i.low <= 0 <= i.high for i in intervals):
+        said = "undecided"
+    elif not direction:
+        said = f"{'higher' if sign > 0 else 'lower'}, the paper does not say"
+    else:
+        said = "same direction" if sign == direction else "opposite"
+    return f"in the generator's world: {said}" if data.startswith(MADE) else said

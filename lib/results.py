@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from lib import frozen, metrics, paths, record
+from lib.metrics import MADE, verdict
 
-__all__ = ["Experiment", "EXPERIMENTS", "Arm", "arm_of", "load", "verdict", "rows", "not_run", "everything", "pools", "markdown", "section",
+__all__ = ["MADE", "Experiment", "EXPERIMENTS", "Arm", "arm_of", "load", "verdict", "rows", "not_run", "everything", "pools", "markdown", "section",
            "write_readme"]
 
-MADE = "chorus"  # how the names of generated pools begin
 PUBLIC = ("birdmae", "imagenet_sl")           # initialisations that exist as public weights only
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 USUAL = {"budget": "sweep", "data_seed": 0, "preset": "audiomae", "equal_steps": False}  # arms share these; these values need no mention
@@ -98,20 +98,6 @@ def load(experiment: Experiment) -> pd.DataFrame:
     shared = ["data", "scale", *table.filter(regex=r"^data\.\w+\.hash$|^recipes\.arch\.(dim|depth)$")]  # public weights bring a size of their own
     table["world"] = table[shared].astype(str).agg("|".join, axis=1)
     return table
-
-
-def verdict(direction: float, intervals: list[metrics.Interval], seeds: int, data: str, few_groups: bool = False) -> str:
-    """One of: same direction, opposite, undecided (an interval holds 0), or why there is none. On generated sound it says so."""
-    sign = np.sign(intervals[0].value)
-    if seeds < 2 or few_groups:
-        return " and ".join(["one seed"] * (seeds < 2) + ["too few groups"] * int(few_groups)) + ", no verdict"
-    if any(i.low <= 0 <= i.high for i in intervals):
-        said = "undecided"
-    elif not direction:
-        said = f"{'higher' if sign > 0 else 'lower'}, the paper does not say"
-    else:
-        said = "same direction" if sign == direction else "opposite"
-    return f"in the generator's world: {said}" if data.startswith(MADE) else said
 
 
 class Reading(NamedTuple):
