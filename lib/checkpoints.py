@@ -24,7 +24,8 @@ from safetensors.torch import load_file, save_file
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from lib import fetch, mel, paths
+from lib import mel, paths
+from lib.sources import download
 from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
 from lib.patches import Grid
@@ -82,7 +83,7 @@ class Card:
     source: str  # where it came from: the command or notebook, or the public file
     sha256: str = ""  # of the weights file
     chirp: list[float] = field(default_factory=list)  # `chirp_numbers`
-    labels: list[str] = field(default_factory=list)  # of a classifier (lib.classifier), in the order of its outputs; a MAE has none
+    labels: list[str] = field(default_factory=list)  # of a classifier (lib.transfer.classifier), in the order of its outputs; a MAE has none
 
 
 def save(model: MAE, card: Card, folder: str | Path, dtype: torch.dtype = torch.float32) -> Path:
@@ -94,7 +95,7 @@ def save(model: MAE, card: Card, folder: str | Path, dtype: torch.dtype = torch.
         save_file(state, part)
     rounded = MAE(model.arch)
     rounded.load_state_dict(state)
-    about = asdict(card) | {"sha256": fetch.sha256(weights), "chirp": chirp_numbers(rounded.eval(), card.front)}
+    about = asdict(card) | {"sha256": download.sha256(weights), "chirp": chirp_numbers(rounded.eval(), card.front)}
     paths.write_json(weights.with_suffix(".json"), about)
     return weights
 
@@ -106,7 +107,7 @@ def load(path: str | Path) -> tuple[MAE, Card]:
     """
     card, weights = described(path)
     if card.labels:
-        raise ValueError(f"{weights.name} is a classifier of {len(card.labels)} species, not a MAE: load it with lib.classifier")
+        raise ValueError(f"{weights.name} is a classifier of {len(card.labels)} species, not a MAE: load it with lib.transfer.classifier")
     model = MAE(card.arch)
     model.load_state_dict(read(weights), strict=True)
     check_chirp(chirp_numbers(model.eval(), card.front), card)
@@ -126,7 +127,7 @@ def described(path: str | Path) -> tuple[Card, Path]:
         card = Card(**about | {"arch": arch, "front": MelSpec(**about["front"])})
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{card_file.name} is not a card of this library ({error!r})") from error
-    if (found := fetch.sha256(weights)) != card.sha256:
+    if (found := download.sha256(weights)) != card.sha256:
         raise ValueError(f"{weights.name} has sha256 {found[:12]}..., its card says {card.sha256[:12]}...: it was changed or cut off; fetch it again")
     return card, weights
 
@@ -180,7 +181,7 @@ def public(name: str, file: str | Path = "hub", *, frames: int = 512) -> tuple[M
     except ValueError as error:
         raise _refused(asset, file, path, error) from None
     front = replace(asset.front, frames=model.arch.frames)
-    return model, Card(name, model.arch, front, asset.trained_on, asset.licence, source, fetch.sha256(path), chirp_numbers(model, front))
+    return model, Card(name, model.arch, front, asset.trained_on, asset.licence, source, download.sha256(path), chirp_numbers(model, front))
 
 
 def mobilenet(classes: int, file: str | Path = "", *, seed: int = 0, size: str = "large_100") -> nn.Module:
@@ -234,9 +235,9 @@ def _fetch(asset: Asset, folder: Path) -> Path:
     """Fetch a public asset into the folder; where that fails, one error that says how to do without."""
     try:
         if asset.release:
-            return fetch.url(f"{asset.place}/{asset.files[0]}", folder / "release" / asset.files[0])
-        return fetch.hub(asset.place, asset.files, folder)
-    except fetch.FAILURES as error:
+            return download.url(f"{asset.place}/{asset.files[0]}", folder / "release" / asset.files[0])
+        return download.hub(asset.place, asset.files, folder)
+    except download.FAILURES as error:
         reason = (str(error).splitlines() or [""])[0]
         raise ValueError(f"{asset.title} could not be fetched from {'GitHub' if asset.release else 'the hub'} ({type(error).__name__}: {reason}): "
                          f"check the connection, or download {asset.files[0]} from {asset.page} yourself and give its path") from None

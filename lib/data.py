@@ -18,12 +18,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 from tqdm.auto import tqdm
 
-from lib import audio, script
+from lib import audio
+from lib.runs import script
 from lib.mel import LogMel, MelSpec, normalise
-from lib.tables import check, folder, padded_share, recordings, subset, units
 
-__all__ = ["recordings", "folder", "check", "units", "subset", "padded_share",  # lib.tables: a notebook finds all it needs of data here
-           "Draw", "Batch", "Clips", "Windows", "Mixture", "loader"]
+__all__ = ["Draw", "Batch", "Clips", "Windows", "Mixture", "loader"]
 
 MEMORY = 1.5 * 2**30  # bytes that decoded recordings may take; above, they are read piece by piece
 ATTEMPTS = 10  # recordings tried in the place of one that cannot be read, before the storage itself is taken to be gone

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 from timm.optim import param_groups_weight_decay
 
-from lib import data, fit, mae, paths, patches
+from lib import data, mae, patches, paths, training
 from lib.mae import MAE, Arch
 from lib.mel import LogMel, MelSpec
 from lib.patches import Mask
-from lib.scales import Scale
+from lib.runs.scales import Scale
 
 __all__ = ["Recipe", "Pretrained", "arch_of", "recipe_of", "plan", "pretrain"]
 
@@ -89,13 +89,13 @@ def pretrain(arch: Arch, front: MelSpec, recipe: Recipe, wildlife: pd.DataFrame,
         raise ValueError(f"{len(leaked)} val or test recordings of the wildlife pool are in the train split of the general pool, the first is {leaked[0]}: "
                          "take them out of the general pool")
     wild, gen = (t[t["split"] == "train"].reset_index(drop=True) for t in (wildlife, general))
-    model = MAE(arch, fit.generator(recipe.seed))
+    model = MAE(arch, training.generator(recipe.seed))
     if start is not None:
         model.load_state_dict(start.state_dict())
     if not recipe.clips:
         return Pretrained(model.eval(), pd.DataFrame(columns=["step", "loss", "lr", "clips"]), None, False)
     folder = paths.cache("pretrained", _key(arch, front, recipe, wild, gen, start))
-    with fit.alone(folder) as main:
+    with training.alone(folder) as main:
         return _run(model, front, recipe, wild, gen, folder, workers, reuse, main)
 
 
@@ -113,14 +113,14 @@ def _run(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd
     for _ in _steps(model, front, recipe, wild, gen, folder, workers):
         pass
     if main:
-        fit.save_weights(model, weights)
+        training.save_weights(model, weights)
         for state in folder.glob("state-*.pt"):  # the weights are all that is needed now
             state.unlink()
     return Pretrained(model.eval(), _log(folder), folder, False)
 
 
 def _steps(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, folder: Path, workers: int) -> Iterator[dict]:
-    both, device = pd.concat([wild, gen], ignore_index=True), fit.accelerator().device
+    both, device = pd.concat([wild, gen], ignore_index=True), training.accelerator().device
     clips = data.Clips(both, front, recipe.seed, join=np.arange(len(both)) >= len(wild), ahead=device.type == "cpu")
     mixture = data.Mixture(len(wild), len(gen), recipe.ratio, recipe.batch, recipe.clips, recipe.seed)
     log_mel, grid = LogMel(front).to(device), model.grid
@@ -133,13 +133,13 @@ def _steps(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: 
 
     def loss_of(model: MAE, batch: data.Batch, step: int) -> torch.Tensor:
         spec = batch.spec(log_mel, device)  # (B, 1, T, M)
-        mask = patches.random_mask(batch.of or len(spec), grid, recipe.mask_ratio, fit.generator(recipe.seed, step))  # of the whole batch, so that
+        mask = patches.random_mask(batch.of or len(spec), grid, recipe.mask_ratio, training.generator(recipe.seed, step))  # of the whole batch, so that
         own = Mask(*(x[batch.first : batch.first + len(spec)] for x in mask))  # it does not matter who has which clip
         return model(spec, own.to(device)).loss
 
-    rank, world = fit.accelerator().process_index, fit.accelerator().num_processes
+    rank, world = training.accelerator().process_index, training.accelerator().num_processes
     batches = lambda first: data.loader(clips, mixture.batches(first, rank, world), workers)  # noqa: E731
-    yield from fit.fit(model, optimizer, batches, loss_of, steps=recipe.steps, seed=recipe.seed, warmup=round(recipe.warmup * recipe.steps),
+    yield from training.fit(model, optimizer, batches, loss_of, steps=recipe.steps, seed=recipe.seed, warmup=round(recipe.warmup * recipe.steps),
                        folder=folder, bar="pretraining")
 
 

@@ -66,10 +66,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -78,7 +78,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -102,7 +102,10 @@ import torch
 from IPython.display import Image
 from torch.nn.utils.rnn import pad_sequence
 
-from lib import audio, chorus, data, exercises, frontends, mel, plots, runs, widgets
+from lib import audio, mel, plots, runs, sources
+from lib.course import exercises
+from lib.explorers import base, front_ends
+from lib.sources import chorus
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72
@@ -168,8 +171,8 @@ flow(axes[3], frozen, "... then test the frozen features on speech, music and en
 
 # %%
 size = runs.scale(scale)
-wild = data.recordings(wildlife, "wildlife", size.chorus, data_seed)
-world = data.recordings(general, "general", size.chorus, data_seed)
+wild = sources.recordings(wildlife, "wildlife", size.chorus, data_seed)
+world = sources.recordings(general, "general", size.chorus, data_seed)
 print(f"scale {size.name}: {len(wild)} wildlife and {len(world)} general recordings")
 
 # %% [markdown]
@@ -689,8 +692,8 @@ plots.sound(mel.to_wave(mel.LogMel(mel.MSM_MAE)(at_16k[None])[0, 0], mel.MSM_MAE
 # this still picture shows; run the notebook to move it.
 
 # %%
-sounds = {f"{i + 1}. {row.label}": widgets.Sound(audio.read(row.file, duration_s=3.0), audio.info(row.file).rate) for i, row in enumerate(examples.itertuples())}
-explorer = frontends.FrontEnds(sounds)
+sounds = {f"{i + 1}. {row.label}": base.Sound(audio.read(row.file, duration_s=3.0), audio.info(row.file).rate) for i, row in enumerate(examples.itertuples())}
+explorer = front_ends.FrontEnds(sounds)
 view = explorer.update(n_fft=512)
 print(view.text)
 Image(view.image)
@@ -783,7 +786,7 @@ print(f"The paper's iNatSounds is {1200 / hours(wild):,.0f} times as long, its A
 # what to look at. Solutions are folded below each.
 
 # %%
-from lib import exercises_00 as check
+from lib.course import exercises_00 as check
 
 # %% [markdown]
 # ### 1 · How many frames?

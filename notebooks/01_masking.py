@@ -59,10 +59,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -71,7 +71,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -88,7 +88,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from lib import audio, chorus, data, exercises, mel, patches, plots, runs
+from lib import audio, mel, patches, plots, runs, sources
+from lib.course import exercises
+from lib.sources import chorus
 from lib.mae import MAE, Arch
 from lib.patches import Grid
 
@@ -112,8 +114,8 @@ general = "chorus"  # the pool with everyday sounds: chorus, audioset:ROOT, esc5
 
 # %%
 setting = runs.scale(scale)
-pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
-         "general": data.recordings(general, "general", setting.chorus, data_seed)}
+pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 count = 8 if setting.name == "smoke" else 64
 chosen = {name: table.sample(min(count, len(table)), random_state=seed).reset_index(drop=True) for name, table in pools.items()}
 pd.DataFrame({name: {"recordings": len(pools[name]), "used here": len(table), "classes": pools[name]["label"].nunique(),
@@ -714,7 +716,7 @@ print(f"encoding a fifth of the patches is about {spent['all'] / spent['visible'
 # at. The solutions are folded below each.
 
 # %%
-from lib import exercises_01 as check
+from lib.course import exercises_01 as check
 
 # %% [markdown]
 # ### 1 · The share that is hidden

@@ -32,10 +32,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -44,7 +44,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -58,7 +58,12 @@ import torch
 from IPython.display import Image
 from matplotlib.patches import Rectangle
 
-from lib import audio, chorus, cost, data, exercises, fit, mae, mel, patches, plots, pretrain, ready, runs, studio, widgets
+from lib import audio, mae, mel, patches, plots, pretrain, runs, sources, training
+from lib.course import exercises
+from lib.explorers import base, reconstruction
+from lib.runs import cost
+from lib.sources import chorus
+from lib.transfer import ready
 
 plots.style()
 plt.rcParams["figure.dpi"] = 66  # many spectrograms: at 100 dpi this file would be twice as large
@@ -75,8 +80,8 @@ max_hours = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
-pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
-         "general": data.recordings(general, "general", setting.chorus, data_seed)}
+pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("02_pretraining", globals(), pools)
 pd.DataFrame({name: {**table["split"].value_counts(), "hours": round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
 
@@ -151,7 +156,7 @@ def picture(ax, x, spec):
 
 
 # %%
-sketch = patches.random_mask(1, mae.Arch().grid, mask_ratio, fit.generator(seed))
+sketch = patches.random_mask(1, mae.Arch().grid, mask_ratio, training.generator(seed))
 figure, ax = plt.subplots(figsize=(13, 2.9))
 picture(ax, 0, specs[:1])
 picture(ax, 2.1, plots.masked(specs[:1], sketch, (16, 16)))
@@ -184,9 +189,9 @@ plots.save(figure, "mae_overview") if setting.name != "smoke" else None
 
 # %%
 arch = pretrain.arch_of(setting, norm_pixels=norm_pixels)
-model = mae.MAE(dataclasses.replace(arch, decoder="plain"), fit.generator(seed)).eval()  # untrained
+model = mae.MAE(dataclasses.replace(arch, decoder="plain"), training.generator(seed)).eval()  # untrained
 vit, grid = model.encoder, model.grid
-mask = patches.random_mask(len(specs), grid, mask_ratio, fit.generator(seed))
+mask = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed))
 print(type(vit).__module__, type(vit).__name__, "|", grid, "|", f"{mask.keep.shape[1]} of {grid.t * grid.f} patches visible")
 
 # %%
@@ -312,7 +317,7 @@ axes[1].set_ylabel("");
 
 # %%
 few = first_window(pools["wildlife"].query("split == 'train'")["file"].head(2))
-fixed = patches.random_mask(len(few), grid, mask_ratio, fit.generator(seed, 1))
+fixed = patches.random_mask(len(few), grid, mask_ratio, training.generator(seed, 1))
 optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, betas=(0.9, 0.95))
 losses = []
 for step in range(10 if setting.name == "smoke" else 400):
@@ -331,7 +336,7 @@ for step in range(10 if setting.name == "smoke" else 400):
 another = None  # the loss on the same two clips with another mask
 
 # %%
-fresh = patches.random_mask(len(few), grid, mask_ratio, fit.generator(seed, 2))
+fresh = patches.random_mask(len(few), grid, mask_ratio, training.generator(seed, 2))
 with torch.no_grad():
     other = float(loss(few, decode(encode(few, fresh), fresh), fresh))
 exercises.predicted("loss with another mask", another, round(other, 2))
@@ -372,7 +377,7 @@ cost.sheet([cost.pretraining(arch, front, recipe), cost.pretraining(arch, front,
 # loop is the five lines above plus a schedule, mixed precision and saved states, so that a run that is stopped goes on where it was.
 
 # %%
-plots.source(fit.fit)
+plots.source(training.fit)
 
 # %% [markdown]
 # Fixed clips and masks to measure on: the first window of every held-out recording, the same masks whatever the model.
@@ -395,12 +400,12 @@ def guessed(specs, mask):
 
 def score(model, ratio=mask_ratio):
     """The loss on the hidden patches of the held-out clips, per pool."""
-    masks = {pool: patches.random_mask(len(x), grid, ratio, fit.generator(7)) for pool, x in fixed_specs.items()}
+    masks = {pool: patches.random_mask(len(x), grid, ratio, training.generator(7)) for pool, x in fixed_specs.items()}
     return {pool: float(errors(model, x, masks[pool])[guessed(x, masks[pool])].mean()) for pool, x in fixed_specs.items()}
 
 
 fixed_specs = {"wildlife": first_window(wild["file"]), "general": first_window(world["file"])}
-start = score(mae.MAE(arch, fit.generator(seed)).eval())
+start = score(mae.MAE(arch, training.generator(seed)).eval())
 print({pool: len(x) for pool, x in fixed_specs.items()}, "clips; before training:", {pool: round(v, 3) for pool, v in start.items()})
 
 # %% [markdown]
@@ -431,7 +436,7 @@ ax.legend(fontsize="small");
 # Input, what the encoder sees, the reconstruction with visible patches pasted, and the error: three held-out wildlife recordings and a general one.
 
 # %%
-mask = patches.random_mask(len(specs), grid, mask_ratio, fit.generator(seed, 3))
+mask = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed, 3))
 rows = [0, 1, 2, len(specs) - 1]
 plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in mask)), front, [names[i] for i in rows]);
 
@@ -446,7 +451,7 @@ plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in m
 
 # %%
 for ratio in (0.5, 0.95):
-    figure = plots.reconstruction(model, specs[:1], patches.random_mask(1, grid, ratio, fit.generator(seed, 4)), front, names[:1])
+    figure = plots.reconstruction(model, specs[:1], patches.random_mask(1, grid, ratio, training.generator(seed, 4)), front, names[:1])
 
 # %% [markdown]
 # *Figure 7. One recording with 50 % and with 95 % hidden.* Over all held-out clips:
@@ -462,8 +467,8 @@ ratios.style.format("{:.3f}")
 #
 # ### Longer: the ready weights
 #
-# A small MAE lies in this repository (`lib.ready`: 256-d x 6, trained by the same `pretrain.pretrain` on the train split of `chorus`), so that the explorers, and whoever has no hour to spare, can look at a model that has seen more. It is loaded;
-# `python -m lib.ready` trains it anew.
+# A small MAE lies in this repository (`lib.transfer.ready`: 256-d x 6, trained by the same `pretrain.pretrain` on the train split of `chorus`), so that the explorers, and whoever has no hour to spare, can look at a model that has seen more. It is loaded;
+# `python -m lib.transfer.ready` trains it anew.
 
 # %%
 stored, card = ready.load()
@@ -481,7 +486,7 @@ ax.legend(fontsize="small");
 # %%
 with torch.no_grad():
     longer = {pool: float(errors(stored, x, m)[guessed(x, m)].mean()) for pool, x in fixed_specs.items()
-              for m in [patches.random_mask(len(x), grid, mask_ratio, fit.generator(7))]} if norm_pixels else {}
+              for m in [patches.random_mask(len(x), grid, mask_ratio, training.generator(7))]} if norm_pixels else {}
 pd.DataFrame({"this notebook's": end, "ready": longer}).T.style.format("{:.3f}")
 
 # %%
@@ -515,7 +520,7 @@ for ax, (title, x) in zip(axes, panels.items()):
 # picture is in the levels that were borrowed from the answer. A picture of a normalised-target MAE shows the *shape* it guessed, never the level.
 
 # %%
-drawn = patches.random_mask(len(wild), grid, mask_ratio, fit.generator(7))
+drawn = patches.random_mask(len(wild), grid, mask_ratio, training.generator(7))
 error, hidden = errors(model, fixed_specs["wildlife"], drawn), guessed(fixed_specs["wildlife"], drawn)
 print(f"held-out wildlife, mean squared error: hidden patches {error[hidden].mean():.3f}, visible patches {error[~drawn.hidden].mean():.3f}")
 
@@ -649,7 +654,7 @@ print("(c): the decoder is untouched, the encoder has moved")
 
 # %%
 chosen = [0, 1]
-some = patches.random_mask(len(specs), grid, mask_ratio, fit.generator(seed, 3))
+some = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed, 3))
 figure, axes = plt.subplots(len(chosen), 5, figsize=(13, 2.4 * len(chosen)), sharex=True, sharey=True)
 for row, i in zip(axes, chosen):
     x, m = specs[i : i + 1], patches.Mask(*(view[i : i + 1] for view in some))
@@ -708,10 +713,10 @@ plots.sound(mel.to_wave(masked[0, 0], front), front.rate)
 
 # %%
 stored, card = ready.load()
-models = {"trained here": (model, front), "ready weights": (stored, card.front), "untrained": (mae.MAE(arch, fit.generator(seed)), front)}
-sounds = {f"{i + 1}. {row.label}": widgets.Sound(audio.read(row.file, rate=front.rate, duration_s=3.0), front.rate,
+models = {"trained here": (model, front), "ready weights": (stored, card.front), "untrained": (mae.MAE(arch, training.generator(seed)), front)}
+sounds = {f"{i + 1}. {row.label}": base.Sound(audio.read(row.file, rate=front.rate, duration_s=3.0), front.rate,
                                                 calls[calls["file"] == row.file] if synthetic else None) for i, row in enumerate(examples.itertuples())}
-explorer = studio.Studio(models, sounds)
+explorer = reconstruction.Studio(models, sounds)
 view = explorer.update(recording=list(sounds)[1], model="ready weights", kind="time columns", ratio=0.5, seed=1)
 print(view.text)
 Image(view.image)
@@ -764,7 +769,7 @@ published[published["setting"].str.contains("random|inat")][["paper", "place", "
 # Fill in the function, run the cell: the last line tries it on a toy of your machine's making and says whether it is right, or what to look at.
 
 # %%
-from lib import exercises_02 as check
+from lib.course import exercises_02 as check
 
 # %% [markdown]
 # ### 1 · The loss, on hidden patches only
@@ -926,5 +931,5 @@ check.wildlife_clips(wildlife_clips)
 
 # %%
 path = run.record({"loss": end, "loss_start": start, "ratios": ratios.T.to_dict(), "baselines": comparison.T.to_dict(), "three": scores},
-                  samples_seen=recipe.clips + 2 * more.clips + whole.clips, device=fit.accelerator().device, reused=pretrained.reused, verdict="no verdict: one seed",
+                  samples_seen=recipe.clips + 2 * more.clips + whole.clips, device=training.accelerator().device, reused=pretrained.reused, verdict="no verdict: one seed",
                   recipes={"arch": arch, "pretrain": recipe, "continued": more, "wildlife_only": whole}, held_out={pool: len(x) for pool, x in fixed_specs.items()})

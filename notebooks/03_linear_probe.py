@@ -33,10 +33,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -45,7 +45,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -61,7 +61,10 @@ import seaborn as sns
 import torch
 from sklearn.decomposition import PCA
 
-from lib import cost, data, exercises, fit, inits, mel, metrics, plots, probe, runs
+from lib import data, mel, metrics, plots, runs, sources, training
+from lib.course import exercises
+from lib.runs import cost
+from lib.transfer import probe, starts
 
 plots.style()
 
@@ -82,8 +85,8 @@ clips = runs.clips(setting, budget)
 print(f"scale {setting.name}: {clips:,} clips for each pretraining")
 
 # %%
-pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
-         "general": data.recordings(general, "general", setting.chorus, data_seed)}
+pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("03_linear_probe", globals(), pools)
 table = pools["wildlife"].reset_index(drop=True)
 
@@ -101,7 +104,7 @@ cost.sheet([cost.starting(init, setting, clips, weights),
 # may be less; reading and the probes are not counted, nor limited by `max_hours`, so it may be more.
 
 # %%
-begin = inits.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)
+begin = starts.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)
 print(f"{init}: {begin.what}")
 
 # %% [markdown]
@@ -385,7 +388,7 @@ rungs = [{"rung": name, "top1": step["val"], **{k: v for k, v in step.items() if
 row = {"birdmae": "birdmae", "audioset_ssl": "audiomae", "audioset_ssl+inat_ssl": "ours"}.get(init)
 scores = results["linear, mean"].scores
 path = run.record({**scores["val"]._asdict(), "test": scores["test"], "chance": chance["val"].top1.value, "chance5": chance["val"].top5.value},
-                  samples_seen=begin.samples, device=fit.accelerator().device, paper=row and runs.paper("linear_probe", row), labels=known.labels,
+                  samples_seen=begin.samples, device=training.accelerator().device, paper=row and runs.paper("linear_probe", row), labels=known.labels,
                   answers=answers, start=begin.what, ladder=rungs, sweeps={name: rung.sweep.to_dict("list") for name, rung in ladder.items()},
                   recipes={"arch": begin.model.arch, "linear": recipe, "tokens": tokens})
 
@@ -407,7 +410,7 @@ if len(past):
     ours = 100 * past.groupby("init")[list(columns)].mean().rename(columns=columns)
     ours.loc["chance"] = [100 * past[c].mean() for c in ("chance", "chance5")] * 2
     theirs = theirs.join(ours.add_prefix(f"{setting.name}: "), how="outer").join(past.groupby("init")["seed"].nunique().rename("seeds"))
-order = [n for n in ("chance", *inits.NAMES) if n in theirs.index]
+order = [n for n in ("chance", *starts.NAMES) if n in theirs.index]
 theirs.loc[order].style.format("{:.2f}", na_rep="").format("{:.0f}", subset=["seeds"] if "seeds" in theirs else [], na_rep="")
 
 # %% [markdown]
@@ -418,7 +421,7 @@ if len(past):
     climbed = pd.DataFrame([{"init": r["init"], "seed": r["seed"], "rung": g["rung"], "val": 100 * g["top1"]["value"]} for _, r in past.iterrows() for g in r["ladder"]])
     order = climbed.groupby("rung")["val"].mean().sort_values(ascending=False).index
     figure, ax = plt.subplots(figsize=(9, 0.32 * len(order) + 1))
-    sns.pointplot(climbed, y="rung", x="val", hue="init", order=order, hue_order=[n for n in inits.NAMES if n in set(climbed["init"])],
+    sns.pointplot(climbed, y="rung", x="val", hue="init", order=order, hue_order=[n for n in starts.NAMES if n in set(climbed["init"])],
                   linestyle="none", dodge=0.4 if climbed["init"].nunique() > 1 else False, markersize=4, errorbar=lambda v: (v.min(), v.max()), err_kws={"linewidth": 1}, ax=ax)
     ax.set(xlabel="top-1 on val, class average (%); mean and range over seeds", ylabel="", xlim=(0, None))
     ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
@@ -462,7 +465,7 @@ else:
 # Fill in the function, run the cell: the last line tries it on small made-up features and says whether it is right, or what to look at.
 
 # %%
-from lib import exercises_03 as check
+from lib.course import exercises_03 as check
 
 # %% [markdown]
 # ### 1 · A frozen BatchNorm

@@ -31,10 +31,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -43,7 +43,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -58,7 +58,12 @@ import torch
 from IPython.display import Image
 from timm.optim import param_groups_layer_decay
 
-from lib import chorus, cost, data, exercises, finetune, fit, inits, mel, metrics, mistakes, patches, plots, pretrain, runs
+from lib import data, mel, metrics, patches, plots, pretrain, runs, sources, training
+from lib.course import exercises
+from lib.explorers import confusions
+from lib.runs import cost
+from lib.sources import chorus
+from lib.transfer import finetune, starts
 
 plots.style()
 
@@ -78,8 +83,8 @@ max_hours = 1.0  # a run that would take longer on this machine is refused
 # %%
 setting = runs.scale(scale)
 clips = runs.clips(setting, budget)
-pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
-         "general": data.recordings(general, "general", setting.chorus, data_seed)}
+pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("04_finetuning", globals(), pools)
 counts = pools["wildlife"]["split"].value_counts()
 print(f"scale {setting.name}; {counts['train']} recordings to learn {pools['wildlife']['label'].nunique()} species from, {counts['val']} val, {counts['test']} test")
@@ -103,12 +108,12 @@ cost.sheet(rows, max_hours)
 #
 # ## Six starting points, one call
 #
-# `inits.start` gives a model with the front end that belongs to it. Without a download four of the six can be had: random weights, a MAE trained on the wildlife
+# `starts.start` gives a model with the front end that belongs to it. Without a download four of the six can be had: random weights, a MAE trained on the wildlife
 # pool, a **stand-in** for AudioMAE (a MAE of this size trained on the general pool; not AudioMAE, and never to be quoted as it), and the stand-in trained
 # further on wildlife. ImageNet and Bird-MAE weights have no stand-in: they come from the hub or from a file, at ViT-B size.
 
 # %%
-begin = inits.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)
+begin = starts.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)
 front, arch = begin.front, begin.model.arch
 print(f"{init}: {begin.what}")
 print(f"encoder {arch.dim}-d x {arch.depth}, {sum(p.numel() for p in begin.model.encoder.parameters()) / 1e6:.2f} M parameters; front end {front.name}")
@@ -142,7 +147,7 @@ recipes[recipes.astype(str).nunique(axis=1) > 1]
 slower = None  # your factor
 
 # %%
-model = finetune.classifier(begin.model, arch, 10, fit.generator(seed))
+model = finetune.classifier(begin.model, arch, 10, training.generator(seed))
 groups = param_groups_layer_decay(model, layer_decay=0.75, no_weight_decay_list=model.no_weight_decay())
 rates = pd.DataFrame([{"place": g["group_name"].split("_")[1] if "group_name" in g else i, "rate": g["lr_scale"]} for i, g in enumerate(groups)])
 rates = np.sort(rates["rate"].unique())
@@ -167,8 +172,8 @@ log_mel = mel.LogMel(front)
 two = next(iter(data.loader(data.Clips(train, front, seed), [[data.Draw(0, 0), data.Draw(len(train) // 2, 1)]])))
 specs = two.spec(log_mel)  # (2, 1, T, M)
 labels_of = torch.eye(2)
-mixed, shares = finetune.mixup(specs, labels_of, front, fit.generator(3))
-hidden = finetune.spec_augment(mixed, recipe.mask_mels, recipe.mask_frames, fit.generator(4))
+mixed, shares = finetune.mixup(specs, labels_of, front, training.generator(3))
+hidden = finetune.spec_augment(mixed, recipe.mask_mels, recipe.mask_frames, training.generator(4))
 figure, axes = plt.subplots(1, 5, figsize=(12, 2.5), sharey=True)
 shown = [(specs[0], train["label"][0]), (specs[1], train["label"][len(train) // 2]), (specs.mean(0), "mean of the log-mels"),
          (mixed[0], f"mixed in power, {shares[0, 0]:.0%} + {shares[0, 1]:.0%}"), (hidden[0], "and SpecAugment")]
@@ -279,7 +284,7 @@ print(f"rank correlation of recall with recordings in train: {by_class['recall']
 truth = chorus.events(pools["wildlife"]) if wildlife.partition(":")[0] == "chorus" else None
 one_each = metrics.pool(ways["restricted before the softmax (here)"], rows, len(some), "mean")  # the probabilities of the table above
 seen = finetune.Predictions(one_each, targets, np.arange(len(some)), classes)
-browser = mistakes.Mistakes(seen, tuned.labels, some, train, front, truth)
+browser = confusions.Mistakes(seen, tuned.labels, some, train, front, truth)
 view = browser.update()
 print(view.text)
 Image(view.image)
@@ -318,9 +323,9 @@ if len(table):
 
 # %%
 main = runs.beside(table[table["preset"] == "audiomae"], run) if len(table) else table
-theirs = runs.reference("finetune", split="val", metric="top1").set_index("setting")["value"].reindex(inits.NAMES)  # it has no row for ready
+theirs = runs.reference("finetune", split="val", metric="top1").set_index("setting")["value"].reindex(starts.NAMES)  # it has no row for ready
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
-order = [n for n in inits.NAMES if n != "ready" or (len(main) and n in set(main["init"]))]
+order = [n for n in starts.NAMES if n != "ready" or (len(main) and n in set(main["init"]))]
 axes[0].plot([theirs[n] for n in order], range(len(order)), "s", color="0.3")
 axes[0].set(title="paper: Liu et al. 2026, Table 3\nViT-B, iNatSounds", xlabel="top-1 on val, class average (%)", yticks=range(len(order)), yticklabels=order)
 for row in main.itertuples():
@@ -363,7 +368,7 @@ pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high", "paper
 
 # %%
 if panel:
-    full, own, general_only = (inits.start(n, setting, pools, clips=clips, seed=seed, workers=setting.workers).model
+    full, own, general_only = (starts.start(n, setting, pools, clips=clips, seed=seed, workers=setting.workers).model
                                for n in ("audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"))
     still = pretrain.recipe_of(setting, clips, seed, ratio=0.0, freeze_decoder=True)
     frozen = pretrain.pretrain(full.arch, mel.INAT, still, *pools.values(), start=general_only, workers=setting.workers, reuse=True).model
@@ -373,7 +378,7 @@ if panel:
 if panel:
     views = data.Windows(val.iloc[::3], mel.INAT, ahead=True)
     x = torch.cat([b.spec(mel.LogMel(mel.INAT)) for b in data.loader(views, 64)])[:256]  # (B, 1, T, M)
-    mask = patches.random_mask(len(x), full.grid, 0.8, fit.generator(seed, 5))
+    mask = patches.random_mask(len(x), full.grid, 0.8, training.generator(seed, 5))
     with torch.no_grad():
         losses = {name: m.loss(x, m.decode(m.encode(x, mask), mask), mask).item() for name, m in three.items()}
     display(pd.DataFrame({f"loss on {len(x)} val windows": losses}).round(3))
@@ -427,7 +432,7 @@ if panel:
 # solutions are folded below.
 
 # %%
-from lib import exercises_04 as check
+from lib.course import exercises_04 as check
 
 # %% [markdown]
 # ### 1 · Layer decay, a rate for every block

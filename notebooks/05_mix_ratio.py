@@ -31,10 +31,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -43,7 +43,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -54,7 +54,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from lib import audio, cost, data, exercises, finetune, mel, metrics, plots, pretrain, runs
+from lib import audio, data, mel, metrics, plots, pretrain, runs, sources
+from lib.course import exercises
+from lib.runs import cost
+from lib.transfer import finetune
 
 plots.style(photo=False)
 
@@ -85,8 +88,8 @@ print(f"scale {setting.name}: {clips:,} pretraining clips, {share:g} general : 1
 # notebook therefore rest on real recordings only; a `chorus` number is a number *in the generator's world*.
 
 # %%
-pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
-         "general": data.recordings(general, "general", setting.chorus, data_seed)}
+pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("05_mix_ratio", globals(), pools)
 pd.DataFrame({name: {**table["split"].value_counts(), "classes": table["label"].nunique(),
                      "hours": round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
@@ -113,7 +116,7 @@ for ax, (name, table) in zip(axes, pools.items()):
 # others of their class until it is full; wildlife recordings keep their length and the rest of the window is the front end's silence.
 
 # %%
-padded = data.padded_share(pools["wildlife"].query("split == 'train'"), front)
+padded = sources.padded_share(pools["wildlife"].query("split == 'train'"), front)
 print(f"window: {front.frames} frames = {front.seconds:.2f} s; padding fills {100 * padded:.1f} % of the wildlife windows")
 
 # %% [markdown]
@@ -161,7 +164,7 @@ cost.sheet([cost.pretraining(arch, front, recipe), *cost.finetuning(arch, front,
 
 # %% [markdown]
 # **See:** that the ratio is in none of these numbers: all ratios cost the same. Measured a moment ago from a few steps on random clips. With `budget="sweep"` models
-# that an earlier run left are loaded, so it may be less; reading is not counted (`python -m lib.bench` measures it), so it may be more. FLOP are those of the forward pass times three.
+# that an earlier run left are loaded, so it may be less; reading is not counted (`python -m lib.runs.bench` measures it), so it may be more. FLOP are those of the forward pass times three.
 #
 # ## Pretraining
 #
@@ -326,7 +329,7 @@ same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique
 #   is 17.4 % (seed 0; on two threads instead of one, which only rounds differently, 18.6 %), with 40,000 it is 23.4 %. Whatever the ratio, pretraining is worth more than the choice between them.
 # - **But the budget is small.** Logistic regression on the mean log-mel has 29.5 % on the same val split, a small convolutional network 55 %
 #   (measured when `chorus` was calibrated). Our runs are far from the paper's 13.7 million draws, and below the 100,000 clips from which
-#   small models are known to profit; `sweep_clips` in `lib/scales.py` is one number to raise.
+#   small models are known to profit; `sweep_clips` in `lib/runs/scales.py` is one number to raise.
 # - **The loss is no judge**: it falls from 0.889 (wildlife only) to 0.809 (general only) because general sound is easier to guess.
 #
 # ## At full scale
@@ -341,7 +344,7 @@ same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique
 # Does reading keep up with the model here, and what limits?
 #
 # ```
-# python -m lib.bench scale=paper wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
+# python -m lib.runs.bench scale=paper wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
 # ```
 #
 # Then one point of the grid, here on four GPUs (the same batch whatever their number; stopped at any moment, the same command goes on), and this notebook with the same parameters, which loads what
@@ -357,7 +360,7 @@ same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique
 #
 # What it costs: the paper states about 24 h of pretraining and 16 h of finetuning on one A100, for one row of Table 4. By the sheet such a row is 1,443 PFLOP of pretraining and 949 PFLOP of finetuning
 # (without val and test), and 104 days on the machine that made this notebook (two CPU cores, bf16), where it is refused. The paper's 24 h would then be 17 TFLOP/s, a twentieth of what that chip can do in bf16: if so,
-# arithmetic was not what it waited for. What limits on a machine at hand `python -m lib.bench` says. No GPU has run this study yet.
+# arithmetic was not what it waited for. What limits on a machine at hand `python -m lib.runs.bench` says. No GPU has run this study yet.
 #
 # ## Exercises
 #
@@ -365,7 +368,7 @@ same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique
 # solutions are folded below.
 
 # %%
-from lib import exercises_05 as check
+from lib.course import exercises_05 as check
 
 # %% [markdown]
 # ### 1 · From a ratio to a share
@@ -433,7 +436,7 @@ check.smallest_batch(smallest_batch)
 # def smallest_batch(ratios):
 #     return np.lcm.reduce([r + 1 for r in ratios])
 # ```
-# `r : 1` is a pattern of r + 1 clips. For the paper's 1, 3, 7 and 15 it is 16, so that every batch of `lib/scales.py` (16, 32, 256) holds each of them exactly. A ratio of
+# `r : 1` is a pattern of r + 1 clips. For the paper's 1, 3, 7 and 15 it is 16, so that every batch of `lib/runs/scales.py` (16, 32, 256) holds each of them exactly. A ratio of
 # 0.5 is 1 : 2 and needs a multiple of 3.
 # </details>
 #

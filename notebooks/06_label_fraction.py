@@ -30,10 +30,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -42,7 +42,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -56,7 +56,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from lib import cost, data, exercises, finetune, inits, mel, metrics, plots, runs
+from lib import mel, metrics, plots, runs, sources
+from lib.course import exercises
+from lib.runs import cost
+from lib.transfer import finetune, starts
 
 plots.style(photo=False)
 
@@ -77,9 +80,9 @@ max_hours = 1.0  # a run that would take longer on this machine is refused
 fraction = str(fraction)  # papermill turns 4 into a number
 setting = runs.scale(scale)
 clips = runs.clips(setting, budget)
-pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
-         "general": data.recordings(general, "general", setting.chorus, data_seed)}
-part = data.subset(pools["wildlife"], fraction, seed)
+pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": sources.recordings(general, "general", setting.chorus, data_seed)}
+part = sources.subset(pools["wildlife"], fraction, seed)
 run = runs.start("06_label_fraction", globals(), pools)
 train, kept = (t[t["split"] == "train"] for t in (pools["wildlife"], part))
 print(f"{fraction}: {len(kept)} of {len(train)} labelled recordings of {kept['label'].nunique()} species ({len(kept) / len(train):.0%})")
@@ -102,14 +105,14 @@ print(f"{fraction}: {len(kept)} of {len(train)} labelled recordings of {kept['la
 eight = None  # in per cent of train
 
 # %%
-plots.source(data.subset)
+plots.source(sources.subset)
 
 # %%
 sizes = ["1", "2", "4", "8", "all"]
 order = train["label"].value_counts().index
 figure, ax = plt.subplots(figsize=(9, 2.8))
 for size, shade in zip(sizes[::-1], np.linspace(0.85, 0.2, len(sizes))):
-    one = data.subset(pools["wildlife"], size, seed).query("split == 'train'")["label"].value_counts().reindex(order)
+    one = sources.subset(pools["wildlife"], size, seed).query("split == 'train'")["label"].value_counts().reindex(order)
     ax.bar(range(len(order)), one, color=plt.cm.viridis(1 - shade), label=f"{size}: {one.sum()} recordings")
 ax.set(xlabel="species, by recordings in train", ylabel="labelled recordings", title="what each fraction keeps")
 ax.legend(title="per species", fontsize="small");
@@ -119,10 +122,10 @@ ax.legend(title="per species", fontsize="small");
 # gain nothing, and "all" adds labels to common species only.
 
 # %%
-files = [set(data.subset(pools["wildlife"], size, seed).query("split == 'train'")["file"]) for size in sizes]
+files = [set(sources.subset(pools["wildlife"], size, seed).query("split == 'train'")["file"]) for size in sizes]
 exercises.predicted("8 per species keep", eight, 100 * len(files[sizes.index("8")]) / len(train), "%")
 assert all(small <= large for small, large in zip(files, files[1:]))  # nested
-assert all(len(data.subset(pools["wildlife"], s, seed).query("split == 'train'")["label"].unique()) == len(order) for s in sizes)  # stratified
+assert all(len(sources.subset(pools["wildlife"], s, seed).query("split == 'train'")["label"].unique()) == len(order) for s in sizes)  # stratified
 
 # %% [markdown]
 # ## Finetuning on it
@@ -151,7 +154,7 @@ cost.sheet([cost.starting(init, setting, clips, weights), *cost.finetuning(arch,
 # loaded, so it may be less; reading is not counted, so it may be more.
 
 # %%
-begin = inits.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)
+begin = starts.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)
 print(f"{init}: {begin.what}")
 
 # %%
@@ -185,7 +188,7 @@ grown = table[~table["equal_steps"].astype(bool)] if len(table) else table
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
 for ax, metric in zip(axes, ("top1", "test.top1") if len(grown) else ()):
-    for i, name in enumerate(n for n in inits.NAMES if n in set(grown["init"])):
+    for i, name in enumerate(n for n in starts.NAMES if n in set(grown["init"])):
         arm = grown[grown["init"] == name].groupby("labelled_share")[f"{metric}.value"].agg(["mean", "min", "max"])
         ax.plot(100 * arm.index, 100 * arm["mean"], "o-", color=f"C{i}", label=name)
         ax.fill_between(100 * arm.index, 100 * arm["min"], 100 * arm["max"], color=f"C{i}", alpha=0.15, linewidth=0)
@@ -206,7 +209,7 @@ if len(grown):
 rows = []
 for size in [s for s in sizes if len(grown) and s in set(grown["fraction"])]:
     here = grown[grown["fraction"] == size]
-    for name in [n for n in inits.NAMES[1:] if {n, "random"} <= set(here["init"])]:
+    for name in [n for n in starts.NAMES[1:] if {n, "random"} <= set(here["init"])]:
         ours, base = (here[here["init"] == n].set_index("seed") for n in (name, "random"))
         seeds = ours.index.intersection(base.index)
         hits = [np.stack(side.loc[seeds, "answers.val.hits"]) for side in (ours, base)]
@@ -258,7 +261,7 @@ if len(table) and table["equal_steps"].any():
 # solutions are folded below.
 
 # %%
-from lib import exercises_06 as check
+from lib.course import exercises_06 as check
 
 # %% [markdown]
 # ### 1 · Nested and stratified

@@ -32,10 +32,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -44,7 +44,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -57,7 +57,12 @@ import pandas as pd
 from IPython.display import Image
 from sklearn.metrics import precision_recall_curve
 
-from lib import chorus, cost, curate, data, exercises, finetune, inits, mel, metrics, plots, pretrain, runs, sieve
+from lib import data, mel, metrics, plots, pretrain, runs, sources
+from lib.course import exercises
+from lib.explorers import curation
+from lib.runs import cost
+from lib.sources import chorus
+from lib.transfer import curate, finetune, starts
 
 plots.style()
 
@@ -80,8 +85,8 @@ max_hours = 1.0  # a run that would take longer on this machine is refused
 value = curate.check(filter, threshold, control)
 setting = runs.scale(scale)
 clips = runs.clips(setting, budget)
-pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
-         "general": data.recordings(general, "general", setting.chorus, data_seed)}
+pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("07_data_curation", globals(), pools)
 print(f"scale {setting.name}: filter {filter}, threshold {threshold}, control {control}; {clips:,} pretraining clips")
 
@@ -151,7 +156,7 @@ def score(name: str) -> pd.DataFrame:
     """The windows with their score. What was scored before, with the same recordings, seed and recipe, is read again."""
     told = runs.clips(setting, "sweep")
     if name.startswith("confidence"):
-        begin = inits.start("audioset_ssl", setting, pools, clips=told, seed=seed, workers=setting.workers)
+        begin = starts.start("audioset_ssl", setting, pools, clips=told, seed=seed, workers=setting.workers)
         return curate.confidence(begin.model, begin.model.arch, front, table, finetune.preset("audiomae", setting, seed),
                                  out_of_fold=3 if name == "confidence_oof" else 0, workers=setting.workers)
     if name == "loss":
@@ -251,7 +256,7 @@ for wave in (waves[0], waves[-1]):
 # this still picture shows; run the notebook to move it.
 
 # %%
-browser = sieve.Sieve({filter: scores} | {"energy": score("energy")}, table, front, calls, truth)
+browser = curation.Sieve({filter: scores} | {"energy": score("energy")}, table, front, calls, truth)
 view = browser.update(percent=50, which="just kept" if calls is None else "dropped with a call")
 print(view.text)
 Image(view.image)
@@ -540,7 +545,7 @@ display(pd.DataFrame(rows).style.format("{:+.1%}", subset=points[:3]).format("{:
 # solutions are folded below.
 
 # %%
-from lib import exercises_07 as check
+from lib.course import exercises_07 as check
 
 # %% [markdown]
 # ### 1 · Two shares

@@ -32,10 +32,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -44,7 +44,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -61,13 +61,16 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 
-from lib import audio, cost, data, designs, embed, exercises, frozen, hear, mel, plots, predictor, runs, tasks
+from lib import audio, mel, plots, runs, sources
+from lib.course import exercises
+from lib.hear import api, designs, frozen, offline, predictor, tasks
+from lib.runs import cost
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72
 
 # %% tags=["parameters"]
-model = "208"  # the design of Table 1, by its frames and, unless 16 x 16, its patch in mel bins x frames; lib.designs names all nine
+model = "208"  # the design of Table 1, by its frames and, unless 16 x 16, its patch in mel bins x frames; lib.hear.designs names all nine
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
 seed = 0  # of the pretraining and of the predictors on top
 data_seed = 0  # of the synthetic recordings and tasks, and of the split of a folder that brings none
@@ -79,8 +82,8 @@ max_hours = 1.0  # a run that would take longer on this machine is refused
 # %%
 setting = runs.scale(scale)
 model = str(model)  # papermill turns 208 into a number
-pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
-         "general": data.recordings(general, "general", setting.chorus, data_seed)}
+pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 arch, front = designs.design(model, setting)
 run = runs.start("08_design_choices", {**globals(), "model": model}, pools)
 
@@ -163,20 +166,20 @@ with torch.no_grad():
     piece = mel.LogMel(front)(wave[None], frames=front.frames)  # (1, 1, T, 80) one window
     tokens = net.embedder.model.encode(piece)[:, 1:]  # (1, L, D) without the class token
     by_hand = tokens.unflatten(1, tuple(arch.grid)).flatten(2)  # (1, N_T, N_F * D)
-    assert torch.equal(by_hand, embed.columns(net.embedder.model, piece, 0.0))
-over_time, when = embed.get_timestamp_embeddings(wave[None], net.embedder)
+    assert torch.equal(by_hand, api.columns(net.embedder.model, piece, 0.0))
+over_time, when = api.get_timestamp_embeddings(wave[None], net.embedder)
 print(f"one window: {tuple(by_hand.shape)}; {len(wave) / front.rate:.1f} s of sound: {tuple(over_time.shape)}, "
       f"moments {when[0, 0]:.0f}, {when[0, 1]:.0f} ... {when[0, -1]:.0f} ms")
 
 # %% [markdown]
-# **Checkpoint.** Three lines are the library's `embed.columns`. If this passes, go on.
+# **Checkpoint.** Three lines are the library's `api.columns`. If this passes, go on.
 #
 # ## Five tasks
 #
 # The paper uses HEAR's benchmark, whose archives cannot be had offline. These five have its layout and are made here, each after one of HEAR's (notebook 09 has the protocol, and reads the real ones):
 
 # %%
-row = [hear.read(tasks.make(name, setting.name, data_seed)) for name in tasks.NAMES]
+row = [tasks.read(offline.make(name, setting.name, data_seed)) for name in offline.NAMES]
 pd.DataFrame({t.name: {"after HEAR's": frozen.PAPER.get(t.name, "DCASE 2016"), "kind": t.kind, "classes": len(t.labels),
                        "recordings": sum(map(len, t.splits.values())), "folds": len(t.folds), "score": t.scores[0]} for t in row}).T
 
@@ -203,9 +206,9 @@ print(f"mean of five tasks: {mean:.1%}")
 # %%
 table = frozen.runs()
 table = table[table["model"].isin(designs.DESIGNS) & (table["budget"] != "none")] if len(table) else table
-scores = table.set_index(["model", "seed"])[[f"tasks.{name}.score" for name in tasks.NAMES]] if len(table) else pd.DataFrame()
+scores = table.set_index(["model", "seed"])[[f"tasks.{name}.score" for name in offline.NAMES]] if len(table) else pd.DataFrame()
 if len(scores):
-    scores.columns = list(tasks.NAMES)
+    scores.columns = list(offline.NAMES)
     means = frozen.ladder().loc[lambda t: t.index.isin(designs.DESIGNS)]
     display(means.style.format("{:.1f}", subset=[c for c in means if c != "seeds"]))
 
@@ -297,7 +300,7 @@ ax.set_xticks([0.06, 0.1, 0.2, 0.3, 0.5], ["0.06", "0.1", "0.2", "0.3", "0.5"]) 
 # solutions are folded below.
 
 # %%
-from lib import exercises_08 as check
+from lib.course import exercises_08 as check
 
 # %% [markdown]
 # ### 1 · A design by its name
@@ -392,7 +395,7 @@ check.f_measure(f_measure)
 #
 # ### 5 · To try: a design of your own
 #
-# No check: what comes out is yours to judge. Add a row to `lib.designs.DESIGNS`, `"208_80x16": Design(208, (16, 80), {})`, which are strips as wide as the patches of `208`, and run
+# No check: what comes out is yours to judge. Add a row to `lib.hear.designs.DESIGNS`, `"208_80x16": Design(208, (16, 80), {})`, which are strips as wide as the patches of `208`, and run
 # `model = "208_80x16"`. On which of the five tasks does it lose most against `208`?
 #
 # <details><summary>What to expect</summary>

@@ -29,10 +29,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -41,7 +41,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -56,14 +56,17 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 
-from lib import audio, cost, data, designs, embed, exercises, frozen, hear, paths, plots, predictor, runs, tasks
+from lib import audio, paths, plots, runs, sources
+from lib.course import exercises
+from lib.hear import api, designs, frozen, offline, predictor, tasks
+from lib.runs import cost
 
 plots.style(photo=False)
 
 # %% tags=["parameters"]
 model = "512"  # a design of Table 1 (pretrained here as in 08), logmel, untrained, ready, public weights such as msm_mae or msm_mae:FILE, or a checkpoint
 benchmark = "offline"  # the five tasks made here; or HEAR's names with blanks between, such as "esc50 speech_commands", which are fetched into root
-root = "DATA/hear"  # where HEAR's own tasks lie or are to be fetched; see lib.hear for names and terms
+root = "DATA/hear"  # where HEAR's own tasks lie or are to be fetched; see lib.hear.tasks for names and terms
 scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
 seed = 0  # of the pretraining and of the predictors on top
 data_seed = 0  # of the synthetic recordings and tasks, and of the split of a folder that brings none
@@ -75,8 +78,8 @@ max_hours = 1.0  # a pretraining that would take longer on this machine is refus
 # %%
 setting = runs.scale(scale)
 model = str(model)  # papermill turns 512 into a number
-pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
-         "general": data.recordings(general, "general", setting.chorus, data_seed)}
+pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("09_frozen_benchmark", {**globals(), "model": model.replace(str(paths.ROOT), "")}, pools)
 
 # %%
@@ -91,14 +94,14 @@ print(net.what)
 # %% [markdown]
 # ## Three functions
 #
-# HEAR's interface: `load_model` gives a module with three numbers, two functions give embeddings. Everything that follows, and HEAR's own `hearvalidator` and `heareval`, needs nothing else; `lib.embed` is that module for any checkpoint
+# HEAR's interface: `load_model` gives a module with three numbers, two functions give embeddings. Everything that follows, and HEAR's own `hearvalidator` and `heareval`, needs nothing else; `lib.hear.api` is that module for any checkpoint
 # of this project and for the public ones.
 
 # %%
 longest = pools["wildlife"].query("split == 'val'").nlargest(1, "duration_s").iloc[0]
 wave = audio.read(longest["file"], rate=ear.sample_rate, duration_s=8.0)[None]  # (1, N)
-over_time, when = embed.get_timestamp_embeddings(wave, ear)
-scene = embed.get_scene_embeddings(wave, ear)
+over_time, when = api.get_timestamp_embeddings(wave, ear)
+scene = api.get_scene_embeddings(wave, ear)
 print(f"{ear.sample_rate:,} Hz, sizes {ear.timestamp_embedding_size} and {ear.scene_embedding_size}")
 print(f"{wave.shape[1] / ear.sample_rate:.1f} s: over time {tuple(over_time.shape)}, the whole {tuple(scene.shape)}; moments {when[0, 0]:.0f}, {when[0, 1]:.0f}, ... {when[0, -1]:.0f} ms")
 
@@ -110,9 +113,9 @@ print(f"{wave.shape[1] / ear.sample_rate:.1f} s: over time {tuple(over_time.shap
 # %%
 click_s = 3.2
 click = 1e-3 * torch.randn(1, 6 * ear.sample_rate, generator=torch.Generator().manual_seed(0))
-silence, _ = embed.get_timestamp_embeddings(click, ear)
+silence, _ = api.get_timestamp_embeddings(click, ear)
 click[0, round(click_s * ear.sample_rate)] = 1.0
-heard, times = embed.get_timestamp_embeddings(click, ear)
+heard, times = api.get_timestamp_embeddings(click, ear)
 change = (heard - silence)[0].norm(dim=1)
 figure, ax = plt.subplots(figsize=(9, 2.4))
 ax.plot(times[0] / 1000, change, ".-")
@@ -142,8 +145,8 @@ def as_published(x):
 
 quiet, loud = 0.05 * wave[:, : 2 * ear.sample_rate], torch.randn(1, 2 * ear.sample_rate, generator=torch.Generator().manual_seed(1)).clamp(-1, 1)
 together = torch.cat([quiet, loud])
-ours = embed.get_scene_embeddings(together, ear)[0] - embed.get_scene_embeddings(quiet, ear)[0]
-print(f"ours: the embedding moves by {ours.abs().max():.0e}, of {embed.get_scene_embeddings(quiet, ear)[0].abs().max():.2f} at most")
+ours = api.get_scene_embeddings(together, ear)[0] - api.get_scene_embeddings(quiet, ear)[0]
+print(f"ours: the embedding moves by {ours.abs().max():.0e}, of {api.get_scene_embeddings(quiet, ear)[0].abs().max():.2f} at most")
 theirs = as_published(together)[0] - as_published(quiet)[0]
 print(f"the published way: what the model would see moves by {theirs.abs().mean():.2f} on average, where its standard deviation is 1")
 
@@ -158,7 +161,7 @@ print(f"the published way: what the model would see moves by {theirs.abs().mean(
 def tried(make):
     """The shape that comes back, or the error's own words."""
     try:
-        x = embed.get_scene_embeddings(make(), ear)
+        x = api.get_scene_embeddings(make(), ear)
         return f"embedding {tuple(x.shape)}, finite: {bool(x.isfinite().all())}"
     except ValueError as error:
         return f"refused: {error}"
@@ -189,9 +192,9 @@ except ValueError as error:
 
 # %%
 if benchmark == "offline":
-    row = [hear.read(tasks.make(name, setting.name, data_seed)) for name in tasks.NAMES]
+    row = [tasks.read(offline.make(name, setting.name, data_seed)) for name in offline.NAMES]
 else:
-    row = [hear.read(hear.fetch(name, root)) for name in benchmark.split()]
+    row = [tasks.read(tasks.fetch(name, root)) for name in benchmark.split()]
 pd.DataFrame({t.name: {"kind": t.kind, "answers": t.prediction, "classes": len(t.labels), "recordings": sum(map(len, t.splits.values())),
                        "splits": ", ".join(t.splits), "seconds": t.seconds or "they differ", "score": t.scores[0]} for t in row}).T
 
@@ -234,7 +237,7 @@ measured[["metric", "score", "low", "high", "recordings", "trainings"]].style.fo
 # %%
 def confusion(task):
     """(C, C) how often each true class was taken for each class, over all folds, as a share of the true class."""
-    result = hear.evaluate(task, ear, seed, options=options)
+    result = tasks.evaluate(task, ear, seed, options=options)
     p, y = result.answers.guesses, result.answers.targets
     seen = pd.crosstab(y.argmax(1), p.argmax(1), normalize="index").reindex(index=range(y.shape[1]), columns=range(y.shape[1]), fill_value=0)
     return seen.to_numpy(), task.labels
@@ -356,7 +359,7 @@ for place in ("Table 2", "Table 3", "Table 4"):
 # solutions are folded below.
 
 # %%
-from lib import exercises_09 as check
+from lib.course import exercises_09 as check
 
 # %% [markdown]
 # ### 1 · When is a column?

@@ -34,10 +34,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -46,7 +46,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -62,7 +62,13 @@ from matplotlib.patches import Rectangle
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from lib import attention, audio, checkpoints, chorus, cost, data, designs, exercises, fit, gaze, mae, mel, patches, plots, pretrain, ready, runs, widgets
+from lib import attention, audio, checkpoints, mae, mel, patches, plots, pretrain, runs, sources, training
+from lib.course import exercises
+from lib.explorers import attention_maps, base
+from lib.hear import designs
+from lib.runs import cost
+from lib.sources import chorus
+from lib.transfer import ready
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
@@ -73,7 +79,7 @@ seed = 0  # of the training and of the masks
 data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
 wildlife = "chorus"  # the animal recordings: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
 general = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
-model = "304"  # the design of Table 1 to look into (lib.designs names all nine); the paper looks into 304
+model = "304"  # the design of Table 1 to look into (lib.hear.designs names all nine); the paper looks into 304
 weights = ""  # public MSM-MAE weights in place of our own model: hub or a file; empty pretrains here
 appendix = "96 512 200_16x8 200_16x4 208_8x16 304_80x4"  # further designs for the last reconstructions; empty leaves them out
 budget = "main"  # pretraining clips: main (the further designs get a quarter), or sweep (all get as many)
@@ -81,8 +87,8 @@ max_hours = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
-pools = {"wildlife": data.recordings(wildlife, "wildlife", setting.chorus, data_seed),
-         "general": data.recordings(general, "general", setting.chorus, data_seed)}
+pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
+         "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("10_looking_inside", globals(), pools)
 arch, front = designs.design(model, setting)
 if arch.grid.f < 3:
@@ -123,7 +129,7 @@ else:
     net = pretrained.model.cpu().eval()
 
 # %%
-untrained = mae.MAE(arch, fit.generator(seed)).eval()  # a control for all that follows
+untrained = mae.MAE(arch, training.generator(seed)).eval()  # a control for all that follows
 grid, L, step_s = arch.grid, arch.grid.t * arch.grid.f, arch.patch[0] * front.hop_s
 print(f"{front.seconds:.2f} s are {grid.t} columns x {grid.f} mel rows = {L} patches of {1000 * step_s:.0f} ms x {arch.patch[1]} mel bins")
 
@@ -206,7 +212,7 @@ def stationarity(specs):
 
 # %%
 # NBVAL_CHECK_OUTPUT
-noise = torch.randn(48_000, generator=fit.generator(0))
+noise = torch.randn(48_000, generator=training.generator(0))
 series = sum(torch.sin(2 * torch.pi * 220 * k * torch.arange(48_000) / 16_000) for k in range(1, 36))
 for name, wave in (("noise", noise), ("a harmonic series", series), ("both", series + 5 * noise)):
     print(f"harmonicity of {name}: {harmonicity(wave):.2f}")
@@ -316,7 +322,7 @@ def panel(chosen, masks, error=True):
 
 
 # %%
-draws = {f"draw {k + 1}": lambda B, k=k: patches.random_mask(B, grid, 0.75, fit.generator(seed, k)) for k in range(3)}
+draws = {f"draw {k + 1}": lambda B, k=k: patches.random_mask(B, grid, 0.75, training.generator(seed, k)) for k in range(3)}
 panel(six[:3], {name: make(3) for name, make in draws.items()});
 
 # %% [markdown]
@@ -470,8 +476,8 @@ plots.save(figure, "10_ratios") if setting.name != "smoke" else None
 
 # %%
 few = [10, 5, 2, 1]
-ratios_hidden = {f"{r:.0%} hidden": (lambda B, r=r: patches.random_mask(B, grid, r, fit.generator(seed))) for r in (0.4, 0.6, 0.75, 0.8)}
-few_visible = {f"{n} visible": (lambda B, n=n: patches.only_visible(B, grid, n, fit.generator(seed))) for n in few}
+ratios_hidden = {f"{r:.0%} hidden": (lambda B, r=r: patches.random_mask(B, grid, r, training.generator(seed))) for r in (0.4, 0.6, 0.75, 0.8)}
+few_visible = {f"{n} visible": (lambda B, n=n: patches.only_visible(B, grid, n, training.generator(seed))) for n in few}
 panel(six[:3], {name: make(3) for name, make in (ratios_hidden | few_visible).items()}, error=False);
 
 # %% [markdown]
@@ -481,7 +487,7 @@ panel(six[:3], {name: make(3) for name, make in (ratios_hidden | few_visible).it
 # %%
 print(f"{table['label'][six[0]]}: guessed from 10 patches, then from one")
 for n in (10, 1):
-    listen(guessed(net, specs[[six[0]]], patches.only_visible(1, grid, n, fit.generator(seed)))[1][0])
+    listen(guessed(net, specs[[six[0]]], patches.only_visible(1, grid, n, training.generator(seed)))[1][0])
 
 # %% [markdown]
 # In numbers, beside two guesses that need no network: **the usual spectrum**, the average over training recordings of both pools, which knows nothing
@@ -496,13 +502,13 @@ bars = {name: float((guess - specs).square().mean()) for name, guess in simple.i
 visible = sorted({L - round(r * L) for r in (0.2, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)} | set(few))
 curve = {}
 for n in visible:
-    twice = [patches.only_visible(len(specs), grid, n, fit.generator(seed, n, k)) for k in range(2)]
+    twice = [patches.only_visible(len(specs), grid, n, training.generator(seed, n, k)) for k in range(2)]
     curve[n] = [guessed(net, specs, mask)[0] * mask.hidden for mask in twice]  # (N, L) each, 0 where visible
 whole = pd.Series({n: float(torch.stack(e).mean()) for n, e in curve.items()})
 hidden_only = whole * L / (L - whole.index)
 
 # %%
-lone = [patches.only_visible(len(specs), grid, 1, fit.generator(seed, 1, k)) for k in range(2)]
+lone = [patches.only_visible(len(specs), grid, 1, training.generator(seed, 1, k)) for k in range(2)]
 near = []
 for mask, e in zip(lone, curve[1]):
     there = torch.stack([mask.keep[:, 0] // grid.f, mask.keep[:, 0] % grid.f], 1)  # (N, 2) the patch that was seen
@@ -562,7 +568,7 @@ for name in others:
 figure, axes = plt.subplots(2 * 2, len(further), figsize=(10.8, 5.2), sharey=True, squeeze=False)
 for (name, (one, its_front)), column in zip(further.items(), axes.T):
     _, x = heard(table.loc[six[:2]], its_front)
-    mask = patches.random_mask(2, one.grid, 0.75, fit.generator(seed))
+    mask = patches.random_mask(2, one.grid, 0.75, training.generator(seed))
     _, pictures = guessed(one, x, mask)
     for i in range(2):
         limits, wrong = tuple(x[i].quantile(torch.tensor([0.01, 0.998])).tolist()), (pictures[i] - x[i]).square().mean()
@@ -584,7 +590,7 @@ for ax in axes.flat:
 sizes = {}
 for name, (one, its_front) in further.items():
     _, x = heard(table, its_front)
-    mask = patches.random_mask(len(x), one.grid, 0.75, fit.generator(seed))
+    mask = patches.random_mask(len(x), one.grid, 0.75, training.generator(seed))
     filled = patches.patchify(x, one.arch.patch).var(-1) > 0
     error = guessed(one, x, mask)[0][mask.hidden & filled].mean()
     sizes[name] = {"patches": one.grid.t * one.grid.f, "clips": shorter.clips, "error on hidden": float(error)}
@@ -731,7 +737,7 @@ def excerpt(i):
     row = table.loc[i]
     rate, own = audio.info(row["file"]).rate, calls.get(row["file"])
     boxes = None if own is None else own.assign(start_s=own["start_s"] - row["at_s"], end_s=own["end_s"] - row["at_s"]).query("end_s > 0")
-    return widgets.Sound(audio.read(row["file"], start_s=row["at_s"], duration_s=front.seconds + 0.5), rate, boxes)
+    return base.Sound(audio.read(row["file"], start_s=row["at_s"], duration_s=front.seconds + 0.5), rate, boxes)
 
 
 stored, card = ready.load()
@@ -739,7 +745,7 @@ models = {"this notebook's": (net, front), "the same, untrained": (untrained, fr
 sounds = {f"{n + 1}. {table['label'][i]}": excerpt(i) for n, i in enumerate(six)}
 
 # %%
-explorer = gaze.Gaze(models, sounds)
+explorer = attention_maps.Gaze(models, sounds)
 view = explorer.update(recording=list(sounds)[3], patch=references[0])
 print(view.text)
 Image(view.image)
@@ -893,7 +899,7 @@ metrics = {"random": {"error": float(several.mean()), "between_sounds": float(se
            "attention": shares}
 if rhythms:
     metrics |= {"period": periods.T.to_dict(), "to_calls": to_calls.T.to_dict()}
-path = run.record(metrics, samples_seen=0 if weights else clips, device=fit.accelerator().device, verdict="no verdict: one seed",
+path = run.record(metrics, samples_seen=0 if weights else clips, device=training.accelerator().device, verdict="no verdict: one seed",
                   recipes={"arch": arch, "front": front, "pretrain": None if weights else recipe, "appendix": shorter},
                   held_out=table["pool"].value_counts().to_dict())
 
@@ -926,7 +932,7 @@ path = run.record(metrics, samples_seen=0 if weights else clips, device=fit.acce
 # solutions are folded below.
 
 # %%
-from lib import exercises_10 as check
+from lib.course import exercises_10 as check
 
 # %% [markdown]
 # ### 1 · Whose error?
@@ -1074,7 +1080,7 @@ check.by_chance(by_chance)
 #
 # ## What was not shown
 #
-# Notebook 02's studio takes this model too: `studio.Studio(models, sounds)` with the two dictionaries of the attention explorer, after `from lib import studio`.
+# Notebook 02's studio takes this model too: `reconstruction.Studio(models, sounds)` with the two dictionaries of the attention explorer, after `from lib import studio`.
 #
 # The paper's own model and sounds (`weights=hub` loads its 2-second model where the network allows; its 3-second one was never published). Its Fig.
 # 9, reconstructions of Vocal Imitation: that data set is not offline, **not run**; `general=folder:PATH` draws it. The decoder's attention; heads

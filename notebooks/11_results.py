@@ -31,10 +31,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -43,7 +43,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -57,7 +57,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from lib import exercises, frozen, plots, results, runs
+from lib import plots, runs
+from lib.course import exercises
+from lib.hear import frozen
+from lib.runs import results
 
 plots.style(photo=False)
 tables = {experiment.place: experiment for experiment in results.EXPERIMENTS}
@@ -401,7 +404,7 @@ print(f"{len(inside)} records of 10_looking_inside, seeds {sorted(set(inside['se
 # solutions are folded below.
 
 # %%
-from lib import exercises_11 as check
+from lib.course import exercises_11 as check
 
 # %% [markdown]
 # ### 1 · What could be seen

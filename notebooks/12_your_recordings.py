@@ -31,10 +31,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -43,7 +43,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -56,7 +56,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import audio, classifier, cost, data, exercises, finetune, paths, planner, plots, probe, ready, record, runs, selections, species
+from lib import audio, paths, plots, runs, sources
+from lib.course import exercises
+from lib.runs import cost, record
+from lib.sources import selections
+from lib.transfer import classifier, finetune, planner, probe, ready, species
 from lib.checkpoints import Card
 
 plots.style()
@@ -98,10 +102,10 @@ selections.annotations(pond)
 
 # %%
 setting, band = runs.scale(scale), selections.checked(threshold)
-table = data.recordings(wildlife, "wildlife", setting.chorus, data_seed)
+table = sources.recordings(wildlife, "wildlife", setting.chorus, data_seed)
 run = runs.start("12_your_recordings", globals(), {"wildlife": table})
 counts = species.counts(table)
-print(f"scale {setting.name}; {len(table)} recordings of {len(counts)} species in {data.units(table).nunique()} groups, {table['duration_s'].sum() / 3600:.2f} h")
+print(f"scale {setting.name}; {len(table)} recordings of {len(counts)} species in {sources.units(table).nunique()} groups, {table['duration_s'].sum() / 3600:.2f} h")
 counts.head(12).style.format({"minutes": "{:.1f}"})
 
 # %% [markdown]
@@ -117,7 +121,7 @@ print("\n".join(f"- {warning}" for warning in warned) or "nothing to warn of")
 #
 # ## What will be computed
 #
-# The encoder is that of the ready weights (`lib/ready.py`): pretrained without any label on the synthetic chorus. It looks once at every window of
+# The encoder is that of the ready weights (`lib/transfer/ready.py`): pretrained without any label on the synthetic chorus. It looks once at every window of
 # every recording, and its
 # answers are kept. With `method = "frozen"` that is nearly all: the readout is a logistic regression. `finetune` trains all weights, and costs as
 # many looks again per epoch.
@@ -402,7 +406,7 @@ if frogs:
 # Each cell is yours: write the function, run it, and the check answers with "Right" or a hint.
 
 # %%
-from lib import exercises_12 as check
+from lib.course import exercises_12 as check
 
 # %% [markdown]
 # ### 1 · From windows to selections

@@ -34,10 +34,10 @@ KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on y
 REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
 
 try:
-    from lib import colab
+    from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
         raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
     if root is None:
@@ -46,7 +46,7 @@ except ImportError:  # this notebook came without its repository, as in Colab
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
-    from lib import colab
+    from lib.course import colab
 
 colab.prepare(KEEP_ON_DRIVE)
 
@@ -61,7 +61,9 @@ import pandas as pd
 import torch
 from IPython.display import HTML
 
-from lib import data, exercises, faults, fit, mae, mel, patches, plots, pretrain, probe, runs
+from lib import data, mae, mel, patches, plots, pretrain, runs, sources, training
+from lib.course import exercises, faults
+from lib.transfer import probe
 from lib.patches import Grid
 
 plots.style()
@@ -81,7 +83,7 @@ wildlife = "chorus"  # the animal recordings: chorus, inatsounds:ROOT, or folder
 
 # %%
 setting = runs.scale(scale)
-table = data.recordings(wildlife, "wildlife", setting.chorus, data_seed)
+table = sources.recordings(wildlife, "wildlife", setting.chorus, data_seed)
 table = table.sample(min(len(table), 1000), random_state=0).sort_index(ignore_index=True)  # all of chorus
 front = dataclasses.replace(mel.AUDIOMAE, frames=256)
 arch = pretrain.arch_of(setting, frames=256, norm_pixels=False, decoder="plain")
@@ -116,7 +118,7 @@ healthy, again = trained(mae.MAE), trained(mae.MAE, seed + 1)
 
 # %%
 held = specs[torch.tensor((known["split"] == "val") & ~known["file"].duplicated())]
-mask = patches.random_mask(len(held), arch.grid, 0.8, fit.generator(seed, 7))
+mask = patches.random_mask(len(held), arch.grid, 0.8, training.generator(seed, 7))
 
 
 @torch.no_grad()
@@ -218,7 +220,7 @@ fold(faults.One)
 
 # %%
 def test_visible_guesses_do_not_count(kind):
-    model, mask = kind(arch, fit.generator(0)), patches.random_mask(2, arch.grid, 0.8, fit.generator(1))
+    model, mask = kind(arch, training.generator(0)), patches.random_mask(2, arch.grid, 0.8, training.generator(1))
     guess = model.decode(model.encode(specs[:2], mask), mask)
     other = torch.where(mask.hidden[..., None], guess, guess + 1)  # other guesses where nothing is hidden
     assert torch.equal(model.loss(specs[:2], guess, mask), model.loss(specs[:2], other, mask))
@@ -294,7 +296,7 @@ fold(faults.Two)
 
 # %%
 def test_the_order_of_the_visible_does_not_matter(kind):
-    model, mask = kind(arch, fit.generator(0)).eval(), patches.random_mask(2, arch.grid, 0.8, fit.generator(1))
+    model, mask = kind(arch, training.generator(0)).eval(), patches.random_mask(2, arch.grid, 0.8, training.generator(1))
     turned = patches.mask_from_keep(mask.keep.flip(1), mask.hidden.shape[1])  # the same patches, in another order
     a, b = (model.decode(model.encode(specs[:2], m), m) for m in (mask, turned))
     assert torch.allclose(a, b, atol=1e-4)
@@ -397,7 +399,7 @@ exercises.predicted("the right table in run 3", then, "worse" if errors((mended,
 
 # %%
 def test_a_code_says_row_and_time(kind):
-    code = kind(arch, fit.generator(0)).encoder.pos_embed[0, 1:].unflatten(0, arch.grid)  # (t, f, D)
+    code = kind(arch, training.generator(0)).encoder.pos_embed[0, 1:].unflatten(0, arch.grid)  # (t, f, D)
     row, time = code.chunk(2, dim=-1)
     assert torch.equal(row, row[:1].expand_as(row))  # the code of a mel row is the same at all times
     assert torch.equal(time, time[:, :1].expand_as(time))  # and that of a time in all rows
@@ -489,7 +491,7 @@ fold(faults.Four)
 
 # %%
 def test_nothing_is_quieter_than_padding(log_mel):
-    wave = 0.01 * torch.randn(1, front.rate, generator=fit.generator(0))  # one second
+    wave = 0.01 * torch.randn(1, front.rate, generator=training.generator(0))  # one second
     x, n = log_mel(wave, frames=front.frames), front.count(front.rate)
     assert x[:, :, n:].max() <= x[:, :, :n].min()
 
@@ -542,7 +544,7 @@ def by(unit_of):
     return unit_of.isin(chosen[: len(chosen) // 4]).to_numpy()
 
 
-splits = {"by window (run 5)": val, "by recording": by(pool["file"]), "by group": by(data.units(pool))}
+splits = {"by window (run 5)": val, "by recording": by(pool["file"]), "by group": by(sources.units(pool))}
 leak = pd.DataFrame({name: {"val": nearest(pool.index[~v], pool.index[v]), "test": nearest(pool.index[~v], test)} for name, v in splits.items()}).T
 ax = (100 * leak).plot.bar(rot=0, figsize=(7, 2.8), ylabel="windows right (%)")
 ax.legend(["the val windows that the split held back", "test recordings, untouched"], fontsize="small");
@@ -573,11 +575,11 @@ fold(faults.five)
 # %%
 def test_nothing_is_on_both_sides(split):
     val = split(pool, 0.25, np.random.default_rng(0))
-    together = data.units(pool)
+    together = sources.units(pool)
     assert not set(together[val]) & set(together[~val])
 
 
-catches(test_nothing_is_on_both_sides, lambda windows, share, rng: by(data.units(windows)), faults.five)
+catches(test_nothing_is_on_both_sides, lambda windows, share, rng: by(sources.units(windows)), faults.five)
 
 # %% [markdown]
 # **In this repository**: `tests/test_data.py`, `test_no_group_crosses_splits`; and not as a test only: `tables.check` refuses a table in which a
@@ -604,7 +606,7 @@ def answers(prepare, order):
 
 
 # %%
-orders = [torch.randperm(len(test), generator=fit.generator(seed, k)) for k in range(3)]
+orders = [torch.randperm(len(test), generator=training.generator(seed, k)) for k in range(3)]
 asked = {name: [answers(prepare, order) for order in orders] for name, prepare in preparations.items()}
 truth = known["label"].to_numpy()[test]
 right = {name: {f"order {k + 1}": (guess == truth).mean() for k, (_, guess) in enumerate(three)} for name, three in asked.items()}
@@ -690,7 +692,7 @@ summary
 # public code.
 
 # %%
-from lib import exercises_13 as check
+from lib.course import exercises_13 as check
 
 # %% [markdown]
 # ### 1 · How many patches stay

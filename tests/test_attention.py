@@ -5,7 +5,7 @@ import pytest
 import timm
 import torch
 
-from lib import attention, checkpoints, fit, patches
+from lib import attention, checkpoints, patches, training
 from lib.mae import MAE, Arch
 from lib.patches import Grid
 
@@ -17,7 +17,7 @@ ARCH = Arch(frames=96, mels=48, patch=(16, 16), dim=32, depth=3, heads=4, decode
 @pytest.fixture
 def model():
     """Every weight and bias moved, since fresh biases are 0."""
-    model, generator = MAE(ARCH, fit.generator(0)).eval(), fit.generator(1)
+    model, generator = MAE(ARCH, training.generator(0)).eval(), training.generator(1)
     with torch.no_grad():
         for parameter in model.encoder.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
@@ -25,7 +25,7 @@ def model():
 
 
 def specs(count=2, frames=96, mels=48):
-    return torch.randn(count, 1, frames, mels, generator=fit.generator(2))
+    return torch.randn(count, 1, frames, mels, generator=training.generator(2))
 
 
 def through(model, spec, layer):
@@ -81,10 +81,10 @@ def test_on_the_public_msm_mae(golden):
 def test_biases_count_the_query_s_and_not_the_key_s(model):
     before, bias = attention.maps(model, specs()), model.encoder.blocks[-1].attn.qkv.bias
     with torch.no_grad():
-        bias[32:64] += torch.randn(32, generator=fit.generator(3))  # of the keys: the same for all keys of a row, which softmax does not see
+        bias[32:64] += torch.randn(32, generator=training.generator(3))  # of the keys: the same for all keys of a row, which softmax does not see
     torch.testing.assert_close(attention.maps(model, specs()), before, rtol=1e-4, atol=1e-5)
     with torch.no_grad():
-        bias[:32] += torch.randn(32, generator=fit.generator(3))
+        bias[:32] += torch.randn(32, generator=training.generator(3))
     assert not torch.allclose(attention.maps(model, specs()), before, atol=1e-2)
 
 
@@ -103,7 +103,7 @@ def test_shorter_specs(model):
 
 
 def test_from_a_patch_is_its_row_averaged_over_heads():
-    maps = torch.rand(2, 4, 19, 19, generator=fit.generator(0)).softmax(-1)
+    maps = torch.rand(2, 4, 19, 19, generator=training.generator(0)).softmax(-1)
     seen = attention.from_patch(maps, GRID, (4, 1))
     assert seen.shape == (2, 6, 3)
     token = 1 + 4 * 3 + 1
@@ -113,7 +113,7 @@ def test_from_a_patch_is_its_row_averaged_over_heads():
 
 def test_a_patch_that_copies_another_attends_like_it():
     """Two columns with the same sound: without positions, whoever attends to one attends to the other as much."""
-    model = MAE(ARCH, fit.generator(0)).eval()
+    model = MAE(ARCH, training.generator(0)).eval()
     with torch.no_grad():
         model.encoder.pos_embed.zero_()
     spec = specs(1)
@@ -132,7 +132,7 @@ def beats(every: float, columns: int = 40, first: float = 1.0, rows: int = 3):
 
 @pytest.mark.parametrize("every", [3.0, 5.0, 5.4, 9.0, 12.6, 20.0])
 def test_the_period_of_beats(every):
-    noise = 0.02 * torch.randn(40, 3, generator=fit.generator(0))
+    noise = 0.02 * torch.randn(40, 3, generator=training.generator(0))
     found = attention.period((beats(every) + noise)[None], step_s=0.16)
     assert found.seconds.item() == pytest.approx(0.16 * every, abs=0.04) and found.strength.item() > 0.7
 
@@ -159,7 +159,7 @@ def test_every_length_from_four_columns_on(columns):
 
 
 def test_autocorrelation_of_itself():
-    x = torch.randn(2, 30, 4, generator=fit.generator(0))
+    x = torch.randn(2, 30, 4, generator=training.generator(0))
     r = attention.autocorrelation(x)
     assert torch.allclose(r[:, 0], torch.ones(2).double()) and r[:, 1:20].abs().max() < 0.6
     assert torch.allclose(attention.autocorrelation(x + torch.arange(4.0)), r)  # a row's level is nothing that changes
@@ -178,6 +178,6 @@ def test_errors_say_what_to_do(model):
 
 def test_a_grid_of_one_mel_row(model):
     """Strips: each column is one patch."""
-    strips = MAE(replace(ARCH, patch=(4, 48)), fit.generator(0)).eval()
+    strips = MAE(replace(ARCH, patch=(4, 48)), training.generator(0)).eval()
     seen = attention.from_patch(attention.maps(strips, specs()), patches.grid_of(96, 48, (4, 48)), (23, 0))
     assert seen.shape == (2, 24, 1) and attention.period(seen, 0.04).seconds.shape == (2,)

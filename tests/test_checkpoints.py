@@ -14,7 +14,7 @@ from safetensors.torch import save, save_file
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 from lib import checkpoints, mae, mel, patches
-from lib.fit import generator
+from lib.training import generator
 from lib.mae import MAE, Arch
 
 ARCH = Arch(frames=512, dim=32, depth=1, heads=2, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=2)

@@ -18,7 +18,8 @@ import pytest
 import torch
 from toys import BAD, FRONT, GOOD, mess, ramp, tones
 
-from lib import audio, data, paths, record
+from lib import audio, data, paths, sources
+from lib.runs import record
 from lib.data import Clips, Draw, Mixture, Windows
 from lib.mel import MSM_MAE, LogMel, normalise
 
@@ -33,7 +34,7 @@ def messy(tmp_path_factory):
 
 
 def test_good_files_of_every_kind_stay_and_bad_ones_are_counted_and_named(messy, capsys):
-    table = data.folder(messy)
+    table = sources.folder(messy)
     assert {f.rsplit("/", 1)[1] for f in table["file"]} == set(GOOD) and len(table) == 2 * len(GOOD)
     assert set(table["label"]) == {"frog", "toad"} and (table["duration_s"] > 0).all()
     said, skipped = capsys.readouterr().out, table.attrs["skipped"]
@@ -45,7 +46,7 @@ def test_good_files_of_every_kind_stay_and_bad_ones_are_counted_and_named(messy,
 
 
 def test_every_good_file_can_be_cut_into_clips(messy):
-    table = data.folder(messy)
+    table = sources.folder(messy)
     for dataset in (Clips(table, FRONT, 0), Clips(table, FRONT, 0, ahead=True)):
         batch = next(iter(data.loader(dataset, [[Draw(row, row) for row in range(len(table))]])))
         spec = batch.spec(LogMel(FRONT))
@@ -57,13 +58,13 @@ def test_a_folder_of_bad_files_only_says_what_was_looked_for(messy, tmp_path):
         (tmp_path / "bad" / "frog").mkdir(parents=True, exist_ok=True)
         (tmp_path / "bad" / "frog" / name).write_bytes((messy / "frog" / name).read_bytes())
     with pytest.raises(ValueError, match=r"none of 2 files can be used, the first: .*empty.wav: is empty"):
-        data.folder(tmp_path / "bad")
+        sources.folder(tmp_path / "bad")
 
 
 def test_sounds_beside_the_class_folders_are_reported(tmp_path, capsys):
     tones(tmp_path / "low", 3, 0, 0)
     ramp(tmp_path / "stray.wav", 9000)
-    assert [s.endswith("stray.wav: lies outside any class folder") for s in data.folder(tmp_path).attrs["skipped"]] == [True]
+    assert [s.endswith("stray.wav: lies outside any class folder") for s in sources.folder(tmp_path).attrs["skipped"]] == [True]
     assert "skipped 1 of 10 files" in capsys.readouterr().out
 
 
@@ -104,7 +105,7 @@ def written(text):
 ])
 def test_errors_of_a_folder_are_one_line_that_says_what_is_needed(tmp_path, make, message):
     with pytest.raises(ValueError, match=message) as error:
-        data.recordings(f"folder:{make(tmp_path)}", "wildlife")
+        sources.recordings(f"folder:{make(tmp_path)}", "wildlife")
     assert "\n" not in str(error.value)
 
 
@@ -113,7 +114,7 @@ def test_a_csv_names_its_splits_as_people_do(tmp_path):
         ramp(tmp_path / f"{name}.wav", 9000)
     (tmp_path / "metadata.csv").write_text("file, label, split, note\na.wav, NA, Train, x\nb.wav, NA, valid,\nc.wav, None , eval,\n"
                                            f"{tmp_path}/d.wav, None, dev,\ne.wav, NA, test,\nmissing.wav, NA, train,\n")
-    table = data.folder(tmp_path)
+    table = sources.folder(tmp_path)
     assert table["split"].tolist() == ["train", "val", "test", "val", "test"] and table["label"].tolist() == ["NA", "NA", "None", "None", "NA"]
     assert len(table.attrs["skipped"]) == 1 and "missing.wav: no such file" in table.attrs["skipped"][0]
 
@@ -121,7 +122,7 @@ def test_a_csv_names_its_splits_as_people_do(tmp_path):
 def test_a_csv_of_file_and_label_is_split_and_keeps_segments(tmp_path):
     file = ramp(tmp_path / "a.wav", 30_000)
     (tmp_path / "list.csv").write_text("file,label,start_s,end_s\na.wav,frog,0.5,1.0\na.wav,frog,,\n")
-    table = data.folder(tmp_path / "list.csv")
+    table = sources.folder(tmp_path / "list.csv")
     assert table["split"].tolist() == ["train", "train"] and table["file"].tolist() == [file, file]
     assert [len(wave) for wave, _, _ in Windows(table, FRONT)][:1] == [8576] and len(Windows(table, FRONT).places) == 2 + 7
 
@@ -133,7 +134,7 @@ def split_of(tmp_path, seed=0, grouped=False):
             ramp(tmp_path / f"{label}{i}.wav", 600)
             rows.append(f"{label}{i}.wav,{label},{f'{label} pond {i // 2}' if grouped else ''}")
     (tmp_path / "list.csv").write_text("\n".join(rows))
-    return data.folder(tmp_path / "list.csv", seed)
+    return sources.folder(tmp_path / "list.csv", seed)
 
 
 def test_the_split_is_stratified_and_seeded(tmp_path):
@@ -157,7 +158,7 @@ def test_a_group_with_two_labels_stays_together(tmp_path):
         for k in range(2):
             ramp(tmp_path / f"s{i}{k}.wav", 600)
     (tmp_path / "list.csv").write_text("file,label,group\n" + text)
-    table = data.folder(tmp_path / "list.csv")
+    table = sources.folder(tmp_path / "list.csv")
     assert (table.groupby("group")["split"].nunique() == 1).all() and set(table["split"]) == {"train", "val", "test"}
 
 
@@ -168,7 +169,7 @@ def test_every_class_can_be_learnt_whatever_groups_it_shares(tmp_path):
         ramp(tmp_path / name, 600)
     (tmp_path / "list.csv").write_text("file,label,group\n" + "".join(",".join(row) + "\n" for row in rows))
     for seed in range(8):
-        table = data.folder(tmp_path / "list.csv", seed)
+        table = sources.folder(tmp_path / "list.csv", seed)
         assert set(table.loc[table["split"] == "train", "label"]) == {"wide", "narrow"} and (table.groupby("group")["split"].nunique() == 1).all()
 
 
@@ -177,15 +178,15 @@ def test_paths_start_at_the_repository_or_at_home_and_may_hold_colons(tmp_path, 
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir("/")
-    tables = [data.recordings(f"folder:{p}", "general") for p in ("set:1=2", "~/set:1=2", tmp_path / "set:1=2")]
+    tables = [sources.recordings(f"folder:{p}", "general") for p in ("set:1=2", "~/set:1=2", tmp_path / "set:1=2")]
     assert [len(t) for t in tables] == [9, 9, 9] and tables[0]["file"].tolist() == tables[1]["file"].tolist() == tables[2]["file"].tolist()
 
 
 def test_chorus_by_name(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
-    wildlife, general = (data.recordings("chorus", pool, "smoke") for pool in ("wildlife", "general"))
+    wildlife, general = (sources.recordings("chorus", pool, "smoke") for pool in ("wildlife", "general"))
     assert set(wildlife["split"]) == {"train", "val", "test"} and (general["split"] == "train").any()
-    null = data.recordings("chorus:other_species", "general", "smoke")
+    null = sources.recordings("chorus:other_species", "general", "smoke")
     assert not set(null["label"]) & set(wildlife["label"])
     assert str(tmp_path) in wildlife["file"][0]
 
@@ -201,12 +202,12 @@ def test_chorus_by_name(tmp_path, monkeypatch):
 ])
 def test_unknown_data_are_one_clear_line(name, pool, message):
     with pytest.raises(ValueError, match=message):
-        data.recordings(name, pool, "smoke")
+        sources.recordings(name, pool, "smoke")
 
 
 def test_padded_share_is_the_mean_over_recordings():
     table = pd.DataFrame({"duration_s": [FRONT.seconds / 2, FRONT.seconds, 10.0]})
-    assert data.padded_share(table, FRONT) == pytest.approx(0.5 / 3) and data.padded_share(table[:0], FRONT) == 0
+    assert sources.padded_share(table, FRONT) == pytest.approx(0.5 / 3) and sources.padded_share(table[:0], FRONT) == 0
 
 
 # ----------------------------------------------------------------------------------------------------------------- clips
@@ -404,7 +405,7 @@ def labelled() -> pd.DataFrame:
 
 def test_subsets_are_nested_stratified_and_leave_other_splits_alone():
     table = labelled()
-    parts = {f: data.subset(table, f, 0) for f in ("1", "2", "8", "all", "1%", "10%", "50%", "100%")}
+    parts = {f: sources.subset(table, f, 0) for f in ("1", "2", "8", "all", "1%", "10%", "50%", "100%")}
     train = {f: t[t["split"] == "train"]["label"].value_counts().to_dict() for f, t in parts.items()}
     assert train["2"] == {"a": 1, "b": 2, "c": 2} and train["8"] == {"a": 1, "b": 3, "c": 8} and train["10%"] == {"a": 1, "b": 1, "c": 3}
     assert train["all"] == train["100%"] == {"a": 1, "b": 3, "c": 30} and train["1%"] == {"a": 1, "b": 1, "c": 1}
@@ -416,13 +417,13 @@ def test_subsets_are_nested_stratified_and_leave_other_splits_alone():
 
 def test_the_seed_draws_a_subset():
     table = labelled()
-    assert data.subset(table, "4", 1).equals(data.subset(table, "4", 1)) and not data.subset(table, "4", 1).equals(data.subset(table, "4", 2))
+    assert sources.subset(table, "4", 1).equals(sources.subset(table, "4", 1)) and not sources.subset(table, "4", 1).equals(sources.subset(table, "4", 2))
 
 
 @pytest.mark.parametrize("fraction", ["0", "-1", "half", "0%", "120%", "1.5", ""])
 def test_a_fraction_that_makes_no_sense_is_refused(fraction):
     with pytest.raises(ValueError, match="fraction is '.*': it must be recordings per class"):
-        data.subset(labelled(), fraction, 0)
+        sources.subset(labelled(), fraction, 0)
 
 
 # ------------------------------------------------------------------------------------------------------------------ kept
@@ -456,8 +457,8 @@ def test_windows_know_when_they_start(tmp_path):
 def test_a_wrong_kept_is_named(kept):
     table = pd.DataFrame({"file": ["a.wav", "b.wav"], "label": "x", "split": "train", "kept": [(0.0,), kept]})
     with pytest.raises(ValueError, match="row 1 is not usable: kept=.*it must be a tuple of window starts"):
-        data.check(table)
-    assert len(data.check(table.assign(kept=[(0.0, 1.5), None]))) == 2
+        sources.check(table)
+    assert len(sources.check(table.assign(kept=[(0.0, 1.5), None]))) == 2
 
 
 # ------------------------------------------------------------------------------------------------------------- processes
@@ -568,7 +569,7 @@ def test_a_large_table_opens_no_file_and_stays_small(monkeypatch):
     monkeypatch.setattr(audio, "info", None)
     monkeypatch.setattr(audio, "read", lambda file, rate, start_s, duration_s: torch.zeros(round(rate * duration_s)))
     tracemalloc.start()
-    checked = data.check(table)
+    checked = sources.check(table)
     clips = Clips(checked, FRONT, 0, np.ones(rows, bool))
     batch = next(iter(data.loader(clips, Mixture(0, rows, INF, 64, 640, 0).batches())))
     kept, peak = tracemalloc.get_traced_memory()

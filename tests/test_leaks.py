@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 from toys import ARCH, FRONT, tones
 
-from lib import audio, chorus, curate, data, finetune, fit, mel, paths, pretrain
+from lib import audio, data, mel, paths, pretrain, sources, training
+from lib.sources import chorus
+from lib.transfer import curate, finetune
 from lib.mae import MAE
 
 RAW = replace(ARCH, norm_pixels=False)
@@ -58,7 +60,7 @@ def scored(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """The scores of a filter; the selectors start from random weights, which know no recording."""
     if name.startswith("confidence"):
         return curate.confidence(None, ARCH, FRONT, table, QUICK, out_of_fold=3 * (name == "confidence_oof"))
-    return curate.reconstruction_loss(MAE(RAW, fit.generator(0)), FRONT, table) if name == "loss" else curate.energy(FRONT, table)
+    return curate.reconstruction_loss(MAE(RAW, training.generator(0)), FRONT, table) if name == "loss" else curate.energy(FRONT, table)
 
 
 # ----------------------------------------------------------------------------------------------------- the guard itself
@@ -113,7 +115,7 @@ def test_an_out_of_fold_model_never_heard_the_groups_it_scores(pools, guard, mon
     wildlife, heard, judged = pools[0], [], []
     train, judge = finetune.finetune, finetune.window_logits
 
-    def training(*arguments, **options):
+    def tuning(*arguments, **options):
         guard.forget()
         tuned = train(*arguments, **options)
         guard.only_train()
@@ -126,7 +128,7 @@ def test_an_out_of_fold_model_never_heard_the_groups_it_scores(pools, guard, mon
         judged.append(guard.groups())
         return found
 
-    monkeypatch.setattr(finetune, "finetune", training)
+    monkeypatch.setattr(finetune, "finetune", tuning)
     monkeypatch.setattr(finetune, "window_logits", judging)
     scored("confidence_oof", wildlife)
     assert len(heard) == len(judged) == 3 and all(not a & b for a, b in zip(heard, judged))
@@ -140,7 +142,7 @@ def test_an_out_of_fold_model_never_heard_the_groups_it_scores(pools, guard, mon
 @pytest.mark.parametrize("fraction", ["1", "50%", "all"])
 def test_label_subsets_are_of_train_and_leave_val_and_test_whole(pools, guard, fraction):
     wildlife = pools[0]
-    part = data.subset(wildlife, fraction, 0)
+    part = sources.subset(wildlife, fraction, 0)
     assert set(part["file"]) <= set(wildlife["file"]) and not guard.opened
     for split in ("val", "test"):
         assert set(part.query("split == @split")["file"]) == set(wildlife.query("split == @split")["file"])
@@ -172,10 +174,10 @@ def test_groups_never_straddle_splits(tmp_path):
     assert (table.groupby("group")["split"].nunique() == 1).all()
     rows = tones(tmp_path, 8, 0, 0, seconds=0.2).assign(group=lambda t: [f"{label} {i // 2}" for i, label in enumerate(t["label"])])
     rows[["file", "label", "group"]].to_csv(tmp_path / "metadata.csv", index=False)
-    made = data.folder(tmp_path)
+    made = sources.folder(tmp_path)
     assert set(made["split"]) == {"train", "val", "test"} and (made.groupby("group")["split"].nunique() == 1).all()
     with pytest.raises(ValueError, match="is in more than one split"):
-        data.check(made.assign(group="one place"))
+        sources.check(made.assign(group="one place"))
 
 
 def test_the_general_pool_must_not_hold_what_is_evaluated(pools):

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lib import fit, mae, patches
+from lib import mae, patches, training
 from lib.mae import MAE, Arch
 from lib.patches import Grid
 
@@ -118,7 +118,7 @@ def test_sincos_is_the_public_table(golden):
 
 
 def test_a_fingerprint_does_not_depend_on_the_number_of_threads():
-    model, before, found = MAE(Arch(dim=384, depth=1, heads=6, decoder_dim=64, decoder_depth=1, decoder_heads=1, decoder="plain"), fit.generator(0)), torch.get_num_threads(), []
+    model, before, found = MAE(Arch(dim=384, depth=1, heads=6, decoder_dim=64, decoder_depth=1, decoder_heads=1, decoder="plain"), training.generator(0)), torch.get_num_threads(), []
     for threads in (1, 4):
         torch.set_num_threads(threads)
         found.append(mae.fingerprint(model))

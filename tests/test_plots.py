@@ -128,7 +128,7 @@ def test_source_is_the_function_itself():
     assert plots.source(patches.random_mask).data == inspect.getsource(patches.random_mask)
 
 
-@pytest.mark.parametrize("py", sorted([*(paths.ROOT / "notebooks").glob("*.py"), *(paths.ROOT / "lib").glob("*.py")]), ids=lambda path: path.stem)
+@pytest.mark.parametrize("py", sorted([*(paths.ROOT / "notebooks").glob("*.py"), *(paths.ROOT / "lib").rglob("*.py")]), ids=lambda path: path.stem)
 def test_figures_stay_readable_when_projected(py):
     text = py.read_text(encoding="utf-8")
     assert "x-small" not in text, "the smallest text of a figure is `small`"

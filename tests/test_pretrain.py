@@ -10,7 +10,7 @@ import pytest
 import torch
 from toys import ARCH, FRONT, mess, ramp, tones
 
-from lib import data, fit, patches, pretrain
+from lib import data, patches, pretrain, sources, training
 from lib.mae import MAE
 from lib.pretrain import Recipe
 
@@ -63,11 +63,11 @@ def test_workers_change_nothing(pools):
 def test_reuse_loads_the_same_weights_and_log(pools, monkeypatch):
     assert not run(pools, replace(QUICK, seed=2), reuse=True).reused  # nothing there yet
     first = run(pools)
-    monkeypatch.setattr(fit, "fit", None)  # training now would be an error
+    monkeypatch.setattr(training, "fit", None)  # training now would be an error
     loaded = run(pools, reuse=True)
     assert loaded.reused and same(first, loaded) and loaded.folder == first.folder
     pd.testing.assert_frame_equal(first.log, loaded.log)
-    spec, mask = torch.randn(1, 1, 64, 32), patches.random_mask(1, first.model.grid, 0.5, fit.generator(0))
+    spec, mask = torch.randn(1, 1, 64, 32), patches.random_mask(1, first.model.grid, 0.5, training.generator(0))
     assert not loaded.model.training and torch.equal(first.model(spec, mask).guess, loaded.model(spec, mask).guess)
 
 
@@ -94,7 +94,7 @@ def interrupt(monkeypatch, step):
         return real(*arguments)
 
     real = patches.random_mask
-    monkeypatch.setattr(fit, "fit", partial(fit.fit, save_every_s=0))
+    monkeypatch.setattr(training, "fit", partial(training.fit, save_every_s=0))
     monkeypatch.setattr(patches, "random_mask", stop)
 
 
@@ -155,7 +155,7 @@ def test_a_pool_without_training_recordings_is_refused(pools):
 
 
 def test_a_frozen_decoder_keeps_its_first_weights(pools):
-    first = MAE(ARCH, fit.generator(QUICK.seed)).state_dict()
+    first = MAE(ARCH, training.generator(QUICK.seed)).state_dict()
     frozen, free = (run(pools, replace(QUICK, freeze_decoder=f)).model.state_dict() for f in (True, False))
     learned = {k for k in first if not k.endswith("pos_embed")}
     for name in learned:
@@ -165,7 +165,7 @@ def test_a_frozen_decoder_keeps_its_first_weights(pools):
 
 
 def test_a_start_is_gone_on_from(pools):
-    given = MAE(ARCH, fit.generator(99))
+    given = MAE(ARCH, training.generator(99))
     before = {k: v.clone() for k, v in given.state_dict().items()}
     still = run(pools, replace(QUICK, lr=0.0), start=given)
     assert all(torch.equal(v, before[k]) for k, v in still.model.state_dict().items())
@@ -200,7 +200,7 @@ def test_the_plan_says_what_will_be_done(pools):
 
 def test_a_folder_of_good_and_broken_sounds_trains(tmp_path, capsys):
     root = mess(tmp_path / "messy")
-    table = data.recordings(f"folder:{root}", "wildlife")
+    table = sources.recordings(f"folder:{root}", "wildlife")
     assert "skipped" in capsys.readouterr().out
     log = run((table, table), replace(QUICK, clips=64)).log
     assert len(log) == 4 and np.isfinite(log["loss"]).all()

@@ -5,7 +5,8 @@ import tomllib
 import pytest
 import yaml
 
-from lib import notebooks, paths
+from lib import paths
+from lib.course import build
 
 TEXTS = {name: (paths.ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE")}
 
@@ -18,7 +19,7 @@ def test_links_and_pictures_are_there(name):
 
 def test_every_notebook_has_a_row():
     table = TEXTS["README.md"].partition("## Notebooks")[2].partition("\n## ")[0]
-    assert re.findall(r"\]\(notebooks/(\w+)\.ipynb\)", table) == sorted(py.stem for py in notebooks.FOLDER.glob("*.py"))
+    assert re.findall(r"\]\(notebooks/(\w+)\.ipynb\)", table) == sorted(py.stem for py in build.FOLDER.glob("*.py"))
 
 
 def test_no_number_is_left_to_be_measured():

@@ -19,7 +19,9 @@ import torch
 from jupyter_client.manager import start_new_kernel
 from toys import ARCH, FRONT, tones
 
-from lib import chorus, finetune, fit, mae, paths, pretrain, probe
+from lib import mae, paths, pretrain, training
+from lib.sources import chorus
+from lib.transfer import finetune, probe
 
 
 def wait_for(happened, seconds=60.0):
@@ -47,7 +49,7 @@ for _ in range(3):  # one import for all
     print(victim, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(victim, 0)[1]), flush=True)
 """
-WORKERS = "from lib import chorus\nchorus.MANY = 1\nchorus.make('general', 'smoke', progress=False, workers=2)"
+WORKERS = "from lib.sources import chorus\nchorus.MANY = 1\nchorus.make('general', 'smoke', progress=False, workers=2)"
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -130,18 +132,18 @@ def finetuned(table):
 
 
 def test_pretraining_without_room_keeps_its_last_state_and_goes_on(table, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fit, "fit", partial(fit.fit, save_every_s=0))
+    monkeypatch.setattr(training, "fit", partial(training.fit, save_every_s=0))
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "whole"))
     whole = pretrained(table)
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "full"))
-    real = fit._save
+    real = training._save
 
     def fills(model, optimizer, folder, step, *rest):
         with room(10_000 if step > 4 else 10**9):
             return real(model, optimizer, folder, step, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "_save", fills)
+        patch.setattr(training, "_save", fills)
         with pytest.raises(OSError, match=r"state after step 10 could not be saved .*\[Errno 27\].* goes on from the state before") as error:
             pretrained(table)
     assert "\n" not in str(error.value) and "step 5 could not be saved" in capsys.readouterr().out
@@ -167,7 +169,7 @@ def test_finetuning_without_room_for_a_look_goes_on(table, tmp_path, monkeypatch
 
 def test_features_and_chorus_without_room_are_made_again(quiet, table, tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
-    model = mae.MAE(ARCH, fit.generator(0))
+    model = mae.MAE(ARCH, training.generator(0))
     with room(10_000):
         with pytest.raises(OSError, match="features could not be written in .*free some space"):
             probe.features(model, FRONT, table)

@@ -1,0 +1,94 @@
+"""Checks of notebook 12's exercises: selections from windows, precision, groups that stay together, the law turned round, what a rare find is worth."""
+
+import numpy as np
+
+from lib.course.exercises import compare, exercise, need
+
+__all__ = ["selection_ends", "precision", "split_groups", "labels_needed", "true_share"]
+
+
+@exercise("go through the windows in order and keep a list of [start, end]: a window that starts before or at the last end makes that end later, another begins a new one")
+def selection_ends(attempt):
+    for seed in (0, 1, 2):
+        rng = np.random.default_rng(seed)
+        start = 1.5 * np.flatnonzero(rng.random(30) < 0.5)
+        end = start + 3.0
+
+        def merged(touch, last=lambda old, new: new, start=start, end=end):
+            out = []
+            for a, b in zip(start, end):
+                if out and touch(a, out[-1][1]):
+                    out[-1][1] = last(out[-1][1], b)
+                else:
+                    out.append([a, b])
+            return np.array(out)
+
+        compare(np.asarray(attempt(start.copy(), end.copy()), float), merged(lambda a, b: a <= b), {
+            "windows that only touch (one ends where the next starts) are one selection too: use <=": merged(lambda a, b: a < b),
+            "these are the windows as they came: join those that overlap": np.stack([start, end], 1),
+            "the joined selections keep the end of their first window: move the end": merged(lambda a, b: a <= b, lambda old, new: old),
+            "everything has become one selection, over the gaps too": np.array([[start[0], end[-1]]])},
+            "each selection is [start of its first window, end of its last]")
+    return "half overlapping windows are then one stretch, as a person would have marked it."
+
+
+@exercise("of the recordings that were named this species (`guess == species`), which share has `target == species`?")
+def precision(attempt):
+    for seed in (0, 1, 2):
+        rng = np.random.default_rng(seed)
+        target, guess = rng.integers(4, size=40), rng.integers(4, size=40)
+        right = ((guess == 1) & (target == 1)).sum()
+        compare(attempt(guess.copy(), target.copy(), 1), right / (guess == 1).sum(), {
+            "this divides by the recordings *of* the species: that is recall": right / (target == 1).sum(),
+            "this divides by all recordings": right / 40,
+            "this is the number of right ones, not their share": right,
+            "this is the accuracy over all species": (guess == target).mean()})
+    nothing = attempt(np.array([0, 0]), np.array([1, 0]), 1)
+    need(nothing != nothing, "nothing was named this species, so its precision is unknown: return nan, neither 0 nor 1")
+    return "and of nothing named, nothing is known: nan."
+
+
+@exercise("draw among `np.unique(group)`, not among the rows; then `np.isin(group, drawn)` says which rows are held out")
+def split_groups(attempt):
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        group = rng.permutation(np.repeat(np.arange(20), rng.integers(1, 9, 20)))
+        held = np.asarray(attempt(group.copy(), 0.2, np.random.default_rng(seed)))
+        need(held.shape == group.shape and held.dtype == bool, f"one True or False per row is wanted, {len(group)} of them; got shape {held.shape} of {held.dtype}")
+        both = set(group[held]) & set(group[~held])
+        need(not both, f"{len(both)} groups lie on both sides: the classifier will be asked about animals or places that it has met")
+        share = len(set(group[held])) / 20
+        need(held.any(), "nothing is held out")
+        need(abs(share - 0.2) < 1e-9, f"{share:.0%} of the groups are held out, wanted are 20 %")
+        again = np.asarray(attempt(group.copy(), 0.2, np.random.default_rng(seed)))
+        other = [np.asarray(attempt(group.copy(), 0.2, np.random.default_rng(100 + k))).tolist() for k in range(5)]
+        need((held == again).all(), "the same generator gives another split: use `rng` for every draw")
+        need(any(held.tolist() != o for o in other), "every generator gives the same split: draw with `rng`")
+    return "whole groups on one side only, and repeatable."
+
+
+@exercise("set a n^-b + c equal to 1 - target and solve for n; think of what happens where c is larger than that")
+def labels_needed(attempt):
+    for a, b, c, target in ((0.7, 0.5, 0.05, 0.8), (0.5, 1.2, 0.1, 0.85), (0.9, 0.3, 0.0, 0.6)):
+        allowed = 1 - target
+        compare(attempt(a, b, c, target), (a / (allowed - c)) ** (1 / b), {
+            "the law is about the error, which is 1 - target": (a / abs(target - c)) ** (1 / b),
+            "the floor c is missing: it is there however many labels there are": (a / allowed) ** (1 / b),
+            "the exponent is 1 / b: n^-b = (allowed - c) / a": (a / (allowed - c)) ** b,
+            "the fraction is upside down": ((allowed - c) / a) ** (1 / b)}, tolerance=1e-6)
+    never = attempt(0.5, 1.0, 0.3, 0.8)
+    need(np.isinf(np.real(never)) and np.real(never) > 0, f"with a floor of 0.3 an error of 0.2 is never reached: infinity (np.inf) is the honest answer, got {never}")
+    return "where the floor is above the allowed error, no number of labels helps."
+
+
+@exercise("of 1000 windows, how many hold the species and are found, and how many do not and are named all the same?")
+def true_share(attempt):
+    for present, recall, false in ((0.01, 0.9, 0.05), (0.3, 0.8, 0.02), (0.002, 0.99, 0.01)):
+        found, wrong = present * recall, (1 - present) * false
+        compare(attempt(present, recall, false), found / (found + wrong), {
+            "this is the recall itself: it says nothing about the windows without the species": recall,
+            "1 - false is the share of empty windows left alone, not of finds that are true": 1 - false,
+            "weigh both by how many windows there are: present, and 1 - present": recall / (recall + false),
+            "false alarms come from the windows *without* the species: (1 - present) * false": found / (found + false),
+            "this is the share of all windows that are true finds; divide by all finds": found}, tolerance=1e-6)
+    return "a rare species drowns in the false alarms of all the windows without it (Bayes)."

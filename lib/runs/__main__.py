@@ -1,0 +1,11 @@
+"""python -m lib.runs: see lib/runs/launch.py."""
+import os
+import sys
+
+from lib.runs import launch, script
+
+ended = launch.main(sys.argv[1:])
+if ended and script.processes() > 1:  # at once: another process may wait for this one for ever, and then this one for it
+    sys.stdout.flush()
+    os._exit(ended)
+sys.exit(ended)

@@ -1,0 +1,1 @@
+"""What a pretrained encoder is good for: probes, finetuning, curation, a classifier of your own recordings."""

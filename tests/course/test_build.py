@@ -1,0 +1,191 @@
+import json
+
+import nbformat
+import pytest
+
+from lib import paths
+from lib.course import build
+
+NOTEBOOKS = sorted(build.FOLDER.glob("*.ipynb"))
+SOURCES = sorted(build.FOLDER.glob("*.py"))
+
+TOY = '''# %% [markdown]
+# # A toy
+
+# %% tags=["parameters"]
+ratio = 7  # general clips per wildlife clip
+
+# %%
+import sys
+from tqdm.auto import tqdm
+for _ in tqdm(range(3)):
+    pass
+print("\\r 50%|#####     | 1/2 [00:00<00:00, 3.1it/s]", file=sys.stderr)
+
+# %%
+# NBVAL_CHECK_OUTPUT
+print(ratio)
+
+# %%
+object()
+
+# %%
+# the same text twice
+1
+
+# %%
+# the same text twice
+1
+'''
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    py = tmp_path_factory.mktemp("toy") / "05_toy.py"
+    py.write_text(TOY)
+    build.build(py, timeout=120)
+    return py
+
+
+# What there is
+
+@pytest.mark.parametrize("py", SOURCES, ids=lambda path: path.stem)
+def test_pair_agrees(py):
+    assert py.with_suffix(".ipynb").exists(), f"build it: python -m lib.course.build build {py.stem}"
+    assert not build.pair(py, py.with_suffix(".ipynb"))
+
+
+@pytest.mark.parametrize("ipynb", NOTEBOOKS, ids=lambda path: path.stem)
+def test_lint(ipynb):
+    assert ipynb.with_suffix(".py").exists(), f"{ipynb.name} has no .py, which is the source"
+    assert not build.lint(ipynb)
+
+
+@pytest.mark.parametrize("ipynb", [path for path in NOTEBOOKS if build.EXPERIMENT.match(path.name)], ids=lambda path: path.stem)
+def test_papermill_and_the_launcher_see_the_same_parameters(ipynb):
+    import papermill
+
+    from lib.runs import record
+    seen = papermill.inspect_notebook(str(ipynb))
+    assert list(seen) == list(record.defaults_of(ipynb)) and all(p["help"] for p in seen.values())
+    assert (paths.ROOT / "papermill_runs" / ipynb.stem).is_dir(), "papermill makes no folder: keep a file in it"
+
+
+# The builder and the checks
+
+def test_a_build_is_clean_and_repeatable(toy):
+    ipynb = toy.with_suffix(".ipynb")
+    first = ipynb.read_bytes()
+    stored = json.loads(first)
+    assert build.pair(toy, ipynb) == [] == build.lint(ipynb)
+    assert b"execute_time" not in first and b"widget" not in first and b"it/s" not in first.replace(b"3.1it/s", b"", 1)
+    assert [c["execution_count"] for c in stored["cells"] if c["cell_type"] == "code"] == [1, 2, 3, 4, 5, 6]
+    assert stored["cells"][2]["outputs"] == [] and stored["cells"][4]["outputs"][0]["data"]["text/plain"] == ["<object>"]
+    assert len({c["id"] for c in stored["cells"]}) == len(stored["cells"])
+    assert stored["metadata"].keys() == {"kernelspec", "language_info"}
+    build.build(toy, timeout=120)
+    assert ipynb.read_bytes() == first
+
+
+def test_ids_stay_when_another_cell_changes(toy, tmp_path):
+    other = tmp_path / "05_toy.py"
+    other.write_text(TOY.replace("# # A toy", "# # Another"))
+    same = [a.id == b.id for a, b in zip(build.source(toy).cells, build.source(other).cells)]
+    assert same == [False, True, True, True, True, True, True]
+
+
+def test_a_failing_build_leaves_what_was_there(toy, tmp_path):
+    py = tmp_path / "05_toy.py"
+    py.write_text(TOY + "\n# %%\nraise ValueError('no')\n")
+    py.with_suffix(".ipynb").write_text("old")
+    with pytest.raises(Exception, match="no"):
+        build.build(py, timeout=120)
+    assert py.with_suffix(".ipynb").read_text() == "old"
+
+
+def test_pair_sees_any_difference(toy, tmp_path):
+    py = tmp_path / "05_toy.py"
+    for changed, said in [(TOY.replace("print(ratio)", "print(ratio + 1)"), "cell 3"), (TOY.replace(' tags=["parameters"]', ""), "cell 1"),
+                          (TOY + "\n# %%\n2\n", "has 7 cells, 05_toy.py 8"), (TOY.replace("%% [markdown]\n", "%%\n", 1), "cell 0")]:
+        py.write_text(changed)
+        assert said in build.pair(py, toy.with_suffix(".ipynb"))[0]
+
+
+def code(source="1", outputs=(), count=1, **metadata):
+    return nbformat.v4.new_code_cell(source, outputs=list(outputs), execution_count=count, metadata=metadata)
+
+
+def show(**data):
+    return nbformat.v4.new_output("display_data", {k.replace("_", "/", 1): v for k, v in data.items()})
+
+
+@pytest.mark.parametrize("cells, said", [
+    ([code("open('/Users/me/x.wav')")], "a path of one machine: /Users/m"),
+    ([code(outputs=[nbformat.v4.new_output("stream", text="saved C:\\Users\\x")])], "a path of one machine"),
+    ([code("\n".join(["x = 1"] * 31))], "31 lines, at most 30"),
+    ([code("\n".join(["x = 1"] * 9))], "median code cell has 9 lines"),
+    ([code(outputs=[nbformat.v4.new_output("error", ename="E", evalue="e", traceback=[])])], "an error is stored"),
+    ([code(outputs=[nbformat.v4.new_output("stream", name="stderr", text="FutureWarning: x")])], "a warning"),
+    ([code(outputs=[show(**{build.WIDGET: {}})])], "a widget is stored"),
+    ([code("# NBVAL_CHECK_OUTPUT\nx")], "checks nothing"),
+    ([code(count=None)], "never executed"),
+    ([code(execution={"iopub.status.busy": "2026"})], "execution times"),
+    ([code(outputs=[show(image_png="AAAA")])], "a figure without a sentence"),
+    ([code(outputs=[show(image_png="AAAA")]), nbformat.v4.new_markdown_cell("What to see.")], "a figure without an alt text"),
+    ([code("x = [1]  # a list is no plain literal", tags=["parameters"])], "line 1: not name = literal"),
+    ([code("x = 1", tags=["parameters"])], "line 1: needs a comment"),
+    ([code("x = 1  # where a = b", tags=["parameters"])], "without an = sign"),
+])
+def test_lint_finds(cells, said, tmp_path):
+    path = tmp_path / "00_x.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNEL}), path)
+    found = build.lint(path)
+    assert any(said in problem for problem in found), found
+
+
+@pytest.mark.parametrize("caption, told", [
+    ("*Figure 3. Four recordings as the model sees them: time to the right.* **See:** cyan boxes.",
+     "Four recordings as the model sees them: time to the right."),
+    ("*Figure 2 (the paper's Fig. 2). Three sounds, of which 75 % are hidden, in `three` draws.* More.",
+     "Three sounds, of which 75 % are hidden, in three draws."),
+    ("**See:** the scores of all [train windows](x.html) of the pool; right of the line\nis what stays. More.\n\nAnd more.",
+     "The scores of all train windows of the pool; right of the line is what stays."),
+    ("Left: the input. Right: what Liu et al. Fig. 2 show of the same input. More.",
+     "Left: the input. Right: what Liu et al. Fig. 2 show of the same input."),
+    ("Short.", "Short."), ("", "")])
+def test_the_alt_text_is_the_captions_first_sentence(caption, told):
+    assert build.alt(caption) == told
+
+
+def test_figures_get_their_alt_text_where_a_converter_finds_it():
+    from nbconvert import HTMLExporter
+    caption = nbformat.v4.new_markdown_cell("Two \"dots\" <on> a line that goes up and up and up. More.")
+    cells = [code(outputs=[show(image_png="AAAA"), show(image_jpeg="AAAA")]), caption]
+    notebook = build.tidy(nbformat.v4.new_notebook(cells=cells))
+    html = HTMLExporter(template_name="classic").from_notebook_node(notebook)[0]
+    assert html.count("a line that goes up and up and up.") == 3  # two figures and the caption
+    assert html.count("<img alt=") == 2
+
+
+def test_folding_is_kept_and_compared(toy, tmp_path):
+    py = tmp_path / "05_toy.py"
+    py.write_text(TOY.replace("# %%\nobject()", '# %% cellView="form" jupyter={"source_hidden": true}\nobject()'))
+    assert "cell 4" in build.pair(py, toy.with_suffix(".ipynb"))[0]
+    assert build.tidy(build.source(py)).cells[4].metadata == {"cellView": "form", "jupyter": {"source_hidden": True}}
+
+
+def test_lint_of_a_whole_file(tmp_path):
+    path = tmp_path / "05_x.ipynb"
+    cells = [code("ratio = 1  # a ratio, e.g. 7", tags=["parameters"]), code(outputs=[show(image_png="AAAA", text_html="/x")]),
+             nbformat.v4.new_markdown_cell("What to see. Data from folder:/nowhere and https://example.org/Users/x are no such paths.")]
+    notebook = build.tidy(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNEL}))
+    build.write(notebook, path)
+    assert build.lint(path) == []
+    path.write_text(path.read_text().replace('"execution_count": 1', '"execution_count": Infinity'))
+    assert "Infinity is not JSON" in build.lint(path)[0]
+    notebook.metadata.update(kernelspec={"name": "py311", "display_name": "x"}, widgets={})
+    notebook.cells[0].metadata = {}
+    notebook.cells.append(nbformat.v4.new_markdown_cell("x" * build.BYTES))
+    build.write(notebook, path)
+    found = "\n".join(build.lint(path))
+    assert all(s in found for s in ("needs python3", "metadata.widgets", "0 cells tagged", "bytes, at most"))

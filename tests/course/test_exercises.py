@@ -1,0 +1,180 @@
+"""Every exercise of every notebook: the stub gets a first hint, the solution is right, two typical mistakes get their own hints."""
+import ast
+import contextlib
+import importlib
+import io
+import re
+import time
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from lib import paths
+from lib.course import build, exercises
+from lib.course.exercises import compare, exercise, need, predicted
+
+SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?```python\n(.*?)```.*?</details>", re.S)
+
+
+class Exercise(NamedTuple):
+    number: str  # of the notebook
+    name: str
+    stub: str
+    solution: str
+    imports: str  # of the whole notebook: what stub and solution may use
+
+
+def find(py) -> list[Exercise]:
+    """The exercises of a notebook, as a reader meets them."""
+    cells = [cell for cell in build.source(py).cells]
+    nodes = [node for cell in cells if cell.cell_type == "code" for node in ast.parse(_plain(cell.source)).body]
+    imports = "\n".join(ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)))
+    found = []
+    for cell, after in zip(cells, [*cells[1:], None]):
+        if "exercise" not in cell.metadata.get("tags", []):
+            continue
+        last = cell.source.strip().splitlines()[-1]
+        name = re.fullmatch(r"check\.(\w+)\((\w+)\)", last)
+        assert name and name[1] == name[2], f"{py.name}: an exercise cell ends with check.NAME(NAME), this one with {last!r}"
+        solution = SOLUTION.match(after.source.lstrip()) if after is not None and after.cell_type == "markdown" else None
+        assert solution, f"{py.name}: after the cell of {name[1]} comes a markdown cell that begins with its folded solution"
+        found.append(Exercise(py.stem[:2], name[1], cell.source, solution[1], imports))
+    return found
+
+
+def _plain(source: str) -> str:
+    return "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
+
+
+def run(code: str, imports: str) -> tuple[dict, str]:
+    """Runs a cell with the notebook's imports and nothing else: its names, and what it printed."""
+    names, printed = {}, io.StringIO()
+    exec(imports, names)
+    with contextlib.redirect_stdout(printed):
+        exec(code, names)
+    return names, printed.getvalue().strip()
+
+
+def said(check, attempt) -> str:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert check(attempt) is None  # or a cell would show it
+    return printed.getvalue().strip()
+
+
+NOTEBOOKS = sorted(py for py in build.FOLDER.glob("*.py") if (paths.ROOT / "lib" / "course" / f"exercises_{py.stem[:2]}.py").exists())
+ALL = [one for py in NOTEBOOKS for one in find(py)]
+each = pytest.mark.parametrize("one", ALL, ids=lambda one: f"{one.number}-{one.name}")
+
+
+def check_of(one: Exercise):
+    return getattr(importlib.import_module(f"lib.course.exercises_{one.number}"), one.name)
+
+
+@pytest.mark.parametrize("py", NOTEBOOKS, ids=lambda py: py.stem)
+def test_a_notebook_has_four_to_six(py):
+    names = [one.name for one in find(py)]
+    checks = importlib.import_module(f"lib.course.exercises_{py.stem[:2]}").__all__
+    mistakes = importlib.import_module(f"mistakes.nb_{py.stem[:2]}").MISTAKES
+    assert 4 <= len(names) <= 6 and names == list(checks) == list(mistakes)
+
+
+@pytest.mark.parametrize("py", NOTEBOOKS, ids=lambda py: py.stem)
+def test_every_prediction_is_answered_later_and_may_be_left_out(py):
+    cells = [cell for cell in build.source(py).cells if cell.cell_type == "code"]
+    asked = [n for n, cell in enumerate(cells) if "predict" in cell.metadata.get("tags", [])]
+    assert asked, f"{py.name} has no cell with the tag predict"
+    for n in asked:
+        body = ast.parse(cells[n].source).body
+        assert all(isinstance(node, ast.Assign) and ast.unparse(node.value) == "None" for node in body)
+        later = [node for cell in cells[n + 1 :] for node in ast.walk(ast.parse(_plain(cell.source)))
+                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "exercises.predicted"]
+        assert {ast.unparse(node.targets[0]) for node in body} <= {ast.unparse(call.args[1]) for call in later}
+
+
+@each
+def test_stub_gets_a_first_hint_and_solution_is_right(one):
+    names, line = run(one.stub, one.imports)
+    assert line.startswith("Not yet: ") and len(line.splitlines()) == 1 and len(line) > 40 and "cannot be read" not in line and "stopped" not in line
+    names, printed = run(one.solution, one.imports)
+    assert printed == "" and one.name in names
+    begun = time.process_time()
+    line = said(check_of(one), names[one.name])
+    assert line.startswith("Right: ") and len(line.splitlines()) == 1 and len(line) > 20, line
+    assert time.process_time() - begun < 1.0  # 0.2 s on a free core
+
+
+@each
+def test_two_typical_mistakes_get_their_hints(one):
+    lines = []
+    for attempt, words in importlib.import_module(f"mistakes.nb_{one.number}").MISTAKES[one.name]:
+        lines.append(said(check_of(one), attempt))
+        assert lines[-1].startswith("Not yet: ") and words in lines[-1], lines[-1]
+        assert not any(generic in lines[-1] for generic in ("came back", "your function gives", "stopped", "cannot be read"))
+    assert len(set(lines)) == len(lines) >= 2
+    assert said(check_of(one), lambda *args, **kwargs: None) not in lines
+
+
+@each
+def test_a_hard_coded_answer_fails(one):
+    """The solution's first result, given for every input; and things that no exercise wants."""
+    solved, first = run(one.solution, one.imports)[0][one.name], []
+
+    def constant(*args, **kwargs):
+        if not first:
+            first.append(solved(*args, **kwargs))
+        return first[0]
+
+    assert said(check_of(one), constant).startswith("Not yet: ")
+    for odd in (3, "x", lambda: 1, lambda *args, **kwargs: "x", lambda *args, **kwargs: torch.zeros(2, 3, 4), lambda *args, **kwargs: 1 / 0, object):
+        assert said(check_of(one), odd).startswith("Not yet: ")
+
+
+# The mechanism
+
+@exercise("begin with x")
+def twice(attempt):
+    for x in (2, 5):
+        compare(attempt(x), 2 * x, {"this is the square": x**2})
+    need(attempt(0.5) == 1, "halves too")
+    return "well doubled"
+
+
+def test_a_check_prints_one_line_that_fits():
+    assert said(twice, lambda x: 2 * x) == "Right: well doubled"
+    assert said(twice, lambda x: x**2) == "Not yet: this is the square"  # 2 x 2 = 2 + 2: the second input tells
+    assert said(twice, lambda x: x + 7) == "Not yet: for one input your function gives 9, right is 4"
+    assert said(twice, lambda x: 2 * int(x)) == "Not yet: halves too"
+    assert said(twice, None) == said(twice, lambda x: None) == said(twice, lambda x: ...) == "Not yet: begin with x"
+    assert said(twice, 4) == "Not yet: the check wants the function itself, without brackets, and got 4"
+
+
+def test_what_goes_wrong_in_the_learners_code_is_a_hint_with_the_line():
+    def broken(x):
+        y = x + 1
+        return y / (y - y)
+
+    line = said(twice, broken)
+    assert line == f"Not yet: your code stopped in line {broken.__code__.co_firstlineno + 2} of your cell with ZeroDivisionError: division by zero"
+    assert "TypeError" in said(twice, lambda: 3) and "missing" not in said(twice, lambda x: x.missing).split("with")[0]
+    assert "needed is a single value" in said(twice, lambda x: torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize("a, b, agree", [
+    (1, 1.0, True), (0.1 + 0.2, 0.3, True), (torch.ones(3), np.ones(3), True), (torch.ones(3), torch.ones(1, 3), False), ("a", "a", True), ("a", 1, False),
+    ([1, torch.ones(2)], (1, np.ones(2)), True), ([1, 2], [1], False), (True, torch.tensor(True), True), (object(), 1, False), (float("nan"), float("nan"), True)])
+def test_same(a, b, agree):
+    assert exercises.same(a, b) is agree and exercises.same(b, a) is agree
+
+
+def test_predictions_stand_beside_what_was_measured(capsys):
+    for guess, measured, words in [
+            (None, 36.6, "measured 36.6 %; no prediction was made"), (..., 3, "no prediction"), (40, 36.0, "you predicted 40 %: 4 % too high"),
+            (30, np.float32(36), "6 % too low"), ("many", 36, "is not a number"), (5, 5, "exactly that"), ("time", "time", ": yes"), ("mel", "time", ": no"),
+            (["b", "a", "c"], ["a", "b", "c"], "measured a > b > c; you predicted b > a > c: 2 of 3 pairs in the right order"),
+            (["a", "x"], ["a", "b"], "not a list of these names, each once"), ("a", ["a", "b"], "not a list of these names")]:
+        predicted("calls lost", guess, measured, "%")
+        line = capsys.readouterr().out
+        assert words in line and line.count("\n") == 1 and line.startswith("calls lost: measured"), line

@@ -1,0 +1,120 @@
+"""Frozen features on tasks: the counts behind a score, intervals and differences over seeds and recordings, the rows of Tables 5 to 7."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lib import paths
+from lib.hear import api, frozen, offline, predictor, scores, tasks
+from lib.runs import record, scales
+from lib.hear.scores import Event
+
+
+def hits(skill, S=3, R=200, seed=0):
+    return (np.random.default_rng([seed, int(1000 * skill)]).random((S, R)) < skill).astype(int), np.ones((S, R), int)
+
+
+def test_counts_give_the_official_scores():
+    rng = np.random.default_rng(0)
+    p, y = rng.random((40, 5)), np.eye(5)[rng.integers(5, size=40)]
+    result = predictor.Result(0.0, {}, pd.DataFrame(), pd.DataFrame(), predictor.Answers([], p, y))
+    right, of = frozen.counts(result, "top1_acc")
+    assert right.sum() / of.sum() == pytest.approx(scores.top1(p, y))
+    events = [[[Event(int(rng.integers(2)), float(t), float(t + 300)) for t in np.sort(rng.uniform(0, 5000, rng.integers(6)))] for _ in range(30)] for _ in range(2)]
+    result = predictor.Result(0.0, {}, pd.DataFrame(), pd.DataFrame(), predictor.Answers([], *events))
+    right, of = frozen.counts(result, "event_onset_200ms_fms")
+    assert right.sum() / of.sum() == pytest.approx(scores.onset_f(*events)) and 0 < right.sum() < of.sum()
+    assert frozen.counts(result, "mAP") is None
+
+
+def test_a_difference_is_that_of_the_scores_and_its_interval_knows_it():
+    a, b = {"x": hits(.8), "y": hits(.5, R=50)}, {"x": hits(.6), "y": hits(.5, R=50, seed=1)}
+    found = frozen.difference(a, b, rng=np.random.default_rng(0))
+    assert list(found) == ["x", "y", "mean"]
+    for name in ("x", "y"):
+        assert found[name].value == pytest.approx(a[name][0].mean() - b[name][0].mean())
+        assert found[name].low < found[name].value < found[name].high
+    assert found["mean"].value == pytest.approx((found["x"].value + found["y"].value) / 2)
+    assert found["x"].low > 0 and found["y"].low < 0 < found["y"].high
+    again = frozen.difference(a, b, rng=np.random.default_rng(0))
+    assert again == found
+    same = frozen.difference(a, a, rng=np.random.default_rng(0))
+    assert all(tuple(x) == (0, 0, 0) for x in same.values())
+
+
+def test_intervals_cover_what_they_should():
+    """Two models of equal skill: 0 is inside in about 95 of 100 repeats."""
+    inside = 0
+    for i in range(100):
+        a, b = ({"x": hits(.5, S=1, R=120, seed=s)} for s in (2 * i, 2 * i + 1))
+        one = frozen.difference(a, b, rng=np.random.default_rng(i))["x"]
+        inside += one.low <= 0 <= one.high
+    assert 88 <= inside <= 100
+
+
+def test_seeds_that_disagree_widen_the_interval():
+    agree, apart = np.full((3, 400), 0.5), np.repeat([[0.2], [0.5], [0.8]], 400, 1)
+    widths = [np.ptp(frozen.interval(x, np.ones_like(x), rng=np.random.default_rng(0))[1:]) for x in (agree, apart)]
+    assert widths[0] == pytest.approx(0) and widths[1] > 0.3
+
+
+def test_other_recordings_cannot_be_paired():
+    with pytest.raises(ValueError, match=r"x: one model has counts \(3, 200\).*\(3, 150\)"):
+        frozen.difference({"x": hits(.5)}, {"x": hits(.5, R=150)}, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("samples", [800, 2_000, 16_000, 50_001])
+def test_logmel_columns_keep_the_contract(samples):
+    model = frozen.LogMelColumns()
+    waves = 0.1 * torch.randn(3, samples, generator=torch.Generator().manual_seed(0))
+    x, times = api.get_timestamp_embeddings(waves, model)
+    assert x.shape == (3, times.shape[1], model.timestamp_embedding_size) and x.isfinite().all()
+    assert times[0, -1] <= 1000 * samples / model.sample_rate and (times[0].diff() > 0).all()
+    alone = api.get_scene_embeddings(waves[:1], model)
+    assert torch.allclose(alone, api.get_scene_embeddings(waves, model)[:1], atol=1e-6)
+
+
+def test_every_task_end_to_end_and_the_same_twice(tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
+    row = [tasks.read(offline.make(name, "smoke", 0, progress=False)) for name in ("pitch", "events")]
+    found = [frozen.evaluate(frozen.LogMelColumns(), row, 0, predictor.OPTIONS["smoke"]) for _ in range(2)]
+    assert found[0] == found[1] and list(found[0]) == ["pitch", "events"]
+    for answer in found[0].values():
+        json.dumps(record.plain(answer), allow_nan=False)
+        assert len(answer["right"]) == len(answer["of"]) == answer["recordings"] and answer["low"] <= answer["score"] <= answer["high"]
+
+
+def test_models_by_name():
+    smoke = scales.scale("smoke")
+    one, two = (frozen.model("untrained", smoke, {}, clips=0, seed=s) for s in (0, 1))
+    assert "random weights" in one.what and one.samples == 0
+    assert not torch.equal(one.embedder.model.encoder.cls_token, two.embedder.model.encoder.cls_token)
+    with pytest.raises(ValueError, match="nowhere"):
+        frozen.model("nowhere.safetensors", smoke, {}, clips=0, seed=0)
+
+
+def write(folder, model, skill, seed):
+    """A record as 08 leaves it, of a model that is right with probability `skill` on every task."""
+    answers = {name: {"score": skill, "right": hits(skill, 1, seed=seed)[0][0].tolist(), "of": [1] * 200} for name in ("species", "events")}
+    parameters = {"model": model, "scale": "tiny", "seed": seed, "data_seed": 0, "wildlife": "chorus", "general": "chorus", "budget": "main"}
+    pools = {pool: {"name": "chorus", "hash": "abcdef"} for pool in record.POOLS}
+    paths.write_json(folder / "08_design_choices" / f"{model},{seed}.json", {
+        "notebook": "08_design_choices", "name": f"{model},{seed}", "version": record.VERSION, "parameters": parameters, "seed": seed, "scale": "tiny",
+        "data": pools, "metrics": {"mean": skill}, "tasks": answers})
+
+
+def test_rows_stand_beside_the_paper(tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_RUNS", str(tmp_path))
+    assert set(frozen.rows("Table 7")["verdict"]) == {"not run"}
+    for seed in (0, 1, 2):
+        write(tmp_path, "304", .7, seed)
+        write(tmp_path, "304_80x4", .4, seed)
+    table = frozen.rows("Table 7").set_index("task")
+    assert table.loc["species", "paper_change"] == pytest.approx(88.1 - 87.3)  # Speech Commands, after which it was made
+    assert table.loc["species", "verdict"] == "in the generator's world: opposite" and table.loc["species", "high"] < 0
+    assert table.loc["events", "verdict"] == "in the generator's world: lower, the paper does not say"
+    assert table.loc["mean", "verdict"] == "in the generator's world: same direction" and table.loc["mean", "seeds"] == 3
+    assert "| 304_80x4 | 304 | -0.8 |" in frozen.markdown("Table 7")

@@ -1,0 +1,281 @@
+import json
+import math
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import metrics, paths, runs
+from lib.runs import launch, record
+
+PARAMETERS = """scale = "auto"      # how much to compute
+seed = 0            # of the training
+wildlife = "chorus" # recordings that carry labels
+ratio = 7           # general clips per wildlife clip
+sleep_s = 0.0       # seconds to wait, for tests
+"""
+BODY = """import time
+import pandas as pd
+from lib import runs
+share = runs.parse_ratio(ratio)
+table = pd.DataFrame({"file": ["a.wav", "b.wav"], "label": ["x", "y"], "split": ["train", "test"]})
+run = runs.start(NOTEBOOK, globals(), {"wildlife": table}, grid=("ratio",))
+time.sleep(sleep_s)
+run.record({"top1": 0.25 + seed / 100}, samples_seen=10, paper=runs.paper("mix_ratio", share));
+"""
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A notebook that takes parameters and leaves a record, in a folder of its own; records go beside it."""
+    path = tmp_path / "notebooks" / "toy.ipynb"
+    path.parent.mkdir()
+    cells = [nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
+             nbformat.v4.new_code_cell(f"NOTEBOOK = {str(path)!r}\n" + BODY)]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "records"))
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("STUDY_SCALE", "tiny")
+    return path
+
+
+def call(*words):
+    return subprocess.run([sys.executable, "-m", "lib.runs", *map(str, words)], cwd=paths.ROOT, capture_output=True, text=True,
+                          timeout=120)
+
+
+# Scales and values
+
+def test_auto_is_what_the_environment_says_and_a_name_always_wins(monkeypatch):
+    monkeypatch.setenv("STUDY_SCALE", "small")
+    assert runs.scale("auto").name == "small" and runs.scale("paper").name == "paper"
+    monkeypatch.delenv("STUDY_SCALE")
+    assert runs.scale().name == "tiny"
+    with pytest.raises(ValueError, match="scale is 'huge': it must be one of smoke, tiny, small, paper or auto"):
+        runs.scale("huge")
+    monkeypatch.setenv("STUDY_SCALE", "auto")
+    with pytest.raises(ValueError, match="STUDY_SCALE is 'auto'"):
+        runs.scale("auto")
+
+
+def test_scales_fit_together():
+    for scale in runs.SCALES.values():
+        assert scale.dim % scale.heads == 0 == scale.decoder_dim % scale.decoder_heads
+        assert scale.batch % 16 == 0 and scale.pretrain_clips >= scale.batch  # 15:1 is exact in every batch
+
+
+@pytest.mark.parametrize("given, ratio", [(7, 7), ("7", 7), ("0.5", .5), (0, 0), ("inf", math.inf), (math.inf, math.inf)])
+def test_ratio(given, ratio):
+    assert runs.parse_ratio(given) == ratio
+
+
+@pytest.mark.parametrize("given", [-1, "-1", "banana", "nan", math.nan, "", None, True, [7], "-inf"])
+def test_wrong_ratio_is_one_clear_line(given):
+    with pytest.raises(ValueError, match="ratio is .* it must be a number from 0") as error:
+        runs.parse_ratio(given)
+    assert "\n" not in str(error.value)
+
+
+# Names and records
+
+def test_a_name_follows_from_the_parameters():
+    defaults = {"scale": "auto", "seed": 0, "data_seed": 0, "wildlife": "chorus", "general": "chorus", "ratio": 7}
+    def name(pools=("chorus", "chorus"), **changed):
+        return record.name_of("05_mix_ratio", {**defaults, "scale": "tiny", **changed}, defaults,
+                              {k: {"name": n} for k, n in zip(("wildlife", "general"), pools)}, ("ratio",))
+    assert name() == "ratio=7,seed=0,scale=tiny,data=chorus"
+    assert name(ratio="inf", data_seed=3) == "ratio=inf,seed=0,scale=tiny,data=chorus,data_seed=3"
+    assert name(pools=("frogs-1a2b3c", "general-4d5e6f")) == "ratio=7,seed=0,scale=tiny,data=frogs-1a2b3c+general-4d5e6f"
+
+
+def test_a_folder_is_named_without_its_place():
+    for place in ("../shared/frogs", "/somewhere/frogs/", "C:\\sounds\\frogs", "~/frogs/metadata.csv", "x/frogs.csv"):
+        assert record.base(f"folder:{place}") == "frogs"
+    assert record.base("chorus") == "chorus"
+
+
+def test_a_table_hash_knows_content_not_place_or_order():
+    def table(root, labels=("x", "y")):
+        return pd.DataFrame({"file": [f"{root}/a.wav", f"{root}/sub/b.wav"], "label": labels, "split": "train"})
+    ours = record.table_hash(table("/here"))
+    assert ours == record.table_hash(table("/over/there").iloc[::-1]) and len(ours) == 6
+    assert ours != record.table_hash(table("/here", ("x", "z")))
+
+
+def test_plain_values_are_strict_json(tmp_path):
+    scores = metrics.score(np.eye(3)[[0, 1, 2, 2]], np.array([0, 1, 2, 0]), np.random.default_rng(0))
+    plain = record.plain({"s": scores, "inf": math.inf, "nan": np.float32("nan"), "seven": 7.0, "n": np.int64(3)})
+    assert plain["inf"] == "inf" and plain["nan"] is None and repr(plain["seven"]) == "7" and plain["n"] == 3
+    assert plain["s"]["recall"]["share"] == [.5, 1, 1]
+    paths.write_json(tmp_path / "x.json", plain)
+    with pytest.raises(ValueError, match="infinity by"):
+        paths.write_json(tmp_path / "y.json", {"x": math.inf})
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]              # whole or absent
+
+
+def test_a_record_is_found_again(toy, monkeypatch):
+    table = pd.DataFrame({"file": ["/far/frogs/a.wav"], "label": ["x"], "split": ["test"], "duration_s": [3.]})
+    given = {"scale": "auto", "seed": 1, "wildlife": "folder:/far/frogs", "ratio": "inf", "sleep_s": 0., "other": object()}
+    run = runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",))
+    path = run.record({"top1": metrics.Interval(.4, .3, .5)}, samples_seen=5, device="cpu", paper=runs.paper("mix_ratio", math.inf))
+    text = path.read_text()
+    assert "Infinity" not in text and "/far" not in text and path.parent.name == "toy"
+    stored = json.loads(text)
+    assert path.name == f"ratio=inf,seed=1,scale=tiny,data=frogs-{record.table_hash(table)}.json"
+    assert stored["parameters"]["ratio"] == "inf" and stored["paper"]["top1"] == 60.2 and stored["version"] == runs.VERSION
+    assert "40.0 % [30.0, 50.0]; paper (liu2026, Table 4): top1 60.2, top5 80.2" in runs.headline(stored)
+    found = runs.records("toy")
+    assert found.loc[0, "ratio"] == math.inf and found.loc[0, "top1.value"] == .4 and found.loc[0, "scale"] == "tiny"
+    runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",))      # by hand: always runs
+    monkeypatch.setenv("STUDY_SKIP_RECORDED", "1")                         # in a sweep: not twice
+    with pytest.raises(record.Recorded):
+        runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",))
+    runs.start(str(toy), given, {"wildlife": table.assign(label="z")}, grid=("ratio",))  # unless the data changed
+    monkeypatch.setattr(record, "VERSION", 2)                              # or results would
+    runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",))
+    assert runs.records("toy").empty
+
+
+def test_smoke_leaves_nothing_among_the_records(monkeypatch):
+    monkeypatch.delenv("STUDY_RUNS", raising=False)
+    assert not record.folder("smoke").is_relative_to(paths.ROOT)
+    assert record.folder("tiny") == paths.ROOT / "papermill_runs"
+
+
+def test_smoke_is_not_among_the_records(toy):
+    given = {"scale": "smoke", "seed": 0, "wildlife": "chorus", "ratio": 0.5, "sleep_s": 0.0}
+    table = pd.DataFrame({"file": ["a.wav"], "label": ["x"], "split": ["test"]})
+    path = runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",)).record({}, samples_seen=1)
+    assert path.exists() and "scale=smoke" in path.name and runs.records("toy").empty
+
+
+def test_a_broken_record_is_named(toy, tmp_path):
+    folder = tmp_path / "records" / "toy"
+    folder.mkdir(parents=True)
+    (folder / "ratio=1.json").write_text("{")
+    with pytest.raises(ValueError, match="ratio=1.json in toy is not a run record"):
+        runs.records("toy")
+
+
+def test_a_kill_in_the_middle_of_writing_leaves_the_old_record(toy, tmp_path):
+    folder = tmp_path / "records" / "toy"
+    row = {"notebook": "toy", "name": "x", "version": runs.VERSION, "parameters": {"ratio": 1}, "metrics": {}, "scale": "tiny", "data": {}}
+    paths.write_json(folder / "x.json", row)
+    killed = "import os, signal; from lib import paths; os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL); "
+    done = subprocess.run([sys.executable, "-c", killed + f"paths.write_json({str(folder / 'x.json')!r}, {{}})"], cwd=paths.ROOT)
+    assert done.returncode != 0 and len(list(folder.glob(".x.*.json"))) == 1  # what was being written, under a hidden name
+    assert runs.records("toy")["ratio"].tolist() == [1]
+
+
+def test_a_record_that_finds_no_room_is_one_line_and_leaves_the_old_one(toy):
+    resource = pytest.importorskip("resource")
+    table = pd.DataFrame({"file": ["a.wav"], "label": ["x"], "split": ["test"]})
+    run = runs.start(str(toy), {"ratio": 1, "wildlife": "chorus"}, {"wildlife": table}, grid=("ratio",))
+    path = run.record({"top1": 0.5}, samples_seen=1)
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="could not be written .*: make room and run again") as error:
+            run.record({"top1": 0.6}, samples_seen=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+    assert path.read_bytes() == before and len(list(path.parent.iterdir())) == 1
+
+
+def test_what_of_a_grid_is_recorded(toy, tmp_path, capsys):
+    table = pd.DataFrame({"file": ["/far/frogs/a.wav"], "label": ["x"], "split": ["test"]})
+    for ratio, source in ((1, "folder:/far/frogs"), ("inf", "folder:/far/frogs"), (3, "folder:/far/toads"), (7, "chorus")):
+        given = {"scale": "tiny", "seed": 0, "wildlife": source, "ratio": ratio, "sleep_s": 0.0}
+        runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",)).record({}, samples_seen=1)
+    plan = tmp_path / "toy.sweep.json"
+    plan.write_text(json.dumps({"notebook": str(toy), "grid": {"ratio": [1, 3, "inf", 7]}, "fixed": {"wildlife": "folder:/near/frogs"}}))
+    capsys.readouterr()
+    assert launch.main(["sweep", str(plan), "list=missing"]) == 0 and capsys.readouterr().out == "1,3\n"
+    assert launch.main(["sweep", str(plan), "list=all"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].split() == ["1", "missing", "ratio=3"] and said[2].split() == ["2", "recorded", "ratio=inf"] and said[-1] == "2 of 4 are missing"
+
+
+def test_reference_numbers():
+    table = runs.reference("mix_ratio", split="val", metric="top1")
+    assert dict(zip(table.setting, table.value)) == {"0": 49.0, "1": 53.8, "3": 57.5, "7": 59.4, "15": 60.1, "inf": 60.2}
+    assert runs.paper("mix_ratio", 0.5) is None
+    with pytest.raises(ValueError, match="no experiment 'mix'"):
+        runs.reference("mix")
+
+
+# The launcher
+
+def test_launcher_runs_records_and_tells(toy, tmp_path):
+    done = call(toy, "ratio=inf", "seed=2", f"output={tmp_path}/out/ratio_{{ratio}}.ipynb")
+    assert done.returncode == 0, done.stderr
+    assert "top-1 27.0 %; paper (liu2026, Table 4): top1 60.2" in done.stdout
+    executed = (tmp_path / "out" / "ratio_inf.ipynb").read_text()
+    json.loads(executed, parse_constant=lambda constant: pytest.fail(f"{constant} in the notebook"))
+    assert (tmp_path / "records" / "toy" / "ratio=inf,seed=2,scale=tiny,data=chorus.json").exists()
+
+
+@pytest.mark.parametrize("words, said", [
+    (["ration=7"], "toy has no parameter 'ration', did you mean ratio?; it has scale, seed, wildlife, ratio, sleep_s"),
+    (["scale=huge"], "scale is 'huge': it must be one of smoke, tiny, small, paper or auto"),
+    (["--ratio", "7"], "got '--ratio': it must be name=value"),
+    (["output=notebooks/x.txt"], "must be an .ipynb outside"),
+])
+def test_a_mistake_in_the_words_is_one_clear_line(toy, words, said, capsys):
+    assert launch.main([str(toy), *words]) == 2
+    line, = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+@pytest.mark.parametrize("words, said", [
+    (["ratio=banana"], "toy: ratio is 'banana': it must be a number"),
+    (["sleep_s=30", "timeout=1"], "toy: CellTimeoutError: a cell took longer than the timeout"),
+])
+def test_a_mistake_that_a_cell_finds_is_one_clear_line(toy, words, said):
+    done = call(toy, *words)
+    lines = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip() and "Executing" not in line]
+    assert done.returncode == 1 and len(lines) == 1 and said in lines[0], (done.returncode, done.stderr)
+    assert not list(toy.parent.parent.glob("records/toy/*.json"))
+
+
+def test_launcher_never_overwrites_a_notebook(toy, capsys):
+    before = toy.read_bytes()
+    assert launch.main([str(toy), f"output={toy}"]) == 2
+    assert "not to be overwritten" in capsys.readouterr().err and toy.read_bytes() == before
+    done = call("05_mix_ration", "ratio=7")
+    assert done.returncode == 2 and "there is no notebook '05_mix_ration'" in done.stderr
+
+
+def test_sweep_goes_on_after_a_failure_and_skips_what_is_recorded(toy, tmp_path):
+    plan = tmp_path / "toy.sweep.json"
+    described = {"notebook": str(toy), "grid": {"seed": [0], "ratio": [-1, "inf"]}, "fixed": {"scale": "tiny"}}
+    plan.write_text(json.dumps(described))
+    done = call("sweep", plan, "jobs=2")
+    assert done.returncode == 1 and "seed=0,ratio=inf: done" in done.stdout
+    assert "failed: seed=0,ratio=-1: toy: ratio is -1" in done.stderr
+    assert runs.records("toy")["ratio"].tolist() == [math.inf]
+    assert (tmp_path / "records" / "toy" / "seed=0,scale=tiny,data=chorus,ratio=inf.ipynb").exists()  # as no output is named
+    done = call("sweep", plan, "point=1")
+    assert done.returncode == 0 and "seed=0,ratio=inf: already recorded" in done.stdout, done.stderr
+
+
+def test_an_experiment_wants_all_three_splits():
+    table = pd.DataFrame({"file": ["a.wav", "b.wav"], "label": ["x", "y"], "split": ["train", "val"]})
+    with pytest.raises(ValueError, match="the wildlife pool has no recordings in test: an experiment learns on train"):
+        runs.start("05_mix_ratio", {"ratio": 1, "scale": "tiny"}, {"wildlife": table, "general": table})
+
+
+def test_records_beside_a_run_share_its_scale_and_recordings():
+    def row(scale, digest, budget="sweep", weights=""):
+        return {"scale": scale, "data.wildlife.hash": digest, "budget": budget, "weights": weights}
+
+    table = pd.DataFrame([row("tiny", "a"), row("tiny", "a"), row("small", "a"), row("tiny", "b"), row("tiny", "a", budget="main"), row("tiny", "a", weights="hub")])
+    run = lambda scale, digest: runs.Run("x", "x", {"scale": scale}, {"wildlife": {"hash": digest}}, None)  # noqa: E731
+    assert [len(runs.beside(table, run(*which))) for which in (("tiny", "a"), ("small", "a"), ("tiny", "b"))] == [2, 1, 1]
+    assert runs.beside(table, run("smoke", "c"))["scale"].tolist() == ["tiny", "tiny"]  # nothing of its own: the largest set
+    assert runs.beside(table.iloc[:0], run("tiny", "a")).empty

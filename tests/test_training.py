@@ -1,0 +1,346 @@
+"""The loop: resumes bit for bit, even when killed; follows its schedule; leaves nobody else's state changed."""
+
+import copy
+import dataclasses
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from timm.optim import param_groups_layer_decay
+from torch import nn
+from toys import ARCH
+
+from lib import mae, patches, paths, training
+
+STEPS = 20
+
+
+class Toy(NamedTuple):
+    x: torch.Tensor
+    files: list[str]
+
+
+def network() -> nn.Module:
+    """With dropout, so that a resumed run must repeat its random numbers too."""
+    model = nn.Sequential(nn.Linear(6, 32), nn.GELU(), nn.Dropout(0.5), nn.Linear(32, 1))
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3, generator=training.generator(parameter.numel()))
+    return model
+
+
+def batches(start: int):
+    for step in count(start):
+        yield Toy(torch.randn(8, 6, generator=training.generator(7, step)), [f"/some/where/clip{step}.wav"])
+
+
+def loss_of(model, batch, step):
+    return (model(batch.x)[:, 0] - batch.x.sum(1)).square().mean()
+
+
+def train(folder=None, steps=STEPS, model=None, stop=None, optimizer=None, **options):
+    """(log, weights); stop: break out of the loop after that step."""
+    model = model or network()
+    optimizer = optimizer or torch.optim.AdamW(model.parameters(), lr=1e-2)
+    log = []
+    for record in training.fit(model, optimizer, batches, options.pop("loss_of", loss_of), steps=steps, seed=3, warmup=4, folder=folder, **options):
+        log.append(record)
+        if record["step"] == stop:
+            break
+    return log, {k: v.clone() for k, v in model.state_dict().items()}
+
+
+def same(a, b) -> bool:
+    return all(torch.equal(a[k], b[k]) for k in a) and a.keys() == b.keys()
+
+
+@pytest.fixture
+def every_third(monkeypatch):
+    """A clock that ticks once at a look: with save_every_s=2.5 every third step is saved."""
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=count().__next__))
+
+
+def test_interrupted_and_taken_up_again_is_the_same_run(tmp_path, every_third):
+    whole, weights = train(tmp_path / "whole", save_every_s=2.5)
+    assert [r["step"] for r in whole] == list(range(STEPS)) and len({r["loss"] for r in whole}) == STEPS
+    for stop in (1, 4, 5, 11):  # before the first save, between two, at one, later
+        train(tmp_path / "parts", save_every_s=2.5, stop=stop)
+        saved = [int(p.stem[6:]) for p in (tmp_path / "parts").glob("state-*.pt")]
+        assert len(saved) == (stop > 1) and all(stop - 2 <= n <= stop + 1 for n in saved)
+    log, resumed = train(tmp_path / "parts", save_every_s=2.5)
+    assert log == whole and same(resumed, weights)
+    assert (tmp_path / "parts" / "log.jsonl").read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
+    log, free = train(None)  # a folder changes nothing
+    assert log == whole and same(free, weights)
+    again, final = train(tmp_path / "parts")  # a finished run trains no more
+    assert again == whole and same(final, weights) and (tmp_path / "parts" / f"state-{STEPS}.pt").exists()
+
+
+def test_dropout_is_repeated_per_step_and_differs_between_steps():
+    still = lambda model, batch, step: (model(torch.ones(64, 6)).square().mean())  # noqa: E731
+    frozen = lambda: torch.optim.SGD(network().parameters(), lr=0.0)  # noqa: E731  (of another network: nothing learns)
+    a, b = (train(loss_of=still, optimizer=frozen())[0] for _ in range(2))
+    assert a == b and len({r["loss"] for r in a}) > STEPS // 2
+
+
+KILLED = 150
+VICTIMS = """
+import os, sys, test_fit
+from pathlib import Path
+for _ in range(3):  # one import for all; nothing has run before the fork
+    victim = os.fork()
+    if not victim:
+        test_fit.train(Path(sys.argv[1]), steps=test_fit.KILLED, save_every_s=0)
+        os._exit(0)
+    print(victim, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(victim, 0)[1]), flush=True)
+"""
+
+
+def test_killed_at_any_moment_and_taken_up_again_is_the_same_run(tmp_path):
+    whole, weights = train(tmp_path / "whole", steps=KILLED)
+    folder, moment = tmp_path / "killed", random.Random(0)
+    log = folder / "log.jsonl"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT)])}
+    with subprocess.Popen([sys.executable, "-c", VICTIMS, str(folder)], env=environment, stdout=subprocess.PIPE, text=True) as parent:
+        for lines in (5, 40, 80):
+            victim, until = int(parent.stdout.readline()), time.monotonic() + 60
+            while time.monotonic() < until and not (log.exists() and log.read_bytes().count(b"\n") >= lines):
+                time.sleep(0.001)
+            time.sleep(moment.uniform(0, 0.03))  # anywhere between two saves, or within one
+            os.kill(victim, signal.SIGKILL)
+            assert int(parent.stdout.readline()) == -signal.SIGKILL
+    assert not (folder / f"state-{KILLED}.pt").exists()
+    resumed, final = train(folder, steps=KILLED)
+    assert resumed == whole and same(final, weights) and log.read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
+
+
+def test_a_half_written_state_is_ignored(tmp_path, every_third):
+    whole, weights = train()
+    for stop in (None, 10):
+        folder = tmp_path / str(stop)
+        folder.mkdir()
+        if stop:
+            train(folder, save_every_s=2.5, stop=stop)
+            with open(folder / "log.jsonl", "a") as file:
+                file.write('{"step": 10, "lo')
+        (folder / ".state-11.0f0f0f0f.pt").write_bytes(b"half")  # what a kill leaves of `paths.atomic`
+        log, final = train(folder, save_every_s=2.5)
+        assert log == whole and same(final, weights) and [p.name for p in folder.glob("*state*")] == [f"state-{STEPS}.pt"]
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    train(tmp_path)
+    (tmp_path / f"state-{STEPS}.pt").write_bytes(b"no state")
+    with pytest.raises(ValueError, match=rf"state-{STEPS}.pt is damaged: remove it, and the run begins anew"):
+        train(tmp_path)
+
+
+STOPPED = """
+import sys, test_fit
+from pathlib import Path
+def slow(model, batch, step):
+    print(step, flush=True)
+    import time
+    time.sleep(0.02)
+    return test_fit.loss_of(model, batch, step)
+test_fit.train(Path(sys.argv[1]), steps=400, save_every_s=1e9, loss_of=slow)
+"""
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_finishes_and_saves_the_step(tmp_path, number, code):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT)])}
+    with subprocess.Popen([sys.executable, "-c", STOPPED, str(tmp_path)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as process:
+        while int(process.stdout.readline()) < 6:
+            pass
+        process.send_signal(number)
+        *rest, said = process.communicate(timeout=60)[0].splitlines()
+    (state,) = tmp_path.glob("state-*.pt")
+    step = int(state.stem.removeprefix("state-"))
+    assert process.returncode in (code, -number) and step >= 7 and f"stopped and saved after step {step} of 400" in said
+    assert int(rest[-1] if rest else 6) == step - 1  # no step was begun in vain
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == step
+    assert [r["step"] for r in train(tmp_path, steps=step + 3)[0]] == list(range(step + 3))
+
+
+def test_a_full_disk_stops_only_the_last_save(tmp_path, every_third, monkeypatch, capsys):
+    whole, weights = train()
+    real, full = torch.save, [False]
+    monkeypatch.setattr(torch, "save", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device")) if full[0] else real(*a))
+    model, log = network(), []
+    for record in training.fit(model, torch.optim.AdamW(model.parameters(), lr=1e-2), batches, loss_of, steps=STEPS, seed=3, warmup=4, folder=tmp_path,
+                          save_every_s=2.5):
+        log.append(record)
+        full[0] = 5 <= record["step"] < 13
+    assert log == whole and "could not be saved" in capsys.readouterr().out
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == STEPS
+    full[0] = True
+    with pytest.raises(OSError, match="the state after step 20 could not be saved .*No space left.*free some space"):
+        train(tmp_path / "other")
+    assert not list((tmp_path / "other").glob("*state*"))
+    train(tmp_path / "third", save_every_s=1e9, stop=15)
+    full[0] = False
+    assert train(tmp_path / "third")[0] == whole
+
+
+class Cut(NamedTuple):
+    """A batch that can be gone through in parts, as data.Batch can."""
+    x: torch.Tensor
+    first: int = 0
+    of: int = 0
+
+    def cut(self, size):
+        return [Cut(self.x[i : i + size], self.first + i, self.of or len(self.x)) for i in range(0, len(self.x), size)]
+
+
+def cut_batches(start):
+    return (Cut(batch.x) for batch in batches(start))
+
+
+def plain():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 32), nn.GELU(), nn.Linear(32, 1))
+
+
+def test_parts_of_a_batch_make_the_same_step(monkeypatch, capsys):
+    def run(free):
+        monkeypatch.setattr(training, "free_bytes", lambda device: free)
+        with torch.random.fork_rng():
+            model = plain()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+        return [r["loss"] for r in training.fit(model, optimizer, cut_batches, loss_of, steps=30, seed=3)], model.state_dict()
+
+    (whole, a), (parts, b) = run(1e9), run(5500)
+    assert "in parts of 2" in capsys.readouterr().out
+    np.testing.assert_allclose(whole, parts, rtol=2e-2 if training.accelerator().mixed_precision == "bf16" else 1e-5)
+    assert not same(a, b) and all(torch.allclose(a[k], b[k], atol=0.02) for k in a)  # to rounding
+
+
+def test_activations_are_counted_once_and_grow_with_the_clips():
+    model = plain()
+    two, four = (training.activation_bytes(lambda: model(torch.ones(n, 6)).sum()) for n in (2, 4))
+    assert 2 * 4 * (6 + 32 + 32) == pytest.approx(four - two, rel=0.5)
+    assert training.activation_bytes(lambda: (model[0](torch.ones(4, 6)) ** 2).sum()) < four
+
+
+def test_activations_computed_twice_give_the_same_gradients():
+    for kind in ("plain", "window"):
+        model, spec = mae.MAE(dataclasses.replace(ARCH, decoder=kind), training.generator(0)), torch.randn(2, 1, 64, 32, generator=training.generator(1))
+        mask, found = patches.random_mask(2, model.grid, 0.5, training.generator(2)), []
+        for twice in (False, True):
+            model.set_grad_checkpointing(twice)
+            model.zero_grad()
+            kept = training.activation_bytes(lambda: model(spec, mask).loss)
+            with torch.random.fork_rng():
+                torch.manual_seed(0)  # the window blocks drop a part of what makes their position bias
+                model(spec, mask).loss.backward()
+            found.append((kept, [p.grad.clone() for p in model.parameters() if p.requires_grad]))
+        assert found[1][0] < found[0][0] and all(torch.allclose(x, y, atol=1e-6) for x, y in zip(found[0][1], found[1][1]))
+
+
+def test_a_log_without_a_state_starts_anew(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 0, "loss": 9.0}\n')
+    assert train(tmp_path)[0] == train()[0] and len((tmp_path / "log.jsonl").read_text().splitlines()) == STEPS
+
+
+def test_nobody_elses_random_numbers_are_touched(tmp_path):
+    def states():
+        return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
+
+    first, second = network(), network()
+    torch.manual_seed(5)
+    before = states()
+    train(tmp_path, model=first, stop=7, save_every_s=0)
+    assert states() == before
+    torch.manual_seed(6), np.random.seed(6), random.seed(6)
+    before = states()
+    train(tmp_path, model=second, save_every_s=0)  # resumes: the states of the first process are not brought back
+    assert states() == before
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_names_step_and_files(bad):
+    def spoiled(model, batch, step):
+        return loss_of(model, batch, step) * (bad if step == 6 else 1.0)
+
+    model = network()
+    with pytest.raises(training.NonFiniteLoss, match=rf"the loss is {bad} in step 6 of {STEPS} \(learning rate .*clip6.wav") as error:
+        train(model=model, loss_of=spoiled)
+    assert "/some/where" not in str(error.value)
+    assert all(p.isfinite().all() for p in model.parameters()) and is_plain(model)
+
+
+def is_plain(model) -> bool:
+    return model.forward.__func__ is type(model).forward and "_original_forward" not in vars(model)
+
+
+def test_the_model_comes_back_plain(tmp_path):
+    for stop in (None, 3):
+        model = network()
+        train(model=model, stop=stop)
+        assert is_plain(model)
+        twin = copy.deepcopy(model).eval()
+        twin[0].weight.data.zero_()
+        assert not torch.equal(twin(torch.ones(1, 6)), model.eval()(torch.ones(1, 6)))  # a copy runs on its own weights
+    vit = mae.vit(ARCH, num_classes=2, global_pool="avg")
+    fused = [m.fused_attn for m in vit.modules() if hasattr(m, "fused_attn")]
+    optimizer, mean = torch.optim.SGD(vit.parameters(), lr=0.1), lambda model, batch, step: model(batch[0]).mean()
+    list(training.fit(vit, optimizer, lambda start: [(torch.ones(2, 1, 64, 32),)], mean, steps=1, seed=0))
+    assert [m.fused_attn for m in vit.modules() if hasattr(m, "fused_attn")] == fused and is_plain(vit)
+
+
+def test_stopping_early_leaves_a_model_that_trains_on():
+    model = network()
+    log, first = train(model=model, stop=5)
+    assert len(log) == 6
+    log, second = train(model=model, stop=5)
+    assert len(log) == 6 and not same(first, second)
+
+
+def test_the_schedule_acts_on_every_layer_s_group():
+    model = mae.vit(ARCH, num_classes=3, global_pool="avg", depth=3)
+    groups = param_groups_layer_decay(model, 1e-4, no_weight_decay_list=model.no_weight_decay(), layer_decay=0.5)
+    optimizer, seen, peak, low, warmup, steps = torch.optim.AdamW(groups, lr=1e-2), [], 1e-2, 1e-4, 5, 15
+    names = {id(p): name for name, p in model.named_parameters()}
+
+    def look(model, batch, step):
+        seen.append({names[id(p)]: group["lr"] for group in optimizer.param_groups for p in group["params"]})
+        return model(batch[0]).square().mean()
+
+    run = training.fit(model, optimizer, lambda start: [(torch.ones(2, 1, 64, 32),)] * steps, look, steps=steps, seed=0, warmup=warmup, lr_min=low)
+    log = list(run)
+    for step, (record, lr) in enumerate(zip(log, seen, strict=True)):
+        wave = 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+        expected = peak * step / warmup if step < warmup else low + (peak - low) * wave
+        assert record["lr"] == pytest.approx(expected) == lr["head.weight"]
+        for name, scale in (("patch_embed.proj.weight", 0.5**4), ("blocks.0.attn.qkv.weight", 0.5**3), ("blocks.2.attn.qkv.weight", 0.5)):
+            assert lr[name] == pytest.approx(expected * scale), f"{name} in step {step}"
+    assert seen[warmup]["blocks.0.attn.qkv.weight"] < seen[warmup]["blocks.2.attn.qkv.weight"] < seen[warmup]["head.weight"] == peak
+
+
+def test_gradients_are_clipped_to_the_norm_asked_for():
+    def moved(clip):
+        model = nn.Linear(6, 1)
+        before = model.weight.detach().clone()
+        train(model=model, steps=5, stop=1, optimizer=torch.optim.SGD(model.parameters(), lr=1.0), clip_grad=clip,
+              loss_of=lambda model, batch, step: 1e3 * model(batch.x).mean())
+        return (model.weight.detach() - before).norm()
+
+    assert moved(0.1) <= 0.1 * 0.25 + 1e-6 < moved(None)  # step 0 has lr 0, step 1 a quarter of 1.0
+
+
+def test_generators_depend_on_every_number():
+    first = [torch.rand(1, generator=training.generator(*seeds)).item() for seeds in ((0,), (1,), (0, 0), (0, 1), (1, 0), (0, 0, 0))]
+    assert len(set(first)) == 6 and torch.rand(1, generator=training.generator(0, 1)).item() == first[3]

@@ -1,0 +1,194 @@
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from toys import ARCH, FRONT, mess, tone, tones
+
+from lib import audio, checkpoints, data, metrics, training
+from lib.transfer import classifier, finetune, probe
+from lib.checkpoints import Card
+from lib.transfer.classifier import Classifier
+from lib.mae import MAE
+
+LABELS = ["high", "low", "mid"]
+
+
+def toy(labels=LABELS, seed=0):
+    model = finetune.classifier(MAE(ARCH, training.generator(seed)), ARCH, len(labels), training.generator(seed)).eval()
+    torch.nn.init.normal_(model.head.weight, std=1.0, generator=training.generator(seed, 1))  # a fresh head says the same about everything
+    return Classifier(model, Card("toy", ARCH, FRONT, "tones", "none", "a test", labels=labels))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    table = tones(tmp_path_factory.mktemp("tones"))
+    recipe = finetune.Recipe(epochs=25, batch=6, lr=3e-3, mixup=False, mask_mels=0, mask_frames=0, drop_path=0.0, evaluate=1)
+    tuned = finetune.finetune(MAE(ARCH, training.generator(0)), ARCH, FRONT, table, recipe, bar=None)
+    return Classifier(tuned.model, replace(toy().card, labels=tuned.labels)), table
+
+
+# Kept
+
+def test_what_is_saved_says_the_same_when_loaded(tmp_path):
+    known = toy()
+    path = classifier.save(known.model, known.card, tmp_path)
+    loaded = classifier.load(path)
+    assert classifier.load(path.with_suffix(".json")).card == loaded.card == replace(known.card, sha256=loaded.card.sha256, chirp=loaded.card.chirp)
+    assert len(loaded.card.sha256) == 64 and len(loaded.card.chirp) == 3 and not loaded.model.training
+    x = torch.randn(2, 1, FRONT.frames, FRONT.mels, generator=training.generator(2))
+    assert torch.equal(loaded.model(x), known.model(x))
+    assert {p.name for p in tmp_path.iterdir()} == {"toy.safetensors", "toy.json"}
+
+
+def test_a_changed_or_foreign_file_is_refused(tmp_path):
+    known = toy()
+    path = classifier.save(known.model, known.card, tmp_path)
+    with pytest.raises(ValueError, match="is a classifier of 3 species, not a MAE"):
+        checkpoints.load(path)
+    card = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(card | {"labels": ["high", "low"]}))
+    with pytest.raises(ValueError, match="toy.safetensors has 3 outputs, its card 2 labels"):
+        classifier.load(path)
+    path.with_suffix(".json").write_text(json.dumps(card | {"front": card["front"] | {"mean": 60.0}}))
+    with pytest.raises(ValueError, match="other numbers on the chirp"):
+        classifier.load(path)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(ValueError, match="it was changed or cut off"):
+        classifier.load(path)
+    mae = checkpoints.save(MAE(ARCH, training.generator(0)), Card("mae", ARCH, FRONT, "", "", ""), tmp_path)
+    with pytest.raises(ValueError, match="mae.safetensors is a MAE and names no species"):
+        classifier.load(mae)
+    with pytest.raises(ValueError, match="has 3 outputs, its card 4 labels"):
+        classifier.save(known.model, replace(known.card, labels=[*LABELS, "more"]), tmp_path)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_frozen_encoder_with_its_readout_is_one_model(classes, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    table, encoder = tones(tmp_path), MAE(ARCH, training.generator(0)).eval()
+    table = table[table["label"].isin(LABELS[:classes])].reset_index(drop=True)
+    features = probe.features(encoder, FRONT, table, bar=None)
+    readout = probe.logistic(features, "mean", Cs=(1.0,))
+    model = classifier.frozen(encoder, readout, features.labels)
+    logits = torch.cat([x for x, _ in finetune.window_logits(model, FRONT, table, bar=None)])
+    np.testing.assert_allclose(logits.softmax(-1), readout.probabilities(np.arange(len(logits))), atol=0.01)  # bfloat16 where the processor has it
+    path = classifier.save(model, replace(toy().card, labels=features.labels), tmp_path)
+    x = torch.randn(2, 1, FRONT.frames, FRONT.mels, generator=training.generator(2))
+    assert torch.equal(classifier.load(path).model(x), model(x))
+
+
+def test_low_rank_updates_are_refused(tmp_path):
+    known, recipe = toy(), finetune.Recipe(lora=2)
+    finetune._low_rank(known.model, recipe)
+    with pytest.raises(ValueError, match="LoRA's updates must be merged first"):
+        classifier.save(known.model, known.card, tmp_path)
+
+
+# Windows of a stream
+
+@pytest.mark.parametrize("samples", [100, 511, 512, 8_575, 8_576, 8_577, 8_704, 12_671, 12_672, 12_673, 22_050, 100_000, 100_128, 111_111])
+def test_windows_are_those_of_the_experiments(samples, tmp_path):
+    """At every length, and whether the pieces that are read are shorter or longer than the recording."""
+    wave = 0.1 * torch.randn(samples, generator=training.generator(samples))
+    file = audio.write(tmp_path / "a.wav", wave, FRONT.rate)
+    ours = data.Windows(pd.DataFrame({"file": [str(file)], "label": "a", "split": "test"}), FRONT)
+    theirs = [ours[i][0] for i in range(len(ours))]
+    for seconds in (1, 2, 96):
+        starts, waves = zip(*classifier.stretches(file, FRONT, seconds))
+        assert np.concatenate(starts).tolist() == ours.places[:, 1].tolist()
+        got = [one for some in waves for one in some]
+        assert len(got) == len(theirs) and all(len(a) == len(b) and torch.allclose(a, b, atol=1e-4) for a, b in zip(got, theirs))
+
+
+def test_answers_are_those_of_the_evaluation(trained):
+    """The same probabilities as `finetune.predict` gives the same files, but for its half precision."""
+    known, table = trained
+    table = table[table["split"] == "test"].reset_index(drop=True)
+    root, names = table["file"].str.rpartition("/")[0][0], [f.rpartition("/")[2] for f in table["file"]]
+    answers = classifier.predict(known, root, names, bar=None)
+    seen = finetune.predict(known.model, FRONT, table, known.card.labels, bar=None)
+    assert answers.files["file"].tolist() == names and not answers.skipped
+    assert answers.files["label"].tolist() == [known.card.labels[i] for i in seen.probabilities.argmax(1)]
+    np.testing.assert_allclose(answers.files["score"], seen.probabilities.max(1), atol=0.01)
+    assert metrics.class_average(metrics.topk_hits(seen.probabilities, seen.targets, 1), seen.targets) > 0.8  # and it knows something
+    assert len(answers.windows) == answers.files["windows"].sum() == 6 * 3
+
+
+def test_any_rate_and_channels_are_heard_alike(trained, tmp_path):
+    wave = tone(1500.0, 2.0, np.random.default_rng(0), 44_100).numpy()
+    soundfile.write(tmp_path / "mono44.flac", wave, 44_100)
+    soundfile.write(tmp_path / "stereo44.wav", np.stack([wave, wave], 1), 44_100)
+    soundfile.write(tmp_path / "mono22.wav", tone(1500.0, 2.0, np.random.default_rng(0), 22_050).numpy(), 22_050)
+    files = classifier.predict(trained[0], tmp_path, bar=None).files
+    assert files["label"].eq("mid").all() and files["rate"].tolist() == [22_050, 44_100, 44_100] and files["score"].std() < 0.02
+
+
+def test_unusable_files_are_counted_and_named(tmp_path):
+    root = mess(tmp_path / "mess")
+    answers = classifier.predict(toy(), root, bar=None)
+    reasons = dict(line.split(": ", 1) for line in answers.skipped)
+    named = {"empty.wav": "is empty", "cut.wav": "cut off", "cut.flac": "decoded", "cut.ogg": "cut off", "text.wav": "no sound format", "nan.wav": "NaN",
+             "zero.wav": "no samples", "gone.wav": "no such file", "loop.wav": "cannot be read", "silent.flac": "nothing but digital silence"}
+    assert {f"{label}/{name}" for label in ("frog", "toad") for name in named} == set(reasons)
+    assert all(named[file.split("/")[1]] in reason and str(root) not in reason for file, reason in reasons.items())
+    assert len(answers.files) == 16 and set(answers.windows["file"]) == set(answers.files["file"])
+    assert (answers.windows["end_s"] <= answers.windows["file"].map(answers.files.set_index("file")["duration_s"]) + 1e-9).all()
+
+
+def test_silence_within_a_recording_is_left_out(tmp_path):
+    wave = tone(800, 4.0, np.random.default_rng(0))
+    wave[22_050:66_150] = 0
+    audio.write(tmp_path / "a.wav", wave, 22_050)
+    windows = classifier.predict(toy(), tmp_path, bar=None).windows
+    assert ((windows["start_s"] < 1) | (windows["end_s"] > 3)).all() and {0.0} < set(windows["start_s"])
+
+
+def test_nothing_to_predict_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="no such folder or sound file"):
+        classifier.predict(toy(), tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="no sounds in this folder or below it; looked for .aif"):
+        classifier.predict(toy(), tmp_path)
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(ValueError, match=r"none of 1 files can be used, the first: a.wav: is empty \(0 bytes\)"):
+        classifier.predict(toy(), tmp_path, bar=None)
+
+
+# The command line
+
+def test_the_command_writes_all_files(trained, tmp_path, capsys):
+    known, table = trained
+    model = classifier.save(known.model, known.card, tmp_path / "model")
+    (new := tmp_path / "new" / "pond").mkdir(parents=True)
+    for label in ("low", "high"):
+        shutil.copy(table.loc[table["label"] == label, "file"].iloc[-1], new / f"{label}.wav")
+    (new / "broken.wav").touch()
+    assert classifier.main([str(model), str(tmp_path / "new"), f"out={tmp_path / 'out'}", "threshold=0.4"]) == 0
+    assert capsys.readouterr().out.startswith("2 files, 6 windows, 2 selections of 2 species with a score of 0.4 or more; 1 files skipped\n  pond/broken.wav: is empty")
+    written = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
+    assert written == ["audacity/pond/high.txt", "audacity/pond/low.txt", "files.csv", "raven/pond/high.Table.1.selections.txt",
+                       "raven/pond/low.Table.1.selections.txt", "selections.csv", "skipped.txt", "windows.csv"]
+    files = pd.read_csv(tmp_path / "out" / "files.csv")
+    assert files[["file", "label"]].to_numpy().tolist() == [["pond/high.wav", "high"], ["pond/low.wav", "low"]]
+    assert (tmp_path / "out" / "audacity" / "pond" / "low.txt").read_text() == "0.000000\t0.597914\tlow\n"  # the end of the last whole frame
+
+
+@pytest.mark.parametrize("words, said", [
+    (["MODEL", "NEW"], "no out=DIR"), (["MODEL", "NEW", "out=OUT", "treshold=0.4"], "got treshold"), (["MODEL", "NEW", "out=OUT", "threshold=80"], "threshold is 80"),
+    (["MODEL", "NEW", "out"], "got 'out': it must be name=value"), (["none.safetensors", "NEW", "out=OUT"], "none.json is missing"),
+    (["MODEL", "NEW/no", "out=OUT"], "no such folder or sound file")])
+def test_a_mistake_is_one_line(words, said, tmp_path, capsys):
+    known = toy()
+    model = classifier.save(known.model, known.card, tmp_path)
+    (tmp_path / "new").mkdir()
+    audio.write(tmp_path / "new" / "a.wav", tone(800, 1.0, np.random.default_rng(0)), 22_050)
+    put = {"MODEL": str(model), "NEW": str(tmp_path / "new"), "OUT": str(tmp_path / "out")}
+    for name, path in put.items():
+        words = [word.replace(name, path) for word in words]
+    assert classifier.main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and not (tmp_path / "out").exists()

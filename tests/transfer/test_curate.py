@@ -1,0 +1,303 @@
+"""Curation: scores of windows, what is kept, and controls that keep as many."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import precision_score, recall_score, roc_auc_score
+from toys import ARCH, FRONT, tone, tones
+
+from lib import audio, data, mel, patches, pretrain, training
+from lib.runs import scales
+from lib.sources import chorus
+from lib.transfer import curate, finetune
+from lib.mae import MAE
+
+QUICK = finetune.Recipe(epochs=1, batch=6, lr=1e-3, mixup=False, mask_mels=0, mask_frames=0)
+RAW = replace(ARCH, norm_pixels=False)
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """18 train recordings of 1 s (5 windows each) in groups of two; val and test are not there, so that reading one is an error."""
+    made = tones(tmp_path_factory.mktemp("tones"), 6, 2, 2, seconds=1.0)
+    made["group"] = [f"{label} {split} {i // 2}" for i, (label, split) in enumerate(zip(made["label"], made["split"]))]
+    return made.assign(file=made["file"].where(made["split"] == "train", "/gone/" + made["split"] + made.index.astype(str)))
+
+
+def train_labels(table) -> np.ndarray:
+    return table.loc[table["split"] == "train", "label"].to_numpy(str)
+
+
+def some(score, per_recording=5) -> pd.DataFrame:
+    score = np.asarray(score, float)
+    recording = np.arange(len(score)) // per_recording
+    start_s = np.arange(len(score)) % per_recording * 0.2
+    return pd.DataFrame({"recording": recording, "file": [f"{r}.wav" for r in recording], "start_s": start_s, "score": score})
+
+
+# ------------------------------------------------------------------------------------------------------------------ grid
+
+def test_the_grid_is_that_of_evaluation(table):
+    train = table[table["split"] == "train"].reset_index(drop=True)
+    grid, windows = curate.grid(table, FRONT), data.Windows(train, FRONT, ahead=training.accelerator().device.type == "cpu")
+    assert len(grid) == len(windows) and list(grid["recording"]) == [row for row, _ in windows.places]
+    assert set(grid["file"]) == set(train["file"])
+    first = grid[grid["recording"] == 0]["start_s"].to_numpy()
+    np.testing.assert_allclose(np.diff(first)[:-1], 32 * FRONT.hop_s, atol=1e-9)  # half of 64 frames
+    assert first[-1] + FRONT.seconds == pytest.approx(1.0, abs=FRONT.hop_s + 1e-3)  # the last ends with the recording
+
+
+def test_a_table_without_train_is_refused(table):
+    with pytest.raises(ValueError, match="nothing to curate: none of the 12 recordings is in the train split"):
+        curate.grid(table[table["split"] != "train"], FRONT)
+
+
+# ---------------------------------------------------------------------------------------------------------------- scores
+
+class Perfect(torch.nn.Module):
+    """Knows the pitch by the loudest mel band: the truth of the toys."""
+
+    def forward(self, spec):
+        band = spec.mean((1, 2)).argmax(-1)  # (B,)
+        return 1e3 * torch.nn.functional.one_hot((band > 5).long() + (band > 18).long(), 3).float()
+
+
+def perfect(*_, **__):
+    return finetune.Finetuned(Perfect(), ["low", "mid", "high"], pd.DataFrame(), pd.DataFrame(), 0, 0)
+
+
+def test_the_confidence_of_a_perfect_classifier_is_one(table, monkeypatch):
+    monkeypatch.setattr(finetune, "finetune", perfect)
+    scores = curate.confidence(None, ARCH, FRONT, table, QUICK)
+    np.testing.assert_allclose(scores["score"], 1.0)
+    swapped = table.assign(label=table["label"].map({"low": "mid", "mid": "low", "high": "high"}))
+    scores = curate.confidence(None, ARCH, FRONT, swapped, QUICK)
+    np.testing.assert_allclose(scores["score"], (train_labels(swapped)[scores["recording"]] == "high").astype(float), atol=1e-12)
+
+
+def test_confidence_repeats_by_seed_and_is_stored(table, monkeypatch, tmp_path):
+    a = curate.confidence(None, ARCH, FRONT, table, QUICK)
+    assert ((0 < a["score"]) & (a["score"] < 1)).all()
+    stored = list((tmp_path / "cache" / "scores").glob("confidence-*.csv"))
+    assert len(stored) == 1 and not any(str(f) in stored[0].read_text() for f in table["file"])
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune, "finetune", None)  # calling it would be an error
+        pd.testing.assert_frame_equal(curate.confidence(None, ARCH, FRONT, table, QUICK), a)
+    stored[0].unlink()
+    pd.testing.assert_frame_equal(curate.confidence(None, ARCH, FRONT, table, QUICK), a)
+    assert not np.allclose(curate.confidence(None, ARCH, FRONT, table, replace(QUICK, seed=1))["score"], a["score"])
+    encoder = MAE(ARCH, training.generator(5))
+    assert not np.allclose(curate.confidence(encoder, ARCH, FRONT, table, QUICK)["score"], a["score"])
+
+
+def test_a_selector_keeps_its_last_step(table, monkeypatch):
+    seen, real = [], finetune.finetune
+    monkeypatch.setattr(finetune, "finetune", lambda *a, **k: seen.append((a, k)) or real(*a, **k))
+    curate.confidence(None, ARCH, FRONT, table, replace(QUICK, evaluate=3))
+    assert [a[4].evaluate for a, _ in seen] == [0] and set(seen[0][0][3]["split"]) == {"train"}
+
+
+def test_folds_keep_groups_and_spread_classes(table):
+    train = table[table["split"] == "train"].reset_index(drop=True)
+    fold = curate.folds(train, 3, 0)
+    assert set(fold) == {0, 1, 2} and (train.assign(fold=fold).groupby("group")["fold"].nunique() == 1).all()
+    assert (train.assign(fold=fold).groupby(["label", "fold"]).size() == 2).all()
+    np.testing.assert_array_equal(fold, curate.folds(train, 3, 0))
+    assert any((fold != curate.folds(train, 3, seed)).any() for seed in range(1, 5))
+    alone = curate.folds(train.drop(columns="group"), 4, 0)
+    assert train.assign(fold=alone).groupby("label")["fold"].nunique().min() == 4
+    with pytest.raises(ValueError, match="2 folds or more, got 1"):
+        curate.folds(train, 1, 0)
+
+
+def test_a_species_with_one_group_has_no_score_out_of_fold_and_stays(table):
+    lonely = table.assign(group=table["group"].where(table["label"] != "low", "one place " + table["split"]))
+    scores = curate.confidence(None, ARCH, FRONT, lonely, QUICK, out_of_fold=3)
+    low = train_labels(lonely)[scores["recording"]] == "low"
+    assert scores["score"].isna().to_numpy()[low].all() and scores["score"].notna().to_numpy()[~low].all()
+    kept = curate.keep(scores, "50%")
+    assert kept.keep[low].all() and kept.unscored == low.sum() and kept.keep[~low].mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_reconstruction_loss_averages_several_masks(table):
+    model = MAE(RAW, training.generator(0))
+    scores = curate.reconstruction_loss(model, FRONT, table, masks=3, seed=7)["score"].to_numpy()
+    train = table[table["split"] == "train"].reset_index(drop=True)
+    windows = data.Windows(train, FRONT, ahead=True)
+    batch = next(iter(data.loader(windows, 64)))
+    spec = batch.spec(None)
+    each = []
+    with torch.no_grad():
+        for k in range(3):
+            mask = patches.random_mask(64, model.grid, 0.8, training.generator(7, 4, 0, k))
+            each.append(model.loss(spec[:1], model.decode(model.encode(spec, mask), mask)[:1], patches.Mask(*(m[:1] for m in mask))))
+    assert scores[0] == pytest.approx(float(torch.stack(each).mean()), rel=1e-5) and torch.stack(each).std() > 0
+    one = curate.reconstruction_loss(model, FRONT, table, masks=1, seed=7)["score"].to_numpy()
+    other = curate.reconstruction_loss(model, FRONT, table, masks=1, seed=8)["score"].to_numpy()
+    assert not np.allclose(one, other) and not np.allclose(one, scores)
+    np.testing.assert_array_equal(scores, curate.reconstruction_loss(model, FRONT, table, masks=3, seed=7)["score"])
+
+
+def test_padding_does_not_count_as_easy_to_guess(tmp_path):
+    rng = np.random.default_rng(0)
+    whole = tone(1500, FRONT.seconds, rng)
+    half = audio.write(tmp_path / "half.wav", whole[: len(whole) // 2], 22_050)
+    both = pd.DataFrame({"file": [str(audio.write(tmp_path / "whole.wav", whole, 22_050)), str(half)], "label": "mid", "split": "train"})
+    scores = curate.reconstruction_loss(MAE(RAW, training.generator(0)), FRONT, both, masks=8)["score"]
+    assert scores[1] == pytest.approx(scores[0], rel=0.4)  # with the padding it is 1.8 has another loss than a tone
+
+
+def test_a_normalised_target_is_refused(table):
+    with pytest.raises(ValueError, match="needs a MAE with the raw target"):
+        curate.reconstruction_loss(MAE(ARCH), FRONT, table)
+
+
+def test_energy_of_silence_is_zero_and_loudness_does_not_matter(tmp_path):
+    wave = tone(900, 1.0, np.random.default_rng(0))
+    wave[: len(wave) // 2] *= 0.1
+    rows = [audio.write(tmp_path / f"{i}.wav", x, 22_050) for i, x in enumerate((wave, 0.5 * wave, 0 * wave))]
+    table = pd.DataFrame({"file": [str(r) for r in rows], "label": "x", "split": "train"})
+    scores = curate.energy(FRONT, table).groupby("recording")["score"].agg(list)
+    np.testing.assert_allclose(scores[0], scores[1], rtol=0.01)  # two loudnesses of a 16-bit file
+    assert set(scores[2]) == {0.0} and scores[0][-1] > 20 * scores[0][0]
+    first = wave[: FRONT.samples] / wave.abs().max()
+    assert scores[0][0] == pytest.approx(float(first.square().sum()), rel=0.02)
+
+
+# ------------------------------------------------------------------------------------------------------------------ keep
+
+def test_a_threshold_keeps_what_reaches_it():
+    scores = some([0.1, 0.5, 0.5, 0.9, 0.2, 0.9, 0.9, 0.9, 0.9, 0.9])
+    kept = curate.keep(scores, 0.5)
+    assert kept.keep.tolist() == [False, True, True, True, False, True, True, True, True, True]
+    assert kept[1:] == (0.5, 0.8, pytest.approx((0.6 + 1.0) / 2), 2, 0)
+    assert curate.keep(scores, "0.5").keep.tolist() == kept.keep.tolist()  # as the launcher gives it
+    high = curate.keep(scores.assign(score=[0, 0, 0, 0, 0, 1, 1, 1, 1, 1]), 1)
+    assert (high.recordings, high.windows, high.per_recording) == (1, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("share, kept", [("50%", 5), ("30%", 3), ("100%", 10), ("1%", 1)])
+def test_a_share_counts_and_ties_stay(share, kept):
+    assert curate.keep(some(np.arange(10)[::-1]), share).keep.tolist() == [True] * kept + [False] * (10 - kept)
+    assert curate.keep(some([3, 2, 2, 2, 2, 2, 2, 1, 1, 1]), "50%").keep.sum() == 7
+    assert curate.keep(some([1] * 10), share).keep.all()
+
+
+def test_a_control_keeps_as_many_in_every_recording():
+    scores = some(np.random.default_rng(0).random(200))
+    kept = curate.keep(scores, "40%")
+    control = curate.control(scores, kept, np.random.default_rng(1))
+    count = lambda k: pd.Series(k.keep).groupby(scores["recording"]).sum().tolist()  # noqa: E731
+    assert count(control) == count(kept) and (control.keep != kept.keep).any() and control[1:] == kept[1:]
+    again, other = (curate.control(scores, kept, np.random.default_rng(seed)) for seed in (1, 2))
+    assert (again.keep == control.keep).all() and (other.keep != control.keep).any()
+    assert 0.2 < (control.keep & kept.keep).sum() / kept.keep.sum() < 0.8  # chosen without looking at the score
+
+
+def test_curated_rows_and_what_drops_out(table):
+    scores = curate.grid(table, FRONT)
+    scores["score"] = (scores["recording"] >= 3).astype(float) + 0.1 * (scores["start_s"] > 0.3)
+    kept = curate.keep(scores, 1.05)
+    made = curate.curated(table, scores, kept)
+    train = made[made["split"] == "train"]
+    assert len(train) == 15 == kept.recordings and len(made) == len(table) - 3
+    assert made.loc[made["split"] != "train", "kept"].isna().all()
+    assert sum(train["kept"].map(len)) == kept.keep.sum() and min(min(k) for k in train["kept"]) > 0.3
+    clips = data.Clips(train.reset_index(drop=True), FRONT, 0, ahead=True)
+    seen = {tuple(clips[data.Draw(0, n)][0][0, :4].tolist()) for n in range(40)}
+    assert len(seen) == len(train["kept"].iloc[0])  # every kept window, and nothing else
+    with pytest.raises(ValueError, match="scores are of another table: they know 18 train recordings, this one has 15"):
+        curate.curated(made, scores, kept)
+
+
+def test_pretraining_is_cached_by_what_was_kept(table):
+    scores = curate.grid(table, FRONT).assign(score=1.0)
+    scores["score"] = np.random.default_rng(0).random(len(scores))
+    kept = curate.keep(scores, "60%")
+    chosen = curate.control(scores, kept, np.random.default_rng(0))
+    recipe = pretrain.Recipe(clips=8, batch=4)
+    none = table.iloc[:0]
+    tables = [t[t["split"] == "train"].reset_index(drop=True) for t in (table, *(curate.curated(table, scores, k) for k in (kept, chosen)))]
+    keys = {pretrain._key(ARCH, FRONT, recipe, t, none, None) for t in tables}
+    assert len(keys) == 3 and len(tables[1]) == len(tables[2])
+    runs = [pretrain.pretrain(ARCH, FRONT, recipe, curate.curated(table, scores, k), none, reuse=True) for k in (kept, chosen, kept)]
+    assert [r.reused for r in runs] == [False, False, True]
+    assert not torch.equal(runs[0].model.decoder_pred.weight, runs[1].model.decoder_pred.weight)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("loudness", "50%", False), "filter is 'loudness': it must be one of none, confidence, confidence_oof, loss, energy"),
+    (("none", "50%", True), "keeps all: choose a filter or control=False"),
+    (("loss", "half", False), "threshold is 'half': it must be a score such as 0.88, or the share"),
+    (("loss", "0%", False), "threshold is '0%'"),
+    (("loss", "120%", False), "threshold is '120%'"),
+    (("loss", float("nan"), False), "threshold is nan"),
+])
+def test_wrong_choices_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        curate.check(*arguments)
+
+
+def test_right_choices():
+    assert (curate.check("confidence", "50%", True), curate.check("energy", 200, False), curate.check("loss", "0.25", False)) == (0.5, 200, 0.25)
+
+
+def test_an_empty_result_names_the_scores():
+    with pytest.raises(ValueError, match="threshold 2 keeps none of 10 windows: their scores run from 0 to 0.9; choose a lower one"):
+        curate.keep(some(np.arange(10) / 10), 2)
+
+
+# -------------------------------------------------------------------------------------------- against the generator's truth
+
+def test_calls_follow_the_rule_of_empty_share():
+    table = chorus.make("wildlife", "smoke", progress=False)
+    train, events = table[table["split"] == "train"].reset_index(drop=True), chorus.events(table)
+    front = mel.INAT
+    windows = curate.grid(train, front)
+    calls = curate.holds_call(windows, events, front)
+    ours = pd.Series(calls).groupby(windows["recording"]).any()
+    assert ours.all()  # every recording holds a call
+    assert 1 - calls.mean() == pytest.approx(chorus.empty_share(train, events), abs=0.1)  # windows of 2.99 and 3 s
+    i = int(np.flatnonzero(~calls)[0]) if (~calls).any() else None
+    if i is not None:
+        inside = events[(events["file"] == windows["file"][i]) & (events["kind"] == "call") & (events["start_s"] < windows["start_s"][i] + 2.89)]
+        assert not (inside["end_s"] > windows["start_s"][i] + 0.1).any()
+
+
+def test_the_detector_is_scikit_learns():
+    rng = np.random.default_rng(0)
+    calls, scores = rng.random(200) < 0.6, some(rng.random(200))
+    scores["score"] += 0.3 * calls
+    kept = curate.keep(scores, "45%")
+    found = curate.detector(scores, kept, calls)
+    theirs = precision_score(calls, kept.keep), recall_score(calls, kept.keep), roc_auc_score(calls, scores["score"]), calls.mean()
+    assert found == pytest.approx(theirs)
+    assert np.isnan(curate.detector(scores, kept, np.ones(200, bool)).auc)
+    unknown = scores.assign(score=scores["score"].where(np.arange(200) > 20))
+    assert curate.detector(unknown, kept, calls).auc == pytest.approx(roc_auc_score(calls[21:], scores["score"][21:]))
+
+
+# ----------------------------------------------------------------------------------------------------------------- proxy
+
+def test_the_proxy_learns_from_kept_windows_and_repeats(table):
+    scores = curate.grid(table, FRONT).assign(score=1.0)
+    made, labels = curate.curated(table, scores, curate.keep(scores, "100%")), ["high", "low", "mid", "unheard"]
+    recipe = curate.Proxy("small_050", epochs=6, batch=6, lr=0.005)
+    a, b = (curate.proxy(FRONT, made, recipe, labels) for _ in range(2))
+    assert all(torch.equal(x, y) for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values()))
+    assert len(a.log) == 18 and a.samples == 108 and a.log["loss"].iloc[-3:].mean() < a.log["loss"].iloc[:3].mean()
+    seen = finetune.predict(a.model, FRONT, made[made["split"] == "train"], a.labels, bar=None)
+    assert seen.probabilities.shape == (18, 4) and np.isneginf(seen.probabilities[:, 3]).all()
+
+
+def test_the_paper_has_the_large_proxy():
+    assert curate.proxy_of(scales.scale("paper"), 2) == curate.Proxy(epochs=50, seed=2) and curate.Proxy().size == "large_100"
+    assert curate.proxy_of(scales.scale("tiny"), 0).size == "small_050"
