@@ -1,4 +1,4 @@
-"""Sound files: what is in one, read a part of it, say why one is unusable, cut it into windows, write one.
+"""Sound files: what is in one, read a part of it, cut it into windows, write one.
 
 A wave is a float32 tensor (N,) in [-1, 1], mono. soundfile decodes (WAV, FLAC, OGG, MP3), torchaudio resamples.
 A broken file is never an empty wave: it is an `AudioError` with the file's name and the reason.
@@ -19,10 +19,9 @@ import torchaudio
 
 from lib import paths
 
-__all__ = ["AudioError", "Info", "info", "read", "stream", "resample", "found", "problem", "windows", "write"]
+__all__ = ["AudioError", "Info", "info", "read", "stream", "resample", "windows", "write"]
 
 SOUNDS = {"." + f.lower() for f in ("wav", "flac", "ogg", "oga", "mp3", "aif", "aiff", "aifc", "au", "snd", "w64", "rf64", "caf", "opus")}
-BLOCK = 1 << 20             # frames decoded at a time by `problem`: a long file never fills the memory
 UNKNOWN = (0, 0xFFFFFFFF)   # RIFF sizes that streaming writers leave in place of the true one
 
 
@@ -39,7 +38,7 @@ class Info(NamedTuple):
 
 def info(file) -> Info:
     """Rate, length and channels of a sound file from its header; AudioError if there is no usable one."""
-    with _open(file) as sound:
+    with opened(file) as sound:
         return Info(sound.samplerate, sound.frames, sound.channels, sound.frames / sound.samplerate)
 
 
@@ -52,14 +51,14 @@ def read(file, rate: int | None = None, start_s: float = 0.0, duration_s: float 
     """
     if not (math.isfinite(start_s) and start_s >= 0) or (duration_s is not None and not duration_s > 0):
         raise ValueError(f"start_s={start_s}, duration_s={duration_s}: need a start >= 0 and a duration > 0 (or None)")
-    with _open(file) as sound:
+    with opened(file) as sound:
         first, own_rate = round(start_s * sound.samplerate), sound.samplerate
         if first >= sound.frames:
             raise AudioError(f"{file}: start {start_s:g} s is past its end ({sound.frames / own_rate:g} s)")
         count = sound.frames - first
         if duration_s is not None and math.isfinite(duration_s):
             count = min(count, max(1, round(duration_s * own_rate)))
-        wave = _decode(sound, count, file, first)                                       # (N, channels)
+        wave = decode(sound, count, file, first)                                       # (N, channels)
     wave = wave.mean(dim=1)                                                             # (N,)
     if rate is not None and rate != own_rate:
         wave = resample(wave, own_rate, rate)
@@ -72,12 +71,12 @@ def stream(file, rate: int, seconds: int = 60) -> Iterator[torch.Tensor]:
     Of a recording of any length little more than a piece is in memory. It is decoded once, from its beginning to its end, and the
     resampler sees a second more on either side of a piece, so that no seam can be heard or found. AudioError as in `read`.
     """
-    with _open(file) as sound:
+    with opened(file) as sound:
         own, left, lead, held = sound.samplerate, sound.frames, 0, torch.zeros(0)       # lead: samples at hand before the piece
         step = seconds * own
         while True:
             count = min(left, lead + step + own - len(held))
-            held, left = torch.cat([held, _decode(sound, count, file).mean(dim=1)]), left - count
+            held, left = torch.cat([held, decode(sound, count, file).mean(dim=1)]), left - count
             wave, first = resample(held, own, rate) if rate != own else held, lead // own * rate
             if len(held) <= lead + step:                                                # nothing lies behind this piece
                 yield wave[first:]
@@ -99,22 +98,6 @@ def resample(wave: torch.Tensor, old: int, new: int) -> torch.Tensor:
 def _resampler(old: int, new: int, dtype: torch.dtype, device: torch.device) -> torchaudio.transforms.Resample:
     """Keeps its filter, which torchaudio.functional.resample makes anew at every call; with the wave's dtype the samples are the same."""
     return torchaudio.transforms.Resample(old, new, lowpass_filter_width=32, dtype=dtype).to(device)
-
-
-def found(folder) -> list[Path]:
-    """The files anywhere in a folder that are named like sounds, in order; hidden ones are none."""
-    return sorted(f for f in Path(folder).rglob("*") if f.suffix.lower() in SOUNDS and not f.name.startswith(".") and not f.is_dir())
-
-
-def problem(file) -> str | None:
-    """Decode the whole file: the reason it is unusable, or None. Silence is no problem, a recording may hold it."""
-    try:
-        with _open(file) as sound:
-            for first in range(0, sound.frames, BLOCK):
-                _decode(sound, min(BLOCK, sound.frames - first), file)
-    except AudioError as error:
-        return str(error)
-    return None
 
 
 def windows(samples: int, length: int, step: int) -> list[int]:
@@ -140,7 +123,7 @@ def write(file, wave: torch.Tensor, rate: int) -> Path:
     return file
 
 
-def _open(file) -> soundfile.SoundFile:
+def opened(file) -> soundfile.SoundFile:
     """The opened file, after the checks that a decoder leaves out (no folder, not empty, not cut off, some samples)."""
     path = Path(file)
     if path.is_dir():
@@ -163,7 +146,7 @@ def _open(file) -> soundfile.SoundFile:
     return sound
 
 
-def _decode(sound: soundfile.SoundFile, count: int, file, first: int | None = None) -> torch.Tensor:
+def decode(sound: soundfile.SoundFile, count: int, file, first: int | None = None) -> torch.Tensor:
     """The next `count` frames, or those from `first` -> (count, channels); AudioError if there are fewer or some are not finite."""
     try:
         if first is not None:

@@ -18,9 +18,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 from tqdm.auto import tqdm
 
-from lib import audio
-from lib.runs import script
-from lib.mel import LogMel, MelSpec, normalise
+from lib import audio, paths
+from lib.mel import FrontEnd, LogMel, normalise
 
 __all__ = ["Draw", "Batch", "Clips", "Windows", "Mixture", "loader"]
 
@@ -53,7 +52,7 @@ class Batch(NamedTuple):
     def spec(self, log_mel: LogMel, device: torch.device | str = "cpu") -> torch.Tensor:
         """The batch as specs (B, 1, T, M) on a device: waves go through the front end there."""
         x = self.x.to(device, non_blocking=True)
-        return x if x.ndim == 4 else log_mel(x, self.length, frames=log_mel.spec.frames)
+        return x if x.ndim == 4 else log_mel(x, self.length, frames=log_mel.front.frames)
 
     def cut(self, size: int) -> list["Batch"]:
         """The batch in consecutive parts of at most `size` clips, each with its place in the whole."""
@@ -79,7 +78,7 @@ class Names:
 class Waves:
     """Reads pieces of a table's recordings at one rate, as waves; the main process keeps them in memory as int16 while they fit."""
 
-    def __init__(self, table: pd.DataFrame, front: MelSpec) -> None:
+    def __init__(self, table: pd.DataFrame, front: FrontEnd) -> None:
         self.rate, self.need, self.hop = front.rate, front.samples, front.hop
         self.per_s = front.rate  # places a second
         self.files = Names(table["file"].tolist())
@@ -122,7 +121,7 @@ class Specs:
     of the recording instead of the clip, which is the whole difference; a front end with centred frames has none such.
     """
 
-    def __init__(self, waves: Waves, front: MelSpec) -> None:
+    def __init__(self, waves: Waves, front: FrontEnd) -> None:
         self.waves, self.log_mel, self.need, self.hop = waves, LogMel(front), front.frames, 1
         self.files, self.silent, self.length = waves.files, waves.silent, np.maximum(1, _frames(waves.length, front))
         self.per_s = front.rate / front.hop
@@ -140,12 +139,12 @@ class Specs:
         return kept[first : first + count].float()
 
 
-def _frames(samples: np.ndarray, front: MelSpec) -> np.ndarray:
+def _frames(samples: np.ndarray, front: FrontEnd) -> np.ndarray:
     """front.count of many recordings at once."""
     return np.where(samples < front.window, 0, 1 + (samples - (0 if front.centred else front.window)) // front.hop)
 
 
-def _source(table: pd.DataFrame, front: MelSpec, ahead: bool) -> Waves | Specs:
+def _source(table: pd.DataFrame, front: FrontEnd, ahead: bool) -> Waves | Specs:
     """What to cut clips from: specs made ahead if asked, possible and small enough, else waves."""
     waves = Waves(table, front)
     size = 2 * front.mels * _frames(waves.length, front).sum()
@@ -186,7 +185,7 @@ class Clips(Cut):
     pool (those with the same `join`) stands in for one that cannot be read.
     """
 
-    def __init__(self, table: pd.DataFrame, front: MelSpec, seed: int, join: np.ndarray | None = None, ahead: bool = False) -> None:
+    def __init__(self, table: pd.DataFrame, front: FrontEnd, seed: int, join: np.ndarray | None = None, ahead: bool = False) -> None:
         self.source, self.seed = _source(table, front, ahead), seed
         self.files = self.source.files
         self.join = np.zeros(len(table), bool) if join is None else join
@@ -230,7 +229,7 @@ class Windows(Cut):
     read again when the file may be back.
     """
 
-    def __init__(self, table: pd.DataFrame, front: MelSpec, ahead: bool = False, whole: bool = False) -> None:
+    def __init__(self, table: pd.DataFrame, front: FrontEnd, ahead: bool = False, whole: bool = False) -> None:
         self.source, self.whole = _source(table, front, ahead), whole
         self.files, step = self.source.files, front.frames // 2
         frames = self.source.length if self.source.hop == 1 else np.maximum(1, _frames(self.source.length, front))
@@ -363,7 +362,7 @@ def loader(dataset: Clips | Windows, batches, workers: int = 0) -> Loader:
     workers: processes that read ahead, at most one a processor of this process's share of the machine; they change no number and keep nothing in memory. Every file that cannot
     be read is named once; above 1 % of the table's recordings (below 100: the first one) it is an AudioError. Each process counts its own.
     """
-    processors = max(1, script.processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    processors = max(1, paths.processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     options = dict(batch_size=batches) if isinstance(batches, int) else dict(batch_sampler=batches)
     return Loader(dataset, collate_fn=_as_it_is, num_workers=min(workers, processors), worker_init_fn=_deaf, pin_memory=torch.cuda.is_available(),
                   generator=torch.Generator(), **options)  # its own: the global one stays as it is

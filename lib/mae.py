@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lib import patches
 from lib.patches import Grid, Mask
 
-__all__ = ["Arch", "MAE", "Result", "sincos", "vit", "fingerprint"]
+__all__ = ["Arch", "MAE", "Result", "sincos", "vit"]
 
 Norm = partial(nn.LayerNorm, eps=1e-6)  # every norm of the public MAEs, encoder and decoder
 
@@ -99,7 +99,7 @@ class MAE(nn.Module):
     def __init__(self, arch: Arch, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.arch, self.grid = arch, arch.grid
-        L, d = self.grid.t * self.grid.f, arch.decoder_dim
+        d = arch.decoder_dim
         self.encoder = vit(arch)
         self.decoder_embed = nn.Linear(arch.dim, d)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, d))
@@ -203,11 +203,3 @@ class MAE(nn.Module):
         return patches.unpatchify(torch.where(mask.hidden[..., None], guess, x), grid, self.arch.patch)
 
 
-def fingerprint(model: MAE | None) -> list[float]:
-    """Numbers that change when any weight does, one a tensor, for the name of what is kept in the cache; none for no model."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the last digits of a sum depend on how many add it up, and where
-    try:
-        return [] if model is None else [float(p.detach().cpu().double().sum()) for p in model.state_dict().values()]
-    finally:
-        torch.set_num_threads(threads)

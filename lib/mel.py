@@ -1,7 +1,7 @@
 """Wave to log-mel and back, with the front ends of the known models.
 
-A front end belongs to a checkpoint: rate, window, filters, logarithm, mean, std and pad value are one `MelSpec`.
-`LogMel(spec)` turns a batch of waves (B, N) into specs (B, 1, T, M), time before mel, on the device of the waves.
+A front end belongs to a checkpoint: rate, window, filters, logarithm, mean, std and pad value are one `FrontEnd`.
+`LogMel(front)` turns a batch of waves (B, N) into specs (B, 1, T, M), time before mel, on the device of the waves.
 Three recipes are in use, and only their details differ: frames -> FFT -> triangles on a mel axis -> logarithm.
 """
 
@@ -15,7 +15,7 @@ import librosa
 import torch
 import torchaudio
 
-__all__ = ["MelSpec", "INAT", "AUDIOMAE", "BIRDMAE", "MSM_MAE", "LogMel", "filters", "centres", "normalise", "unnormalise",
+__all__ = ["FrontEnd", "INAT", "AUDIOMAE", "BIRDMAE", "MSM_MAE", "LogMel", "filters", "centres", "normalise", "unnormalise",
            "to_wave", "check_rate"]
 
 EPS = torch.finfo(torch.float32).eps    # 1.19e-07: kaldi's floor under the logarithm, MSM-MAE's offset in it
@@ -25,7 +25,7 @@ BLOCK = 32                              # filters multiplied at once: neighbours
 
 
 @dataclass(frozen=True)
-class MelSpec:
+class FrontEnd:
     """Everything between a wave and a model's input; times in samples, frequencies in Hz."""
     name: str
     rate: int               # Hz; another rate is refused (`check_rate`), never resampled in passing
@@ -71,84 +71,84 @@ class MelSpec:
 # Liu et al. 2026: window 512, hop 128, 128 mels, 50 Hz to 11.025 kHz. The rest is from the data set's public generator
 # (gvanhorn38/iNatSounds, data/inat/wav2mel.py): 1,024-point FFT, dB re one step of a 16-bit file, clipped to +-50 dB.
 # Its normalisation (x / 255 - 0.6569) / 0.1786 of the 8-bit image is written here in dB; we do not round to 8 bits.
-INAT = MelSpec("inat", 22_050, 512, 128, 1024, 128, 50.0, 11_025.0, "inat",
+INAT = FrontEnd("inat", 22_050, 512, 128, 1024, 128, 50.0, 11_025.0, "inat",
                mean=15.69, std=17.86, divisor=1.0, pad=-50.0, frames=512)
 # AudioMAE and Bird-MAE: kaldi's fbank, 20 Hz to half the rate. AudioMAE pads its log-mel with 0, which is louder than
 # average (+0.467 after normalising), Bird-MAE with the batch's minimum; here both pad with silence. Both first take the
 # clip's mean from the wave; kaldi then takes each frame's mean, which undoes any constant, so that step is left out.
-AUDIOMAE = MelSpec("audiomae", 16_000, 400, 160, 512, 128, 20.0, 8_000.0, "kaldi",
+AUDIOMAE = FrontEnd("audiomae", 16_000, 400, 160, 512, 128, 20.0, 8_000.0, "kaldi",
                    mean=-4.2677393, std=4.5689974, divisor=2.0, pad=SILENCE, frames=1024, empty=1)
-BIRDMAE = MelSpec("birdmae", 32_000, 800, 320, 1024, 128, 20.0, 16_000.0, "kaldi",
+BIRDMAE = FrontEnd("birdmae", 32_000, 800, 320, 1024, 128, 20.0, 16_000.0, "kaldi",
                   mean=-7.2, std=4.43, divisor=2.0, pad=SILENCE, frames=512)
 # MSM-MAE normalises by the batch's own mean and std, so a clip's embedding depends on its neighbours. We use constants:
 # the norm_stats (-7.1, 4.2) that its successor M2D keeps for the same log-mel on AudioSet.
 MSM_MEAN, MSM_STD = -7.1, 4.2
-MSM_MAE = MelSpec("msm_mae", 16_000, 400, 160, 400, 80, 50.0, 8_000.0, "msm",
+MSM_MAE = FrontEnd("msm_mae", 16_000, 400, 160, 400, 80, 50.0, 8_000.0, "msm",
                   mean=MSM_MEAN, std=MSM_STD, divisor=1.0, pad=SILENCE, frames=208)
 
 
-def normalise(x, spec: MelSpec):
+def normalise(x, front: FrontEnd):
     """Log-mel -> what the model sees."""
-    return (x - spec.mean) / (spec.divisor * spec.std)
+    return (x - front.mean) / (front.divisor * front.std)
 
 
-def unnormalise(x, spec: MelSpec):
+def unnormalise(x, front: FrontEnd):
     """What the model sees -> log-mel (dB for INAT, natural logarithm for the others)."""
-    return x * (spec.divisor * spec.std) + spec.mean
+    return x * (front.divisor * front.std) + front.mean
 
 
-def check_rate(spec: MelSpec, rate: int) -> None:
+def check_rate(front: FrontEnd, rate: int) -> None:
     """ValueError unless a wave's rate is the one the front end is made for."""
-    if rate != spec.rate:
-        raise ValueError(f"LogMel {spec.name} wants {spec.rate:,} Hz, this wave is {rate:,} Hz: "
-                         f"read it with audio.read(file, rate={spec.rate})")
+    if rate != front.rate:
+        raise ValueError(f"LogMel {front.name} wants {front.rate:,} Hz, this wave is {rate:,} Hz: "
+                         f"read it with audio.read(file, rate={front.rate})")
 
 
-def filters(spec: MelSpec) -> torch.Tensor:
+def filters(front: FrontEnd) -> torch.Tensor:
     """The mel filters as a matrix (n_fft / 2 + 1, mels), float32: each column a triangle over the FFT's bins."""
-    if spec.kind == "msm":      # triangles linear in Hz, Slaney's area: librosa's default
-        return torchaudio.functional.melscale_fbanks(spec.n_fft // 2 + 1, spec.low_hz, spec.high_hz, spec.mels,
-                                                     spec.rate, norm="slaney", mel_scale="slaney")
-    hz = torch.arange(spec.n_fft // 2 + 1, dtype=torch.float64) * spec.rate / spec.n_fft
+    if front.kind == "msm":      # triangles linear in Hz, Slaney's area: librosa's default
+        return torchaudio.functional.melscale_fbanks(front.n_fft // 2 + 1, front.low_hz, front.high_hz, front.mels,
+                                                     front.rate, norm="slaney", mel_scale="slaney")
+    hz = torch.arange(front.n_fft // 2 + 1, dtype=torch.float64) * front.rate / front.n_fft
     mel = 1127 * torch.log1p(hz / 700)[:, None]                                          # (bins, 1), HTK's mel axis
-    edge = 1127 * torch.log1p(_edges(spec) / 700)                                        # (mels + 2,), equal steps
+    edge = 1127 * torch.log1p(_edges(front) / 700)                                        # (mels + 2,), equal steps
     rise = (mel - edge[:-2]) / (edge[1:-1] - edge[:-2])                                  # (bins, mels)
     fall = (edge[2:] - mel) / (edge[2:] - edge[1:-1])                                    # (bins, mels)
     return torch.minimum(rise, fall).clamp(min=0).float()
 
 
-def centres(spec: MelSpec) -> torch.Tensor:
+def centres(front: FrontEnd) -> torch.Tensor:
     """Hz at the middle of each mel filter (mels,): the tick marks of a spectrogram."""
-    return _edges(spec)[1:-1].float()
+    return _edges(front)[1:-1].float()
 
 
-def _edges(spec):
+def _edges(front):
     """Hz where the triangles begin, peak and end (mels + 2,): equal steps on Slaney's mel axis ("msm") or on HTK's."""
-    hz = librosa.mel_frequencies(spec.mels + 2, fmin=spec.low_hz, fmax=spec.high_hz, htk=spec.kind != "msm")
+    hz = librosa.mel_frequencies(front.mels + 2, fmin=front.low_hz, fmax=front.high_hz, htk=front.kind != "msm")
     return torch.from_numpy(hz).double()
 
 
 class LogMel(torch.nn.Module):
-    """Waves (B, N) in [-1, 1] at spec.rate -> specs (B, 1, T, M), float32 also within autocast, no gradient.
+    """Waves (B, N) in [-1, 1] at front.rate -> specs (B, 1, T, M), float32 also within autocast, no gradient.
 
     Clips do not touch each other: alone or in a batch with longer ones, the frames are the same. `lengths` (B,) in
     samples says where each clip ends: later frames get the pad value. `frames` pads or cuts the time axis. A clip
     shorter than one window has no frame of its own: one frame (or `frames`) of pad value comes out.
     """
 
-    def __init__(self, spec: MelSpec):
+    def __init__(self, front: FrontEnd):
         super().__init__()
-        self.spec = spec
-        if spec.kind not in _KINDS:
-            raise ValueError(f"MelSpec {spec.name}: kind is {spec.kind!r}, need one of {', '.join(_KINDS)}")
-        bank = filters(spec)
+        self.front = front
+        if front.kind not in _KINDS:
+            raise ValueError(f"FrontEnd {front.name}: kind is {front.kind!r}, need one of {', '.join(_KINDS)}")
+        bank = filters(front)
         empty = int((bank.sum(dim=0) == 0).sum())
-        if empty != spec.empty:
-            _warn_once(f"{empty} of {spec.mels} mel filters of {spec.name} catch no bin of the {spec.n_fft}-point FFT "
+        if empty != front.empty:
+            _warn_once(f"{empty} of {front.mels} mel filters of {front.name} catch no bin of the {front.n_fft}-point FFT "
                        "and stay at the floor: use a longer n_fft (zero-padded) or fewer mels")
-        window = torch.hann_window(spec.window, periodic=spec.kind != "kaldi")           # kaldi's is symmetric
-        if spec.kind == "inat":         # magnitudes in steps of a 16-bit file, a full sine's peak = its amplitude
-            bank = bank * _loudness(spec)
+        window = torch.hann_window(front.window, periodic=front.kind != "kaldi")           # kaldi's is symmetric
+        if front.kind == "inat":         # magnitudes in steps of a 16-bit file, a full sine's peak = its amplitude
+            bank = bank * _loudness(front)
         self.register_buffer("window", window, persistent=False)
         self.bins = []                                                                   # per block: the bins it uses
         for i, block in enumerate(bank.split(BLOCK, dim=1)):
@@ -159,28 +159,28 @@ class LogMel(torch.nn.Module):
     @torch.no_grad()
     def forward(self, wave: torch.Tensor, lengths: torch.Tensor | None = None, normalise: bool = True,
                 frames: int | None = None) -> torch.Tensor:
-        spec = self.spec
+        front = self.front
         if not isinstance(wave, torch.Tensor) or wave.ndim != 2 or not wave.is_floating_point():
             got = f"{tuple(wave.shape)} {wave.dtype}" if hasattr(wave, "shape") else type(wave).__name__
-            raise ValueError(f"LogMel {spec.name} got {got}, needs a float tensor (B, N): one wave is wave[None]")
+            raise ValueError(f"LogMel {front.name} got {got}, needs a float tensor (B, N): one wave is wave[None]")
         if self.window.device != wave.device:
             self.to(wave.device)
         with torch.autocast(wave.device.type, enabled=False):
             wave, lengths = wave.float(), self._lengths(wave, lengths)
             log_mel = self._log_mel(wave, lengths)                                       # (B, T, M)
-        present = torch.as_tensor([spec.count(int(n)) for n in lengths], device=wave.device)
+        present = torch.as_tensor([front.count(int(n)) for n in lengths], device=wave.device)
         if (present < log_mel.shape[1]).any():
             steps = torch.arange(log_mel.shape[1], device=wave.device)
-            log_mel.masked_fill_((steps >= present[:, None])[..., None], spec.pad)
+            log_mel.masked_fill_((steps >= present[:, None])[..., None], front.pad)
         if normalise:
-            log_mel.sub_(spec.mean).div_(spec.divisor * spec.std)
-        spec_out = log_mel[:, None]                                                      # (B, 1, T, M)
-        return spec_out if frames is None else self.fit(spec_out, frames, normalise)
+            log_mel.sub_(front.mean).div_(front.divisor * front.std)
+        spec = log_mel[:, None]                                                      # (B, 1, T, M)
+        return spec if frames is None else self.fit(spec, frames, normalise)
 
     def fit(self, x: torch.Tensor, frames: int | None = None, normalised: bool = True) -> torch.Tensor:
         """Specs (B, 1, T, M) -> (B, 1, frames, M): cut, or the pad value at the end (default: the model's frames)."""
-        frames = self.spec.frames if frames is None else frames
-        pad = normalise(self.spec.pad, self.spec) if normalised else self.spec.pad
+        frames = self.front.frames if frames is None else frames
+        pad = normalise(self.front.pad, self.front) if normalised else self.front.pad
         return torch.nn.functional.pad(x[:, :, :frames], (0, 0, 0, max(0, frames - x.shape[2])), value=pad)
 
     def _lengths(self, wave, lengths):
@@ -188,28 +188,28 @@ class LogMel(torch.nn.Module):
             return [wave.shape[1]] * len(wave)
         lengths = torch.as_tensor(lengths).tolist()
         if len(lengths) != len(wave) or not all(0 <= n <= wave.shape[1] for n in lengths):
-            raise ValueError(f"LogMel {self.spec.name} got lengths {lengths}, needs {len(wave)} numbers of samples "
+            raise ValueError(f"LogMel {self.front.name} got lengths {lengths}, needs {len(wave)} numbers of samples "
                              f"between 0 and {wave.shape[1]}")
         return lengths
 
     def _log_mel(self, wave, lengths):
-        spec, (B, N) = self.spec, wave.shape
-        T = spec.count(max(lengths, default=N))
+        front, (B, N) = self.front, wave.shape
+        T = front.count(max(lengths, default=N))
         if T < 1 or B < 1:
-            return wave.new_full((B, max(T, 1), spec.mels), spec.pad)
-        if spec.centred:
-            wave = _reflect(wave, lengths, spec.n_fft // 2)                              # (B, N + n_fft)
-        framed = wave.unfold(1, spec.window, spec.hop)[:, :T]                            # (B, T, window), a view
-        out = wave.new_empty(B, T, spec.mels)
+            return wave.new_full((B, max(T, 1), front.mels), front.pad)
+        if front.centred:
+            wave = _reflect(wave, lengths, front.n_fft // 2)                              # (B, N + n_fft)
+        framed = wave.unfold(1, front.window, front.hop)[:, :T]                            # (B, T, window), a view
+        out = wave.new_empty(B, T, front.mels)
         chunk = CHUNK if wave.device.type == "cpu" else CHUNK_GPU
         for clips, into in zip(framed.split(max(1, chunk // T)), out.split(max(1, chunk // T))):
             for part, there in zip(clips.split(chunk, dim=1), into.split(chunk, dim=1)):
-                there.copy_(_KINDS[spec.kind](self, part))                               # (b, t, M)
+                there.copy_(_KINDS[front.kind](self, part))                               # (b, t, M)
         return out
 
     def _power(self, frames):
         """(b, t, window) -> (b, t, n_fft / 2 + 1) power of the zero-padded FFT; real * real is faster than abs()."""
-        fft = torch.fft.rfft(frames * self.window, n=self.spec.n_fft)
+        fft = torch.fft.rfft(frames * self.window, n=self.front.n_fft)
         return fft.real.square().addcmul_(fft.imag, fft.imag)
 
     def _mel(self, x):
@@ -217,21 +217,21 @@ class LogMel(torch.nn.Module):
         return torch.cat([x[..., bins] @ getattr(self, f"bank{i}") for i, bins in enumerate(self.bins)], dim=-1)
 
 
-def _inat(front, frames):
+def _inat(log_mel, frames):
     """(b, t, window) -> (b, t, M) in dB re one step of a 16-bit file, clipped to +-50. Magnitude, not power."""
-    return front._mel(front._power(frames).sqrt_()).clamp_(min=1e-10).log10_().mul_(20).clamp_(-50, 50)
+    return log_mel._mel(log_mel._power(frames).sqrt_()).clamp_(min=1e-10).log10_().mul_(20).clamp_(-50, 50)
 
 
-def _kaldi(front, frames):
+def _kaldi(log_mel, frames):
     """(b, t, window) -> (b, t, M): DC out, pre-emphasis 0.97 with the first sample repeated, power, floor, ln."""
     frames = frames - frames.mean(dim=-1, keepdim=True)
     frames = frames - 0.97 * torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
-    return front._mel(front._power(frames)).clamp_(min=EPS).log_()
+    return log_mel._mel(log_mel._power(frames)).clamp_(min=EPS).log_()
 
 
-def _msm(front, frames):
+def _msm(log_mel, frames):
     """(b, t, window) -> (b, t, M): power, offset, ln."""
-    return front._mel(front._power(frames)).add_(EPS).log_()
+    return log_mel._mel(log_mel._power(frames)).add_(EPS).log_()
 
 
 _KINDS = {"inat": _inat, "kaldi": _kaldi, "msm": _msm}
@@ -252,36 +252,36 @@ def _reflect(wave, lengths, pad):
     return wave.gather(1, at.clamp(max=wave.shape[1] - 1))
 
 
-def to_wave(x, spec: MelSpec, iterations: int = 32) -> torch.Tensor:
-    """A normalised spec (T, M) -> wave (N,) at spec.rate: mel filters undone, phases guessed by librosa's Griffin-Lim.
+def to_wave(x, front: FrontEnd, iterations: int = 32) -> torch.Tensor:
+    """A normalised spec (T, M) -> wave (N,) at front.rate: mel filters undone, phases guessed by librosa's Griffin-Lim.
 
     What lay between the filters and every phase are lost for good: play the round trip of an original beside any guess.
     """
     x = torch.as_tensor(x).detach().cpu().float()
-    if x.ndim != 2 or x.shape[1] != spec.mels or len(x) < 1:
-        raise ValueError(f"to_wave got {tuple(x.shape)}, needs one normalised spec (T, {spec.mels}): "
+    if x.ndim != 2 or x.shape[1] != front.mels or len(x) < 1:
+        raise ValueError(f"to_wave got {tuple(x.shape)}, needs one normalised spec (T, {front.mels}): "
                          "take spec[0, 0] of (B, 1, T, M)")
-    log_mel, bank = unnormalise(x, spec), filters(spec)
-    if spec.kind == "inat":
-        stft = _least_squares(10 ** (log_mel / 20) / _loudness(spec), bank)              # (T, bins) magnitude
+    log_mel, bank = unnormalise(x, front), filters(front)
+    if front.kind == "inat":
+        stft = _least_squares(10 ** (log_mel / 20) / _loudness(front), bank)              # (T, bins) magnitude
     else:
         stft = _least_squares(log_mel.exp(), bank).sqrt()
-    if spec.kind == "kaldi":                                                             # undo pre-emphasis, no DC
-        turn = 2j * math.pi * torch.arange(stft.shape[1]) / spec.n_fft
+    if front.kind == "kaldi":                                                             # undo pre-emphasis, no DC
+        turn = 2j * math.pi * torch.arange(stft.shape[1]) / front.n_fft
         stft = stft / (1 - 0.97 * torch.exp(-turn)).abs()
         stft[:, 0] = 0
-    edge = 0 if spec.centred else -(-spec.window // (2 * spec.hop))     # so that nothing is divided by a window's end
+    edge = 0 if front.centred else -(-front.window // (2 * front.hop))     # so that nothing is divided by a window's end
     stft = torch.cat([stft[:1].expand(edge, -1), stft, stft[-1:].expand(edge, -1)])      # (T + 2 edge, bins)
-    wave = librosa.griffinlim(stft.T.numpy(), n_iter=iterations, hop_length=spec.hop, win_length=spec.window,
-                              n_fft=spec.n_fft, random_state=0)
-    first = 0 if spec.centred else edge * spec.hop - spec.window // 2
-    count = (len(x) - 1) * spec.hop + (0 if spec.centred else spec.window)
+    wave = librosa.griffinlim(stft.T.numpy(), n_iter=iterations, hop_length=front.hop, win_length=front.window,
+                              n_fft=front.n_fft, random_state=0)
+    first = 0 if front.centred else edge * front.hop - front.window // 2
+    count = (len(x) - 1) * front.hop + (0 if front.centred else front.window)
     return torch.from_numpy(wave[first:first + count].copy())
 
 
-def _loudness(spec):
+def _loudness(front):
     """INAT's factor from FFT magnitude to steps of a 16-bit file: a full sine's magnitude becomes its amplitude."""
-    return 32_768 * 2 / torch.hann_window(spec.window, dtype=torch.float64).sum().item()
+    return 32_768 * 2 / torch.hann_window(front.window, dtype=torch.float64).sum().item()
 
 
 def _least_squares(mel, bank, rounds=60):

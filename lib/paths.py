@@ -1,16 +1,27 @@
-"""Where things are: the repository root, the user's cache, and how a file is written so that it is whole or absent."""
+"""Where things are, files that are whole or absent, the key of a result, and how a command line is read."""
+import hashlib
+import inspect
 import json
+import math
 import os
+import re
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
+from filelock import FileLock
 from platformdirs import user_cache_path
+from tqdm.auto import tqdm
 
-__all__ = ["ROOT", "cache", "resolve", "atomic", "write_text", "write_json"]
+__all__ = ["ROOT", "cache", "resolve", "atomic", "write_text", "write_json", "locked", "plain", "key", "sha256",
+           "digest", "processors", "processes", "main_process", "pairs", "nearest", "command"]
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder that holds lib/, notebooks/ and papermill_runs/
+BLOCK = 1 << 20  # bytes hashed at a time
 
 
 def cache(*parts: str) -> Path:
@@ -28,11 +39,14 @@ def resolve(path: str | Path) -> Path:
     return path if path.is_absolute() else ROOT / path
 
 
+# ------------------------------------------------------------------------------------------------------ files and locks
+
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; at success it replaces `path`, at any error it is removed.
 
-    The temporary name keeps the suffix, because soundfile and matplotlib choose the format by it."""
+    The temporary name keeps the suffix, because soundfile and matplotlib choose the format by it, and is a new one each
+    time, because two runs may write the same figure at once."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
@@ -50,10 +64,163 @@ def write_text(path: str | Path, text: str) -> Path:
     return Path(path)
 
 
-def write_json(path: str | Path, value: object, indent: int | None = 1) -> Path:
-    """Writes strict JSON: NaN and Infinity are refused (a record stores infinity as the string "inf")."""
+def write_json(path: str | Path, value: object) -> Path:
+    """Writes strict JSON: NaN and Infinity are refused (`plain` turns them into null and the string "inf")."""
     try:
-        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise ValueError(f"{path}: not strict JSON ({error}); replace NaN by null and infinity by \"inf\"") from error
     return write_text(path, text + "\n")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[Path]:
+    """A folder (made if missing) that one run at a time works in; a second waits. What a kill left half-made goes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        for left in folder.glob(".*.*.*"):  # the names that `atomic` gives
+            left.unlink(missing_ok=True)
+        yield folder
+
+
+# --------------------------------------------------------------------------------------------------------------- hashes
+
+def plain(value: object) -> object:
+    """Numpy and torch values, dataclasses and NamedTuples as JSON: infinity is the string "inf", NaN is null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if isinstance(value, Mapping):
+        return {str(plain(name)): plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return int(value)  # ratio=7 and ratio=7.0 are one run
+    return value  # what JSON does not know is refused when it is written
+
+
+def key(*parts: object) -> str:
+    """16 hex digits that change when any of the parts does: the name under which a result is kept.
+
+    A part is what `plain` takes, a pandas table (all its columns count, its index does not), a torch module (all its
+    weights) or a tensor or array (all its numbers)."""
+    known = hashlib.sha256()
+    for part in parts:
+        for block in _blocks(part):
+            known.update(f"{len(block)}:".encode() + block)
+    return known.hexdigest()[:16]
+
+
+def _blocks(part: object) -> Iterator[bytes]:
+    if hasattr(part, "columns"):
+        from pandas.util import hash_pandas_object  # here, so that the launcher starts at once
+
+        yield repr(list(part.columns)).encode()
+        yield hash_pandas_object(part.astype(str), index=False).to_numpy().tobytes()
+    elif hasattr(part, "state_dict"):
+        for name, weights in sorted(part.state_dict().items()):
+            yield name.encode()
+            yield from _blocks(weights)
+    elif hasattr(part, "detach"):
+        yield from _blocks(part.detach().cpu().float().contiguous().numpy())
+    elif hasattr(part, "tobytes"):
+        yield f"{part.dtype} {part.shape}".encode()
+        yield part.tobytes()
+    else:
+        yield json.dumps(plain(part), allow_nan=False).encode()
+
+
+def sha256(file: Path) -> str:
+    """The sha256 of a file, 64 hex digits."""
+    return digest(file, "sha256")
+
+
+def digest(file: Path, kind: str) -> str:
+    """The hash of a file by hashlib's name of its kind, with a bar where it takes long."""
+    with open(file, "rb") as opened:
+        total = os.fstat(opened.fileno()).st_size
+        with tqdm.wrapattr(opened, "read", total=total, desc=f"{kind} of {file.name}", leave=False,
+                           disable=total < 100 * BLOCK) as read:
+            found = hashlib.new(kind)
+            while block := read.read(BLOCK):
+                found.update(block)
+    return found.hexdigest()
+
+
+# ------------------------------------------------------------------------------------------ processes and command lines
+
+def processors() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processes() -> int:
+    """How many processes share this run, over all machines."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def main_process() -> bool:
+    """Whether this process is the one that prints and writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def pairs(words: Sequence[str]) -> dict[str, str]:
+    """The name=value words of a command line; ValueError names one that is none."""
+    if wrong := [word for word in words if not re.match(r"[A-Za-z_]\w*=", word)]:
+        raise ValueError(f"got {wrong[0]!r}: it must be name=value, without blanks around the =")
+    return dict(word.split("=", 1) for word in words)
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """", did you mean X?" for the most similar of the names, or nothing where none is."""
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def command(function: Callable[..., int | None], words: Sequence[str], about: str) -> int:
+    """Calls a function by the words of a command line and gives the exit status: 0, what it returns, 2 for a mistake.
+
+    Words without = are its positional arguments, name=value its others, read as the type of the parameter's default
+    (bool, int, float, else text); a function with **more takes any name, as text. Without a word that it needs, or for
+    "help", `about` is printed from its second paragraph on. A ValueError or OSError is one line; Ctrl-C gives 130."""
+    signature = inspect.signature(function)
+    needed = [p for p in signature.parameters.values()
+              if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    first = next((n for n, word in enumerate(words) if "=" in word), len(words))
+    if {"help", "-h", "--help"} & set(words[:1]) or first < len(needed):
+        print(about.partition("\n\n")[2])
+        return 0 if words and words[0] in ("help", "-h", "--help") else 2
+    try:
+        given = {name: _typed(signature, name, text) for name, text in pairs(words[first:]).items()}
+        return function(*words[:first], **given) or 0
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
+
+
+def _typed(signature: inspect.Signature, name: str, text: str) -> object:
+    """A word's value as the type of the default of the parameter of that name; ValueError names what does not fit."""
+    known = signature.parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    if name not in known and open_ended:
+        return text
+    if name not in known:
+        raise ValueError(f"there is no {name!r}{nearest(name, list(known))}; there are {', '.join(known)}")
+    kind, wanted = type(known[name].default), "a number"
+    try:
+        if kind is bool:
+            wanted = "true or false"
+            return {"true": True, "false": False}[text.lower()]
+        if kind is int:
+            wanted = "a whole number"
+        return kind(text) if kind in (int, float) else text
+    except (ValueError, KeyError):
+        raise ValueError(f"{name}={text}: use {wanted}") from None

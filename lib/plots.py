@@ -2,7 +2,7 @@
 
 import inspect
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,10 +19,10 @@ from matplotlib.patches import Rectangle
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from lib import patches, paths
-from lib.mel import MelSpec, filters
+from lib.mel import FrontEnd, filters
 from lib.patches import Mask
 
-__all__ = ["style", "save", "spec", "masked", "reconstruction", "boxes", "curve", "mix_ratio", "plan", "source", "sound", "HIDDEN"]
+__all__ = ["style", "save", "spec", "masked", "reconstruction", "boxes", "curve", "source", "sound", "HIDDEN"]
 
 HIDDEN = "0.75"  # the grey of a hidden patch
 CMAP = "magma"
@@ -46,7 +46,7 @@ def save(figure: Figure, name: str) -> None:
         figure.savefig(part, dpi=120, metadata={"Software": None})
 
 
-def spec(ax: Axes, x: torch.Tensor, front: MelSpec, title: str = "", limits: tuple[float, float] | None = None, cmap: str = CMAP) -> AxesImage:
+def spec(ax: Axes, x: torch.Tensor, front: FrontEnd, title: str = "", limits: tuple[float, float] | None = None, cmap: str = CMAP) -> AxesImage:
     """Draw one spec (T, M), or (1, T, M) or (1, 1, T, M): seconds along x, kHz at their mel positions along y, NaN in grey.
 
     limits: the values at the ends of the colour scale; None takes the 1 % and 99.8 % quantiles of this picture.
@@ -69,7 +69,7 @@ def masked(x: torch.Tensor, mask: Mask, patch: tuple[int, int]) -> torch.Tensor:
     return patches.unpatchify(flat, patches.grid_of(*x.shape[2:], patch), patch)
 
 
-def reconstruction(model, x: torch.Tensor, mask: Mask, front: MelSpec, names: Sequence[str] = ()) -> Figure:
+def reconstruction(model, x: torch.Tensor, mask: Mask, front: FrontEnd, names: Sequence[str] = ()) -> Figure:
     """Input, what is visible, the reconstruction and its error for specs (B, 1, T, M), a row each.
 
     Visible patches are pasted into the reconstruction. With a per-patch-normalised target every guessed patch borrows the mean and
@@ -95,7 +95,7 @@ def reconstruction(model, x: torch.Tensor, mask: Mask, front: MelSpec, names: Se
     return figure
 
 
-def boxes(ax: Axes, events: pd.DataFrame, front: MelSpec, offset_s: float = 0.0, **look) -> None:
+def boxes(ax: Axes, events: pd.DataFrame, front: FrontEnd, offset_s: float = 0.0, **look) -> None:
     """Draw event boxes (columns start_s, end_s, low_hz, high_hz) over a `spec` that begins offset_s into the recording."""
     centres = (filters(front).argmax(0) * front.rate / front.n_fft).numpy()  # (M,) Hz, rising
     for event in events.itertuples():
@@ -108,51 +108,6 @@ def curve(ax: Axes, log: pd.DataFrame, label: str = "", smooth: int = 50) -> Non
     """The loss against clips seen (not steps: batches differ), as the running mean over `smooth` steps."""
     ax.plot(log["clips"].cumsum(), log["loss"].rolling(smooth, min_periods=1).mean(), label=label)
     ax.set(xlabel="clips seen", ylabel="loss")
-
-
-def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "") -> Figure:
-    """Top-1 on val against the mixing ratio: the paper's Table 4 in the first panel, then a panel per pair of pools and scale.
-
-    table: records of 05_mix_ratio with a column `data`; a dot is a run with its 95 % interval, a line joins the means over seeds.
-    `highlight` is the name of a record to circle. Every panel has its own axis: only the shape can be compared.
-    """
-    runs = list(table.groupby(["data", "scale", "budget"], sort=False)) if len(table) else []
-    figure, axes = plt.subplots(1, 1 + len(runs), figsize=(3.4 * (1 + len(runs)), 3.4), squeeze=False)
-    ratios = sorted({float(r) for r in reference["setting"]} | set(table["ratio"] if len(table) else ()))
-    place = {r: i for i, r in enumerate(ratios)}
-    paper = reference.assign(x=[place[float(r)] for r in reference["setting"]]).sort_values("x")
-    axes[0, 0].plot(paper["x"], paper["value"], "s-", color="0.3")
-    axes[0, 0].set(title="paper: Liu et al. 2026, Table 4\nViT-B, iNatSounds + AudioSet", ylabel="top-1 on val, class average (%)")
-    for ax, ((name, scale, budget), group) in zip(axes[0, 1:], runs):
-        mean = 100 * group.groupby("ratio")["top1.value"].mean()
-        ax.plot([place[r] for r in mean.index], mean, color="C0", alpha=0.6)
-        for row in group.itertuples():
-            record = group.loc[row.Index]
-            x = place[record["ratio"]] + 0.12 * (record["seed"] - group["seed"].mean())
-            value, low, high = (100 * record[f"top1.{k}"] for k in ("value", "low", "high"))
-            ax.errorbar(x, value, [[max(0, value - low)], [max(0, high - value)]], fmt="o", color="C0", markersize=4, elinewidth=0.8,
-                        markeredgecolor="C3" if record["name"] == highlight else "C0", markeredgewidth=2 if record["name"] == highlight else 1)
-        ax.set_title(f"measured: {name.replace(' + ', chr(10) + '+ ')}\n{scale}, {int(group['samples_seen'].iloc[0]):,} clips, seeds: {group['seed'].nunique()}")
-    for ax in axes[0]:
-        ax.set_xticks(range(len(ratios)), ["wildlife\nonly" if r == 0 else "general\nonly" if np.isinf(r) else f"{r:g}:1" for r in ratios])
-        ax.set(xlabel="general : wildlife", ylim=(0, 1.05 * ax.get_ylim()[1]))
-        ax.title.set_size("small")
-        ax.tick_params(axis="x", labelsize="small")
-    return figure
-
-
-def plan(ax: Axes, pilot: Mapping) -> None:
-    """A label-effort plan as `planner.summary` or a record of notebook 12 keeps it: the pilot, the law through it, and where it leads."""
-    n, (a, b, c), largest = np.array(pilot["fan"]["n"]), pilot["law"], pilot["sizes"][-1]
-    value, low, high = (1 - np.array([point[k] for point in pilot["error"]]) for k in ("value", "high", "low"))
-    ax.axvspan(largest, n[-1], color="0.95", zorder=0)
-    ax.fill_between(n, pilot["fan"]["low"], pilot["fan"]["high"], color="C0", alpha=0.2, linewidth=0, label="95 % of the bootstrap's laws")
-    ax.plot(n, 1 - (a * n**-b + c), color="C0", label="power law")
-    ax.errorbar(pilot["sizes"], value, [np.maximum(0, value - low), np.maximum(0, high - value)], fmt="o", color="k", markersize=4, label="pilot")
-    ax.axhline(pilot["target"], color="C3", linestyle=":", label=f"target {pilot['target']:.0%}")
-    ax.set(xscale="log", xlabel=f"labelled {pilot['unit']}s per species", ylabel="top-1, class average", ylim=(0, 1.02))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.legend(fontsize="small", loc="best")
 
 
 def source(function: Callable) -> Code:

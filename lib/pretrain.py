@@ -1,9 +1,7 @@
 """Pretraining a masked autoencoder on a mixture of wildlife and general sound."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +10,12 @@ import torch
 from safetensors.torch import load_file
 from timm.optim import param_groups_weight_decay
 
-from lib import data, mae, patches, paths, training
+from lib import data, patches, paths, training
 from lib.mae import MAE, Arch
-from lib.mel import LogMel, MelSpec
+from lib.mel import FrontEnd, LogMel
 from lib.patches import Mask
-from lib.runs.scales import Scale
 
-__all__ = ["Recipe", "Pretrained", "arch_of", "recipe_of", "plan", "pretrain"]
+__all__ = ["Recipe", "Pretrained", "plan", "pretrain"]
 
 
 @dataclass(frozen=True)
@@ -49,18 +46,6 @@ class Pretrained:
     reused: bool  # True when an earlier run with the same recipe and data was loaded
 
 
-def arch_of(setting: Scale, **changes) -> Arch:
-    """The model of a scale; `changes` are fields of `mae.Arch`, such as norm_pixels=False."""
-    sizes = dict(patch=setting.patch, dim=setting.dim, depth=setting.depth, heads=setting.heads, decoder=setting.decoder_kind,
-                 decoder_dim=setting.decoder_dim, decoder_depth=setting.decoder_depth, decoder_heads=setting.decoder_heads)
-    return Arch(**sizes | changes)
-
-
-def recipe_of(setting: Scale, clips: int, seed: int, **changes) -> Recipe:
-    """How a scale pretrains; `changes` are fields of `Recipe`, such as ratio=7."""
-    return Recipe(**dict(clips=clips, batch=setting.batch, lr=setting.lr, seed=seed) | changes)
-
-
 def plan(arch: Arch, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame) -> str:
     """What a recipe comes to, to be read before it runs: steps, samples, visible patches, learning rate, parameters."""
     if not recipe.clips:
@@ -77,7 +62,7 @@ def plan(arch: Arch, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFra
             f"encoder {million([model.encoder]):.2f} M parameters, decoder {million([model]) - million([model.encoder]):.2f} M")
 
 
-def pretrain(arch: Arch, front: MelSpec, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame, *, start: MAE | None = None,
+def pretrain(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame, *, start: MAE | None = None,
              workers: int = 0, reuse: bool = False) -> Pretrained:
     """Pretrain on the train splits of the two pools, mixed as the recipe says; interrupted runs go on where they were.
 
@@ -94,12 +79,13 @@ def pretrain(arch: Arch, front: MelSpec, recipe: Recipe, wildlife: pd.DataFrame,
         model.load_state_dict(start.state_dict())
     if not recipe.clips:
         return Pretrained(model.eval(), pd.DataFrame(columns=["step", "loss", "lr", "clips"]), None, False)
-    folder = paths.cache("pretrained", _key(arch, front, recipe, wild, gen, start))
+    used = (t.reindex(columns=["file", "label", "start_s", "end_s", "duration_s", "kept"]) for t in (wild, gen))
+    folder = paths.cache("pretrained", paths.key(arch, front, recipe, *used, start))
     with training.alone(folder) as main:
         return _run(model, front, recipe, wild, gen, folder, workers, reuse, main)
 
 
-def _run(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, folder: Path, workers: int, reuse: bool,
+def _run(model: MAE, front: FrontEnd, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, folder: Path, workers: int, reuse: bool,
          main: bool) -> Pretrained:
     weights = folder / "weights.safetensors"
     if reuse and weights.exists():
@@ -109,7 +95,7 @@ def _run(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd
         return Pretrained(model.eval(), _log(folder), folder, True)
     if main:
         weights.unlink(missing_ok=True)  # a finished run that is to be repeated has no state left and starts anew; an unfinished one goes on
-        paths.write_json(folder / "recipe.json", _describe(model.arch, front, recipe))
+        paths.write_json(folder / "recipe.json", paths.plain({"arch": model.arch, "front": front, "recipe": recipe}))
     for _ in _steps(model, front, recipe, wild, gen, folder, workers):
         pass
     if main:
@@ -119,7 +105,7 @@ def _run(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd
     return Pretrained(model.eval(), _log(folder), folder, False)
 
 
-def _steps(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, folder: Path, workers: int) -> Iterator[dict]:
+def _steps(model: MAE, front: FrontEnd, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, folder: Path, workers: int) -> Iterator[dict]:
     both, device = pd.concat([wild, gen], ignore_index=True), training.accelerator().device
     clips = data.Clips(both, front, recipe.seed, join=np.arange(len(both)) >= len(wild), ahead=device.type == "cpu")
     mixture = data.Mixture(len(wild), len(gen), recipe.ratio, recipe.batch, recipe.clips, recipe.seed)
@@ -141,23 +127,6 @@ def _steps(model: MAE, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: 
     batches = lambda first: data.loader(clips, mixture.batches(first, rank, world), workers)  # noqa: E731
     yield from training.fit(model, optimizer, batches, loss_of, steps=recipe.steps, seed=recipe.seed, warmup=round(recipe.warmup * recipe.steps),
                        folder=folder, bar="pretraining")
-
-
-def _describe(arch: Arch, front: MelSpec, recipe: Recipe) -> dict:
-    ratio = "inf" if recipe.ratio == float("inf") else recipe.ratio
-    return {"arch": asdict(arch), "front": asdict(front), "recipe": asdict(replace(recipe, ratio=0)) | {"ratio": ratio}}
-
-
-def _key(arch: Arch, front: MelSpec, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, start: MAE | None) -> str:
-    """A name that changes when anything does that the result depends on: a hash of the JSON of all of it, row by row, as tables may be long."""
-    known = sha256(f"[{json.dumps(_describe(arch, front, recipe))}, [".encode())
-    for pool, t in enumerate((wild, gen)):
-        empty = [""] * len(t)
-        columns = [t["file"], t["label"], *(np.asarray(t.get(c, empty)) for c in ("start_s", "end_s", "duration_s")), *([t["kept"]] if "kept" in t else [])]
-        for i, (file, *rest) in enumerate(zip(*columns)):
-            known.update(f"{', ' if i or pool and len(wild) else ''}{json.dumps([file, *map(str, rest)])}".encode())
-    known.update(f"], {json.dumps(mae.fingerprint(start))}]".encode())
-    return known.hexdigest()[:16]
 
 
 def _log(folder: Path) -> pd.DataFrame:

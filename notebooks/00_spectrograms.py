@@ -106,6 +106,7 @@ from lib import audio, mel, plots, runs, sources
 from lib.course import exercises
 from lib.explorers import base, front_ends
 from lib.sources import chorus
+from lib.sources import tables
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72
@@ -575,7 +576,7 @@ figure.colorbar(image, ax=axes, label="what the model sees");
 # %% [markdown]
 # *Figure 9. One clip of 1.5 s, padded in two ways.* **See:** the zeros are louder than most of the clip. A logarithm
 # of 0 means a power of 1, in AudioMAE's units louder than its average sound. The pad value is therefore part of a
-# `MelSpec`, given *before* normalising; when a published model is to be repeated exactly, its own pad value is put in
+# `FrontEnd`, given *before* normalising; when a published model is to be repeated exactly, its own pad value is put in
 # with `replace`, as above.
 
 # %%
@@ -731,7 +732,7 @@ print("checkpoint passed")
 
 # %%
 # NBVAL_CHECK_OUTPUT
-print(audio.problem("no_such_recording.wav"))
+print(tables.problem("no_such_recording.wav"))
 
 # %% [markdown]
 # ## Data card: what models of this kind were trained on
@@ -817,11 +818,11 @@ check.frames_of(frames_of)
 #
 # ### 2 · Empty filters
 #
-# How many mel filters of a front end catch no bin of its FFT? A function of any `MelSpec`, without a list of cases.
+# How many mel filters of a front end catch no bin of its FFT? A function of any `FrontEnd`, without a list of cases.
 
 # %% tags=["exercise"]
 def empty_filters(front):
-    """The number of mel filters of a MelSpec that catch no FFT bin."""
+    """The number of mel filters of a FrontEnd that catch no FFT bin."""
     return None
 
 

@@ -90,9 +90,8 @@ import torch
 
 from lib import audio, mel, patches, plots, runs, sources
 from lib.course import exercises
-from lib.sources import chorus
 from lib.mae import MAE, Arch
-from lib.patches import Grid
+from lib.sources import chorus
 
 plots.style()
 plt.rcParams["figure.dpi"] = 75  # many spectrograms: a small file

@@ -188,7 +188,7 @@ plots.save(figure, "mae_overview") if setting.name != "smoke" else None
 # transformer is timm's, as it comes.
 
 # %%
-arch = pretrain.arch_of(setting, norm_pixels=norm_pixels)
+arch = setting.arch(norm_pixels=norm_pixels)
 model = mae.MAE(dataclasses.replace(arch, decoder="plain"), training.generator(seed)).eval()  # untrained
 vit, grid = model.encoder, model.grid
 mask = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed))

@@ -104,7 +104,7 @@ cost.sheet([cost.starting(init, setting, clips, weights),
 # may be less; reading and the probes are not counted, nor limited by `max_hours`, so it may be more.
 
 # %%
-begin = starts.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)
+begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools, weights=weights, workers=setting.workers)
 print(f"{init}: {begin.what}")
 
 # %% [markdown]

@@ -96,10 +96,10 @@ print(f"scale {setting.name}; {counts['train']} recordings to learn {pools['wild
 
 # %%
 rows = [cost.starting(init, setting, clips, weights),
-        *cost.finetuning(cost.arch_of(init, setting, weights), mel.INAT, finetune.preset(preset, setting, seed), pools["wildlife"])]
+        *cost.finetuning(cost.arch_of(init, setting, weights), mel.INAT, setting.finetuning(preset, seed), pools["wildlife"])]
 if panel:
     more = 3 if init.endswith("inat_ssl") and not weights else 4  # at most: general, general then wildlife, wildlife, and with a frozen decoder
-    rows.append(cost.pretraining(pretrain.arch_of(setting), mel.INAT, pretrain.recipe_of(setting, clips, seed), what="pretraining for the panel", times=more))
+    rows.append(cost.pretraining(setting.arch(), mel.INAT, setting.pretraining(clips, seed), what="pretraining for the panel", times=more))
 cost.sheet(rows, max_hours)
 
 # %% [markdown]
@@ -113,7 +113,7 @@ cost.sheet(rows, max_hours)
 # further on wildlife. ImageNet and Bird-MAE weights have no stand-in: they come from the hub or from a file, at ViT-B size.
 
 # %%
-begin = starts.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)
+begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools, weights=weights, workers=setting.workers)
 front, arch = begin.front, begin.model.arch
 print(f"{init}: {begin.what}")
 print(f"encoder {arch.dim}-d x {arch.depth}, {sum(p.numel() for p in begin.model.encoder.parameters()) / 1e6:.2f} M parameters; front end {front.name}")
@@ -125,9 +125,9 @@ print(f"encoder {arch.dim}-d x {arch.depth}, {sum(p.numel() for p in begin.model
 # They share the crops, the pooling and SpecAugment here, and differ in
 
 # %%
-known = {name: dataclasses.asdict(finetune.preset(name, setting, seed)) for name in finetune.PRESETS}
+known = {name: dataclasses.asdict(setting.finetuning(name, seed)) for name in runs.PRESETS}
 recipes = pd.DataFrame(known)
-recipe = finetune.preset(preset, setting, seed)
+recipe = setting.finetuning(preset, seed)
 print(f"mixup {'on' if recipe.mixup else 'off'}; {recipe.drop_patches:.0%} of the patches are left out of every training clip")
 recipes[recipes.astype(str).nunique(axis=1) > 1]
 
@@ -368,9 +368,9 @@ pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high", "paper
 
 # %%
 if panel:
-    full, own, general_only = (starts.start(n, setting, pools, clips=clips, seed=seed, workers=setting.workers).model
+    full, own, general_only = (starts.start(n, setting.arch(), setting.pretraining(clips, seed), pools, workers=setting.workers).model
                                for n in ("audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"))
-    still = pretrain.recipe_of(setting, clips, seed, ratio=0.0, freeze_decoder=True)
+    still = setting.pretraining(clips, seed, ratio=0.0, freeze_decoder=True)
     frozen = pretrain.pretrain(full.arch, mel.INAT, still, *pools.values(), start=general_only, workers=setting.workers, reuse=True).model
     three = {"(a) general, then wildlife": full, "(b) wildlife only": own, "(c) as (a), decoder frozen": frozen}
 

@@ -57,6 +57,7 @@ import pandas as pd
 from lib import audio, data, mel, metrics, plots, pretrain, runs, sources
 from lib.course import exercises
 from lib.runs import cost
+from lib.runs import results
 from lib.transfer import finetune
 
 plots.style(photo=False)
@@ -150,8 +151,8 @@ exercises.predicted("general clips in four batches of 32 at 2:1", general_clips,
 # ## What will be computed
 
 # %%
-arch = pretrain.arch_of(setting)
-recipe = pretrain.recipe_of(setting, clips, seed, ratio=share)
+arch = setting.arch()
+recipe = setting.pretraining(clips, seed, ratio=share)
 print(pretrain.plan(arch, recipe, pools["wildlife"], pools["general"]))
 
 # %% [markdown]
@@ -159,7 +160,7 @@ print(pretrain.plan(arch, recipe, pools["wildlife"], pools["general"]))
 # it begins.
 
 # %%
-labelled = finetune.preset("audiomae", setting, seed)
+labelled = setting.finetuning("audiomae", seed)
 cost.sheet([cost.pretraining(arch, front, recipe), *cost.finetuning(arch, front, labelled, pools["wildlife"])], max_hours)
 
 # %% [markdown]
@@ -263,7 +264,7 @@ swept = table[table["budget"] == "sweep"] if len(table) else table
 if len(swept):
     names = zip(swept["data.wildlife.name"], swept["data.general.name"])
     swept = swept.assign(data=[w if w == g else f"{w} + {g}" for w, g in names])
-figure = plots.mix_ratio(swept, runs.reference("mix_ratio", metric="top1"), run.name)
+figure = results.mix_ratio(swept, runs.reference("mix_ratio", metric="top1"), run.name)
 plots.save(figure, "05_mix_ratio") if setting.name != "smoke" else None
 
 # %% [markdown]

@@ -136,7 +136,7 @@ assert all(len(sources.subset(pools["wildlife"], s, seed).query("split == 'train
 # labels or of steps; `equal_steps=True` tells them apart.
 
 # %%
-recipe = finetune.preset("audiomae", setting, seed)
+recipe = setting.finetuning("audiomae", seed)
 if equal_steps:
     steps = recipe.epochs * len(train) / min(recipe.batch, len(train))
     recipe = dataclasses.replace(recipe, epochs=round(steps * min(recipe.batch, len(kept)) / len(kept)))
@@ -154,7 +154,7 @@ cost.sheet([cost.starting(init, setting, clips, weights), *cost.finetuning(arch,
 # loaded, so it may be less; reading is not counted, so it may be more.
 
 # %%
-begin = starts.start(init, setting, pools, clips=clips, seed=seed, weights=weights, workers=setting.workers)
+begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools, weights=weights, workers=setting.workers)
 print(f"{init}: {begin.what}")
 
 # %%

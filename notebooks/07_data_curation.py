@@ -111,8 +111,8 @@ grid.groupby("recording").size().describe()[["min", "50%", "mean", "max"]].renam
 # from the windows they keep.
 
 # %%
-arch, recipe = pretrain.arch_of(setting), pretrain.recipe_of(setting, clips, seed, ratio=0.0)
-labelled, train = finetune.preset("audiomae", setting, seed), table[table["split"] == "train"]
+arch, recipe = setting.arch(), setting.pretraining(clips, seed, ratio=0.0)
+labelled, train = setting.finetuning("audiomae", seed), table[table["split"] == "train"]
 told = dataclasses.replace(recipe, clips=runs.clips(setting, "sweep"))  # what a scorer is pretrained on
 rows = []
 if filter.startswith("confidence"):
@@ -156,11 +156,11 @@ def score(name: str) -> pd.DataFrame:
     """The windows with their score. What was scored before, with the same recordings, seed and recipe, is read again."""
     told = runs.clips(setting, "sweep")
     if name.startswith("confidence"):
-        begin = starts.start("audioset_ssl", setting, pools, clips=told, seed=seed, workers=setting.workers)
-        return curate.confidence(begin.model, begin.model.arch, front, table, finetune.preset("audiomae", setting, seed),
+        begin = starts.start("audioset_ssl", setting.arch(), setting.pretraining(told, seed), pools, workers=setting.workers)
+        return curate.confidence(begin.model, begin.model.arch, front, table, setting.finetuning("audiomae", seed),
                                  out_of_fold=3 if name == "confidence_oof" else 0, workers=setting.workers)
     if name == "loss":
-        raw = pretrain.pretrain(pretrain.arch_of(setting, norm_pixels=False), front, pretrain.recipe_of(setting, told, seed), table, pools["general"],
+        raw = pretrain.pretrain(setting.arch(norm_pixels=False), front, setting.pretraining(told, seed), table, pools["general"],
                                 workers=setting.workers, reuse=True)
         return curate.reconstruction_loss(raw.model, front, table, seed=seed)
     return curate.energy(front, table) if name == "energy" else grid.assign(score=1.0)
@@ -381,7 +381,7 @@ exercises.predicted("the paper's gain at 0.90", better, theirs["filtered_finetun
 # training do not. Read its numbers as a comparison between arms.
 
 # %%
-small = curate.proxy_of(setting, seed)
+small = setting.proxy(seed)
 proxy = curate.proxy(front, chosen, small, labels, workers=setting.workers)
 judged = finetune.evaluate(proxy, front, table, seed, workers=setting.workers)
 

@@ -63,8 +63,9 @@ from IPython.display import Markdown
 
 from lib import audio, mel, plots, runs, sources
 from lib.course import exercises
-from lib.hear import api, designs, frozen, offline, predictor, tasks
+from lib.hear import api, designs, frozen, offline, tasks
 from lib.runs import cost
+from lib.runs import results_hear
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72
@@ -84,7 +85,7 @@ setting = runs.scale(scale)
 model = str(model)  # papermill turns 208 into a number
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-arch, front = designs.design(model, setting)
+arch, front = setting.msm_mae(model)
 run = runs.start("08_design_choices", {**globals(), "model": model}, pools)
 
 # %% [markdown]
@@ -125,8 +126,8 @@ for ax, (name, d) in zip(axes.flat, designs.DESIGNS.items()):
 # %%
 def bill(name):
     """What a design costs: in pretraining per clip, and in use per second of sound."""
-    own, ear = designs.design(name, setting)
-    train = cost.pretraining(own, ear, designs.recipe(setting, setting.pretrain_clips, seed))
+    own, ear = setting.msm_mae(name)
+    train = cost.pretraining(own, ear, setting.msm_recipe(setting.pretrain_clips, seed))
     use = cost.predicting_pace(own, ear, 0)
     return {"s heard a clip": ear.seconds, "patches a second": designs.DESIGNS[name].grid.t * own.grid.f / ear.seconds,
             "pretraining GFLOP a clip": train.flop / train.clips / 1e9, "pretraining clips/s": train.clips_per_s,
@@ -141,7 +142,7 @@ pd.DataFrame({model: price}).T.round(3)
 
 # %%
 clips = runs.clips(setting, budget) // 2
-recipe = designs.recipe(setting, clips, seed)
+recipe = setting.msm_recipe(clips, seed)
 print(f"{clips:,} clips of {front.seconds:.2f} s = {clips * front.seconds / 3600:.1f} h of sound, half wildlife, half general")
 cost.sheet([cost.pretraining(arch, front, recipe, what=f"pretraining {model}")], max_hours)
 
@@ -149,7 +150,7 @@ cost.sheet([cost.pretraining(arch, front, recipe, what=f"pretraining {model}")],
 # **See:** the tasks come on top, about a minute at `tiny`, whatever the design. What an earlier run pretrained is loaded.
 
 # %%
-net = frozen.model(model, setting, pools, clips=clips, seed=seed, workers=setting.workers)
+net = frozen.model(model, arch, front, recipe, pools, workers=setting.workers)
 print(net.what)
 
 # %% [markdown]
@@ -180,11 +181,11 @@ print(f"one window: {tuple(by_hand.shape)}; {len(wave) / front.rate:.1f} s of so
 
 # %%
 row = [tasks.read(offline.make(name, setting.name, data_seed)) for name in offline.NAMES]
-pd.DataFrame({t.name: {"after HEAR's": frozen.PAPER.get(t.name, "DCASE 2016"), "kind": t.kind, "classes": len(t.labels),
+pd.DataFrame({t.name: {"after HEAR's": results_hear.PAPER.get(t.name, "DCASE 2016"), "kind": t.kind, "classes": len(t.labels),
                        "recordings": sum(map(len, t.splits.values())), "folds": len(t.folds), "score": t.scores[0]} for t in row}).T
 
 # %%
-answers = frozen.evaluate(net.embedder, row, seed, predictor.OPTIONS[setting.name])
+answers = frozen.evaluate(net.embedder, row, seed, setting.predictor)
 measured = pd.DataFrame(answers).T[["metric", "score", "low", "high", "recordings"]]
 measured.style.format("{:.1%}", subset=["score", "low", "high"])
 
@@ -197,25 +198,25 @@ measured.style.format("{:.1%}", subset=["score", "low", "high"])
 mean = float(np.mean([a["score"] for a in answers.values()]))
 path = run.record({"mean": mean, "loss": None if net.log is None or net.log.empty else float(net.log["loss"].tail(50).mean())},
                   samples_seen=net.samples, device=next(net.embedder.model.parameters()).device, tasks=answers, costs=price,
-                  recipes={"arch": arch, "pretrain": recipe, "predictor": predictor.OPTIONS[setting.name]})
+                  recipes={"arch": arch, "pretrain": recipe, "predictor": setting.predictor})
 print(f"mean of five tasks: {mean:.1%}")
 
 # %% [markdown]
 # ## All designs that have been run
 
 # %%
-table = frozen.runs()
+table = results_hear.runs()
 table = table[table["model"].isin(designs.DESIGNS) & (table["budget"] != "none")] if len(table) else table
 scores = table.set_index(["model", "seed"])[[f"tasks.{name}.score" for name in offline.NAMES]] if len(table) else pd.DataFrame()
 if len(scores):
     scores.columns = list(offline.NAMES)
-    means = frozen.ladder().loc[lambda t: t.index.isin(designs.DESIGNS)]
+    means = results_hear.ladder().loc[lambda t: t.index.isin(designs.DESIGNS)]
     display(means.style.format("{:.1f}", subset=[c for c in means if c != "seeds"]))
 
 # %%
 def both(place, axes):
     """One of the paper's tables: its difference to the first design as diamonds, ours as dots with intervals, per task."""
-    part = frozen.rows(place)
+    part = results_hear.rows(place)
     part = part[part["verdict"] != "not run"]
     for ax, (name, group) in zip(axes, part.groupby("setting", sort=False)):
         group = group.reset_index(drop=True)
@@ -241,13 +242,13 @@ plots.save(figure, "08_design_choices") if setting.name != "smoke" else None
 
 # %%
 for place in places:
-    display(Markdown(frozen.markdown(place)))
+    display(Markdown(results_hear.markdown(place)))
 
 # %% [markdown]
 # The predictions of the first page, by the records:
 
 # %%
-finer, strips = (frozen.rows(place).query("setting == @name and task != 'mean'") for place, name in (("Table 6", "200_16x4"), ("Table 7", "304_80x4")))
+finer, strips = (results_hear.rows(place).query("setting == @name and task != 'mean'") for place, name in (("Table 6", "200_16x4"), ("Table 7", "304_80x4")))
 if "change" in finer and "change" in strips:
     exercises.predicted("patches of 40 ms help most with", helped, finer.set_index("task")["change"].idxmax())
     exercises.predicted("strips hurt most with", hurt, strips.set_index("task")["change"].idxmin())

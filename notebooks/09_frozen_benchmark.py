@@ -60,6 +60,7 @@ from lib import audio, paths, plots, runs, sources
 from lib.course import exercises
 from lib.hear import api, designs, frozen, offline, predictor, tasks
 from lib.runs import cost
+from lib.runs import results_hear
 
 plots.style(photo=False)
 
@@ -84,10 +85,11 @@ run = runs.start("09_frozen_benchmark", {**globals(), "model": model.replace(str
 
 # %%
 clips = runs.clips(setting, budget) // 2  # half as many as elsewhere, as in 08
+arch, front = setting.msm_mae(model if model in designs.DESIGNS else "208")
+recipe = setting.msm_recipe(clips, seed)
 if model in designs.DESIGNS:
-    arch, front = designs.design(model, setting)
-    display(cost.sheet([cost.pretraining(arch, front, designs.recipe(setting, clips, seed), what=f"pretraining {model}")], max_hours))
-net = frozen.model(model, setting, pools, clips=clips, seed=seed, workers=setting.workers)
+    display(cost.sheet([cost.pretraining(arch, front, recipe, what=f"pretraining {model}")], max_hours))
+net = frozen.model(model, arch, front, recipe, pools, workers=setting.workers)
 ear = net.embedder
 print(net.what)
 
@@ -212,7 +214,7 @@ for file, answer in files:
 # One or two hidden layers on the frozen embedding, chosen on valid from a grid, stopped when valid stops improving, scored on test. The grid of `hear-eval-kit`, in its order (shuffled once with seed 42, whatever your seed):
 
 # %%
-options = predictor.OPTIONS[setting.name]
+options = setting.predictor
 print(f"at {setting.name}: {options.points} points of the grid, {options.hidden} hidden units, at most {options.epochs} epochs (the kit: 8, 1024, 500)")
 pd.DataFrame(predictor.grid()[: options.points])
 
@@ -275,8 +277,8 @@ print(f"mean of {len(answers)} tasks: {mean:.1%}")
 # ## All models that have been run
 
 # %%
-table = frozen.runs()
-floors = frozen.ladder()
+table = results_hear.runs()
+floors = results_hear.ladder()
 floors.style.format("{:.1f}", subset=[c for c in floors if c != "seeds"]) if len(floors) else print("no records yet")
 
 # %%
@@ -292,7 +294,7 @@ pairs = [(a, b) for a, b in (("untrained", "logmel"), ("512", "untrained"), ("20
 figure, axes = plt.subplots(1, max(1, len(pairs)), figsize=(14, 3), sharey=True, squeeze=False)
 gains = []
 for ax, (a, b) in zip(axes[0], pairs):
-    found = frozen.difference(*frozen.paired(arms[a], arms[b]), rng=np.random.default_rng(0))
+    found = frozen.difference(*results_hear.paired(arms[a], arms[b]), rng=np.random.default_rng(0))
     gains += [{"model": a, "against": b, "task": task, **{k: 100 * v for k, v in x._asdict().items()}} for task, x in found.items()]
     value, low, high = 100 * np.array(list(found.values())).T
     ax.errorbar(value, range(len(found)), xerr=[value - low, high - value], fmt="o")

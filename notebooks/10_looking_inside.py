@@ -62,12 +62,12 @@ from matplotlib.patches import Rectangle
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from lib import attention, audio, checkpoints, mae, mel, patches, plots, pretrain, runs, sources, training
+from lib import attention, audio, mae, mel, patches, plots, pretrain, runs, sources, training
 from lib.course import exercises
 from lib.explorers import attention_maps, base
-from lib.hear import designs
 from lib.runs import cost
 from lib.sources import chorus
+from lib.transfer import public
 from lib.transfer import ready
 
 plots.style()
@@ -90,7 +90,7 @@ setting = runs.scale(scale)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("10_looking_inside", globals(), pools)
-arch, front = designs.design(model, setting)
+arch, front = setting.msm_mae(model)
 if arch.grid.f < 3:
     raise ValueError(f"model {model} has {arch.grid.f} mel rows: every second row cannot be hidden, choose one with at least 3")
 pd.DataFrame({name: {**table["split"].value_counts(), "hours": round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
@@ -107,13 +107,13 @@ pd.DataFrame({name: {**table["split"].value_counts(), "hours": round(table["dura
 
 # %%
 clips = runs.clips(setting, budget)
-recipe = designs.recipe(setting, clips, seed)
+recipe = setting.msm_recipe(clips, seed)
 shorter = recipe if budget == "sweep" else dataclasses.replace(recipe, clips=max(2 * recipe.batch, clips // 4) if clips else 0)
 print(pretrain.plan(arch, recipe, *pools.values()))
 
 # %%
 others = [name for name in appendix.split() if name != model and not weights]
-bill = [cost.pretraining(*designs.design(name, setting), shorter, what=f"design {name}") for name in others]
+bill = [cost.pretraining(*setting.msm_mae(name), shorter, what=f"design {name}") for name in others]
 cost.sheet([*([] if weights else [cost.pretraining(arch, front, recipe, what=f"design {model}")]), *bill], max_hours)
 
 # %% [markdown]
@@ -122,7 +122,7 @@ cost.sheet([*([] if weights else [cost.pretraining(arch, front, recipe, what=f"d
 
 # %%
 if weights:
-    net, card = checkpoints.public("msm_mae", weights)
+    net, card = public.load("msm_mae", weights)
     arch, front = net.arch, card.front
 else:
     pretrained = pretrain.pretrain(arch, front, recipe, *pools.values(), workers=setting.workers, reuse=True)
@@ -561,7 +561,7 @@ print("average spectrum guessed from one patch, squared distance:", {k: round(v,
 # %%
 further = {model: (net, front)}
 for name in others:
-    shape, its_front = designs.design(name, setting)
+    shape, its_front = setting.msm_mae(name)
     further[name] = pretrain.pretrain(shape, its_front, shorter, *pools.values(), workers=setting.workers, reuse=True).model.cpu().eval(), its_front
 
 # %%

@@ -59,8 +59,8 @@ from IPython.display import Markdown
 
 from lib import plots, runs
 from lib.course import exercises
-from lib.hear import frozen
 from lib.runs import results
+from lib.runs import results_hear
 
 plots.style(photo=False)
 tables = {experiment.place: experiment for experiment in results.EXPERIMENTS}
@@ -339,17 +339,17 @@ missing[["place", "setting", "verdict"]].drop_duplicates().groupby(["place", "ve
 # floors and the models, in percent:
 
 # %%
-Markdown(frozen.markdown("Table 2"))
+Markdown(results_hear.markdown("Table 2"))
 
 # %%
-for place in frozen.BASES:
-    display(Markdown(frozen.markdown(place)))
+for place in results_hear.BASES:
+    display(Markdown(results_hear.markdown(place)))
 
 # %% [markdown]
 # Task by task, where HEAR has the task after which ours was made, and the five-task mean:
 
 # %%
-designs = pd.concat([frozen.rows(place) for place in frozen.BASES], ignore_index=True)
+designs = pd.concat([results_hear.rows(place) for place in results_hear.BASES], ignore_index=True)
 designs = designs[designs["verdict"] != "not run"]
 shown = {"paper_change": "paper", "change": "measured", "low": "low", "high": "high", "verdict": "verdict"}
 designs.set_index(["place", "setting", "task"])[list(shown)].rename(columns=shown).style.format("{:+.1f}", subset=list(shown.values())[:-1]) if len(designs) else print("not run")
@@ -363,7 +363,7 @@ if len(means):
     left.set(yticks=means.index, yticklabels=means["setting"] + " − " + means["against"], xlabel="difference of the mean score (points)")
     left.axvline(0, color="0.6", linewidth=0.8)
     left.legend(fontsize="small", loc="center left")
-floors = frozen.ladder()
+floors = results_hear.ladder()
 if len(floors):
     shades = ["0.6" if name in ("logmel", "untrained") else "C0" for name in floors.index]
     right.barh(floors.index, floors["mean"], color=shades)

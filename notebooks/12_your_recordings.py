@@ -57,11 +57,11 @@ import pandas as pd
 import torch
 
 from lib import audio, paths, plots, runs, sources
+from lib.checkpoints import Card
 from lib.course import exercises
 from lib.runs import cost, record
 from lib.sources import selections
 from lib.transfer import classifier, finetune, planner, probe, ready, species
-from lib.checkpoints import Card
 
 plots.style()
 
@@ -127,7 +127,7 @@ print("\n".join(f"- {warning}" for warning in warned) or "nothing to warn of")
 # many looks again per epoch.
 
 # %%
-recipe = finetune.preset("audiomae", setting, seed, epochs=min(20, setting.finetune_epochs))
+recipe = setting.finetuning("audiomae", seed, epochs=min(20, setting.finetune_epochs))
 rows = [cost.predicting(encoder.arch, about.front, table, what="features")]
 if method == "finetune":
     rows += cost.finetuning(encoder.arch, about.front, recipe, table)
@@ -330,7 +330,7 @@ pd.DataFrame({f"{unit}s per species": law.sizes, "top-1": [f"{1 - e.value:.1%}" 
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 4))
-plots.plan(ax, planner.summary(trial, law, target))
+planner.plan(ax, planner.summary(trial, law, target))
 ax.set_title(f"{run.data['wildlife']['name']}: {plan.verdict}");
 
 # %% [markdown]
@@ -380,7 +380,7 @@ else:
 # %%
 if frogs:
     figure, ax = plt.subplots(figsize=(7, 4))
-    plots.plan(ax, frogs["pilot"])
+    planner.plan(ax, frogs["pilot"])
     ax.set_title(f"{frogs['data']['wildlife']['name']}: {frogs['pilot']['answer']['verdict']}")
 
 # %% [markdown]

@@ -61,10 +61,10 @@ import pandas as pd
 import torch
 from IPython.display import HTML
 
-from lib import data, mae, mel, patches, plots, pretrain, runs, sources, training
+from lib import data, mae, mel, patches, plots, runs, sources, training
 from lib.course import exercises, faults
-from lib.transfer import probe
 from lib.patches import Grid
+from lib.transfer import probe
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: a small file
@@ -86,7 +86,7 @@ setting = runs.scale(scale)
 table = sources.recordings(wildlife, "wildlife", setting.chorus, data_seed)
 table = table.sample(min(len(table), 1000), random_state=0).sort_index(ignore_index=True)  # all of chorus
 front = dataclasses.replace(mel.AUDIOMAE, frames=256)
-arch = pretrain.arch_of(setting, frames=256, norm_pixels=False, decoder="plain")
+arch = setting.arch(frames=256, norm_pixels=False, decoder="plain")
 clips = setting.pretrain_clips // 6  # of one run; there are eight
 print(f"{setting.name}: {len(table)} recordings, {arch.grid.t} x {arch.grid.f} patches of {front.seconds:.2f} s, {clips:,} clips a run")
 
@@ -502,7 +502,7 @@ catches(test_nothing_is_quieter_than_padding, log_mel, broken_log_mel)
 # **In this repository**: `tests/test_mel.py`, `test_zero_before_normalising_is_louder_than_silence` and, in `test_degenerate_waves`, that silence in
 # the file is the same as silence in the padding.
 #
-# **The repair**: the pad value is part of the front end, in log-mel units (`MelSpec.pad`), and it is written there and nowhere else. The better one:
+# **The repair**: the pad value is part of the front end, in log-mel units (`FrontEnd.pad`), and it is written there and nowhere else. The better one:
 # do not pad. A MAE takes a shorter clip as it is, with the first rows of its position table. And where weights were trained with much padding of the
 # wrong kind, the wrong value belongs to them, as in 3.
 #
@@ -656,7 +656,7 @@ catches(test_alone_as_in_company, *preparations.values())
 # **In this repository**: `tests/test_mel.py`, `test_a_clip_alone_equals_the_clip_in_a_batch`, for the front end; `tests/test_embed.py`,
 # `test_batch_mates_do_not_matter`, for embeddings: it also runs the public way and asserts that it *does* depend.
 #
-# **The repair**: mean and std are constants of the front end, fitted once, saved with the weights (`MelSpec.mean`, `MelSpec.std`; M2D, MSM-MAE's
+# **The repair**: mean and std are constants of the front end, fitted once, saved with the weights (`FrontEnd.mean`, `FrontEnd.std`; M2D, MSM-MAE's
 # successor, keeps its own in the checkpoint). BatchNorm in training mode at evaluation is the same fault in other clothes: `model.eval()`.
 #
 # ## What the six have in common

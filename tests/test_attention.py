@@ -5,9 +5,10 @@ import pytest
 import timm
 import torch
 
-from lib import attention, checkpoints, patches, training
+from lib import attention, patches, training
 from lib.mae import MAE, Arch
 from lib.patches import Grid
+from lib.transfer import public
 
 GRID = Grid(6, 3)
 ARCH = Arch(frames=96, mels=48, patch=(16, 16), dim=32, depth=3, heads=4, decoder="plain", decoder_dim=16, decoder_depth=1,
@@ -67,14 +68,14 @@ def test_with_normed_queries_and_keys_too(model):
 def test_on_the_public_msm_mae(golden):
     T, card = golden("msm_mae")
     weights = {k.removeprefix("weights."): v for k, v in T.items() if k.startswith("weights.")}
-    model = checkpoints.convert(weights, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
+    model = public.convert(weights, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
     spec = T["input"].transpose(2, 3)
     x, y = through(model, spec, -1)
     maps = attention.maps(model, spec)
     torch.testing.assert_close(mixed(model.encoder.blocks[-1].attn, maps, x), y, rtol=1e-5, atol=1e-5)
     old = weights["blocks.1.attn.q_bias"]
     assert old.abs().max() > 0  # a learned bias, which a map without it would miss
-    bare = checkpoints.convert(weights | {"blocks.1.attn.q_bias": 0 * old}, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
+    bare = public.convert(weights | {"blocks.1.attn.q_bias": 0 * old}, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
     assert not torch.allclose(attention.maps(bare, spec), maps, atol=1e-5)
 
 

@@ -11,6 +11,7 @@ import torch
 import torchaudio
 
 from lib import audio, paths
+from lib.sources import tables
 
 SHARED = paths.ROOT.parent / "shared" / "real_audio"
 
@@ -34,7 +35,7 @@ def test_write_then_read_is_the_same_wave(tmp_path, ending):
     back = audio.read(file)
     assert back.dtype == torch.float32 and back.shape == wave.shape
     torch.testing.assert_close(back, wave, atol=1 / 32_000, rtol=0)
-    assert audio.problem(file) is None
+    assert tables.problem(file) is None
     assert os.listdir(file.parent) == [file.name]                       # no temporary file is left
 
 
@@ -55,7 +56,7 @@ def test_rates_depths_and_formats_become_the_asked_rate(tmp_path, rate, subtype,
     assert wave.shape == (22_050,)
     inside = slice(500, -500)                                           # the resampler's edges ring
     assert (wave[inside] - tone(1.0)[inside]).abs().max() < 0.02
-    assert audio.problem(file) is None
+    assert tables.problem(file) is None
 
 
 def test_resampling_removes_what_the_new_rate_cannot_hold():
@@ -148,7 +149,7 @@ BROKEN = {missing: "no such file", folder: "is a folder", empty: "0 bytes", text
 @pytest.mark.parametrize("make", BROKEN, ids=lambda make: make.__name__)
 def test_broken_files_say_their_name_and_why(tmp_path, make):
     file = make(tmp_path)
-    assert BROKEN[make] in audio.problem(file) and str(file) in audio.problem(file)
+    assert BROKEN[make] in tables.problem(file) and str(file) in tables.problem(file)
     with pytest.raises(audio.AudioError, match=BROKEN[make]) as error:
         audio.read(file)
     assert file.name in str(error.value)
@@ -175,7 +176,7 @@ def test_a_good_part_of_a_file_with_a_bad_one(tmp_path):
 
 def test_silence_is_no_problem(tmp_path):
     file = audio.write(tmp_path / "silence.wav", torch.zeros(22_050), 22_050)
-    assert audio.problem(file) is None and not audio.read(file).any()
+    assert tables.problem(file) is None and not audio.read(file).any()
 
 
 def test_windows_cover_a_recording():
@@ -205,7 +206,7 @@ def test_write_refuses_what_it_cannot_keep(tmp_path):
 def test_real_recordings_are_readable():
     files = sorted(file for ending in ("ogg", "wav", "flac", "mp3") for file in SHARED.rglob(f"*.{ending}"))
     assert len(files) > 100
-    assert [audio.problem(file) for file in files[::10] if audio.problem(file)] == []
+    assert [tables.problem(file) for file in files[::10] if tables.problem(file)] == []
 
 
 @pytest.mark.parametrize("kind", ["flac", "mp3"])

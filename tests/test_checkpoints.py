@@ -14,8 +14,9 @@ from safetensors.torch import save, save_file
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 from lib import checkpoints, mae, mel, patches
-from lib.training import generator
 from lib.mae import MAE, Arch
+from lib.training import generator
+from lib.transfer import public
 
 ARCH = Arch(frames=512, dim=32, depth=1, heads=2, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=2)
 
@@ -37,7 +38,7 @@ PUBLIC = [("audiomae_swin", "audiomae", (64, 8), dict(heads=3)), ("audiomae_plai
 @pytest.mark.parametrize("name, kind, grid, heads", PUBLIC)
 def test_time_major_public_models(golden, name, kind, grid, heads):
     T, card = golden(name)
-    model = checkpoints.convert(weights_of(T), kind, grid=grid, **heads)
+    model = public.convert(weights_of(T), kind, grid=grid, **heads)
     spec, mask = T["input"], patches.mask_from_keep(T["ids_keep"], T["mask"].shape[1])._replace(restore=T["ids_restore"])
     with torch.no_grad():
         latent = model.encode(spec, mask)
@@ -50,7 +51,7 @@ def test_time_major_public_models(golden, name, kind, grid, heads):
 
 def test_msm_mae_is_turned_to_time_major(golden):
     T, card = golden("msm_mae")
-    model = checkpoints.convert(weights_of(T), "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
+    model = public.convert(weights_of(T), "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
     theirs = torch.arange(65).view(5, 13).T.flatten()  # our token i is their token theirs[i]
     ours = theirs.argsort()
     spec, mask = T["input"].transpose(2, 3), patches.mask_from_keep(ours[T["ids_keep"]], 65)
@@ -66,7 +67,7 @@ def test_msm_mae_is_turned_to_time_major(golden):
 
 def test_msm_mae_s_long_input_is_windows_in_a_row(golden):
     T, card = golden("msm_mae")
-    model = checkpoints.convert(weights_of(T), "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
+    model = public.convert(weights_of(T), "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
     spec = T["long"].transpose(2, 3)  # (1, 1, 450, 80)
     windows = torch.nn.functional.pad(spec, (0, 0, 0, 3 * 208 - 450)).unflatten(2, (3, 208))[0, 0][:, None]  # (3, 1, 208, 80) padded with 0
     with torch.no_grad():
@@ -77,7 +78,7 @@ def test_msm_mae_s_long_input_is_windows_in_a_row(golden):
 def test_audiomae_s_finetuned_classifier_through_convert(golden):
     T, card = golden("audiomae_vit")
     weights = weights_of(T)
-    encoder = checkpoints.convert(weights, "audiomae", grid=(64, 8), heads=3).encoder
+    encoder = public.convert(weights, "audiomae", grid=(64, 8), heads=3).encoder
     model = mae.vit(Arch(frames=1024, dim=48, depth=2, heads=3), num_classes=7, global_pool="avg").eval()
     state = {k: v for k, v in encoder.state_dict().items() if not k.startswith("norm.")}
     model.load_state_dict(state | {k: v for k, v in weights.items() if k.startswith(("fc_norm.", "head."))}, strict=True)
@@ -93,7 +94,7 @@ def test_position_tables_within_their_own_tolerance(golden):
 
 def test_an_encoder_alone_gets_a_fresh_decoder_and_says_so(golden, capsys):
     T, _ = golden("audiomae_vit")  # a finetuned file: no norm, fc_norm and a head instead
-    model = checkpoints.convert(weights_of(T), "audiomae", grid=(64, 8), heads=3)
+    model = public.convert(weights_of(T), "audiomae", grid=(64, 8), heads=3)
     said = capsys.readouterr().out
     assert "dropped 4 (a classifier's)" in said and "the file has no decoder" in said
     assert torch.equal(model.encoder.blocks[1].mlp.fc2.weight, T["weights.blocks.1.mlp.fc2.weight"])
@@ -101,7 +102,7 @@ def test_an_encoder_alone_gets_a_fresh_decoder_and_says_so(golden, capsys):
 
 def test_a_shorter_grid_takes_the_prefix_of_the_saved_table(golden):
     weights = weights_of(golden("audiomae_swin")[0])
-    model = checkpoints.convert(weights, "audiomae", grid=(32, 8), heads=3)
+    model = public.convert(weights, "audiomae", grid=(32, 8), heads=3)
     assert model.arch.frames == 512 and torch.equal(model.encoder.pos_embed, weights["pos_embed"][:, :257])
 
 
@@ -111,13 +112,13 @@ def test_full_size_layouts(golden_keys, kind, key, heads):
     """The published names and shapes, as tensors without memory: every one finds its place."""
     grid = {"audiomae": (64, 8), "birdmae": (32, 8), "msm_mae": (13, 5)}[kind]
     tensors = {k: torch.zeros(()).expand(shape) for k, shape in golden_keys[key]["keys"].items()}
-    model = checkpoints.convert(tensors, kind, grid=grid, heads=12, **heads)
+    model = public.convert(tensors, kind, grid=grid, heads=12, **heads)
     assert model.arch.dim == 768 and model.arch.depth == 12
 
 
 def test_errors_of_convert():
     state = {k.removeprefix("encoder."): v for k, v in MAE(ARCH, generator(0)).state_dict().items()}
-    convert = lambda change=None, **options: checkpoints.convert(  # noqa: E731
+    convert = lambda change=None, **options: public.convert(  # noqa: E731
         {**state, **(change or {})}, **dict(kind="audiomae", grid=(32, 8), heads=2, decoder_heads=2) | options)
     assert convert().arch.dim == 32
     for options, message in [(dict(kind="wav2vec"), "unknown checkpoint kind 'wav2vec'"), (dict(heads=5), "heads=5 does not divide the width 32"),
@@ -127,7 +128,7 @@ def test_errors_of_convert():
         with pytest.raises(ValueError, match=message):
             convert(**options)
     with pytest.raises(ValueError, match="cls_token, pos_embed"):
-        checkpoints.convert({"x": torch.zeros(1)}, "audiomae", grid=(32, 8), heads=2)
+        public.convert({"x": torch.zeros(1)}, "audiomae", grid=(32, 8), heads=2)
 
 
 # ------------------------------------------------------------------------------------------------------------------ files
@@ -237,8 +238,8 @@ def test_public_weights_from_a_file(tmp_path, capsys, small, name, frames, front
     state = toy(name)
     save_file(state, tmp_path / "some.safetensors")
     torch.save({"model": state, "args": argparse.Namespace(lr=1), "epoch": 1}, tmp_path / "some.pth")
-    model, card = checkpoints.public(name, tmp_path / "some.safetensors", frames=512 if name == "msm_mae" else frames)
-    again, other = checkpoints.public(name, tmp_path / "some.pth", frames=512 if name == "msm_mae" else frames)
+    model, card = public.load(name, tmp_path / "some.safetensors", frames=512 if name == "msm_mae" else frames)
+    again, other = public.load(name, tmp_path / "some.pth", frames=512 if name == "msm_mae" else frames)
     assert said in capsys.readouterr().out and not model.training
     assert (card.name, card.source, card.front.name, card.front.rate) == (name, "some.safetensors", front.name, front.rate)
     assert card.front.frames == model.arch.frames == frames and model.arch.heads == 1 and card.licence and card.arch == model.arch
@@ -255,7 +256,7 @@ def test_public_weights_from_a_file(tmp_path, capsys, small, name, frames, front
 def test_audiomae_with_its_decoder_is_read_whole(tmp_path, golden, capsys):
     weights = weights_of(golden("audiomae_swin")[0])
     torch.save({"model": weights, "args": argparse.Namespace(lr=1)}, tmp_path / "pretrained.pth")
-    model, _ = checkpoints.public("audiomae", tmp_path / "pretrained.pth")
+    model, _ = public.load("audiomae", tmp_path / "pretrained.pth")
     assert "fresh 0" in capsys.readouterr().out and model.arch.decoder == "window" and model.arch.frames == 512
     assert torch.equal(model.decoder_pos_embed, weights["decoder_pos_embed"][:, :257])
 
@@ -266,31 +267,31 @@ def test_the_picture_model_sees_a_spec_as_a_grey_picture(capsys, small):
     original = VisionTransformer(img_size=224, embed_dim=64, depth=1, num_heads=1, num_classes=10).eval()
     original.load_state_dict(state)
     grey = torch.randn(2, 1, 224, 224, generator=generator(1))
-    same = checkpoints.convert(state, "imagenet", grid=(14, 14), heads=1)
+    same = public.convert(state, "imagenet", grid=(14, 14), heads=1)
     assert torch.equal(same.encoder.pos_embed, state["pos_embed"])
     with torch.no_grad():
         torch.testing.assert_close(same.encoder.patch_embed(grey), original.patch_embed(grey.expand(-1, 3, -1, -1)), atol=1e-5, rtol=0)
         torch.testing.assert_close(same.encode(grey), original.forward_features(grey.expand(-1, 3, -1, -1)), atol=1e-5, rtol=0)
     theirs = VisionTransformer(img_size=(512, 128), embed_dim=64, depth=1, num_heads=1, num_classes=0, in_chans=1)
     adapted = checkpoint_filter_fn({k: v for k, v in state.items() if not k.startswith("head")}, theirs)  # timm's way to another size
-    assert torch.equal(checkpoints.convert(state, "imagenet", grid=(32, 8), heads=1).encoder.pos_embed, adapted["pos_embed"])
+    assert torch.equal(public.convert(state, "imagenet", grid=(32, 8), heads=1).encoder.pos_embed, adapted["pos_embed"])
     assert "colours summed to one channel, positions resized to 32 x 8" in capsys.readouterr().out
 
 
 def test_full_size_picture_layout(golden_keys, small):
     keys = golden_keys["timm_vit_base_patch16_224_1024x128"]["keys"]
     change = {"patch_embed.proj.weight": [768, 3, 16, 16], "pos_embed": [1, 197, 768], "head.weight": [1000, 768], "head.bias": [1000]}
-    model = checkpoints.convert({k: torch.zeros(()).expand(shape) for k, shape in (keys | change).items()}, "imagenet", grid=(32, 8), heads=12)
+    model = public.convert({k: torch.zeros(()).expand(shape) for k, shape in (keys | change).items()}, "imagenet", grid=(32, 8), heads=12)
     assert model.arch.dim == 768 and model.arch.depth == 12
 
 
 def test_mobilenet_from_scratch_and_from_pictures(tmp_path, capsys):
-    a, b, c = checkpoints.mobilenet(5), checkpoints.mobilenet(5), checkpoints.mobilenet(5, seed=1)
+    a, b, c = public.mobilenet(5), public.mobilenet(5), public.mobilenet(5, seed=1)
     assert torch.equal(a.conv_stem.weight, b.conv_stem.weight) and not torch.equal(a.conv_stem.weight, c.conv_stem.weight)
     assert a(torch.zeros(2, 1, 64, 32)).shape == (2, 5)
     original = timm.create_model("mobilenetv3_large_100").eval()
     save_file(original.state_dict(), tmp_path / "mobile.safetensors")
-    ours = checkpoints.mobilenet(5, tmp_path / "mobile.safetensors").eval()
+    ours = public.mobilenet(5, tmp_path / "mobile.safetensors").eval()
     spec = torch.randn(2, 1, 64, 32, generator=generator(2))
     with torch.no_grad():
         torch.testing.assert_close(ours.forward_features(spec), original.forward_features(spec.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4)
@@ -321,12 +322,12 @@ def test_wrong_files_are_refused_in_one_line(tmp_path, capsys, small):
             ("msm_mae", "none.zip", "0 .pth files"), ("birdmae", "nowhere.safetensors", "no such file"),
             ("mobilenet", "audiomae.safetensors", "tensors do not fit"), ("mobilenet", "nowhere.bin", "no such file")]:
         with pytest.raises(ValueError, match=message) as error:
-            checkpoints.mobilenet(5, tmp_path / file) if name == "mobilenet" else checkpoints.public(name, tmp_path / file)
+            public.mobilenet(5, tmp_path / file) if name == "mobilenet" else public.load(name, tmp_path / file)
         assert "\n" not in str(error.value) and file in str(error.value)
     with pytest.raises(ValueError, match="no public weights 'wav2vec': use audiomae, birdmae, msm_mae, imagenet"):
-        checkpoints.public("wav2vec")
+        public.load("wav2vec")
     with pytest.raises(ValueError, match="frames=500 .* such as 496"):
-        checkpoints.public("audiomae", frames=500)
+        public.load("audiomae", frames=500)
     assert "must never run" not in capsys.readouterr().out
 
 
@@ -373,9 +374,9 @@ REPO = "DBD-research-group/Bird-MAE-Base"
 
 def test_the_hub_is_asked_once(hub):
     hub.files[f"/{REPO}/resolve/main/model.safetensors"] = body = save(toy("birdmae"))
-    _, card = checkpoints.public("birdmae")
+    _, card = public.load("birdmae")
     assert card.source == f"{REPO}@abc123" and card.sha256 == hashlib.sha256(body).hexdigest() and [a[0] for a in hub.asked] == ["HEAD", "GET"]
-    assert checkpoints.public("birdmae")[1] == card and len(hub.asked) == 2
+    assert public.load("birdmae")[1] == card and len(hub.asked) == 2
 
 
 def test_an_interrupted_download_goes_on_where_it_stopped(hub, tmp_path):
@@ -383,7 +384,7 @@ def test_an_interrupted_download_goes_on_where_it_stopped(hub, tmp_path):
     part = tmp_path / "cache/weights" / REPO.replace("/", "--") / "abc123/model.safetensors.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(body[:100_000])  # what a killed run leaves
-    checkpoints.public("birdmae")
+    public.load("birdmae")
     assert hub.asked[-1][2] == "bytes=100000-" and not part.exists()
 
 
@@ -391,14 +392,14 @@ def test_a_damaged_download_is_removed(hub, tmp_path):
     hub.files[f"/{REPO}/resolve/main/model.safetensors"] = save(toy("birdmae"))
     hub.etag = "0" * 64
     with pytest.raises(ValueError, match="Bird-MAE could not be fetched from the hub .*another sha256"):
-        checkpoints.public("birdmae")
+        public.load("birdmae")
     assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_file_under_its_other_name_and_the_hub_s_own_cache(hub, tmp_path):
     state = toy("audiomae")
     hub.files["/gaunernst/vit_base_patch16_1024_128.audiomae_as2m/resolve/main/model.safetensors"] = save(state)
-    model, card = checkpoints.public("audiomae")
+    model, card = public.load("audiomae")
     assert card.source.endswith("audiomae_as2m@abc123") and torch.equal(model.encoder.pos_embed, state["pos_embed"][:, :257])
     snapshot = tmp_path / "hf" / f"models--{REPO.replace('/', '--')}" / "snapshots/def456"
     snapshot.mkdir(parents=True)
@@ -406,18 +407,18 @@ def test_a_file_under_its_other_name_and_the_hub_s_own_cache(hub, tmp_path):
     (snapshot.parents[1] / "refs/main").write_text("def456")
     save_file(toy("birdmae"), snapshot / "model.safetensors")
     asked = len(hub.asked)
-    assert checkpoints.public("birdmae")[1].source == f"{REPO}@def456" and len(hub.asked) == asked
+    assert public.load("birdmae")[1].source == f"{REPO}@def456" and len(hub.asked) == asked
 
 
 def test_a_release_s_zip(hub, tmp_path, monkeypatch):
     torch.save({"model": toy("msm_mae")}, tmp_path / "checkpoint-100.pth")
     with zipfile.ZipFile(tmp_path / "release.zip", "w") as archive:
         archive.write(tmp_path / "checkpoint-100.pth", "80x208p16x16_0422/checkpoint-100.pth")
-    monkeypatch.setitem(checkpoints.PUBLIC, "msm_mae", checkpoints.PUBLIC["msm_mae"]._replace(place=f"{hub.url}/v0.0.1"))
+    monkeypatch.setitem(public.PUBLIC, "msm_mae", public.PUBLIC["msm_mae"]._replace(place=f"{hub.url}/v0.0.1"))
     hub.files["/v0.0.1/80x208p16x16_0422.zip"] = (tmp_path / "release.zip").read_bytes()
-    model, card = checkpoints.public("msm_mae")
+    model, card = public.load("msm_mae")
     assert card.source == f"{hub.url}/v0.0.1/80x208p16x16_0422.zip" and model.arch.decoder_heads == 1
-    assert checkpoints.public("msm_mae", tmp_path / "release.zip")[1].chirp == card.chirp
+    assert public.load("msm_mae", tmp_path / "release.zip")[1].chirp == card.chirp
 
 
 @pytest.mark.parametrize("status, reason", [(401, "RepositoryNotFound"), (403, "GatedRepo"), (404, "EntryNotFound"), (500, "HfHubHTTPError: .*500")])
@@ -425,15 +426,15 @@ def test_a_refusing_hub(hub, status, reason):
     hub.refuse = status
     match = rf"AudioMAE could not be fetched from the hub \(\w*{reason}.* pytorch_model.bin from https://.*give its path"
     with pytest.raises(ValueError, match=match) as error:
-        checkpoints.public("audiomae")
+        public.load("audiomae")
     assert "\n" not in str(error.value)
 
 
 def test_no_network(hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # the discard port: nobody listens
-    for call in (lambda: checkpoints.public("imagenet"), lambda: checkpoints.mobilenet(5, "hub")):
+    for call in (lambda: public.load("imagenet"), lambda: public.mobilenet(5, "hub")):
         with pytest.raises(ValueError, match=r"ImageNet .* could not be fetched from the hub \(.*check the connection"):
             call()
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ValueError, match="could not be fetched from the hub .*check the connection"):
-        checkpoints.public("imagenet")
+        public.load("imagenet")

@@ -19,9 +19,9 @@ import torch
 from toys import BAD, FRONT, GOOD, mess, ramp, tones
 
 from lib import audio, data, paths, sources
-from lib.runs import record
 from lib.data import Clips, Draw, Mixture, Windows
 from lib.mel import MSM_MAE, LogMel, normalise
+from lib.runs import record
 
 INF = float("inf")
 

@@ -11,9 +11,9 @@ import pytest
 from toys import ARCH, FRONT, tones
 
 from lib import audio, data, mel, paths, pretrain, sources, training
+from lib.mae import MAE
 from lib.sources import chorus
 from lib.transfer import curate, finetune
-from lib.mae import MAE
 
 RAW = replace(ARCH, norm_pixels=False)
 QUICK = finetune.Recipe(epochs=2, batch=6, lr=1e-3, mixup=False, evaluate=0)
@@ -50,8 +50,8 @@ def pools(tmp_path_factory):
 @pytest.fixture
 def guard(pools, monkeypatch, tmp_path):
     """Every way to a sound file: `audio` opens them all through one function."""
-    watch, real = Guard(pd.concat(pools)), audio._open
-    monkeypatch.setattr(audio, "_open", lambda file: watch.opened.append(str(file)) or real(file))
+    watch, real = Guard(pd.concat(pools)), audio.opened
+    monkeypatch.setattr(audio, "opened", lambda file: watch.opened.append(str(file)) or real(file))
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
     return watch
 

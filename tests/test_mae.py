@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lib import mae, patches, training
+from lib import mae, patches
 from lib.mae import MAE, Arch
 from lib.patches import Grid
 
@@ -115,13 +115,3 @@ def test_sincos_is_the_public_table(golden):
     T, _ = golden("pos_embed")
     for t, f in ((64, 8), (8, 64), (8, 32), (5, 13)):
         assert torch.allclose(mae.sincos(16, Grid(t, f))[0], T[f"grid_{t}x{f}"], atol=1e-6)
-
-
-def test_a_fingerprint_does_not_depend_on_the_number_of_threads():
-    model, before, found = MAE(Arch(dim=384, depth=1, heads=6, decoder_dim=64, decoder_depth=1, decoder_heads=1, decoder="plain"), training.generator(0)), torch.get_num_threads(), []
-    for threads in (1, 4):
-        torch.set_num_threads(threads)
-        found.append(mae.fingerprint(model))
-        assert torch.get_num_threads() == threads
-    torch.set_num_threads(before)
-    assert found[0] == found[1]

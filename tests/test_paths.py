@@ -1,6 +1,10 @@
+import math
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from lib import paths
 
@@ -33,3 +37,33 @@ def test_a_file_is_whole_or_absent(tmp_path):
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old" and len(list(path.parent.iterdir())) == 1
+
+
+def test_a_key_changes_with_any_part_and_with_nothing_else():
+    table = pd.DataFrame({"file": ["a", "b"], "label": ["x", "y"]})
+    layer = torch.nn.Linear(2, 2)
+    parts = [dict(a=1, b=[2.0, math.inf]), table, layer, np.arange(3), "text", None]
+    first = paths.key(*parts)
+    assert len(first) == 16 and first == paths.key(*parts) == paths.key(parts[0], table.set_index(pd.Index([7, 8])), *parts[2:])
+    others = [dict(a=1, b=[2.0, 3]), table.iloc[::-1], torch.nn.Linear(2, 2), np.arange(3.0), "tex", 0]
+    keys = [paths.key(*parts[:i], other, *parts[i + 1:]) for i, other in enumerate(others)]
+    assert len({first, *keys}) == len(parts) + 1
+    assert paths.key("ab", "c") != paths.key("a", "bc")
+
+
+def test_a_command_line_is_read_by_the_signature(capsys):
+    def run(name, often=1, share=0.5, loud=False, out="here"):
+        if name == "bad":
+            raise ValueError("that is no name")
+        print(name, often, share, loud, out)
+
+    assert paths.command(run, ["frog", "often=3", "loud=true", "share=0.25"], "") == 0
+    assert capsys.readouterr().out == "frog 3 0.25 True here\n"
+    about = "One line.\n\n    how it is called"
+    assert paths.command(run, ["help"], about) == 0 and paths.command(run, [], about) == 2
+    assert capsys.readouterr().out == "    how it is called\n" * 2
+    for words, said in ((["bad"], "that is no name"), (["frog", "often=many"], "often=many: use a whole number"),
+                        (["frog", "loud=1"], "use true or false"), (["frog", "ofte=1"], "did you mean often?"), (["frog", "often=1", "x"], "'x'")):
+        assert paths.command(run, words, about) == 2
+        got = capsys.readouterr()
+        assert said in got.err and got.err.count("\n") == 1 and not got.out

@@ -13,6 +13,7 @@ import torch
 
 from lib import mel, patches, paths, plots
 from lib.mae import MAE, Arch
+from lib.transfer import planner
 
 FRONT, PATCH = mel.INAT, (16, 16)
 
@@ -151,7 +152,7 @@ def test_a_plan_is_drawn_as_it_was_recorded():
     pilot = {"unit": "group", "sizes": [1, 2, 4], "error": [{"value": e, "low": e - 0.05, "high": e + 0.1} for e in (0.6, 0.4, 0.3)], "law": [0.5, 1.0, 0.1],
              "fan": {"n": [1, 10, 40], "low": [0.3, 0.6, 0.7], "high": [0.5, 0.9, 0.95]}, "target": 0.8}
     figure, ax = plt.subplots()
-    plots.plan(ax, pilot)
+    planner.plan(ax, pilot)
     law = next(line for line in ax.lines if line.get_label() == "power law")
     np.testing.assert_allclose(law.get_ydata(), 1 - np.array([0.6, 0.15, 0.1125]))
     points = ax.containers[0]

@@ -95,12 +95,12 @@ def test_dropout_is_repeated_per_step_and_differs_between_steps():
 
 KILLED = 150
 VICTIMS = """
-import os, sys, test_fit
+import os, sys, test_training
 from pathlib import Path
 for _ in range(3):  # one import for all; nothing has run before the fork
     victim = os.fork()
     if not victim:
-        test_fit.train(Path(sys.argv[1]), steps=test_fit.KILLED, save_every_s=0)
+        test_training.train(Path(sys.argv[1]), steps=test_training.KILLED, save_every_s=0)
         os._exit(0)
     print(victim, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(victim, 0)[1]), flush=True)
@@ -147,14 +147,14 @@ def test_a_damaged_state_is_named(tmp_path):
 
 
 STOPPED = """
-import sys, test_fit
+import sys, test_training
 from pathlib import Path
 def slow(model, batch, step):
     print(step, flush=True)
     import time
     time.sleep(0.02)
-    return test_fit.loss_of(model, batch, step)
-test_fit.train(Path(sys.argv[1]), steps=400, save_every_s=1e9, loss_of=slow)
+    return test_training.loss_of(model, batch, step)
+test_training.train(Path(sys.argv[1]), steps=400, save_every_s=1e9, loss_of=slow)
 """
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from lib.hear import designs
 from lib.course.exercises import compare, exercise, need
+from lib.hear import designs
 from lib.patches import Grid
 
 __all__ = ["grid_of_design", "patches_a_second", "features", "f_measure"]

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from lib.runs import results
 from lib.course.exercises import compare, exercise, need
 from lib.metrics import Interval
+from lib.runs import results
 
 __all__ = ["could_be_seen", "verdict", "group_draw", "recordings_needed", "at_least_one"]
 

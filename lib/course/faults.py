@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lib import patches, paths, training
 from lib.mae import MAE, Arch, sincos
-from lib.mel import LogMel, MelSpec
+from lib.mel import FrontEnd, LogMel
 from lib.patches import Grid, Mask
 
 __all__ = ["One", "Two", "Three", "Four", "five", "six", "train"]
@@ -41,7 +41,7 @@ class Three(MAE):
 
 
 class Four(LogMel):
-    def __init__(self, spec: MelSpec) -> None:
+    def __init__(self, spec: FrontEnd) -> None:
         super().__init__(replace(spec, pad=0.0))
 
 

@@ -4,11 +4,11 @@ import torch
 
 from lib import attention, plots
 from lib.explorers import base
-from lib.mae import MAE
-from lib.mel import MelSpec
+from lib.explorers.base import Heard, Sound, View
 from lib.explorers.panels import Panel, Panels
 from lib.explorers.patchgrid import PatchExplorer, call_share
-from lib.explorers.base import Heard, Sound, View
+from lib.mae import MAE
+from lib.mel import FrontEnd
 
 __all__ = ["Gaze"]
 
@@ -22,7 +22,7 @@ class Gaze(PatchExplorer):
     models: name -> (model, its front end); sounds: name -> Sound. A patch is (time column, mel row), counted from 0 at the lower left.
     """
 
-    def __init__(self, models: dict[str, tuple[MAE, MelSpec]], sounds: dict[str, Sound]) -> None:
+    def __init__(self, models: dict[str, tuple[MAE, FrontEnd]], sounds: dict[str, Sound]) -> None:
         super().__init__(models, sounds, "click a patch to see where it attends")
         self.panels = Panels([plots.CMAP, "cividis", "cividis"], height=3.0)
         self.maps = {}  # the blocks of one recording and model, computed when they are looked at

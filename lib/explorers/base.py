@@ -21,7 +21,7 @@ from IPython.display import display
 from PIL import Image
 
 from lib import audio, plots
-from lib.mel import LogMel, MelSpec
+from lib.mel import FrontEnd, LogMel
 
 __all__ = ["View", "Sound", "Heard", "Explorer", "spec", "loudest", "jpeg", "uri", "dropdown", "slider", "button", "row"]
 
@@ -53,7 +53,7 @@ class Heard(NamedTuple):
     rate: int
 
 
-def spec(sound: Sound, front: MelSpec, frames: int | None = None) -> torch.Tensor:
+def spec(sound: Sound, front: FrontEnd, frames: int | None = None) -> torch.Tensor:
     """A recording through a front end, resampled where its rate is another, cut or padded to `frames`: (1, 1, T, M)."""
     wave = sound.wave if sound.rate == front.rate else audio.resample(sound.wave, sound.rate, front.rate)
     if frames:

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from lib import data, plots
 from lib.explorers import base
-from lib.transfer.finetune import Predictions
-from lib.mel import LogMel, MelSpec
-from lib.explorers.panels import DPI, FONT, Panel, Panels, pixels
 from lib.explorers.base import Explorer, Heard, View
+from lib.explorers.panels import DPI, FONT, Panel, Panels, pixels
+from lib.mel import FrontEnd, LogMel
+from lib.transfer.finetune import Predictions
 
 __all__ = ["Mistakes"]
 
@@ -25,7 +25,7 @@ class Mistakes(Explorer):
     events: the boxes of the true calls (`chorus.events`), where known. Of each recording the window with most energy is shown.
     """
 
-    def __init__(self, seen: Predictions, labels: list[str], table: pd.DataFrame, train: pd.DataFrame, front: MelSpec, events: pd.DataFrame | None = None) -> None:
+    def __init__(self, seen: Predictions, labels: list[str], table: pd.DataFrame, train: pd.DataFrame, front: FrontEnd, events: pd.DataFrame | None = None) -> None:
         super().__init__()
         if len(table) != len(seen.targets) or [labels[i] for i in seen.targets] != table["label"].tolist():
             raise ValueError(f"these predictions are not of this table: they are of {len(seen.targets)} recordings, it has {len(table)}; predict this very table")

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from lib import data, plots
 from lib.explorers import base
-from lib.transfer import curate
-from lib.mel import LogMel, MelSpec
-from lib.explorers.panels import DPI, FONT, Panel, Panels, pixels
 from lib.explorers.base import Explorer, Heard, View
+from lib.explorers.panels import DPI, FONT, Panel, Panels, pixels
+from lib.mel import FrontEnd, LogMel
+from lib.transfer import curate
 
 __all__ = ["Sieve"]
 
@@ -24,7 +24,7 @@ class Sieve(Explorer):
     calls: whether each window holds a true call (`curate.holds_call`), and events, their boxes (`chorus.events`), where these are known.
     """
 
-    def __init__(self, scores: dict[str, pd.DataFrame], table: pd.DataFrame, front: MelSpec, calls: np.ndarray | None = None,
+    def __init__(self, scores: dict[str, pd.DataFrame], table: pd.DataFrame, front: FrontEnd, calls: np.ndarray | None = None,
                  events: pd.DataFrame | None = None) -> None:
         super().__init__()
         train = table[table["split"] == "train"].reset_index(drop=True)

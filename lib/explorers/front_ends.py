@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from lib import mel, plots
 from lib.explorers import base
-from lib.mel import MelSpec
+from lib.explorers.base import Explorer, Heard, Sound, View
 from lib.explorers.ownsound import OwnSound
 from lib.explorers.panels import DPI, FONT, pixels
-from lib.explorers.base import Explorer, Heard, Sound, View
+from lib.mel import FrontEnd
 
 __all__ = ["FrontEnds"]
 
@@ -26,7 +26,7 @@ LOWEST = 16  # filters drawn
 class FrontEnds(Explorer):
     """sounds: name -> Sound. fronts: the published front ends to begin from; choosing one sets all other controls."""
 
-    def __init__(self, sounds: dict[str, Sound], fronts: Sequence[MelSpec] = (mel.INAT, mel.AUDIOMAE, mel.BIRDMAE, mel.MSM_MAE)) -> None:
+    def __init__(self, sounds: dict[str, Sound], fronts: Sequence[FrontEnd] = (mel.INAT, mel.AUDIOMAE, mel.BIRDMAE, mel.MSM_MAE)) -> None:
         super().__init__()
         self.sounds_of, self.fronts = dict(sounds), {front.name: front for front in fronts}
         self.figure = Figure(figsize=(11, 3.0), dpi=DPI, layout="none")
@@ -47,7 +47,7 @@ class FrontEnds(Explorer):
                 base.row(self.log, self.listen)]
         self._start(rows, controls)
 
-    def spec_of(self, front: str = "", window: int = 0, hop: int = 0, n_fft: int = 0, mels: int = 0, band: tuple[float, float] = (0, 0)) -> MelSpec:
+    def spec_of(self, front: str = "", window: int = 0, hop: int = 0, n_fft: int = 0, mels: int = 0, band: tuple[float, float] = (0, 0)) -> FrontEnd:
         """A published front end with some of its numbers changed; 0 leaves a number as it is. The FFT is at least as long as the window."""
         published = self.fronts[front or next(iter(self.fronts))]
         low, high = band if band[1] else (published.low_hz, published.high_hz)
@@ -109,7 +109,7 @@ class FrontEnds(Explorer):
             self.recording.value = name
         self.show()
 
-    def _picture(self, x: torch.Tensor, front: MelSpec, bank: torch.Tensor, empty: list[int], unit: str) -> bytes:
+    def _picture(self, x: torch.Tensor, front: FrontEnd, bank: torch.Tensor, empty: list[int], unit: str) -> bytes:
         left, right = self.axes
         for ax in self.axes:
             ax.clear()

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from lib import plots
-from lib.mel import MelSpec
+from lib.mel import FrontEnd
 
 __all__ = ["Panel", "Panels", "pixels"]
 
@@ -43,7 +43,7 @@ class Panels:
         self.figure.subplots_adjust(left=0.55 / width, right=1 - 0.1 / width, bottom=0.5 / height, top=1 - 0.3 / height, wspace=0.06)
         self.looks, self.key = looks, None
 
-    def draw(self, front: MelSpec, frames: int, shown: Sequence[Panel]) -> np.ndarray:
+    def draw(self, front: FrontEnd, frames: int, shown: Sequence[Panel]) -> np.ndarray:
         """The row as pixels (H, W, 3): one Panel per look, over `frames` frames of the front end."""
         canvas = self.figure.canvas
         if self.key != (front, frames):
@@ -67,7 +67,7 @@ class Panels:
                 patch.remove()
         return pixels(self.figure)
 
-    def _draw_once(self, front: MelSpec, frames: int) -> None:
+    def _draw_once(self, front: FrontEnd, frames: int) -> None:
         self.images = []
         for i, (ax, look) in enumerate(zip(self.axes, self.looks)):
             ax.clear()

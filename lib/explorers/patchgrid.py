@@ -15,10 +15,10 @@ import traitlets
 
 from lib import patches, plots
 from lib.explorers import base
-from lib.mae import MAE
-from lib.mel import MelSpec, centres
-from lib.patches import Grid
 from lib.explorers.base import Explorer, Sound
+from lib.mae import MAE
+from lib.mel import FrontEnd, centres
+from lib.patches import Grid
 
 __all__ = ["PatchGrid", "Scene", "PatchExplorer", "call_share"]
 
@@ -123,7 +123,7 @@ class Scene(NamedTuple):
 
     x: torch.Tensor  # (1, 1, T, M)
     model: MAE
-    front: MelSpec
+    front: FrontEnd
     sound: Sound
 
 
@@ -144,7 +144,7 @@ class PatchExplorer(Explorer):
     models: name -> (model, its front end). sounds: name -> Sound, at any rate; each model hears as much of it as its input is long.
     """
 
-    def __init__(self, models: dict[str, tuple[MAE, MelSpec]], sounds: dict[str, Sound], label: str) -> None:
+    def __init__(self, models: dict[str, tuple[MAE, FrontEnd]], sounds: dict[str, Sound], label: str) -> None:
         super().__init__()
         if not models or not sounds:
             raise ValueError(f"{type(self).__name__} got {len(models)} models and {len(sounds)} sounds: it needs at least one of each")

@@ -6,14 +6,14 @@ import torch
 
 from lib import mel, patches, plots
 from lib.explorers import base
-from lib.training import generator
-from lib.mae import MAE
-from lib.mel import MelSpec
+from lib.explorers.base import Heard, Sound, View
 from lib.explorers.ownsound import OwnSound
 from lib.explorers.panels import Panel, Panels
-from lib.patches import Grid, Mask
 from lib.explorers.patchgrid import PatchExplorer, Scene, call_share
-from lib.explorers.base import Heard, Sound, View
+from lib.mae import MAE
+from lib.mel import FrontEnd
+from lib.patches import Grid, Mask
+from lib.training import generator
 
 __all__ = ["MASKS", "PATTERNS", "Studio"]
 
@@ -43,7 +43,7 @@ class Studio(PatchExplorer):
     models: name -> (model, its front end); sounds: name -> Sound. `update` is the whole of it; displaying the object adds the controls.
     """
 
-    def __init__(self, models: dict[str, tuple[MAE, MelSpec]], sounds: dict[str, Sound]) -> None:
+    def __init__(self, models: dict[str, tuple[MAE, FrontEnd]], sounds: dict[str, Sound]) -> None:
         super().__init__(models, sounds, "click a patch to hide or show it")
         self.panels = Panels([plots.CMAP, plots.CMAP, plots.CMAP, "viridis"])
         self.kind = base.dropdown("mask", list(MASKS))

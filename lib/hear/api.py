@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from lib import checkpoints, mel, training
 from lib.mae import MAE, Arch
-from lib.mel import LogMel, MelSpec
-from lib.runs.scales import SCALES
+from lib.mel import FrontEnd, LogMel
+from lib.transfer import public
 
 __all__ = ["Embedder", "load_model", "get_timestamp_embeddings", "get_scene_embeddings", "columns"]
 
@@ -25,7 +25,7 @@ PASS = 64  # segments encoded at once: memory does not grow with the length of a
 class Embedder(nn.Module):
     """A pretrained model behind its front end: waves (B, N) at sample_rate -> features (B, n, f*D), a row per time column."""
 
-    def __init__(self, model: MAE, front: MelSpec) -> None:
+    def __init__(self, model: MAE, front: FrontEnd) -> None:
         super().__init__()
         if front.rate not in RATES:
             raise ValueError(f"this model hears {front.rate:,} Hz; HEAR's sounds come at {', '.join(f'{r:,}' for r in RATES)} Hz: "
@@ -83,15 +83,15 @@ def load_model(path: str = "") -> Embedder:
     """A model for HEAR: a checkpoint of ours by its path, or public weights by name, "msm_mae", "audiomae", "birdmae", "imagenet" (fetched
     once), or "msm_mae:FILE" where the file is here already. "" is an untrained model of 2 s, as a floor to compare with."""
     name, _, file = str(path).partition(":")
-    if name in checkpoints.KINDS:
-        model, card = checkpoints.public(name, file or "hub", frames=checkpoints.PUBLIC[name].front.frames)
+    if name in public.KINDS:
+        model, card = public.load(name, file or "hub", frames=public.PUBLIC[name].front.frames)
         return Embedder(model, card.front)
     if path:
         model, card = checkpoints.load(path)
         return Embedder(model, card.front)
-    tiny, front = SCALES["tiny"], mel.MSM_MAE
-    arch = Arch(frames=front.frames, mels=front.mels, patch=tiny.patch, dim=tiny.dim, depth=tiny.depth, heads=tiny.heads, decoder="plain",
-                decoder_dim=tiny.decoder_dim, decoder_depth=tiny.decoder_depth, decoder_heads=tiny.decoder_heads, norm_pixels=False)
+    front = mel.MSM_MAE
+    arch = Arch(frames=front.frames, mels=front.mels, dim=128, depth=4, heads=2, decoder="plain", decoder_dim=64, decoder_depth=1, decoder_heads=1,
+                norm_pixels=False)
     return Embedder(MAE(arch, training.generator(0)), front)
 
 

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from lib import mel, patches, pretrain
 from lib.mae import Arch
-from lib.mel import MelSpec
+from lib.mel import FrontEnd
 from lib.patches import Grid
-from lib.runs.scales import Scale
 
 __all__ = ["Design", "DESIGNS", "CLIPS", "design", "recipe"]
 
@@ -44,8 +43,8 @@ DESIGNS = {
 CLIPS = 100 * 1_963_807  # the paper's own draws: 100 epochs of AudioSet's balanced and unbalanced train sets
 
 
-def design(name: str, setting: Scale) -> tuple[Arch, MelSpec]:
-    """The model of that name at a scale, and the front end it hears through; ValueError for a name that is not in Table 1.
+def design(name: str, base: Arch) -> tuple[Arch, FrontEnd]:
+    """The model of that name, with the sizes of `base`, and the front end it hears through; ValueError for a name that is not in Table 1.
 
     The target is the spectrogram itself, not normalised per patch: the authors found that better (section 4.1.1). The decoder has
     global attention: at `paper` 384-d x 4 with 6 heads. A model made here has the 2-D decoder positions of `mae.MAE`; the public
@@ -55,16 +54,14 @@ def design(name: str, setting: Scale) -> tuple[Arch, MelSpec]:
         raise ValueError(f"there is no design {name!r}: use {', '.join(DESIGNS)} (frames, then the patch as mel bins x frames)")
     frames, patch, _ = DESIGNS[name]
     front = replace(mel.MSM_MAE, frames=frames)
-    decoder = dict(decoder_dim=384, decoder_depth=4, decoder_heads=6) if setting.name == "paper" else {}
-    return pretrain.arch_of(setting, frames=frames, mels=front.mels, patch=patch, decoder="plain", norm_pixels=False, **decoder), front
+    return replace(base, frames=frames, mels=front.mels, patch=patch, decoder="plain", norm_pixels=False), front
 
 
-def recipe(setting: Scale, clips: int, seed: int, **changes) -> pretrain.Recipe:
+def recipe(base: pretrain.Recipe, **changes) -> pretrain.Recipe:
     """How the paper pretrains: mask 0.75, weight decay 0.05, a tenth of warm-up; at `paper` 6e-4 at batch 512, else the scale's own.
 
     `changes` are fields of `pretrain.Recipe`. The ratio is 1 unless changed: the paper trains on AudioSet, which holds animals among
     sounds of every kind, so both pools together stand in for it; on AudioSet itself as the general pool, it is ratio=inf. Counts are
     rounded, so that 8 of 30 and 24 of 95 patches are visible where the public code, which truncates, leaves 7 and 23.
     """
-    steps = dict(batch=512, lr=6e-4) if setting.name == "paper" else {}
-    return pretrain.recipe_of(setting, clips, seed, **dict(mask_ratio=0.75, weight_decay=0.05, ratio=1.0) | steps | changes)
+    return replace(base, **dict(mask_ratio=0.75, weight_decay=0.05, ratio=1.0) | changes)

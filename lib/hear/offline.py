@@ -7,7 +7,7 @@
     events      as DCASE 2016 task 2: when birds, frogs, insects and mammals call (timestamps)       train, valid, test; 3 to 20 s
 
 What holds on them holds in the generator's world; the published tasks are other sounds and more of them.
-Measured on version 1, `tiny`, data_seed 0: an untrained model (MSM-MAE-208, predictor.OPTIONS["tiny"], mean of seeds 0 to 2) has 24, 36, 70 and
+Measured on version 1, `tiny`, data_seed 0: an untrained model (MSM-MAE-208, the predictor of `tiny`, mean of seeds 0 to 2) has 24, 36, 70 and
 44 % right (chance: 3, 17, 2, 5) and F = 0.66 of events: what a pretrained one is to be compared with. The five take 0.5 GB.
 """
 

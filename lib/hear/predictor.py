@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from lib import training
 from lib.hear.scores import SCORES, Events, events
 
-__all__ = ["Options", "OPTIONS", "Point", "grid", "Split", "Fold", "Answers", "Result", "evaluate", "network"]
+__all__ = ["Options", "Point", "grid", "Split", "Fold", "Answers", "Result", "evaluate", "network"]
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,6 @@ class Options:
 
 
 POST = {"median_filter_ms": (250.0,), "min_duration": (125.0, 250.0)}  # for events, in ms: the kit's, where a task brings none of its own
-OPTIONS = {  # by the name of the scale
-    "smoke": Options(points=2, hidden=32, epochs=6, every_events=3, patience=2),
-    "tiny": Options(points=3, hidden=256, epochs=150, batch=256, every_events=5, patience=4),  # two CPU cores: to be said beside its numbers
-    "small": Options(),
-    "paper": Options(),
-}
 
 
 class Point(NamedTuple):

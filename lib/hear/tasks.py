@@ -23,9 +23,10 @@ from tqdm.auto import tqdm
 import lib.hear.api as interface
 from lib import audio, paths
 from lib.hear import predictor
-from lib.sources import disk, download as fetching
 from lib.hear.predictor import Fold, Options, Result, Split
 from lib.hear.scores import SCORES, Event
+from lib.sources import disk
+from lib.sources import download as fetching
 
 __all__ = ["TASKS", "TERMS", "UNVERIFIED", "fetch", "Task", "read", "embed", "evaluate"]
 

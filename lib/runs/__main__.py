@@ -2,10 +2,11 @@
 import os
 import sys
 
-from lib.runs import launch, script
+from lib import paths
+from lib.runs import launch
 
 ended = launch.main(sys.argv[1:])
-if ended and script.processes() > 1:  # at once: another process may wait for this one for ever, and then this one for it
+if ended and paths.processes() > 1:  # at once: another process may wait for this one for ever, and then this one for it
     sys.stdout.flush()
     os._exit(ended)
 sys.exit(ended)

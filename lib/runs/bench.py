@@ -14,12 +14,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import data, mel, pretrain, training
-from lib.runs import cost, script
-from lib.sources import tables
-from lib.transfer import finetune
-from lib.mel import LogMel, MelSpec
+from lib import data, mel, paths, pretrain, training
+from lib.mel import FrontEnd, LogMel
+from lib.runs import cost
 from lib.runs.scales import Scale, scale
+from lib.sources import tables
 
 __all__ = ["benchmark", "main"]
 
@@ -32,8 +31,8 @@ def benchmark(setting: Scale, wildlife: pd.DataFrame, general: pd.DataFrame, sec
     """
     front, acc = mel.INAT, training.accelerator()
     wild, gen = (t[t["split"] == "train"].reset_index(drop=True) for t in (wildlife, general))
-    arch, recipe = pretrain.arch_of(setting), pretrain.recipe_of(setting, setting.pretrain_clips, 0, ratio=1.0)
-    labelled, C = finetune.preset("audiomae", setting, 0, epochs=1), wild["label"].nunique()
+    arch, recipe = setting.arch(), setting.pretraining(setting.pretrain_clips, 0, ratio=1.0)
+    labelled, C = setting.finetuning("audiomae", 0, epochs=1), wild["label"].nunique()
     log_mel, waves = LogMel(front).to(acc.device), torch.randn(min(recipe.batch, 64), front.samples, generator=training.generator(0)).to(acc.device)
     made = median([cost.clock(log_mel, waves, acc.device) for _ in range(4)][1:])
     read, workers = _reading(wild, gen, front, recipe, setting.workers, seconds)
@@ -53,7 +52,7 @@ def benchmark(setting: Scale, wildlife: pd.DataFrame, general: pd.DataFrame, sec
     return pd.DataFrame([*rows, {"part": "large matrix product", "TFLOP/s": best / 1e12, "share": 1.0}]).set_index("part")
 
 
-def _reading(wild: pd.DataFrame, gen: pd.DataFrame, front: MelSpec, recipe: pretrain.Recipe, workers: int, seconds: float) -> tuple[float, int]:
+def _reading(wild: pd.DataFrame, gen: pd.DataFrame, front: FrontEnd, recipe: pretrain.Recipe, workers: int, seconds: float) -> tuple[float, int]:
     """Clips per second of the loader alone, and its workers; from the files, as if no recording were kept in memory.
 
     Whole turns of the workers are timed, after a first: they begin together and hand over their batches nearly together.
@@ -75,7 +74,7 @@ def main(words: Sequence[str]) -> int:
     """The command line, see the top of this file. What goes wrong is one line and exit code 1."""
     options = {"scale": "auto", "wildlife": "chorus", "general": "chorus", "seconds": "10"}
     try:
-        given = script.pairs(words)
+        given = paths.pairs(words)
         if unknown := set(given) - set(options):
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(options)}, each as name=value")
         options |= given
@@ -88,7 +87,7 @@ def main(words: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     acc, slowest = training.accelerator(), table["clips/s"].iloc[:3].idxmin()
-    threads = f"{acc.device.type}, {torch.get_num_threads()} of {script.processors()} processors"
+    threads = f"{acc.device.type}, {torch.get_num_threads()} of {paths.processors()} processors"
     chip = torch.cuda.get_device_name() if acc.device.type == "cuda" else threads
     print(f"scale {setting.name} on {chip}, {'float32' if acc.mixed_precision == 'no' else acc.mixed_precision}; each part alone")
     print(table.dropna(axis=1, how="all").map(lambda v: "" if np.isnan(v) else cost.number(v)).to_string(index_names=False))

@@ -19,12 +19,11 @@ from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib import data, mel, patches, pretrain, training
-from lib.runs import script
-from lib.transfer import finetune, ready
+from lib import data, mel, patches, paths, pretrain, training
 from lib.mae import MAE, Arch
-from lib.mel import LogMel, MelSpec
+from lib.mel import FrontEnd, LogMel
 from lib.runs.scales import Scale
+from lib.transfer import finetune, ready
 
 __all__ = ["Cost", "Pace", "pretraining", "finetuning", "starting", "arch_of", "predicting", "total", "sheet", "windows",
            "PREDICTED", "pretraining_pace", "finetuning_pace", "predicting_pace", "clock", "number"]
@@ -59,7 +58,7 @@ class Pace(NamedTuple):
 
 # ----------------------------------------------------------------------------------------------------------------- sheet
 
-def pretraining(arch: Arch, front: MelSpec, recipe: pretrain.Recipe, *, what: str = "pretraining", times: int = 1) -> Cost:
+def pretraining(arch: Arch, front: FrontEnd, recipe: pretrain.Recipe, *, what: str = "pretraining", times: int = 1) -> Cost:
     """The cost of `pretrain.pretrain`, `times` over; a frozen decoder counts as a free one."""
     if not recipe.clips:
         return Cost(what, 0, 0, 0.0, 0.0, 0.0, 0)
@@ -68,7 +67,7 @@ def pretraining(arch: Arch, front: MelSpec, recipe: pretrain.Recipe, *, what: st
     return _cost(what, pace, times * recipe.clips, times * recipe.steps, recipe.batch)
 
 
-def finetuning(arch: Arch, front: MelSpec, recipe: finetune.Recipe, table: pd.DataFrame, *, what: str = "finetuning",
+def finetuning(arch: Arch, front: FrontEnd, recipe: finetune.Recipe, table: pd.DataFrame, *, what: str = "finetuning",
                times: int = 1) -> tuple[Cost, Cost]:
     """The cost of `finetune.finetune` on a recordings table, and that of its looks at val with `finetune.evaluate` at the end.
 
@@ -87,7 +86,7 @@ def finetuning(arch: Arch, front: MelSpec, recipe: finetune.Recipe, table: pd.Da
 def starting(init: str, setting: Scale, clips: int, weights: str = "") -> Cost:
     """The cost of the pretraining that `starts.start` does for an initialisation: none to two, of so many clips each."""
     arch, times = arch_of(init, setting, weights), (init.startswith("audioset_ssl") and not weights) + ("+" in init)
-    recipe = pretrain.recipe_of(setting, clips * bool(times), 0)
+    recipe = setting.pretraining(clips * bool(times), 0)
     return pretraining(arch, mel.INAT, recipe, what=f"pretraining for {init}", times=times)
 
 
@@ -95,10 +94,10 @@ def arch_of(init: str, setting: Scale, weights: str = "") -> Arch:
     """The shape of the model that `starts.start` will give, before it does: public weights are a ViT-B, here with AudioMAE's decoder."""
     if init == "ready":
         return ready.ARCH
-    return Arch() if weights or init.startswith(("imagenet", "birdmae")) else pretrain.arch_of(setting)
+    return Arch() if weights or init.startswith(("imagenet", "birdmae")) else setting.arch()
 
 
-def predicting(arch: Arch, front: MelSpec, table: pd.DataFrame, classes: int = 0, *, what: str = "predicting", times: int = 1) -> Cost:
+def predicting(arch: Arch, front: FrontEnd, table: pd.DataFrame, classes: int = 0, *, what: str = "predicting", times: int = 1) -> Cost:
     """The cost of every window of every recording through the encoder, with a head of so many classes (`finetune.predict`, `probe.features`)."""
     return _cost(what, predicting_pace(arch, front, classes), times * windows(table, front), 0, PREDICTED)
 
@@ -131,7 +130,7 @@ def sheet(costs: Sequence[Cost], max_hours: float | str) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("")
 
 
-def windows(table: pd.DataFrame, front: MelSpec) -> int:
+def windows(table: pd.DataFrame, front: FrontEnd) -> int:
     """How many half overlapping windows the recordings of a table have: len(data.Windows(table, front)), without going through them."""
     if "duration_s" not in table or table["duration_s"].isna().any():
         return len(data.Windows(table, front)) if len(table) else 0
@@ -153,18 +152,18 @@ def _hours(value: float | str) -> float:
 
 
 def _cost(what: str, pace: Pace, clips: int, steps: int, batch: int) -> Cost:
-    seconds = clips / script.processes() * pace.clip_s + steps * pace.step_s  # every process steps as often as the others
+    seconds = clips / paths.processes() * pace.clip_s + steps * pace.step_s  # every process steps as often as the others
     return Cost(what, steps, clips, clips * pace.flop, clips / seconds if seconds else 0.0, seconds, pace.fixed + _share(batch) * pace.activations)
 
 
 def _enough(clips: int, batch: int) -> None:
     """ValueError where the last batch has too few clips for the processes there are: known before days have passed."""
-    next(data.Mixture(1, 0, 0.0, batch, clips, 0).batches(world=script.processes()))
+    next(data.Mixture(1, 0, 0.0, batch, clips, 0).batches(world=paths.processes()))
 
 
 def _share(batch: int) -> int:
     """The clips of a batch that fall to one process."""
-    return -(-batch // script.processes())
+    return -(-batch // paths.processes())
 
 
 def _duration(seconds: float) -> str:
@@ -182,7 +181,7 @@ def number(value: float) -> str:
 # ------------------------------------------------------------------------------------------------------------- measuring
 
 @lru_cache
-def pretraining_pace(arch: Arch, front: MelSpec, mask_ratio: float, batch: int, seconds: float = 0.2) -> Pace:
+def pretraining_pace(arch: Arch, front: FrontEnd, mask_ratio: float, batch: int, seconds: float = 0.2) -> Pace:
     """Steps as those of `pretrain.pretrain`, so many seconds of them; measured once a process, as the two below."""
     with _apart() as device:
         model, rng = MAE(arch, training.generator(0)).to(device).train(), training.generator(0)
@@ -195,7 +194,7 @@ def pretraining_pace(arch: Arch, front: MelSpec, mask_ratio: float, batch: int, 
 
 
 @lru_cache
-def finetuning_pace(arch: Arch, front: MelSpec, recipe: finetune.Recipe, classes: int, seconds: float = 0.2) -> Pace:
+def finetuning_pace(arch: Arch, front: FrontEnd, recipe: finetune.Recipe, classes: int, seconds: float = 0.2) -> Pace:
     """Steps as those of `finetune.finetune` without LoRA, with so many classes."""
     with _apart() as device:
         rng = training.generator(0)
@@ -213,7 +212,7 @@ def finetuning_pace(arch: Arch, front: MelSpec, recipe: finetune.Recipe, classes
 
 
 @lru_cache
-def predicting_pace(arch: Arch, front: MelSpec, classes: int, seconds: float = 0.2) -> Pace:
+def predicting_pace(arch: Arch, front: FrontEnd, classes: int, seconds: float = 0.2) -> Pace:
     """Windows as `finetune.predict` takes them, `PREDICTED` at a time; 0 classes count as one."""
     with _apart() as device, torch.no_grad():
         model = finetune.classifier(None, arch, max(1, classes), training.generator(0)).to(device).eval()
@@ -227,7 +226,7 @@ def _apart() -> Iterator[torch.device]:
         yield training.accelerator().device
 
 
-def _measure(model: nn.Module, loss_of: Callable[[Tensor], Tensor], optimizer: torch.optim.Optimizer | None, front: MelSpec, batch: int,
+def _measure(model: nn.Module, loss_of: Callable[[Tensor], Tensor], optimizer: torch.optim.Optimizer | None, front: FrontEnd, batch: int,
              seconds: float) -> Pace:
     """Steps on random clips, as many at a time as take 0.15 s or make a batch: one to warm up, then `seconds` of them, or three."""
     acc, rng = training.accelerator(), training.generator(0)

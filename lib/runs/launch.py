@@ -58,7 +58,7 @@ def launch(notebook: str, given: Mapping[str, str]) -> int:
     values = _values(path.stem, defaults, words)
     every = {**defaults, **values}
     chosen = scale(str(every.get("scale", "auto")))
-    if script.processes() > 1:
+    if paths.processes() > 1:
         if output or timeout:
             raise ValueError("output and timeout are for a run by one process: several leave no executed notebook")
         return _script(path, values)
@@ -68,7 +68,7 @@ def launch(notebook: str, given: Mapping[str, str]) -> int:
 
     if output is None:
         pools = dict.fromkeys(record.base(str(every[p])) for p in record.POOLS if p in every)
-        shown = record.plain({**every, **({"scale": chosen.name} if "scale" in every else {})})
+        shown = paths.plain({**every, **({"scale": chosen.name} if "scale" in every else {})})
         grid = record.GRID.get(path.stem, ())
         name = record.name_of(path.stem, shown, defaults, {p: {"name": p} for p in pools}, grid)
         output = record.folder(chosen.name) / path.stem / f"{name}.ipynb"
@@ -91,7 +91,7 @@ def _script(path: Path, values: Mapping[str, object]) -> int:
     try:
         script.execute(path, values)
     except record.Recorded as found:
-        if script.main_process():
+        if paths.main_process():
             print(f"already recorded: {found}")
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -192,8 +192,8 @@ def main(words: Sequence[str]) -> int:
         return 0 if words else 2
     try:
         if words[0] == "sweep":
-            return sweep(words[1] if len(words) > 1 else "", script.pairs(words[2:]))
-        return launch(words[0], script.pairs(words[1:]))
+            return sweep(words[1] if len(words) > 1 else "", paths.pairs(words[2:]))
+        return launch(words[0], paths.pairs(words[1:]))
     except ValueError as error:
         script.tell(str(error))
         return 2

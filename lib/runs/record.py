@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -20,11 +20,10 @@ import numpy as np
 import pandas as pd
 
 from lib import paths
-from lib.runs import script
 from lib.runs.scales import Scale, parse_ratio, scale
 
 __all__ = ["VERSION", "Run", "start", "headline", "records", "recorded", "beside", "reference", "paper", "Recorded", "GRID", "POOLS",
-           "notebook_path", "nearest", "defaults_of", "folder", "name_of", "base", "plain", "read"]
+           "notebook_path", "nearest", "defaults_of", "folder", "name_of", "base", "read"]
 
 VERSION = 1  # of the results: raised when the same parameters would give other numbers; older records are left out
 NOTEBOOKS = paths.ROOT / "notebooks"
@@ -73,25 +72,6 @@ def folder(scale_name: str) -> Path:
     return paths.ROOT / "papermill_runs"
 
 
-def plain(value: object) -> object:
-    """Numpy and torch values, dataclasses and NamedTuples as JSON: infinity is the string "inf", NaN is null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
-    if hasattr(value, "_asdict"):
-        return plain(value._asdict())
-    if isinstance(value, Mapping):
-        return {str(plain(key)): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return int(value)  # ratio=7 and ratio=7.0 are one run
-    return value  # what JSON does not know is refused when the record is written
-
-
 def table_hash(table: pd.DataFrame) -> str:
     """Six hex digits of a recordings table, the same wherever its folder lies and in whatever order its rows are."""
     files, split = table["file"].tolist(), os.path.split
@@ -133,7 +113,7 @@ def name_of(notebook: str, values: Mapping[str, object], defaults: Mapping[str, 
     said = [(k, values[k]) for k in (*grid, "seed", "scale") if k in values]
     said += [("data", "+".join(names))] if names else []
     said += [(k, v) for k, v in values.items()
-             if k not in (*grid, *POOLS, "seed", "scale") and v != plain(defaults.get(k))]
+             if k not in (*grid, *POOLS, "seed", "scale") and v != paths.plain(defaults.get(k))]
     return ",".join(f"{k}={v}" for k, v in said).replace("/", "_").replace(":", "_") or notebook
 
 
@@ -161,7 +141,7 @@ class Run:
 
         versions = {"python": platform.python_version(), "torch": torch.__version__, "timm": metadata.version("timm"),
                     "numpy": np.__version__}
-        content = plain({
+        content = paths.plain({
             "notebook": self.notebook, "name": self.name, "version": VERSION, "parameters": self.parameters,
             "seed": self.parameters.get("seed"), "scale": self.parameters.get("scale"), "data": self.data,
             "metrics": metrics, "paper": paper, "samples_seen": samples_seen,
@@ -170,7 +150,7 @@ class Run:
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             **more})
         path = self.folder / self.notebook / f"{self.name}.json"
-        if not script.main_process():
+        if not paths.main_process():
             return path
         try:
             paths.write_json(path, content)
@@ -184,7 +164,7 @@ class Run:
 
 def _taken(defaults: Mapping[str, object], values: Mapping[str, object]) -> tuple[Scale, dict[str, object]]:
     """The scale, and a notebook's parameters as a record keeps them; the pools are still named as they were given."""
-    taken = {k: plain(values[k]) for k in defaults if k in values and k not in SHOWN}
+    taken = {k: paths.plain(values[k]) for k in defaults if k in values and k not in SHOWN}
     if "weights" in taken:
         taken["weights"] = Path(taken["weights"]).name  # a file by its name, and no path
     asked = values.get("scale", "auto")
@@ -192,7 +172,7 @@ def _taken(defaults: Mapping[str, object], values: Mapping[str, object]) -> tupl
     if "scale" in defaults:
         taken["scale"] = chosen.name
     if "ratio" in defaults:
-        taken["ratio"] = plain(parse_ratio(values["ratio"]))
+        taken["ratio"] = paths.plain(parse_ratio(values["ratio"]))
     return chosen, taken
 
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from lib import metrics, paths
-from lib.hear import frozen
-from lib.runs import record
 from lib.metrics import MADE, verdict
+from lib.runs import record, results_hear
 
 __all__ = ["MADE", "Experiment", "EXPERIMENTS", "Arm", "arm_of", "load", "verdict", "rows", "not_run", "everything", "pools", "markdown", "section",
            "write_readme"]
@@ -257,7 +258,7 @@ def section() -> str:
     """The README's text between the markers, without them."""
     pictures = [f"figures/{notebook}.png" for notebook in (*dict.fromkeys(e.notebook for e in EXPERIMENTS), "08_design_choices", "09_frozen_benchmark")]
     shown = [f"![Drawn by the notebook of that name]({picture})" for picture in pictures if (paths.ROOT / picture).exists()]
-    second = [_folded(frozen.markdown(place)) for place in ("Table 2", *frozen.BASES)]
+    second = [_folded(results_hear.markdown(place)) for place in ("Table 2", *results_hear.BASES)]
     return "\n\n".join([INTRO, *(_folded(markdown(experiment)) for experiment in EXPERIMENTS), SECOND, *second, *shown])
 
 
@@ -284,3 +285,34 @@ if __name__ == "__main__":
         print("README.md:", "results written anew" if write_readme() else "results are up to date")
     except ValueError as error:
         sys.exit(str(error))
+
+
+def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "") -> Figure:
+    """Top-1 on val against the mixing ratio: the paper's Table 4 in the first panel, then a panel per pair of pools and scale.
+
+    table: records of 05_mix_ratio with a column `data`; a dot is a run with its 95 % interval, a line joins the means over seeds.
+    `highlight` is the name of a record to circle. Every panel has its own axis: only the shape can be compared.
+    """
+    runs = list(table.groupby(["data", "scale", "budget"], sort=False)) if len(table) else []
+    figure, axes = plt.subplots(1, 1 + len(runs), figsize=(3.4 * (1 + len(runs)), 3.4), squeeze=False)
+    ratios = sorted({float(r) for r in reference["setting"]} | set(table["ratio"] if len(table) else ()))
+    place = {r: i for i, r in enumerate(ratios)}
+    paper = reference.assign(x=[place[float(r)] for r in reference["setting"]]).sort_values("x")
+    axes[0, 0].plot(paper["x"], paper["value"], "s-", color="0.3")
+    axes[0, 0].set(title="paper: Liu et al. 2026, Table 4\nViT-B, iNatSounds + AudioSet", ylabel="top-1 on val, class average (%)")
+    for ax, ((name, scale, budget), group) in zip(axes[0, 1:], runs):
+        mean = 100 * group.groupby("ratio")["top1.value"].mean()
+        ax.plot([place[r] for r in mean.index], mean, color="C0", alpha=0.6)
+        for row in group.itertuples():
+            record = group.loc[row.Index]
+            x = place[record["ratio"]] + 0.12 * (record["seed"] - group["seed"].mean())
+            value, low, high = (100 * record[f"top1.{k}"] for k in ("value", "low", "high"))
+            ax.errorbar(x, value, [[max(0, value - low)], [max(0, high - value)]], fmt="o", color="C0", markersize=4, elinewidth=0.8,
+                        markeredgecolor="C3" if record["name"] == highlight else "C0", markeredgewidth=2 if record["name"] == highlight else 1)
+        ax.set_title(f"measured: {name.replace(' + ', chr(10) + '+ ')}\n{scale}, {int(group['samples_seen'].iloc[0]):,} clips, seeds: {group['seed'].nunique()}")
+    for ax in axes[0]:
+        ax.set_xticks(range(len(ratios)), ["wildlife\nonly" if r == 0 else "general\nonly" if np.isinf(r) else f"{r:g}:1" for r in ratios])
+        ax.set(xlabel="general : wildlife", ylim=(0, 1.05 * ax.get_ylim()[1]))
+        ax.title.set_size("small")
+        ax.tick_params(axis="x", labelsize="small")
+    return figure

@@ -1,9 +1,25 @@
 """What a scale means: one table from a test of seconds to the papers' own settings."""
+from __future__ import annotations
+
 import math
 import os
 from dataclasses import dataclass
 
-__all__ = ["Scale", "SCALES", "scale", "clips", "parse_ratio"]
+from lib import pretrain
+from lib.hear import designs, predictor
+from lib.mae import Arch
+from lib.mel import FrontEnd
+from lib.transfer import curate, finetune
+
+__all__ = ["Scale", "SCALES", "PRESETS", "scale", "clips", "parse_ratio"]
+
+
+# What the published recipes of finetuning differ in; lr is a factor on the scale's rate, which is 1e-3 at batch 256 for `paper` (FACTS, section 3).
+PRESETS = {
+    "audiomae": dict(lr=1.0),  # AudioMAE's main_finetune_as.py: AdamW with layer decay
+    "paper": dict(lr=0.1, lr_min=0.1, optimizer="Adam", weight_decay=1e-5, layer_decay=1.0, drop_path=0.0, clip_grad=None),  # the first author's fork
+    "lora": dict(lr=1.0, layer_decay=1.0, drop_path=0.0, lora=8),  # ours: few weights to train and to keep, at the same steps
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +44,52 @@ class Scale:
     chorus: str           # size of the synthetic data
     workers: int          # loader processes
     patch: tuple[int, int] = (16, 16)  # frames x mel bins, as in both papers' main models
+
+    def arch(self, **changes) -> Arch:
+        """The model of this scale; `changes` are fields of `mae.Arch`, such as norm_pixels=False."""
+        sizes = dict(patch=self.patch, dim=self.dim, depth=self.depth, heads=self.heads, decoder=self.decoder_kind, decoder_dim=self.decoder_dim,
+                     decoder_depth=self.decoder_depth, decoder_heads=self.decoder_heads)
+        return Arch(**sizes | changes)
+
+    def pretraining(self, clips: int, seed: int, **changes) -> pretrain.Recipe:
+        """How this scale pretrains; `changes` are fields of `pretrain.Recipe`, such as ratio=7."""
+        return pretrain.Recipe(**dict(clips=clips, batch=self.batch, lr=self.lr, seed=seed) | changes)
+
+    def finetuning(self, preset: str, seed: int, **changes) -> finetune.Recipe:
+        """A published recipe at this scale: "audiomae", "paper" (Liu et al., as far as their fork shows), or "lora"; `changes` are fields of
+        `finetune.Recipe`."""
+        if preset not in PRESETS:
+            raise ValueError(f"preset is {preset!r}: it must be one of {', '.join(PRESETS)}")
+        known = PRESETS[preset]
+        lr = known["lr"] * self.finetune_lr
+        rates = {"lr": lr, "lr_min": known.get("lr_min", 0.0) * lr or finetune.Recipe.lr_min}
+        own = dict(epochs=self.finetune_epochs, batch=self.finetune_batch, mixup=self.mixup, drop_patches=self.drop_patches, seed=seed)
+        return finetune.Recipe(**own | known | rates | changes)
+
+    def proxy(self, seed: int) -> curate.Proxy:
+        """The proxy network of 07. On a CPU MobileNetV3-large takes 11 clips a second, so `tiny` has the small one of half width, at 45."""
+        if self.name in ("smoke", "tiny"):
+            return curate.Proxy("small_050", epochs=1 if self.name == "smoke" else 10, batch=16, lr=0.02, seed=seed)
+        return curate.Proxy(epochs=self.finetune_epochs, seed=seed)
+
+    def msm_mae(self, name: str) -> tuple[Arch, FrontEnd]:
+        """A design of MSM-MAE's Table 1 (`designs.DESIGNS`) at this scale; at `paper` with its own decoder of 384-d x 4 with 6 heads."""
+        decoder = dict(decoder_dim=384, decoder_depth=4, decoder_heads=6) if self.name == "paper" else {}
+        return designs.design(name, self.arch(**decoder))
+
+    def msm_recipe(self, clips: int, seed: int, **changes) -> pretrain.Recipe:
+        """How MSM-MAE pretrains (`designs.recipe`): at `paper` 6e-4 at batch 512, else at the scale's own."""
+        own = dict(batch=512, lr=6e-4) if self.name == "paper" else {}
+        return designs.recipe(self.pretraining(clips, seed, **own), **changes)
+
+    @property
+    def predictor(self) -> predictor.Options:
+        """How HEAR's predictor is chosen and trained: the kit's own way, with less where two CPU cores must do."""
+        if self.name == "smoke":
+            return predictor.Options(points=2, hidden=32, epochs=6, every_events=3, patience=2)
+        if self.name == "tiny":
+            return predictor.Options(points=3, hidden=256, epochs=150, batch=256, every_events=5, patience=4)
+        return predictor.Options()
 
 
 SCALES = {s.name: s for s in (

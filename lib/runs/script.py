@@ -4,40 +4,17 @@
 import ast
 import json
 import os
-import re
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
 from lib import paths
 
-__all__ = ["pairs", "processors", "processes", "main_process", "execute", "place", "tell"]
-
-
-def pairs(words: Sequence[str]) -> dict[str, str]:
-    """The name=value words of a command line; ValueError names one that is none."""
-    if wrong := [word for word in words if not re.match(r"[A-Za-z_]\w*=", word)]:
-        raise ValueError(f"got {wrong[0]!r}: it must be name=value, without blanks around the =")
-    return dict(word.split("=", 1) for word in words)
-
-
-def processors() -> int:
-    """How many CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def processes() -> int:
-    """How many processes share this run, over all machines."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def main_process() -> bool:
-    """Whether this process is the one that prints and writes."""
-    return os.environ.get("RANK", "0") == "0"
+__all__ = ["execute", "place", "tell"]
 
 
 def execute(notebook: Path, values: Mapping[str, object]) -> None:
@@ -45,7 +22,7 @@ def execute(notebook: Path, values: Mapping[str, object]) -> None:
 
     No notebook is written. What is printed, and the tables that are displayed or a cell ends with, appear from the main process only."""
     os.environ["MPLBACKEND"] = "agg"
-    if not main_process():
+    if not paths.main_process():
         os.environ["TQDM_DISABLE"] = "1"
     import pandas as pd  # here, so that the launcher starts at once, and tqdm sees that it is to be quiet
     import torch
@@ -61,7 +38,7 @@ def execute(notebook: Path, values: Mapping[str, object]) -> None:
 
     space.display = display
     cells = [c for c in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
-    with nullcontext() if main_process() else open(os.devnull, "w") as null, redirect_stdout(null or sys.stdout):
+    with nullcontext() if paths.main_process() else open(os.devnull, "w") as null, redirect_stdout(null or sys.stdout):
         for n, cell in enumerate(cells, 1):
             where = f"{notebook.stem}, code cell {n}"
             code = ast.parse("".join(cell["source"]), where)
@@ -86,7 +63,7 @@ def place(error: BaseException) -> str:
         return ""
     own = [f for f in frames if ", code cell " in f.filename or f.filename.startswith(lib)]
     where = f"{own[-1].filename.removeprefix(f'{paths.ROOT}/')}, line {own[-1].lineno}; " if own else ""
-    return f" ({where}process {os.environ['RANK']} of {processes()})"
+    return f" ({where}process {os.environ['RANK']} of {paths.processes()})"
 
 
 def tell(line: str) -> None:

@@ -25,8 +25,7 @@ import soundfile
 import torch
 from tqdm.auto import tqdm
 
-from lib import audio
-from lib.runs import script
+from lib import audio, paths
 from lib.sources import disk, download
 
 __all__ = ["TITLE", "TERMS", "SPLITS", "SAID", "USUAL", "OPTIONS", "prepare", "recordings"]
@@ -66,7 +65,7 @@ def prepare(root: Path, splits: list[str], rate: int, workers: int) -> None:
         jobs += left
         size += sum(sizes[job.place] for job in left)
         lines.append(f"{split}: {len(todo):,} shards, {sum(sizes.values()) / 1e9:,.2f} GB; {len(todo) - len(left):,} of them are done")
-    workers = min(len(jobs), workers or script.processors())
+    workers = min(len(jobs), workers or paths.processors())
     hub = any("://" in job.place for job in jobs)
     lines.append(f"each clip becomes 16-bit FLAC, mono, {rate:,} Hz: about {KEPT * rate / 1e3:,.0f} kB for 10 s instead of {CLIP / 1e3:,.0f} kB; "
                  f"{workers} workers")

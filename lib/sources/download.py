@@ -1,7 +1,6 @@
 """Fetching a published file: once, with a bar, going on where a killed run stopped, and checked by its published hash."""
 
 import errno
-import hashlib
 import os
 import time
 from collections.abc import Sequence
@@ -14,7 +13,9 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, HTTPError
 from tqdm.auto import tqdm
 
-__all__ = ["FAILURES", "FetchError", "hub", "url", "sha256"]
+from lib import paths
+
+__all__ = ["FAILURES", "FetchError", "hub", "url"]
 
 FAILURES = (OSError, HTTPError)  # what a fetch raises: the second is whatever the client of the hub raises, also without an answer
 TRIES = 6             # in a row that bring nothing new, before a download is given up
@@ -22,7 +23,6 @@ FIRST = 4             # the same while nothing came at all: no network or a wron
 WAIT = 1.0            # seconds before the second of them, then doubled: half a minute in all
 SILENCE = (20, 60)    # seconds without an answer, and without a byte, that count as a lost connection
 PIECE = 1 << 15       # bytes written at a time: what a lost connection brought of the last one is lost too
-BLOCK = 1 << 20       # bytes hashed at a time
 BUSY = (408, 429, 500, 502, 503, 504)  # answers that may change by themselves
 
 
@@ -64,7 +64,7 @@ def url(place: str, path: Path, size: int | None = None, digest: str = "") -> Pa
             raise FetchError(f"{place}: the disk of {path.parent} is full after {part.stat().st_size:,} bytes; "
                              "make room, the same command goes on") from None
         kind = "md5" if len(digest) == 32 else "sha256"
-        if digest and _digest(part, kind) != digest:
+        if digest and paths.digest(part, kind) != digest:
             part.unlink()
             raise FetchError(f"{place} arrived with another {kind} than announced and was removed; try again")
         os.replace(part, path)
@@ -136,15 +136,3 @@ def _restart(out: BinaryIO, bar: tqdm) -> None:
     bar.reset()
 
 
-def sha256(file: Path) -> str:
-    return _digest(file, "sha256")
-
-
-def _digest(file: Path, kind: str) -> str:
-    with open(file, "rb") as opened:
-        total = os.fstat(opened.fileno()).st_size
-        with tqdm.wrapattr(opened, "read", total=total, desc=f"{kind} of {file.name}", leave=False, disable=total < 100 * BLOCK) as read:
-            found = hashlib.new(kind)
-            while block := read.read(BLOCK):
-                found.update(block)
-    return found.hexdigest()

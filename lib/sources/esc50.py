@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 from tqdm.auto import tqdm
 
+from lib import paths
 from lib.sources import disk, download
 
 __all__ = ["TITLE", "TERMS", "SPLITS", "USUAL", "OPTIONS", "prepare", "home", "recordings"]
@@ -57,7 +58,7 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
                         disk.copy(content, file)
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{archive} is cut off or damaged ({error}): delete it, and the same command fetches it again") from None
-    known = "" if download.sha256(archive) == SHA256 else " (the archive is not byte for byte the known one, its content was checked instead)"
+    known = "" if paths.sha256(archive) == SHA256 else " (the archive is not byte for byte the known one, its content was checked instead)"
     print(f"  {len(names):,} clips in {to}{known}", flush=True)
     if not keep:
         archive.unlink()

@@ -22,7 +22,6 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from lib import paths
-from lib.runs import script
 from lib.sources import audioset, esc50, inatsounds
 
 __all__ = ["NAMES", "terms", "prepare", "recordings"]
@@ -103,7 +102,7 @@ def main(words: Sequence[str]) -> int:
         own = _module(words[0]).OPTIONS
         said = re.sub(r"(?<![^\0])--(\w+)[\0=]", r"\1=", "\0".join(words[1:]))  # --name value is name=value
         given = {}
-        for name, value in script.pairs([word for word in said.split("\0") if word]).items():
+        for name, value in paths.pairs([word for word in said.split("\0") if word]).items():
             if own.get(name) is True and value.lower() not in ("true", "false"):
                 raise ValueError(f"{name}={value}: use true or false")
             if name in own and own[name] is not True and not value.isdigit():

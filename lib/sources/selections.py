@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import audio, paths
+from lib import paths
+from lib.sources import tables
 
 __all__ = ["merge", "checked", "audacity", "raven", "export", "read", "annotations"]
 
@@ -131,7 +132,7 @@ def annotations(folder: str | Path, column: str = "") -> pd.DataFrame:
     length are left out, counted and named (`attrs["skipped"]`), as are recordings without any; `file` is relative to the folder.
     """
     root, rows, skipped = paths.resolve(folder), [], []
-    for sound in audio.found(root):
+    for sound in tables.found(root):
         names = dict.fromkeys(sound.with_name(base + ending) for base in (sound.stem, sound.name) for ending in ENDINGS)
         here = [name for name in names if name.is_file()]
         if not here:
@@ -144,7 +145,7 @@ def annotations(folder: str | Path, column: str = "") -> pd.DataFrame:
             rows.append(found[~bad].assign(file=str(sound.relative_to(root))))
     table = pd.concat(rows)[["file", "label", "start_s", "end_s"]].reset_index(drop=True) if rows else pd.DataFrame()
     if table.empty:
-        raise ValueError(f"{root.name}: none of its {len(audio.found(root))} recordings has a label; looked for REC.txt (Audacity) and "
+        raise ValueError(f"{root.name}: none of its {len(tables.found(root))} recordings has a label; looked for REC.txt (Audacity) and "
                          f"REC{ENDINGS[0]} (Raven) beside REC.wav" + (f"; the first: {skipped[0]}" if skipped else ""))
     if skipped:
         print(f"{root.name}: left out {len(skipped)}:", *("  " + s for s in skipped[:10]), sep="\n")

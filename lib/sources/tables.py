@@ -13,11 +13,12 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from lib import audio, paths
+from lib.mel import FrontEnd
 from lib.sources import chorus, prepare
-from lib.mel import MelSpec
 
-__all__ = ["recordings", "folder", "check", "units", "subset", "padded_share"]
+__all__ = ["recordings", "folder", "check", "units", "subset", "padded_share", "found", "problem"]
 
+BLOCK = 1 << 20             # frames decoded at a time by `problem`: a long file never fills the memory
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test", "eval": "test"}
 
 
@@ -78,8 +79,8 @@ def folder(path: str | Path, seed: int = 0) -> pd.DataFrame:
         table = table.assign(file=[f if pd.isna(f) else str(root / Path(f).expanduser()) for f in table["file"]])
         outside = []
     else:
-        found = audio.found(root)
-        inside, outside = [f for f in found if f.parent != root], [f"{f}: lies outside any class folder" for f in found if f.parent == root]
+        files = found(root)
+        inside, outside = [f for f in files if f.parent != root], [f"{f}: lies outside any class folder" for f in files if f.parent == root]
         if not inside:
             raise ValueError(f"folder:{path}: no sounds in class folders; looked for {root.name}/CLASS/*.wav (or flac, ogg, mp3, ...) and "
                              f"{root.name}/metadata.csv" + (f", found {len(outside)} sounds outside any class folder" if outside else ""))
@@ -100,9 +101,9 @@ def _decodable(table: pd.DataFrame, name: str, outside: list[str]) -> tuple[pd.D
     """The rows whose files decode whole, with duration_s; and the reasons against the others, which are printed."""
     files = table["file"].unique()  # of many segments of a long recording each is decoded once
     with ThreadPoolExecutor() as pool:  # soundfile decodes outside Python's lock
-        found = dict(zip(files, tqdm(pool.map(audio.problem, files), total=len(files), desc=f"checking {name}", leave=False)))
-    problems = [found[f] for f in table["file"]]
-    seconds = {f: np.nan if found[f] else audio.info(f).duration_s for f in files}
+        reason = dict(zip(files, tqdm(pool.map(problem, files), total=len(files), desc=f"checking {name}", leave=False)))
+    problems = [reason[f] for f in table["file"]]
+    seconds = {f: np.nan if reason[f] else audio.info(f).duration_s for f in files}
     table = table.assign(duration_s=table["file"].map(seconds))
     if "start_s" in table:
         late = table["start_s"] >= table["duration_s"]
@@ -199,6 +200,22 @@ def subset(table: pd.DataFrame, fraction: str, seed: int) -> pd.DataFrame:
     return table[taken].reset_index(drop=True)
 
 
-def padded_share(table: pd.DataFrame, spec: MelSpec) -> float:
+def padded_share(table: pd.DataFrame, spec: FrontEnd) -> float:
     """The share of the model's window that padding fills, when each recording is drawn equally often."""
     return float((1 - table["duration_s"] / spec.seconds).clip(lower=0).mean()) if len(table) else 0.0
+
+
+def found(folder) -> list[Path]:
+    """The files anywhere in a folder that are named like sounds, in order; hidden ones are none."""
+    return sorted(f for f in Path(folder).rglob("*") if f.suffix.lower() in audio.SOUNDS and not f.name.startswith(".") and not f.is_dir())
+
+
+def problem(file) -> str | None:
+    """Decode the whole file: the reason it is unusable, or None. Silence is no problem, a recording may hold it."""
+    try:
+        with audio.opened(file) as sound:
+            for first in range(0, sound.frames, BLOCK):
+                audio.decode(sound, min(BLOCK, sound.frames - first), file)
+    except audio.AudioError as error:
+        return str(error)
+    return None

@@ -20,12 +20,11 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lib import audio, checkpoints, mae, paths, training
-from lib.runs import script
-from lib.sources import download, selections
-from lib.transfer import probe
 from lib.checkpoints import Card
 from lib.mae import MAE
-from lib.mel import LogMel, MelSpec
+from lib.mel import FrontEnd, LogMel
+from lib.sources import selections, tables
+from lib.transfer import probe
 
 __all__ = ["Classifier", "Answers", "frozen", "save", "load", "sounds", "stretches", "predict", "write"]
 
@@ -71,7 +70,7 @@ def save(model: VisionTransformer, card: Card, folder: str | Path) -> Path:
     plain = _build(card, state, f"the model of {card.name}")
     with paths.atomic(weights) as part:
         save_file(state, part)
-    about = replace(card, sha256=download.sha256(weights), chirp=_chirp(plain, card.front))
+    about = replace(card, sha256=paths.sha256(weights), chirp=_chirp(plain, card.front))
     paths.write_json(weights.with_suffix(".json"), asdict(about))
     return weights
 
@@ -99,7 +98,7 @@ def _build(card: Card, state: dict[str, Tensor], name: str) -> VisionTransformer
 
 
 @torch.no_grad()
-def _chirp(model: VisionTransformer, front: MelSpec) -> list[float]:
+def _chirp(model: VisionTransformer, front: FrontEnd) -> list[float]:
     return [round(x, 4) for x in model(checkpoints.chirp(front))[0, :8].tolist()]
 
 
@@ -108,13 +107,13 @@ def sounds(place: str | Path) -> tuple[Path, list[str]]:
     root = paths.resolve(place)
     if not str(place).strip() or not root.exists():
         raise ValueError(f"{place}: there is no such folder or sound file")
-    folder, files = (root, audio.found(root)) if root.is_dir() else (root.parent, [root])
+    folder, files = (root, tables.found(root)) if root.is_dir() else (root.parent, [root])
     if not files:
         raise ValueError(f"{place}: no sounds in this folder or below it; looked for {', '.join(sorted(audio.SOUNDS))}")
     return folder, [str(file.relative_to(folder)) for file in files]
 
 
-def stretches(file: str | Path, front: MelSpec, seconds: int = PIECE) -> Iterator[tuple[np.ndarray, Tensor]]:
+def stretches(file: str | Path, front: FrontEnd, seconds: int = PIECE) -> Iterator[tuple[np.ndarray, Tensor]]:
     """The windows of a file of any length, some at a time: first samples (W,) and waves (W, N) at the front end's rate, at the very places of
     `data.Windows`, half overlapping and the last aligned to the end. A file shorter than a window gives one wave as long as it is."""
     need, step = front.samples, front.frames // 2 * front.hop
@@ -166,7 +165,7 @@ def _ask(model: VisionTransformer, log_mel: LogMel, start: np.ndarray, waves: Te
     if not len(start):
         return start, np.empty((0, model.num_classes))
     with training.accelerator().autocast():
-        logits = model(log_mel(waves.to(device), frames=log_mel.spec.frames))  # (W', C)
+        logits = model(log_mel(waves.to(device), frames=log_mel.front.frames))  # (W', C)
     return start, logits.float().softmax(-1).double().cpu().numpy()
 
 
@@ -193,7 +192,7 @@ def main(words: Sequence[str]) -> int:
         print(__doc__.partition("\n\n")[2])
         return 0 if words else 2
     try:
-        given = script.pairs(words[2:])
+        given = paths.pairs(words[2:])
         out, threshold = given.pop("out", ""), selections.checked(given.pop("threshold", "0.5"))
         if given or not out:
             raise ValueError(f"got {', '.join(given) or 'no out=DIR'}: it is called as MODEL FOLDER out=DIR threshold=0.5")

@@ -4,10 +4,8 @@ Liu et al. 2026, section 4.7, and the unpublished third filter of the first auth
 recording: every function takes the whole table and uses split == "train" alone. Scores are kept in the user's cache.
 """
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,16 +15,15 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from tqdm.auto import tqdm
 
-from lib import checkpoints, data, patches, paths, training
+from lib import data, patches, paths, training
+from lib.mae import MAE, Arch
+from lib.mel import FrontEnd, LogMel
 from lib.sources import chorus, tables
-from lib.transfer import finetune
+from lib.transfer import finetune, public
 from lib.transfer.finetune import Finetuned
-from lib.mae import MAE, Arch, fingerprint
-from lib.mel import LogMel, MelSpec
-from lib.runs.scales import Scale
 
 __all__ = ["FILTERS", "check", "grid", "confidence", "folds", "reconstruction_loss", "energy", "Kept", "keep", "control", "curated",
-           "holds_call", "Detector", "detector", "Proxy", "proxy_of", "proxy"]
+           "holds_call", "Detector", "detector", "Proxy", "proxy"]
 
 FILTERS = ("none", "confidence", "confidence_oof", "loss", "energy")
 VERSION = 1  # of the scores; raise it when the same inputs would be scored differently
@@ -63,7 +60,7 @@ def _train(table: pd.DataFrame) -> pd.DataFrame:
     return train
 
 
-def grid(table: pd.DataFrame, front: MelSpec) -> pd.DataFrame:
+def grid(table: pd.DataFrame, front: FrontEnd) -> pd.DataFrame:
     """The windows of the train split, half overlapping: recording (its place among the train rows), file, start_s; a row per window."""
     train = _train(table)
     windows = _windows(train, front)
@@ -71,22 +68,21 @@ def grid(table: pd.DataFrame, front: MelSpec) -> pd.DataFrame:
     return pd.DataFrame({"recording": recording, "file": train["file"].to_numpy()[recording], "start_s": windows.start_s})
 
 
-def _windows(table: pd.DataFrame, front: MelSpec) -> data.Windows:
+def _windows(table: pd.DataFrame, front: FrontEnd) -> data.Windows:
     return data.Windows(table, front, ahead=training.accelerator().device.type == "cpu", whole=True)  # as finetune.window_logits cuts them
 
 
-def _scored(what: dict, table: pd.DataFrame, front: MelSpec, compute: Callable[[], np.ndarray]) -> pd.DataFrame:
+def _scored(name: str, what: tuple, table: pd.DataFrame, front: FrontEnd, compute: Callable[[], np.ndarray]) -> pd.DataFrame:
     """The grid with a column `score`, computed once: its file in the cache is named after all that the scores depend on."""
     windows, train = grid(table, front), _train(table)
-    used = train.reindex(columns=["file", "label", "group", "start_s", "end_s", "duration_s"]).astype(str).values.tolist()
-    said = json.dumps([VERSION, what, asdict(front), used, [round(s, 4) for s in windows["start_s"]]])
-    file = paths.cache("scores") / f"{what['filter']}-{sha256(said.encode()).hexdigest()[:16]}.csv"
+    used = train.reindex(columns=["file", "label", "group", "start_s", "end_s", "duration_s"])
+    file = paths.cache("scores") / f"{name}-{paths.key(VERSION, name, *what, front, used, windows['start_s'].round(4).tolist())}.csv"
     if not file.exists():
         paths.write_text(file, windows[["recording", "start_s"]].assign(score=compute()).to_csv(index=False, na_rep="nan"))
     return windows.assign(score=pd.read_csv(file, converters={"score": float})["score"])
 
 
-def confidence(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFrame, recipe: finetune.Recipe, *, out_of_fold: int = 0,
+def confidence(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFrame, recipe: finetune.Recipe, *, out_of_fold: int = 0,
                workers: int = 0) -> pd.DataFrame:
     """The probability that a classifier gives to a window's own species: high where the animal can be heard (Liu et al. Fig. 4).
 
@@ -108,11 +104,10 @@ def confidence(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFr
         return score
 
     name = "confidence_oof" if out_of_fold else "confidence"
-    what = {"filter": name, "folds": out_of_fold, "arch": asdict(arch), "recipe": asdict(recipe), "start": fingerprint(encoder)}
-    return _scored(what, train, front, compute)
+    return _scored(name, (out_of_fold, arch, recipe, encoder), train, front, compute)
 
 
-def _own_class(tuned: Finetuned, front: MelSpec, table: pd.DataFrame) -> np.ndarray:
+def _own_class(tuned: Finetuned, front: FrontEnd, table: pd.DataFrame) -> np.ndarray:
     """The softmax of each window's own class, (W,); NaN for a class that the model does not have."""
     number, own = table["label"].map({label: i for i, label in enumerate(tuned.labels)}).to_numpy(float), []  # (R,)
     for logits, row in finetune.window_logits(tuned.model, front, table, bar=None, whole=True):
@@ -136,7 +131,7 @@ def folds(table: pd.DataFrame, k: int, seed: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def reconstruction_loss(model: MAE, front: MelSpec, table: pd.DataFrame, *, masks: int = 4, mask_ratio: float = 0.8,
+def reconstruction_loss(model: MAE, front: FrontEnd, table: pd.DataFrame, *, masks: int = 4, mask_ratio: float = 0.8,
                         seed: int = 0) -> pd.DataFrame:
     """How badly a MAE guesses the hidden patches of each window, the mean over several masks: high where there is structure (Fig. 5).
 
@@ -146,7 +141,7 @@ def reconstruction_loss(model: MAE, front: MelSpec, table: pd.DataFrame, *, mask
     """
     if model.arch.norm_pixels:
         raise ValueError("the reconstruction loss needs a MAE with the raw target: this one normalises every patch (norm_pixels=True), "
-                         "which hides how loud it was; pretrain one with pretrain.arch_of(setting, norm_pixels=False)")
+                         "which hides how loud it was; pretrain one with mae.Arch(norm_pixels=False)")
     train = _train(table)
 
     def compute() -> np.ndarray:
@@ -166,11 +161,10 @@ def reconstruction_loss(model: MAE, front: MelSpec, table: pd.DataFrame, *, mask
             score.append((error / count).cpu())  # (B,)
         return torch.cat(score).double().numpy()
 
-    what = {"filter": "loss", "arch": asdict(model.arch), "weights": fingerprint(model), "masks": masks, "mask_ratio": mask_ratio, "seed": seed}
-    return _scored(what, train, front, compute)
+    return _scored("loss", (model.arch, model, masks, mask_ratio, seed), train, front, compute)
 
 
-def energy(front: MelSpec, table: pd.DataFrame) -> pd.DataFrame:
+def energy(front: FrontEnd, table: pd.DataFrame) -> pd.DataFrame:
     """The sum of squares of each window of a recording scaled to peak 1: the first author's unpublished filter, which keeps 200 and more.
 
     (Wuao652/AudioMAE, data_filters/mp_energy_threshold.py.) The number grows with the sample rate and the window, and it depends on the
@@ -184,7 +178,7 @@ def energy(front: MelSpec, table: pd.DataFrame) -> pd.DataFrame:
         pieces = (waves.read(row, round(at * waves.per_s), waves.need) for row, at in zip(windows["recording"], windows["start_s"]))
         return np.array([(x.double() / max(peak[row], 1e-9)).square().sum().item() for row, x in zip(windows["recording"], pieces)])
 
-    return _scored({"filter": "energy"}, train, front, compute)
+    return _scored("energy", (), train, front, compute)
 
 
 # ------------------------------------------------------------------------------------------------------------------ keep
@@ -259,7 +253,7 @@ class Detector(NamedTuple):
     base_rate: float  # share of all windows that hold a call: the precision of keeping at random
 
 
-def holds_call(windows: pd.DataFrame, events: pd.DataFrame, front: MelSpec) -> np.ndarray:
+def holds_call(windows: pd.DataFrame, events: pd.DataFrame, front: FrontEnd) -> np.ndarray:
     """Which windows of a grid hold a labelled call, by the rule of chorus.empty_share: bool (W,). events: chorus.events of the table."""
     calls = dict(list(events[events["kind"] == "call"].groupby("file")))
     holds = np.zeros(len(windows), bool)
@@ -296,19 +290,12 @@ class Proxy:
     seed: int = 0
 
 
-def proxy_of(setting: Scale, seed: int) -> Proxy:
-    """The proxy of a scale. On a CPU MobileNetV3-large takes 11 clips a second, so `tiny` has the small one of half width, at 45, and few epochs."""
-    if setting.name in ("smoke", "tiny"):
-        return Proxy("small_050", epochs=1 if setting.name == "smoke" else 10, batch=16, lr=0.02, seed=seed)
-    return Proxy(epochs=setting.finetune_epochs, seed=seed)
-
-
-def proxy(front: MelSpec, table: pd.DataFrame, recipe: Proxy, labels: list[str], *, workers: int = 0) -> Finetuned:
+def proxy(front: FrontEnd, table: pd.DataFrame, recipe: Proxy, labels: list[str], *, workers: int = 0) -> Finetuned:
     """Train the proxy on the kept windows of split == "train", with a class for each of `labels`; the last step is kept, val is not looked at."""
     train = _train(table)
     number = {label: i for i, label in enumerate(labels)}
     wanted, device = torch.tensor([number[label] for label in train["label"]]), training.accelerator().device
-    model = checkpoints.mobilenet(len(labels), seed=training.generator(recipe.seed, 5).initial_seed(), size=recipe.size).to(memory_format=torch.channels_last)
+    model = public.mobilenet(len(labels), seed=training.generator(recipe.seed, 5).initial_seed(), size=recipe.size).to(memory_format=torch.channels_last)
     mixture = data.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train), recipe.seed)
     clips, log_mel = data.Clips(train, front, recipe.seed, ahead=device.type == "cpu"), LogMel(front).to(device)
     optimizer = torch.optim.SGD(model.parameters(), recipe.lr, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,12 +16,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from lib import data, mae, metrics, paths, training
-from lib.sources import tables
 from lib.mae import MAE, Arch
-from lib.mel import LogMel, MelSpec
-from lib.runs.scales import Scale
+from lib.mel import FrontEnd, LogMel
+from lib.sources import tables
 
-__all__ = ["Recipe", "PRESETS", "preset", "Predictions", "Finetuned", "classifier", "mixup", "spec_augment", "finetune",
+__all__ = ["Recipe", "Predictions", "Finetuned", "classifier", "mixup", "spec_augment", "finetune",
            "window_logits", "predict", "evaluate"]
 
 
@@ -52,22 +50,6 @@ class Recipe:
 
 VERSION = 1  # of kept models: raised when the same recipe and data would give other weights
 
-# What the published recipes differ in; lr is a factor on the scale's rate, which is 1e-3 at batch 256 for `paper` (FACTS, section 3).
-PRESETS = {
-    "audiomae": dict(lr=1.0),  # AudioMAE's main_finetune_as.py: AdamW with layer decay
-    "paper": dict(lr=0.1, lr_min=0.1, optimizer="Adam", weight_decay=1e-5, layer_decay=1.0, drop_path=0.0, clip_grad=None),  # the first author's fork
-    "lora": dict(lr=1.0, layer_decay=1.0, drop_path=0.0, lora=8),  # ours: few weights to train and to keep, at the same steps
-}
-
-
-def preset(name: str, setting: Scale, seed: int, **changes) -> Recipe:
-    """A published recipe at a scale: "audiomae", "paper" (Liu et al., as far as their fork shows), or "lora"; `changes` are fields of Recipe."""
-    if name not in PRESETS:
-        raise ValueError(f"preset is {name!r}: it must be one of {', '.join(PRESETS)}")
-    known = PRESETS[name]
-    rates = {"lr": known["lr"] * setting.finetune_lr, "lr_min": known.get("lr_min", 0.0) * known["lr"] * setting.finetune_lr or Recipe.lr_min}
-    return Recipe(**dict(epochs=setting.finetune_epochs, batch=setting.finetune_batch, mixup=setting.mixup, drop_patches=setting.drop_patches, seed=seed)
-                  | known | rates | changes)
 
 
 class Predictions(NamedTuple):
@@ -102,7 +84,7 @@ def classifier(encoder: MAE | None, arch: Arch, classes: int, generator: torch.G
     return model
 
 
-def mixup(spec: Tensor, targets: Tensor, front: MelSpec, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def mixup(spec: Tensor, targets: Tensor, front: FrontEnd, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Mix each clip with its neighbour in the batch: specs (B, 1, T, M) in linear power, targets (B, C) in the same shares.
 
     Two sounds at once add up as powers; a mean of logarithms would be a sound that nobody hears. Neighbours are clips 0 and 1, 2 and 3
@@ -132,7 +114,7 @@ def spec_augment(spec: Tensor, mask_mels: int, mask_frames: int, generator: torc
     return spec
 
 
-def finetune(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFrame, recipe: Recipe, *, labels: list[str] | None = None,
+def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFrame, recipe: Recipe, *, labels: list[str] | None = None,
              workers: int = 0, reuse: bool = False, bar: str = "finetuning") -> Finetuned:
     """Train a classifier on split == "train" and keep its best look at split == "val" (class-averaged Top-1 of recordings).
 
@@ -150,12 +132,13 @@ def finetune(encoder: MAE | None, arch: Arch, front: MelSpec, table: pd.DataFram
     model = classifier(encoder, arch, len(labels), training.generator(recipe.seed, 1), recipe.drop_path, recipe.drop_patches)
     if recipe.lora:
         _low_rank(model, recipe)
-    folder = paths.cache("finetuned", _key(encoder, arch, front, train, val, labels, recipe))
+    used = (t.reindex(columns=["file", "label", "start_s", "end_s", "duration_s", "kept"]) for t in (train, val))
+    folder = paths.cache("finetuned", paths.key(VERSION, arch, front, recipe, labels, encoder, *used))
     with training.alone(folder) as main:
         return _run(model, front, train, val, labels, recipe, folder, workers, reuse, bar, main)
 
 
-def _run(model: VisionTransformer, front: MelSpec, train: pd.DataFrame, val: pd.DataFrame, labels: list[str], recipe: Recipe, folder: Path,
+def _run(model: VisionTransformer, front: FrontEnd, train: pd.DataFrame, val: pd.DataFrame, labels: list[str], recipe: Recipe, folder: Path,
          workers: int, reuse: bool, bar: str, main: bool) -> Finetuned:
     weights, looked = folder / "weights.safetensors", folder / "looks.json"
     mixture = data.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train), recipe.seed)
@@ -180,7 +163,7 @@ def _run(model: VisionTransformer, front: MelSpec, train: pd.DataFrame, val: pd.
     return Finetuned(model.eval(), labels, log, looks, mixture.samples, trainable)
 
 
-def _steps(model: VisionTransformer, front: MelSpec, train: pd.DataFrame, val: pd.DataFrame, labels: list[str], recipe: Recipe,
+def _steps(model: VisionTransformer, front: FrontEnd, train: pd.DataFrame, val: pd.DataFrame, labels: list[str], recipe: Recipe,
            mixture: data.Mixture, folder: Path, workers: int, bar: str, main: bool) -> list[dict]:
     """Train, and leave the model with the weights of its best look, or of the last step where val is not looked at."""
     number, device = _numbers(labels, train), training.accelerator().device
@@ -234,15 +217,6 @@ def _best(looks: list[dict]) -> int:
     return max(looks, key=lambda look: (look["top1"], look["step"]))["step"]
 
 
-def _key(encoder: MAE | None, arch: Arch, front: MelSpec, train: pd.DataFrame, val: pd.DataFrame, labels: list[str], recipe: Recipe) -> str:
-    """A name that changes when anything does that the result depends on."""
-    known = sha256(json.dumps([VERSION, asdict(arch), asdict(front), asdict(recipe), labels, mae.fingerprint(encoder)]).encode())
-    for table in (train, val):
-        used = table.reindex(columns=["file", "label", "start_s", "end_s", "duration_s", "kept"]).astype(str)
-        known.update(pd.util.hash_pandas_object(used, index=False).to_numpy().tobytes())
-    return known.hexdigest()[:16]
-
-
 def _low_rank(model: VisionTransformer, recipe: Recipe) -> None:
     """Freeze the encoder and give every attention layer a trainable update of a low rank; head and its norm stay trainable."""
     from peft import LoraConfig, inject_adapter_in_model  # here: it takes seconds to import
@@ -255,7 +229,7 @@ def _low_rank(model: VisionTransformer, recipe: Recipe) -> None:
 
 
 @torch.no_grad()
-def window_logits(model: nn.Module, front: MelSpec, table: pd.DataFrame, *, batch: int = 64, workers: int = 0, bar: str | None = "predicting",
+def window_logits(model: nn.Module, front: FrontEnd, table: pd.DataFrame, *, batch: int = 64, workers: int = 0, bar: str | None = "predicting",
                   rank: int = 0, world: int = 1, whole: bool = False) -> Iterator[tuple[Tensor, np.ndarray]]:
     """What the model says about every window (half overlapping) of every recording, batch by batch: logits (B, C), and the row (B,) of the table
     each is from. Of several processes that share the windows each gets a run of them. whole: a recording that cannot be read is an error and not
@@ -272,7 +246,7 @@ def window_logits(model: nn.Module, front: MelSpec, table: pd.DataFrame, *, batc
         yield logits.float().cpu(), piece.row.numpy()
 
 
-def predict(model: nn.Module, front: MelSpec, table: pd.DataFrame, labels: list[str], *, batch: int = 64, workers: int = 0, pooling: str = "mean",
+def predict(model: nn.Module, front: FrontEnd, table: pd.DataFrame, labels: list[str], *, batch: int = 64, workers: int = 0, pooling: str = "mean",
             bar: str | None = "predicting") -> Predictions:
     """Class probabilities of every recording of the table: windows with 50 % overlap, softmax, pooling (`metrics.Pool`), one answer.
 
@@ -293,7 +267,7 @@ def predict(model: nn.Module, front: MelSpec, table: pd.DataFrame, labels: list[
     return Predictions(probabilities, targets, groups, classes)
 
 
-def evaluate(tuned: Finetuned, front: MelSpec, table: pd.DataFrame, seed: int, *, workers: int = 0) -> metrics.Evaluation:
+def evaluate(tuned: Finetuned, front: FrontEnd, table: pd.DataFrame, seed: int, *, workers: int = 0) -> metrics.Evaluation:
     """Scores of val and test, as every experiment records them; `seed` draws the bootstrap."""
     seen = {split: predict(tuned.model, front, table[table["split"] == split], tuned.labels, workers=workers)[:3] for split in ("val", "test")}
     return metrics.evaluation(seen, seed)

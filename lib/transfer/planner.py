@@ -8,19 +8,21 @@ To be quick the pilot does not finetune: it reads frozen features of the ready w
 """
 
 import warnings
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from scipy.optimize import minimize_scalar, nnls
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
-from lib.runs import record
-from lib.sources import tables
+from lib import paths
 from lib.metrics import Interval
+from lib.sources import tables
 from lib.transfer.probe import Features
 
 __all__ = ["Pilot", "Curve", "Needed", "pilot", "power_law", "follow", "curve", "needed", "summary"]
@@ -225,7 +227,7 @@ def summary(p: Pilot, found: Curve, target: float) -> dict:
     n = np.geomspace(1, FURTHEST * found.sizes[-1], 60)
     low, high = 1 - np.percentile([power_law(n, *law) for law in found.laws], [97.5, 2.5], axis=0)
     fan = {"n": n.round(2), "low": low.round(4), "high": high.round(4)}
-    return record.plain({"unit": p.unit, "species": len(p.labels), "left_out": p.left_out, "sizes": found.sizes, "error": found.error, "law": found.law,
+    return paths.plain({"unit": p.unit, "species": len(p.labels), "left_out": p.left_out, "sizes": found.sizes, "error": found.error, "law": found.law,
                          "fan": fan, "target": target, "answer": needed(found, target)})
 
 
@@ -239,3 +241,17 @@ def _reach(law: np.ndarray, allowed: float) -> float:
 def _count(n: float) -> str:
     """A number of labels to two digits."""
     return "no end" if np.isinf(n) else f"{n:,.0f}" if n < 100 else f"{float(f'{n:.2g}'):,.0f}"
+
+
+def plan(ax: Axes, pilot: Mapping) -> None:
+    """A label-effort plan as `planner.summary` or a record of notebook 12 keeps it: the pilot, the law through it, and where it leads."""
+    n, (a, b, c), largest = np.array(pilot["fan"]["n"]), pilot["law"], pilot["sizes"][-1]
+    value, low, high = (1 - np.array([point[k] for point in pilot["error"]]) for k in ("value", "high", "low"))
+    ax.axvspan(largest, n[-1], color="0.95", zorder=0)
+    ax.fill_between(n, pilot["fan"]["low"], pilot["fan"]["high"], color="C0", alpha=0.2, linewidth=0, label="95 % of the bootstrap's laws")
+    ax.plot(n, 1 - (a * n**-b + c), color="C0", label="power law")
+    ax.errorbar(pilot["sizes"], value, [np.maximum(0, value - low), np.maximum(0, high - value)], fmt="o", color="k", markersize=4, label="pilot")
+    ax.axhline(pilot["target"], color="C3", linestyle=":", label=f"target {pilot['target']:.0%}")
+    ax.set(xscale="log", xlabel=f"labelled {pilot['unit']}s per species", ylabel="top-1, class average", ylim=(0, 1.02))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.legend(fontsize="small", loc="best")

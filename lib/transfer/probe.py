@@ -28,10 +28,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from lib import data, metrics, paths, training
-from lib.sources import tables
 from lib.mae import MAE
-from lib.mel import LogMel, MelSpec
+from lib.mel import FrontEnd, LogMel
 from lib.patches import Grid
+from lib.sources import tables
 
 __all__ = ["KINDS", "Features", "features", "pooled", "Recipe", "STANDARD", "TOKENS", "linear", "Attentive", "Prototypes", "Rung", "train",
            "neighbours", "logistic", "evaluate", "recordings"]
@@ -75,7 +75,7 @@ class Features:
         return tokens
 
 
-def features(model: MAE, front: MelSpec, table: pd.DataFrame, *, batch: int = 64, workers: int = 0, bar: str | None = "encoding") -> Features:
+def features(model: MAE, front: FrontEnd, table: pd.DataFrame, *, batch: int = 64, workers: int = 0, bar: str | None = "encoding") -> Features:
     """Encode every window of the table's recordings with nothing hidden, in float32 and without gradients; a second call only reads.
 
     The cache is named after the encoder's weights, the front end and the recordings. Labels and splits are no part of it.
@@ -111,7 +111,7 @@ def pooled(tokens: Tensor, grid: Grid, columns: Tensor) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _encode(model: MAE, front: MelSpec, table: pd.DataFrame, folder: Path, batch: int, workers: int, bar: str | None) -> None:
+def _encode(model: MAE, front: FrontEnd, table: pd.DataFrame, folder: Path, batch: int, workers: int, bar: str | None) -> None:
     device = training.accelerator().device
     windows = data.Windows(table, front, ahead=device.type == "cpu", whole=True)
     (t, f), was = model.grid, next(model.parameters()).device
@@ -136,7 +136,7 @@ def _encode(model: MAE, front: MelSpec, table: pd.DataFrame, folder: Path, batch
             np.save(part, x)
 
 
-def _key(model: MAE, front: MelSpec, table: pd.DataFrame) -> str:
+def _key(model: MAE, front: FrontEnd, table: pd.DataFrame) -> str:
     """A name that changes when anything does that the features depend on."""
     known = sha256(json.dumps([VERSION, asdict(model.arch), asdict(front)]).encode())
     for name, x in sorted(model.encoder.state_dict().items()):

@@ -11,9 +11,9 @@ import sys
 import torch
 
 from lib import checkpoints, mel, paths, pretrain
-from lib.sources import tables
 from lib.checkpoints import Card
 from lib.mae import MAE, Arch
+from lib.sources import tables
 
 __all__ = ["FILE", "LOG", "ARCH", "RECIPE", "load", "train"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from lib import audio
+from lib.mel import FrontEnd
 from lib.sources import tables
 from lib.transfer.finetune import Predictions
-from lib.mel import MelSpec
 
 __all__ = ["counts", "warnings", "wilson", "scores"]
 
@@ -26,7 +26,7 @@ def counts(table: pd.DataFrame) -> pd.DataFrame:
     return found.join(split).sort_values("recordings", ascending=False)
 
 
-def warnings(table: pd.DataFrame, front: MelSpec) -> list[str]:
+def warnings(table: pd.DataFrame, front: FrontEnd) -> list[str]:
     """What in this table will make a classifier worse, or its scores better than they should be: a sentence each."""
     found, said = counts(table), []
     if "group" not in table or table["group"].isna().all():

@@ -1,14 +1,15 @@
 """Where an encoder starts from: the six initialisations of Liu et al. 2026, Table 3, and the ready weights, behind one call."""
 
+import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import pandas as pd
 
-from lib import checkpoints, mel, pretrain, training
-from lib.transfer import ready
-from lib.mae import MAE
-from lib.mel import MelSpec
-from lib.runs.scales import Scale
+from lib import mel, pretrain, training
+from lib.mae import MAE, Arch
+from lib.mel import FrontEnd
+from lib.transfer import public, ready
 
 __all__ = ["NAMES", "Start", "start"]
 
@@ -19,12 +20,12 @@ PUBLIC = {"audioset_ssl": "audiomae", "imagenet_sl": "imagenet", "birdmae": "bir
 
 class Start(NamedTuple):
     model: MAE  # model.arch is its shape
-    front: MelSpec  # belongs to the weights
+    front: FrontEnd  # belongs to the weights
     samples: int  # clips drawn by pretraining here; 0 for weights from outside
     what: str  # one line: what it is, and whether it is the paper's or a stand-in
 
 
-def start(name: str, setting: Scale, pools: dict[str, pd.DataFrame], *, clips: int, seed: int, weights: str = "", workers: int = 0) -> Start:
+def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: dict[str, pd.DataFrame], *, weights: str = "", workers: int = 0) -> Start:
     """The model of an initialisation, by its name in the paper's Table 3.
 
     random                  no training at all
@@ -35,7 +36,7 @@ def start(name: str, setting: Scale, pools: dict[str, pd.DataFrame], *, clips: i
     ...+inat_ssl            pretraining goes on, on the wildlife pool
 
     weights: "hub", or a local file; "" is the hub where there is no stand-in. Public weights bring their own size and front end.
-    clips: draws of each pretraining that happens here. What was pretrained before with the same recipe and data is loaded.
+    recipe: of each pretraining that happens here; it sets the ratio itself. What was pretrained before with the same recipe and data is loaded.
     """
     if name not in NAMES:
         raise ValueError(f"init is {name!r}: it must be one of {', '.join(NAMES)}")
@@ -45,20 +46,19 @@ def start(name: str, setting: Scale, pools: dict[str, pd.DataFrame], *, clips: i
     if name == "ready":
         model, card = ready.load()
         return Start(model, card.front, ready.RECIPE.clips, f"the ready weights: {card.trained_on} (sha256 {card.sha256[:12]})")
-    model, front, samples, what = MAE(pretrain.arch_of(setting), training.generator(seed)), mel.INAT, 0, "random weights"
+    model, front, samples, what = MAE(arch, training.generator(recipe.seed)), mel.INAT, 0, "random weights"
     if first == "audioset_ssl" and not weights:
-        model, samples = _pretrained(model, front, setting, pools, clips, seed, float("inf"), None, workers), clips
-        what = f"STAND-IN for AudioSet weights: a MAE pretrained here on {clips:,} clips of the general pool"
+        model, samples = _pretrained(model, front, replace(recipe, ratio=math.inf), pools, None, workers), recipe.clips
+        what = f"STAND-IN for AudioSet weights: a MAE pretrained here on {recipe.clips:,} clips of the general pool"
     elif first in PUBLIC:
-        model, card = checkpoints.public(PUBLIC[first], weights or "hub", frames=front.frames)
+        model, card = public.load(PUBLIC[first], weights or "hub", frames=front.frames)
         front, what = card.front, f"{card.name}, {card.trained_on} ({card.source}, sha256 {card.sha256[:12]})"
     if further:
-        model, samples = _pretrained(model, front, setting, pools, clips, seed, 0.0, None if first == "random" else model, workers), samples + clips
-        what += f", then pretrained on {clips:,} clips of the wildlife pool"
+        begin = None if first == "random" else model
+        model, samples = _pretrained(model, front, replace(recipe, ratio=0.0), pools, begin, workers), samples + recipe.clips
+        what += f", then pretrained on {recipe.clips:,} clips of the wildlife pool"
     return Start(model.eval(), front, samples, what)
 
 
-def _pretrained(model: MAE, front: MelSpec, setting: Scale, pools: dict[str, pd.DataFrame], clips: int, seed: int, ratio: float, begin: MAE | None,
-                workers: int) -> MAE:
-    recipe = pretrain.recipe_of(setting, clips, seed, ratio=ratio)
+def _pretrained(model: MAE, front: FrontEnd, recipe: pretrain.Recipe, pools: dict[str, pd.DataFrame], begin: MAE | None, workers: int) -> MAE:
     return pretrain.pretrain(model.arch, front, recipe, pools["wildlife"], pools["general"], start=begin, workers=workers, reuse=True).model

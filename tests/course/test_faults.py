@@ -9,8 +9,8 @@ import torch
 
 from lib import mel, sources, training
 from lib.course import faults
-from lib.sources import tables
 from lib.mae import MAE
+from lib.sources import tables
 
 FRONT = replace(mel.AUDIOMAE, frames=256)
 

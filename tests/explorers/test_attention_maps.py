@@ -1,6 +1,6 @@
 """The attention explorer in plain Python."""
 
-import latency
+import examples
 import pytest
 import torch
 
@@ -10,7 +10,7 @@ from lib.explorers import attention_maps
 
 @pytest.fixture(scope="module")
 def one():
-    return attention_maps.Gaze(latency.models(), latency.sounds())
+    return attention_maps.Gaze(examples.models(), examples.sounds())
 
 
 def test_shares_are_attentions(one):

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import latency
+import examples
 import ipywidgets
 import nbformat
 import numpy as np
@@ -30,7 +30,7 @@ from lib.explorers.base import Sound
 
 @pytest.fixture(scope="module")
 def all_five(tmp_path_factory) -> dict:
-    return latency.every(tmp_path_factory.mktemp("recordings"))
+    return examples.every(tmp_path_factory.mktemp("recordings"))
 
 
 def tree(widget):
@@ -87,7 +87,7 @@ SETUP = """
 import sys, tempfile
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-import explorers
+import examples
 made = explorers.every(Path({folder!r}))
 """
 
@@ -108,14 +108,14 @@ def page(chromium, tmp_path_factory) -> Iterator:
     from playwright.sync_api import sync_playwright
 
     folder = tmp_path_factory.mktemp("voila")
-    code = [SETUP.format(tests=str(Path(__file__).parent), folder=str(folder)), *(f"made[{name!r}]" for name in NAMES)]
+    code = [SETUP.format(tests=str(Path(__file__).parents[1]), folder=str(folder)), *(f"made[{name!r}]" for name in NAMES)]
     python = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in code], metadata=python), folder / "explorers.ipynb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "voila", "explorers.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}"]
-    settings = {**os.environ, "PYTHONPATH": str(Path(base.__file__).parents[1]), "JUPYTER_CONFIG_DIR": str(folder / "config")}
+    settings = {**os.environ, "PYTHONPATH": str(Path(base.__file__).parents[2]), "JUPYTER_CONFIG_DIR": str(folder / "config")}
     with open(folder / "voila.log", "w", encoding="utf-8") as log:
         server = subprocess.Popen(command, cwd=folder, env=settings, stdout=log, stderr=subprocess.STDOUT)
     try:

@@ -1,6 +1,6 @@
 """The error browser in plain Python."""
 
-import latency
+import examples
 import numpy as np
 import pytest
 
@@ -10,7 +10,7 @@ from lib.explorers import confusions
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
-    return latency.of_mistakes(tmp_path_factory.mktemp("mistakes"))
+    return examples.of_mistakes(tmp_path_factory.mktemp("mistakes"))
 
 
 def test_orders(one):

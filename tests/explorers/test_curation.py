@@ -1,6 +1,6 @@
 """The curation browser in plain Python."""
 
-import latency
+import examples
 import numpy as np
 import pytest
 
@@ -11,7 +11,7 @@ from lib.transfer import curate
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
-    return latency.of_sieve(tmp_path_factory.mktemp("sieve"))
+    return examples.of_sieve(tmp_path_factory.mktemp("sieve"))
 
 
 @pytest.mark.parametrize("percent", [1, 30, 50, 100])
@@ -38,7 +38,7 @@ def test_empty_list_and_no_truth(one, tmp_path):
     view = one.update("good", 100, "just dropped")
     assert view.numbers["dropped"] == 0 and "0 windows." in view.text and "no window" in view.alt
     assert one.hear("good", 100, "just dropped") == []
-    table, _ = latency.recordings(tmp_path)
+    table, _ = examples.recordings(tmp_path)
     blind = curation.Sieve({"bad": curate.grid(table, mel.INAT).assign(score=np.arange(24.0))}, table, mel.INAT)
     assert blind.which.options == ("just kept", "just dropped") and "calls kept (%)" not in blind.update().numbers
     with pytest.raises(ValueError, match="need the true calls"):

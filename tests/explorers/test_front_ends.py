@@ -2,7 +2,7 @@
 
 import warnings
 
-import latency
+import examples
 import pytest
 
 from lib import mel
@@ -11,7 +11,7 @@ from lib.explorers import front_ends
 
 @pytest.fixture(scope="module")
 def one():
-    return front_ends.FrontEnds(latency.sounds())
+    return front_ends.FrontEnds(examples.sounds())
 
 
 @pytest.mark.parametrize("front", [mel.INAT, mel.AUDIOMAE, mel.BIRDMAE, mel.MSM_MAE], ids=lambda front: front.name)

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 import torch
 
-from lib.explorers import ownsound
 from lib.audio import AudioError
+from lib.explorers import ownsound
 
 
 def file(wave, rate=22_050, kind="WAV", subtype=None) -> bytes:

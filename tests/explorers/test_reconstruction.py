@@ -2,7 +2,7 @@
 
 import io
 
-import latency
+import examples
 import numpy as np
 import pytest
 import torch
@@ -21,8 +21,8 @@ def one():
 
 
 def made() -> reconstruction.Studio:
-    models = {"small": (mae.MAE(ARCH, training.generator(0)), mel.INAT), "other": (mae.MAE(latency.SHORT, training.generator(2)), mel.MSM_MAE)}
-    return reconstruction.Studio(models, latency.sounds())
+    models = {"small": (mae.MAE(ARCH, training.generator(0)), mel.INAT), "other": (mae.MAE(examples.SHORT, training.generator(2)), mel.MSM_MAE)}
+    return reconstruction.Studio(models, examples.sounds())
 
 
 # ------------------------------------------------------------------------------------------------------------- update
@@ -97,9 +97,9 @@ def test_errors_name_what_is_needed(one):
     with pytest.raises(ValueError, match="no recording 'x': choose one of chirps"):
         one.update("x")
     with pytest.raises(ValueError, match="0 models and 2 sounds"):
-        reconstruction.Studio({}, latency.sounds())
+        reconstruction.Studio({}, examples.sounds())
     with pytest.raises(ValueError, match="'m' takes 128 mels, its front end msm_mae makes 80"):
-        reconstruction.Studio({"m": (one.models["small"][0], mel.MSM_MAE)}, latency.sounds())
+        reconstruction.Studio({"m": (one.models["small"][0], mel.MSM_MAE)}, examples.sounds())
 
 
 # ----------------------------------------------------------------------------------------------------------- controls

@@ -10,8 +10,8 @@ from toys import ARCH, FRONT
 
 from lib import checkpoints, mel, training
 from lib.hear import api
-from lib.transfer import probe
 from lib.mae import MAE, Arch
+from lib.transfer import probe, public
 
 MSM = Arch(frames=208, mels=80, dim=48, depth=1, heads=3, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=1, norm_pixels=False)
 TIMES = Arch(frames=200, mels=80, patch=(4, 16), dim=16, depth=1, heads=2, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=1)
@@ -33,15 +33,15 @@ def noise(clips, seconds, rate=16_000, seed=0):
 # ------------------------------------------------------------------------------------------------------------------ parity
 
 @pytest.fixture
-def public(golden):
+def published(golden):
     """The public model's tensors, its card, and its weights in our MAE."""
     stored, card = golden("msm_mae")
     weights = {k.removeprefix("weights."): v for k, v in stored.items() if k.startswith("weights.")}
-    return stored, card["tolerance"]["default"], checkpoints.convert(weights, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
+    return stored, card["tolerance"]["default"], public.convert(weights, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
 
 
-def test_columns_are_the_public_features(public):
-    stored, tolerance, model = public
+def test_columns_are_the_public_features(published):
+    stored, tolerance, model = published
     with torch.no_grad():
         one = api.columns(model, stored["input"].transpose(2, 3), 0.0)
         long = api.columns(model, stored["long"].transpose(2, 3), 0.0)  # 450 frames in windows of 208, filled up with 0

@@ -5,10 +5,11 @@ import pytest
 import torch
 from toys import tones
 
-from lib import checkpoints, mel, patches, paths, pretrain, training
+from lib import mel, patches, paths, pretrain, training
 from lib.hear import designs
 from lib.mae import MAE
 from lib.runs.scales import SCALES, scale
+from lib.transfer import public
 
 TABLE_1 = {  # patches in all, along frequency, along time; the patch as frequency x time
     "96": (30, 5, 6, 16, 16), "208": (65, 5, 13, 16, 16), "304": (95, 5, 19, 16, 16), "400": (125, 5, 25, 16, 16), "512": (160, 5, 32, 16, 16),
@@ -19,28 +20,28 @@ TABLE_1 = {  # patches in all, along frequency, along time; the patch as frequen
 def test_the_designs_are_table_1_at_every_scale(size):
     assert list(designs.DESIGNS) == list(TABLE_1)
     for name, (total, f, t, height, width) in TABLE_1.items():
-        arch, front = designs.design(name, scale(size))
+        arch, front = scale(size).msm_mae(name)
         assert arch.grid == designs.DESIGNS[name].grid == (t, f) and t * f == total and arch.patch == (width, height)
         assert front.frames == arch.frames and (front.name, front.rate, front.mels) == ("msm_mae", 16_000, 80)
         assert int(name.split("_")[0]) == arch.frames and name.partition("_")[2] in ("", f"{height}x{width}")
 
 
 def test_at_paper_scale_it_is_the_paper_s(golden_keys):
-    arch, _ = designs.design("208", scale("paper"))
+    arch, _ = scale("paper").msm_mae("208")
     assert (arch.dim, arch.depth, arch.heads, arch.decoder, arch.norm_pixels) == (768, 12, 12, "plain", False)
     assert (arch.decoder_dim, arch.decoder_depth, arch.decoder_heads) == (384, 4, 6)
     with torch.device("meta"):
         keys = {k: torch.zeros(shape) for k, shape in golden_keys["msm_mae_base_80x208p16x16"]["keys"].items()}
-        published = checkpoints.convert(keys, "msm_mae", grid=(13, 5), heads=12, decoder_heads=6).arch
+        published = public.convert(keys, "msm_mae", grid=(13, 5), heads=12, decoder_heads=6).arch
     assert published == arch  # the published file has these very shapes
 
 
 def test_the_recipe():
-    paper, tiny = (designs.recipe(scale(s), 1000, 3) for s in ("paper", "tiny"))
+    paper, tiny = (scale(s).msm_recipe(1000, 3) for s in ("paper", "tiny"))
     for recipe in (paper, tiny):
         assert (recipe.mask_ratio, recipe.weight_decay, recipe.warmup, recipe.betas, recipe.seed) == (0.75, 0.05, 0.1, (0.9, 0.95), 3)
     assert (paper.batch, paper.lr) == (512, 6e-4) and (tiny.batch, tiny.lr) == (scale("tiny").batch, scale("tiny").lr)
-    assert designs.recipe(scale("paper"), designs.CLIPS, 0, ratio=float("inf"), batch=256).ratio == float("inf")
+    assert scale("paper").msm_recipe(designs.CLIPS, 0, ratio=float("inf"), batch=256).ratio == float("inf")
     visible = [patches.random_mask(1, d.grid, 0.75, training.generator(0)).keep.shape[1] for d in designs.DESIGNS.values()]
     assert visible == [8, 16, 24, 31, 40, 31, 62, 32, 19]  # public code: 7 and 23 for the first and third, it truncates
 
@@ -56,7 +57,7 @@ def test_the_published_decoder_s_positions_stay_one_line(golden, capsys):
     """Its table is 1-D, counted mel first; each of our tokens keeps the row of its own patch. The golden table is perturbed by 0.05."""
     stored, _ = golden("msm_mae")
     weights = {k.removeprefix("weights."): v for k, v in stored.items() if k.startswith("weights.")}
-    model = checkpoints.convert(weights, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
+    model = public.convert(weights, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
     place = (torch.arange(5) * 13 + torch.arange(13)[:, None]).flatten()  # (L,) of our token i in their line
     angle = place[:, None] / 10000 ** (torch.arange(0, 24, 2) / 24)  # (L, d/2)
     line = torch.stack([angle.sin(), angle.cos()], 2).flatten(1)  # (L, d) sine and cosine in turn
@@ -69,7 +70,7 @@ def test_a_model_of_each_kind_pretrains(tmp_path, monkeypatch, name):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
     small = scale("smoke")
     pools = tones(tmp_path / "w", 3, 0, 0, seconds=1.0, seed=1), tones(tmp_path / "g", 3, 0, 0, seconds=3.5, seed=2)
-    run = lambda seed: pretrain.pretrain(*designs.design(name, small), designs.recipe(small, 64, seed), *pools)  # noqa: E731
+    run = lambda seed: pretrain.pretrain(*small.msm_mae(name), small.msm_recipe(64, seed), *pools)  # noqa: E731
     first, again, other = run(0), run(0), run(1)
     pixels = first.model.target(torch.randn(1, 1, first.model.arch.frames, mel.MSM_MAE.mels))
     assert pixels.std() > 0.9 and len(first.log) == 4 and first.log["loss"].iloc[-1] < first.log["loss"].iloc[0]
@@ -79,4 +80,4 @@ def test_a_model_of_each_kind_pretrains(tmp_path, monkeypatch, name):
 
 def test_another_name_is_refused():
     with pytest.raises(ValueError, match="no design '208_16x8': use 96, 208, .*304_80x4 .frames, then the patch as mel bins x frames"):
-        designs.design("208_16x8", scale("tiny"))
+        scale("tiny").msm_mae("208_16x8")

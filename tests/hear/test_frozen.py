@@ -9,8 +9,8 @@ import torch
 
 from lib import paths
 from lib.hear import api, frozen, offline, predictor, scores, tasks
-from lib.runs import record, scales
 from lib.hear.scores import Event
+from lib.runs import record, results_hear, scales
 
 
 def hits(skill, S=3, R=200, seed=0):
@@ -80,20 +80,20 @@ def test_logmel_columns_keep_the_contract(samples):
 def test_every_task_end_to_end_and_the_same_twice(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
     row = [tasks.read(offline.make(name, "smoke", 0, progress=False)) for name in ("pitch", "events")]
-    found = [frozen.evaluate(frozen.LogMelColumns(), row, 0, predictor.OPTIONS["smoke"]) for _ in range(2)]
+    found = [frozen.evaluate(frozen.LogMelColumns(), row, 0, scales.scale("smoke").predictor) for _ in range(2)]
     assert found[0] == found[1] and list(found[0]) == ["pitch", "events"]
     for answer in found[0].values():
-        json.dumps(record.plain(answer), allow_nan=False)
+        json.dumps(paths.plain(answer), allow_nan=False)
         assert len(answer["right"]) == len(answer["of"]) == answer["recordings"] and answer["low"] <= answer["score"] <= answer["high"]
 
 
 def test_models_by_name():
     smoke = scales.scale("smoke")
-    one, two = (frozen.model("untrained", smoke, {}, clips=0, seed=s) for s in (0, 1))
+    one, two = (frozen.model("untrained", *smoke.msm_mae("208"), smoke.msm_recipe(0, s), {}) for s in (0, 1))
     assert "random weights" in one.what and one.samples == 0
     assert not torch.equal(one.embedder.model.encoder.cls_token, two.embedder.model.encoder.cls_token)
     with pytest.raises(ValueError, match="nowhere"):
-        frozen.model("nowhere.safetensors", smoke, {}, clips=0, seed=0)
+        frozen.model("nowhere.safetensors", *smoke.msm_mae("208"), smoke.msm_recipe(0, 0), {})
 
 
 def write(folder, model, skill, seed):
@@ -108,13 +108,13 @@ def write(folder, model, skill, seed):
 
 def test_rows_stand_beside_the_paper(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_RUNS", str(tmp_path))
-    assert set(frozen.rows("Table 7")["verdict"]) == {"not run"}
+    assert set(results_hear.rows("Table 7")["verdict"]) == {"not run"}
     for seed in (0, 1, 2):
         write(tmp_path, "304", .7, seed)
         write(tmp_path, "304_80x4", .4, seed)
-    table = frozen.rows("Table 7").set_index("task")
+    table = results_hear.rows("Table 7").set_index("task")
     assert table.loc["species", "paper_change"] == pytest.approx(88.1 - 87.3)  # Speech Commands, after which it was made
     assert table.loc["species", "verdict"] == "in the generator's world: opposite" and table.loc["species", "high"] < 0
     assert table.loc["events", "verdict"] == "in the generator's world: lower, the paper does not say"
     assert table.loc["mean", "verdict"] == "in the generator's world: same direction" and table.loc["mean", "seeds"] == 3
-    assert "| 304_80x4 | 304 | -0.8 |" in frozen.markdown("Table 7")
+    assert "| 304_80x4 | 304 | -0.8 |" in results_hear.markdown("Table 7")

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from lib.hear import api, offline, predictor, tasks
+from lib.hear import api, offline, tasks
+from lib.runs.scales import scale
 from lib.sources import chorus
 from lib.sources.chorus_voices import RATE
 
@@ -58,7 +59,7 @@ def test_classes_are_there_in_every_split(task):
 
 
 def test_runs_end_to_end(task):
-    result = tasks.evaluate(task, api.load_model(""), 0, options=predictor.OPTIONS["smoke"], bar=None)
+    result = tasks.evaluate(task, api.load_model(""), 0, options=scale("smoke").predictor, bar=None)
     assert set(result.scores) == set(task.scores) and np.isfinite(result.score) and len(result.folds) == len(task.folds)
 
 

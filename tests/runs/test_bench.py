@@ -48,13 +48,13 @@ def test_reading_is_timed_once_every_worker_has_handed_over_a_batch(monkeypatch,
 
 
 def test_the_table_names_the_workers_there_are(tmp_path):
-    table, recipe = tones(tmp_path, seconds=3.2), pretrain.recipe_of(SMOKE, 64, 0, ratio=1.0)
+    table, recipe = tones(tmp_path, seconds=3.2), SMOKE.pretraining(64, 0, ratio=1.0)
     rate, used = bench._reading(table, table, mel.INAT, recipe, 4096, 0.01)
     assert rate > 0 and 1 <= used <= (os.cpu_count() or 1)
 
 
 def test_the_command_line_says_what_limits(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(bench.data, "recordings", lambda name, *_: tones(tmp_path / name, seconds=3.2))
+    monkeypatch.setattr(bench.tables, "recordings", lambda name, *_: tones(tmp_path / name, seconds=3.2))
     assert bench.main(["scale=smoke", "wildlife=w", "general=g", "seconds=0.05"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("scale smoke on ") and "GFLOP/clip" in out and "\nslowest part of pretraining: " in out and "nan" not in out
@@ -72,5 +72,5 @@ def test_the_command_line_names_what_it_does_not_know(words, said, capsys):
 def test_a_disk_that_fails_is_one_line(monkeypatch, capsys):
     def fails(*_):
         raise OSError(28, "No space left on device")
-    monkeypatch.setattr(bench.data, "recordings", fails)
+    monkeypatch.setattr(bench.tables, "recordings", fails)
     assert bench.main([]) == 1 and capsys.readouterr().err == "[Errno 28] No space left on device\n"

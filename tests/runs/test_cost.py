@@ -4,7 +4,6 @@ import random
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from toys import ARCH, FRONT, tones
@@ -82,7 +81,7 @@ def test_an_initialisation_costs_what_it_pretrains(known_pace):
     times = {"random": 0, "random+inat_ssl": 1, "audioset_ssl": 1, "audioset_ssl+inat_ssl": 2, "imagenet_sl": 0}
     assert {init: cost.starting(init, tiny, 1000).clips / 1000 for init in times} == times
     assert cost.starting("audioset_ssl+inat_ssl", tiny, 1000, "hub").clips == 1000  # the first of the two comes with the weights
-    assert cost.arch_of("audioset_ssl", tiny) == pretrain.arch_of(tiny)
+    assert cost.arch_of("audioset_ssl", tiny) == tiny.arch()
     assert cost.arch_of("audioset_ssl", tiny, "hub").dim == cost.arch_of("birdmae", tiny).dim == 768
 
 

@@ -8,7 +8,6 @@ import sys
 
 import nbformat
 import pytest
-
 from test_record import PARAMETERS, call, toy  # noqa: F401
 from test_sweeps import wait_for
 from toys import tones
@@ -57,7 +56,7 @@ def notebook(path, *cells):
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
 
 
-def launch(*words, processes=2):
+def accelerated(*words, processes=2):
     """`accelerate launch --num_processes 2 -m lib.runs ...`; without --multi_gpu it would start one process where there is no GPU."""
     with socket.socket() as one:
         one.bind(("", 0))
@@ -71,7 +70,7 @@ def launch(*words, processes=2):
 def test_two_processes_run_a_notebook_and_one_writes_and_says_what_breaks(toy, tmp_path):  # noqa: F811
     table = 'import pandas as pd\nfrom lib import runs\ntable = pd.DataFrame({"file": ["a.wav"], "label": ["x"], "split": ["train"]})\n'
     notebook(toy, SHARED, f"NOTEBOOK = {str(toy)!r}\n" + table + ENDING, BREAKS)
-    done = launch(toy, "ratio=7", "seed=2")
+    done = accelerated(toy, "ratio=7", "seed=2")
     assert "process 0 of 2" in done.stdout and "process 1 of 2" not in done.stdout and done.stdout.count("record: ") == 1, done.stderr
     record = json.loads((tmp_path / "records" / "toy" / "ratio=7,seed=2,scale=tiny,data=chorus.json").read_text())
     assert record["metrics"]["top1"] == 0.03 and record["parameters"]["seed"] == 2  # 1 + 2: both took part
@@ -137,7 +136,7 @@ def test_a_notebook_loads_what_a_launched_run_left(tmp_path, monkeypatch):
     path = tmp_path / "notebooks" / "05_mix_ratio.ipynb"
     path.parent.mkdir()
     nbformat.write(build.source(build.FOLDER / "05_mix_ratio.py"), path)
-    done = launch(path, *words)
+    done = accelerated(path, *words)
     assert done.returncode == 0, done.stderr
     file, = (tmp_path / "records" / "05_mix_ratio").glob("*.json")
     launched = json.loads(file.read_text())

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,23 +19,24 @@ from pathlib import Path
 import pandas as pd
 import torch
 from toys import ARCH, FRONT, tones
-from lib import data, finetune, fit, pretrain
+from lib import data, pretrain, training
+from lib.transfer import finetune
 torch.cpu._is_avx512_bf16_supported = lambda: False  # float32, so that equal means equal
 
 what, tables, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 wildlife, general = (pd.read_json(tables / f"{name}.json") for name in ("wildlife", "general"))
-acc, drawn, read = fit.accelerator(), [], data.Clips.__getitem__
+acc, drawn, read = training.accelerator(), [], data.Clips.__getitem__
 data.Clips.__getitem__ = lambda self, draw: (drawn.append([draw.number, draw.row]), read(self, draw))[1]
 if what.startswith("stop"):  # after so many steps
-    save = fit._save
-    fit._save = lambda *a: save(*a) and (a[3] < int(what[4:]) or os._exit(9))
-    real = fit.fit
-    pretrain.fit.fit = lambda *a, **k: real(*a, **k | {"save_every_s": 0.0})
+    save = training._save
+    training._save = lambda *a: save(*a) and (a[3] < int(what[4:]) or os._exit(9))
+    real = training.fit
+    training.fit = lambda *a, **k: real(*a, **k | {"save_every_s": 0.0})
 if what == "parts":  # the second process has hardly any memory left, so that it goes through its share in parts
     free = 1e10 if acc.is_main_process else 2e6
-    fit.free_bytes = lambda device: free
+    training.free_bytes = lambda device: free
 if what == "proxy":
-    from lib import curate
+    from lib.transfer import curate
     labels = sorted(wildlife["label"].unique())
     done = curate.proxy(FRONT, wildlife, curate.Proxy("small_050", epochs=1, batch=16, lr=0.02), labels)
     more = {}
@@ -67,7 +67,7 @@ def run(what: str, processes: int, tables: Path, folder: Path, cache: Path | Non
     folder.mkdir()
     (folder / "script.py").write_text(SCRIPT)
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]  # what accelerate launch calls on GPUs
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT)]), "OMP_NUM_THREADS": "1",
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), str(paths.ROOT)]), "OMP_NUM_THREADS": "1",
                                 "ACCELERATE_USE_CPU": "1", "STUDY_CACHE": str(cache or folder / "cache")}
     done = subprocess.run([sys.executable, *(launch if processes > 1 else []), str(folder / "script.py"), what, str(tables), str(folder)],
                           env=environment, capture_output=True, text=True, timeout=180)

@@ -108,7 +108,7 @@ def test_a_table_hash_knows_content_not_place_or_order():
 
 def test_plain_values_are_strict_json(tmp_path):
     scores = metrics.score(np.eye(3)[[0, 1, 2, 2]], np.array([0, 1, 2, 0]), np.random.default_rng(0))
-    plain = record.plain({"s": scores, "inf": math.inf, "nan": np.float32("nan"), "seven": 7.0, "n": np.int64(3)})
+    plain = paths.plain({"s": scores, "inf": math.inf, "nan": np.float32("nan"), "seven": 7.0, "n": np.int64(3)})
     assert plain["inf"] == "inf" and plain["nan"] is None and repr(plain["seven"]) == "7" and plain["n"] == 3
     assert plain["s"]["recall"]["share"] == [.5, 1, 1]
     paths.write_json(tmp_path / "x.json", plain)

@@ -24,7 +24,7 @@ def write(folder, notebook, skill, seed=0, data="chorus", classes=12, each=8, gr
     content = {"notebook": notebook, "name": name, "version": record.VERSION, "parameters": parameters, "seed": seed, "scale": "tiny", "data": pools,
                "metrics": {"top1": tops["val"], "test": {"top1": tops["test"]}}, "labels": list("abcdefghijkl"), "answers": answers,
                **dict.fromkeys(more, answers)}
-    paths.write_json(folder / notebook / f"{record.hashlib.sha256(name.encode()).hexdigest()[:12]}.json", record.plain(content))
+    paths.write_json(folder / notebook / f"{record.hashlib.sha256(name.encode()).hexdigest()[:12]}.json", paths.plain(content))
 
 
 @pytest.fixture

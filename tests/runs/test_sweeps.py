@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from test_record import toy  # noqa: F401
 
 from lib import paths

@@ -5,6 +5,7 @@ import hashlib
 import pytest
 from layouts import Site
 
+from lib import paths
 from lib.sources import download
 
 BODY = bytes(range(256)) * 12_000  # 3 MB
@@ -22,7 +23,7 @@ def site(monkeypatch):
 def test_once_and_checked(site, tmp_path):
     for kind in ("md5", "sha256"):
         path = download.url(f"{site.url}/a.bin", tmp_path / kind / "a.bin", digest=hashlib.new(kind, BODY).hexdigest())
-        assert path.read_bytes() == BODY and download.sha256(path) == hashlib.sha256(BODY).hexdigest()
+        assert path.read_bytes() == BODY and paths.sha256(path) == hashlib.sha256(BODY).hexdigest()
     asked = len(site.asked)
     assert download.url(f"{site.url}/a.bin", path) == path and len(site.asked) == asked  # it is there
     assert not list(tmp_path.rglob("*.part"))

@@ -4,8 +4,8 @@ import pytest
 import soundfile
 from toys import tone
 
-from lib import audio, sources
-from lib.sources import selections
+from lib import sources
+from lib.sources import selections, tables
 
 
 def windows(*rows):
@@ -113,8 +113,8 @@ def test_a_folder_without_labels_says_what_it_looks_for(pond):
 
 
 def test_a_long_recording_with_many_labels_is_decoded_once(pond, monkeypatch):
-    seen, problem = [], audio.problem
-    monkeypatch.setattr(audio, "problem", lambda file: seen.append(file) or problem(file))
+    seen, problem = [], tables.problem
+    monkeypatch.setattr(tables, "problem", lambda file: seen.append(file) or problem(file))
     selections.annotations(pond).to_csv(pond / "metadata.csv", index=False)
     sources.folder(pond)
     assert len(seen) == len(set(seen)) == 2

@@ -10,10 +10,10 @@ import torch
 from toys import ARCH, FRONT, mess, tone, tones
 
 from lib import audio, checkpoints, data, metrics, training
-from lib.transfer import classifier, finetune, probe
 from lib.checkpoints import Card
-from lib.transfer.classifier import Classifier
 from lib.mae import MAE
+from lib.transfer import classifier, finetune, probe
+from lib.transfer.classifier import Classifier
 
 LABELS = ["high", "low", "mid"]
 

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from toys import ARCH, FRONT, ramp, tones
 from torch import nn
+from toys import ARCH, FRONT, ramp, tones
 
 from lib import audio, data, mae, metrics, patches, training
-from lib.transfer import finetune
-from lib.transfer.finetune import Recipe
 from lib.mae import MAE, Arch
 from lib.mel import AUDIOMAE, LogMel, normalise, unnormalise
 from lib.runs.scales import SCALES
+from lib.transfer import finetune
+from lib.transfer.finetune import Recipe
 
 QUICK = Recipe(epochs=4, batch=6, lr=3e-3, mixup=False, mask_mels=0, mask_frames=0)
 LABELS = ["high", "low", "mid"]
@@ -249,12 +249,12 @@ def test_labels_may_be_more_than_a_thinned_train_split_holds(table):
 # --------------------------------------------------------------------------------------------------------------- recipes
 
 def test_a_preset_is_the_published_recipe_at_the_paper_s_scale():
-    paper, audiomae = (finetune.preset(name, SCALES["paper"], 0) for name in ("paper", "audiomae"))
+    paper, audiomae = (SCALES["paper"].finetuning(name, 0) for name in ("paper", "audiomae"))
     assert (paper.optimizer, paper.lr, paper.lr_min, paper.batch, paper.epochs, paper.weight_decay, paper.layer_decay) == \
         ("Adam", pytest.approx(1e-4), pytest.approx(1e-5), 256, 50, 1e-5, 1.0)  # FACTS section 3: the first author's fork
     assert (audiomae.optimizer, audiomae.lr, audiomae.lr_min, audiomae.layer_decay, audiomae.drop_path) == ("AdamW", 1e-3, 1e-6, 0.75, 0.1)
     with pytest.raises(ValueError, match="preset is 'best': it must be one of audiomae, paper, lora"):
-        finetune.preset("best", SCALES["paper"], 0)
+        SCALES["paper"].finetuning("best", 0)
 
 
 def test_lora_trains_a_low_rank_update_and_nothing_else_of_the_encoder(table):

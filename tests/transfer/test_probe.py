@@ -12,11 +12,11 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from toys import ARCH, FRONT, tones
 
-from lib import checkpoints, data, training
-from lib.transfer import probe
+from lib import data, training
 from lib.mae import MAE
 from lib.mel import LogMel
 from lib.patches import Grid
+from lib.transfer import probe, public
 
 QUICK = replace(probe.STANDARD, epochs=20, batch=8, lrs=(0.1,))
 READOUTS = {"linear": ("mean", probe.linear), "plain": ("class", partial(probe.linear, batchnorm=False)), "attentive": ("tokens", probe.Attentive),
@@ -96,7 +96,7 @@ def test_frequency_concatenation_by_hand():
 def test_frequency_concatenation_is_msm_mae_s(golden):
     T, card = golden("msm_mae")
     weights = {k.removeprefix("weights."): v for k, v in T.items() if k.startswith("weights.")}
-    model = checkpoints.convert(weights, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
+    model = public.convert(weights, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
     with torch.no_grad():
         tokens = model.encode(T["input"].transpose(2, 3), None)
     got = probe.pooled(tokens, Grid(13, 5), torch.full((len(tokens),), 13))["frequency"]

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from lib import audio, mae, mel, patches, training
+from lib.mel import LogMel
 from lib.sources import chorus
 from lib.transfer import ready
-from lib.mel import LogMel
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import torch
 from toys import ARCH, FRONT, tones
 
 from lib import checkpoints, mel, pretrain, training
-from lib.transfer import ready, starts
 from lib.mae import MAE
 from lib.runs.scales import scale
+from lib.transfer import public, ready, starts
 
 SETTING = scale("smoke")
 
@@ -24,7 +24,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def begin(name, pools, **options):
-    return starts.start(name, SETTING, pools, **dict(clips=32, seed=0) | options)
+    return starts.start(name, SETTING.arch(), SETTING.pretraining(32, 0), pools, **options)
 
 
 def same(a, b) -> bool:
@@ -56,15 +56,15 @@ def test_each_pretrains_on_its_own_pool(pools, monkeypatch):
 
 
 def test_public_weights_bring_their_size_and_front_end(pools, monkeypatch):
-    public = MAE(ARCH, training.generator(5)).eval()
+    foreign = MAE(ARCH, training.generator(5)).eval()
     card = checkpoints.Card("toy", ARCH, FRONT, "toys", "MIT", "a test")
     asked = []
-    monkeypatch.setattr(checkpoints, "public", lambda name, file, *, frames: asked.append((name, file)) or (public, card))
+    monkeypatch.setattr(public, "load", lambda name, file, *, frames: asked.append((name, file)) or (foreign, card))
     real = begin("audioset_ssl", pools, weights="some.pth")
-    assert same(real.model, public) and real.front == FRONT and real.samples == 0 and "STAND-IN" not in real.what
+    assert same(real.model, foreign) and real.front == FRONT and real.samples == 0 and "STAND-IN" not in real.what
     begin("birdmae", pools), begin("imagenet_sl", pools, weights="hub")
     assert asked == [("audiomae", "some.pth"), ("birdmae", "hub"), ("imagenet", "hub")]
-    assert not same(begin("audioset_ssl+inat_ssl", pools, weights="some.pth").model, public)  # went on from it
+    assert not same(begin("audioset_ssl+inat_ssl", pools, weights="some.pth").model, foreign)  # went on from it
 
 
 @pytest.mark.parametrize("name, options, message", [("imagenet", {}, "init is 'imagenet': it must be one of random, "),

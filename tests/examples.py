@@ -1,6 +1,6 @@
 """The five explorers with small data and models of the real size, for the tests; run by hand, it prints how fast they answer.
 
-    PYTHONPATH=. python tests/explorers.py        the median and the slowest of nine answers of each, in seconds
+    PYTHONPATH=. python tests/examples.py        the median and the slowest of nine answers of each, in seconds
 """
 
 import statistics
@@ -14,8 +14,8 @@ import torch
 
 from lib import audio, mae, mel, training
 from lib.explorers import attention_maps, confusions, curation, front_ends, reconstruction
-from lib.transfer import curate, finetune, ready
 from lib.explorers.base import Sound
+from lib.transfer import curate, finetune, ready
 
 RATE, LABELS = 22_050, ["Aba", "Bebe", "Cici"]
 TINY = mae.Arch(dim=128, depth=4, heads=4, decoder="plain", decoder_dim=64, decoder_depth=1, decoder_heads=4)  # the scale tiny
