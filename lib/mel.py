@@ -15,7 +15,8 @@ import librosa
 import torch
 import torchaudio
 
-__all__ = ["FrontEnd", "INAT", "AUDIOMAE", "BIRDMAE", "MSM_MAE", "LogMel", "filters", "centres", "normalise", "unnormalise",
+__all__ = ["FrontEnd", "INAT", "AUDIOMAE", "BIRDMAE", "MSM_MAE", "LogMel", "filters", "centres", "normalise",
+           "unnormalise",
            "to_wave", "check_rate"]
 
 EPS = torch.finfo(torch.float32).eps    # 1.19e-07: kaldi's floor under the logarithm, MSM-MAE's offset in it
@@ -144,7 +145,8 @@ class LogMel(torch.nn.Module):
         bank = filters(front)
         empty = int((bank.sum(dim=0) == 0).sum())
         if empty != front.empty:
-            _warn_once(f"{empty} of {front.mels} mel filters of {front.name} catch no bin of the {front.n_fft}-point FFT "
+            _warn_once(f"{empty} of {front.mels} mel filters of {front.name} catch no bin of the {front.n_fft}-point "
+                       "FFT "
                        "and stay at the floor: use a longer n_fft (zero-padded) or fewer mels")
         window = torch.hann_window(front.window, periodic=front.kind != "kaldi")           # kaldi's is symmetric
         if front.kind == "inat":         # magnitudes in steps of a 16-bit file, a full sine's peak = its amplitude
@@ -270,7 +272,8 @@ def to_wave(x, front: FrontEnd, iterations: int = 32) -> torch.Tensor:
         turn = 2j * math.pi * torch.arange(stft.shape[1]) / front.n_fft
         stft = stft / (1 - 0.97 * torch.exp(-turn)).abs()
         stft[:, 0] = 0
-    edge = 0 if front.centred else -(-front.window // (2 * front.hop))     # so that nothing is divided by a window's end
+    # so that nothing is divided by a window's end
+    edge = 0 if front.centred else -(-front.window // (2 * front.hop))
     stft = torch.cat([stft[:1].expand(edge, -1), stft, stft[-1:].expand(edge, -1)])      # (T + 2 edge, bins)
     wave = librosa.griffinlim(stft.T.numpy(), n_iter=iterations, hop_length=front.hop, win_length=front.window,
                               n_fft=front.n_fft, random_state=0)
@@ -284,12 +287,12 @@ def _loudness(front):
     return 32_768 * 2 / torch.hann_window(front.window, dtype=torch.float64).sum().item()
 
 
-def _least_squares(mel, bank, rounds=60):
+def _least_squares(mel, bank):
     """(T, M) mel -> (T, bins) >= 0 with `result @ bank` near mel, by multiplicative updates.
 
     librosa.util.nnls finds the same kind of answer, but takes 17 s to minutes for 3 s of these sounds; this 0.1 s."""
     x = mel @ (bank / (bank.sum(dim=0) + 1e-12)).T / (bank.sum(dim=1) + 1e-6)            # start: spread over bins
     up, square = mel @ bank.T, bank @ bank.T                                             # (T, bins), (bins, bins)
-    for _ in range(rounds):
+    for _ in range(60):
         x = x * up / (x @ square).clamp(min=1e-20)
     return x

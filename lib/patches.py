@@ -1,8 +1,9 @@
 """Patches and masks: how a spectrogram becomes tokens, and which of them the encoder may see.
 
-Tokens run time-major: token i of a grid with f mel rows stands at time i // f and mel row i % f. A pixel inside a patch is
-time-major as well. `hidden` is boolean and True means hidden; the field's *mask ratio* is the share of patches hidden.
-Masks are made here, outside the model, with an explicit generator, so that they can be drawn, replayed and edited.
+Tokens run time-major: token i of a grid with f mel rows stands at time i // f and mel row i % f. A pixel inside a
+patch is time-major as well. `hidden` is boolean and True means hidden; the field's *mask ratio* is the share of
+patches hidden. Masks are made here, outside the model, with an explicit generator, so that they can be drawn,
+replayed and edited.
 """
 
 from typing import NamedTuple
@@ -10,7 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Grid", "Mask", "grid_of", "patchify", "unpatchify", "mask_from_keep", "mask_from_hidden", "random_mask", "time_mask",
+__all__ = ["Grid", "Mask", "grid_of", "patchify", "unpatchify", "mask_from_keep", "mask_from_hidden", "random_mask",
+           "time_mask",
            "freq_mask", "time_freq_mask", "vertical_mask", "horizontal_mask", "chessboard_mask", "only_visible"]
 
 
@@ -43,7 +45,8 @@ def grid_of(frames: int, mels: int, patch: tuple[int, int]) -> Grid:
 def patchify(spec: Tensor, patch: tuple[int, int]) -> Tensor:
     """Cut specs into flat patches: (B, 1, T, M) -> (B, L, pt*pf), tokens and pixels time-major."""
     if spec.ndim != 4 or spec.shape[1] != 1:
-        raise ValueError(f"patchify wants specs of shape (B, 1, T, M), got {tuple(spec.shape)}: add the missing axis with spec[:, None]")
+        raise ValueError(f"patchify wants specs of shape (B, 1, T, M), got {tuple(spec.shape)}: add the missing axis "
+                         "with spec[:, None]")
     (B, _, T, M), (pt, pf) = spec.shape, patch
     t, f = grid_of(T, M, patch)
     x = spec.reshape(B, t, pt, f, pf)  # (B, t, pt, f, pf)
@@ -55,16 +58,19 @@ def unpatchify(x: Tensor, grid: Grid, patch: tuple[int, int]) -> Tensor:
     """Put flat patches back into specs: (B, L, pt*pf) -> (B, 1, T, M); the inverse of `patchify`."""
     (B, L, P), (t, f), (pt, pf) = x.shape, grid, patch
     if (L, P) != (t * f, pt * pf):
-        raise ValueError(f"unpatchify got {L} patches of {P} pixels, but a {t} x {f} grid of {pt} x {pf} patches has {t * f} of {pt * pf}")
+        raise ValueError(f"unpatchify got {L} patches of {P} pixels, but a {t} x {f} grid of {pt} x {pf} patches has "
+                         f"{t * f} of {pt * pf}")
     x = x.reshape(B, t, f, pt, pf).permute(0, 1, 3, 2, 4)  # (B, t, pt, f, pf)
     return x.reshape(B, 1, t * pt, f * pf)  # (B, 1, T, M)
 
 
 def mask_from_keep(ids: Tensor, L: int) -> Mask:
-    """The mask that leaves exactly the patches `ids` (B, K) visible, in that order, out of L; the hidden follow in ascending order."""
+    """The mask that leaves exactly the patches `ids` (B, K) visible, in that order, out of L; the hidden follow in
+    ascending order."""
     ids = torch.as_tensor(ids, dtype=torch.long)
     if ids.ndim != 2 or ids.numel() == 0 or ids.min() < 0 or ids.max() >= L:
-        raise ValueError(f"mask_from_keep wants indices of shape (B, K), at least one a clip, each in 0..{L - 1}; got shape {tuple(ids.shape)}"
+        raise ValueError(f"mask_from_keep wants indices of shape (B, K), at least one a clip, each in 0..{L - 1}; got "
+                         f"shape {tuple(ids.shape)}"
                          + (f" with values {int(ids.min())}..{int(ids.max())}" if ids.numel() else ""))
     hidden = torch.ones(len(ids), L, dtype=torch.bool, device=ids.device).scatter(1, ids, False)  # (B, L)
     if not bool((hidden.sum(1) == L - ids.shape[1]).all()):
@@ -74,17 +80,20 @@ def mask_from_keep(ids: Tensor, L: int) -> Mask:
 
 
 def mask_from_hidden(hidden: Tensor) -> Mask:
-    """The mask for a boolean picture (B, L) or (B, t, f), True = hidden; every clip must hide the same number of patches."""
+    """The mask for a boolean picture (B, L) or (B, t, f), True = hidden; every clip must hide the same number of
+    patches."""
     hidden = hidden.flatten(1)  # (B, L)
     visible = (~hidden).sum(1)  # (B,)
     if hidden.dtype != torch.bool or visible.min() != visible.max() or visible.min() == 0:
-        raise ValueError(f"mask_from_hidden wants a bool tensor with the same number (>= 1) of visible patches in every clip, got "
+        raise ValueError("mask_from_hidden wants a bool tensor with the same number (>= 1) of visible patches in "
+                         "every clip, got "
                          f"{hidden.dtype} with {int(visible.min())} to {int(visible.max())} visible")
     return mask_from_keep((~hidden).nonzero()[:, 1].view(len(hidden), -1), hidden.shape[1])
 
 
 def _n_hidden(ratio: float, n: int) -> int:
-    """How many of n to hide: rounded, since int() would turn 0.9 of 10 into 9 hidden but (1 - 0.9) of 10 into 0 visible."""
+    """How many of n to hide: rounded, since int() would turn 0.9 of 10 into 9 hidden but (1 - 0.9) of 10 into 0
+    visible."""
     if not 0 <= ratio < 1:
         raise ValueError(f"a mask ratio is the share of patches hidden, from 0 up to but not including 1; got {ratio}")
     return min(round(ratio * n), n - 1)  # at least one stays visible
@@ -120,7 +129,8 @@ def freq_mask(B: int, grid: Grid, ratio: float, generator: torch.Generator | Non
 
 
 def time_freq_mask(B: int, grid: Grid, ratio_t: float, ratio_f: float, generator: torch.Generator | None) -> Mask:
-    """Hide whole time columns and whole mel rows (AudioMAE's 2-D mask): a patch is visible when its time and its row both are."""
+    """Hide whole time columns and whole mel rows (AudioMAE's 2-D mask): a patch is visible when its time and its row
+    both are."""
     columns = _lines(B, grid.t, ratio_t, generator)[:, :, None]  # (B, t, 1)
     return mask_from_hidden(columns | _lines(B, grid.f, ratio_f, generator)[:, None, :])  # (B, t, f)
 
@@ -136,7 +146,8 @@ def horizontal_mask(B: int, grid: Grid) -> Mask:
 
 
 def chessboard_mask(B: int, grid: Grid) -> Mask:
-    """Hide every second patch like the dark squares of a chessboard (MSM-MAE Fig. 3 C); with an odd L one clip keeps one more."""
+    """Hide every second patch like the dark squares of a chessboard (MSM-MAE Fig. 3 C); with an odd L one clip keeps
+    one more."""
     return mask_from_hidden(((torch.arange(grid.t)[:, None] + torch.arange(grid.f)) % 2 == 1)[None].expand(B, *grid))
 
 

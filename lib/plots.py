@@ -18,8 +18,8 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from lib import patches, paths
-from lib.mel import FrontEnd, filters
+from lib import mel, patches, paths
+from lib.mel import FrontEnd
 from lib.patches import Mask
 
 __all__ = ["style", "save", "spec", "masked", "reconstruction", "boxes", "curve", "source", "sound", "HIDDEN"]
@@ -29,10 +29,11 @@ CMAP = "magma"
 
 
 def style(photo: bool = True) -> None:
-    """One look for all figures: colour-blind safe, readable when projected. photo: store them as JPEG, since a spectrogram as PNG
-    is seven times as large; pass False in a notebook of line plots."""
+    """One look for all figures: colour-blind safe, readable when projected. photo: store them as JPEG, since a
+    spectrogram as PNG is seven times as large; pass False in a notebook of line plots."""
     sns.set_theme(context="notebook", style="ticks", palette="colorblind", rc={
-        "figure.dpi": 100, "savefig.dpi": 120, "figure.constrained_layout.use": True, "axes.spines.top": False, "axes.spines.right": False,
+        "figure.dpi": 100, "savefig.dpi": 120, "figure.constrained_layout.use": True, "axes.spines.top": False,
+        "axes.spines.right": False,
         "axes.titlesize": "medium", "legend.frameon": False, "figure.facecolor": "white"})
     if photo:
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": 82})
@@ -46,8 +47,10 @@ def save(figure: Figure, name: str) -> None:
         figure.savefig(part, dpi=120, metadata={"Software": None})
 
 
-def spec(ax: Axes, x: torch.Tensor, front: FrontEnd, title: str = "", limits: tuple[float, float] | None = None, cmap: str = CMAP) -> AxesImage:
-    """Draw one spec (T, M), or (1, T, M) or (1, 1, T, M): seconds along x, kHz at their mel positions along y, NaN in grey.
+def spec(ax: Axes, x: torch.Tensor, front: FrontEnd, title: str = "", limits: tuple[float, float] | None = None,
+         cmap: str = CMAP) -> AxesImage:
+    """Draw one spec (T, M), or (1, T, M) or (1, 1, T, M): seconds along x, kHz at their mel positions along y, NaN in
+    grey.
 
     limits: the values at the ends of the colour scale; None takes the 1 % and 99.8 % quantiles of this picture.
     """
@@ -56,7 +59,7 @@ def spec(ax: Axes, x: torch.Tensor, front: FrontEnd, title: str = "", limits: tu
     colours = plt.get_cmap(cmap).with_extremes(bad=HIDDEN)
     image = ax.imshow(x.T, origin="lower", aspect="auto", cmap=colours, vmin=low, vmax=high, interpolation="nearest",
                       extent=(0, len(x) * front.hop_s, 0, x.shape[1]))
-    centres = filters(front).argmax(0) * front.rate / front.n_fft  # (M,) Hz
+    centres = mel.centres(front)  # (M,) Hz
     ticks = [khz for khz in (0.5, 1, 2, 4, 8) if khz * 1000 < front.high_hz]
     ax.set_yticks([int((centres - 1000 * khz).abs().argmin()) + 0.5 for khz in ticks], [f"{khz:g}" for khz in ticks])
     ax.set(title=title, xlabel="time (s)", ylabel="frequency (kHz)")
@@ -72,8 +75,8 @@ def masked(x: torch.Tensor, mask: Mask, patch: tuple[int, int]) -> torch.Tensor:
 def reconstruction(model, x: torch.Tensor, mask: Mask, front: FrontEnd, names: Sequence[str] = ()) -> Figure:
     """Input, what is visible, the reconstruction and its error for specs (B, 1, T, M), a row each.
 
-    Visible patches are pasted into the reconstruction. With a per-patch-normalised target every guessed patch borrows the mean and
-    std of its true patch, and the title says so.
+    Visible patches are pasted into the reconstruction. With a per-patch-normalised target every guessed patch borrows
+    the mean and std of its true patch, and the title says so.
     """
     with torch.no_grad():
         guess = model.decode(model.encode(x, mask), mask)
@@ -85,7 +88,8 @@ def reconstruction(model, x: torch.Tensor, mask: Mask, front: FrontEnd, names: S
         limits = tuple(np.quantile(x[i].numpy(), [0.01, 0.998]))
         shown = [x[i], masked(x, mask, model.arch.patch)[i], picture[i], (picture - x)[i].abs()]
         mse = float(errors[i][mask.hidden[i]].mean())
-        titles = [names[i] if len(names) else "input", f"{int((~mask.hidden[i]).sum())} of {mask.hidden.shape[1]} patches visible",
+        titles = [names[i] if len(names) else "input",
+                  f"{int((~mask.hidden[i]).sum())} of {mask.hidden.shape[1]} patches visible",
                   f"reconstruction{borrowed if i == 0 else ''}", f"|error|; loss {mse:.2f}"]
         for ax, part, title in zip(row, shown, titles):
             error = part is shown[3]
@@ -96,8 +100,9 @@ def reconstruction(model, x: torch.Tensor, mask: Mask, front: FrontEnd, names: S
 
 
 def boxes(ax: Axes, events: pd.DataFrame, front: FrontEnd, offset_s: float = 0.0, **look) -> None:
-    """Draw event boxes (columns start_s, end_s, low_hz, high_hz) over a `spec` that begins offset_s into the recording."""
-    centres = (filters(front).argmax(0) * front.rate / front.n_fft).numpy()  # (M,) Hz, rising
+    """Draw event boxes (columns start_s, end_s, low_hz, high_hz) over a `spec` that begins offset_s into the
+    recording."""
+    centres = mel.centres(front).numpy()  # (M,) Hz, rising
     for event in events.itertuples():
         low, high = np.interp([event.low_hz, event.high_hz], centres, np.arange(front.mels))
         options = dict(fill=False, edgecolor="cyan", linewidth=1.5) | look

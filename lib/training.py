@@ -1,42 +1,40 @@
-"""The training loop, once: it yields a record per step, and resumes exactly where an interruption left it.
+"""The training loop, once: load, loss, backward, step. It yields a record per step and resumes where it was
+interrupted.
 
-accelerate brings device, bf16 and the processes; timm brings the schedule. Whatever is random in step k follows from (seed, k): the
-batch, the masks, dropout. So a resumed run needs only the weights, the optimizer and k, and repeats the rest bit for bit. A step is
-one batch, whatever the number of processes that share it and of the parts each goes through it in: the loss is the same to rounding,
-but for what each part drops at random for itself (paths and patches in finetuning).
+accelerate brings device, bf16 and the processes; timm brings the schedule. Whatever is random in step k follows from
+(seed, k): the batch, the masks, dropout. So a resumed run needs only the weights, the optimizer and k, and repeats
+the rest bit for bit. A step is one batch, whatever the number of processes that share it and of the parts that each
+goes through it in: the loss is the same to rounding, but for what each part drops at random for itself (paths and
+patches in finetuning).
 """
 
 import json
 import math
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
 
-import psutil
+import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
-from filelock import FileLock
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from timm.scheduler import CosineLRScheduler
 from torch import nn
 from tqdm.auto import tqdm
 
 from lib import paths
+from lib.data import Batch
 
-__all__ = ["accelerator", "generator", "alone", "over_processes", "fit", "save_weights", "activation_bytes", "free_bytes", "NonFiniteLoss"]
+__all__ = ["accelerator", "generator", "fit", "prepared", "two_matmuls", "States", "alone", "kept", "save_weights",
+           "NonFiniteLoss"]
 
-ROOM = 0.6  # share of the free memory that kept activations may fill; the rest is for what comes and goes
-FEW = 16  # clips: where fewer fit at once, activations are computed again in the backward pass instead of being kept
-RECOMPUTED = 4  # times as many fit then: what remains is each block's input, and one block at a time
+SAVE_EVERY_S = 60.0  # seconds from one saved state to the next: what an interruption costs at most
 
 
 class NonFiniteLoss(ValueError):
@@ -46,7 +44,7 @@ class NonFiniteLoss(ValueError):
 def accelerator() -> Accelerator:
     """accelerate on the best device there is, with bf16 autocast where the processor multiplies it in hardware."""
     if torch.cuda.is_available():
-        bf16 = torch.cuda.is_bf16_supported()
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         bf16 = not torch.backends.mps.is_available() and torch.cpu._is_avx512_bf16_supported()
     patient = InitProcessGroupKwargs(timeout=timedelta(weeks=1))  # a run may wait that long for the lock of another
@@ -61,233 +59,226 @@ def generator(*seeds: int) -> torch.Generator:
     return torch.Generator().manual_seed(mixed)
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[bool]:
-    """Only one run at a time in a folder, a second waits; yields whether this is the process of the run that may write there."""
-    acc = accelerator()
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock") if acc.is_main_process else nullcontext():
-        if acc.is_main_process:
-            for left in folder.glob(".*.*.*"):  # of `paths.atomic`: a kill in the middle of writing
-                left.unlink(missing_ok=True)
-        acc.wait_for_everyone()
-        if not (folder / ".lock").exists():
-            raise ValueError(f"{folder} of the main process is not to be seen from here: STUDY_CACHE must name a folder that all machines share")
-        yield acc.is_main_process
-        acc.wait_for_everyone()
+def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[int], Iterable[Batch]],
+        loss_of: Callable[[nn.Module, Batch, int], torch.Tensor], *, steps: int, seed: int, warmup: int = 0,
+        lr_min: float = 0.0, clip_grad: float | None = None, micro_batch: int = 0, folder: Path | None = None,
+        bar: str = "training") -> Iterator[dict]:
+    """Train for `steps` steps and yield {"step", "loss", "lr", "clips"} after each; a caller may stop early.
 
-
-def over_processes(x: torch.Tensor, how: str = "sum") -> torch.Tensor:
-    """The "sum" or "max" of a tensor over the processes of this run, on the CPU again; x itself in a single one."""
-    acc = accelerator()
-    if acc.num_processes == 1:
-        return x
-    x = x.to(acc.device)
-    torch.distributed.all_reduce(x, {"sum": torch.distributed.ReduceOp.SUM, "max": torch.distributed.ReduceOp.MAX}[how])
-    return x.cpu()
-
-
-def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[int], Iterable], loss_of: Callable[[nn.Module, Any, int], torch.Tensor],
-        *, steps: int, seed: int, warmup: int = 0, lr_min: float = 0.0, clip_grad: float | None = None, folder: Path | None = None,
-        save_every_s: float = 60.0, bar: str = "training") -> Iterator[dict]:
-    """Train for `steps` steps and yield {"step", "loss", "lr", "clips"} after each; break out of the loop to stop early.
-
-    batches(start) gives the batches from step `start` on; loss_of(model, batch, step) a scalar, the mean over the batch's clips. Of a
-    data.Batch each process is given its share, and goes through it in parts where memory is short. The learning rate rises linearly for
-    `warmup` steps to the optimizer's own, then falls on a cosine to lr_min. With a folder, the state is saved there every save_every_s
-    seconds and at the end, log.jsonl gets a line a step, and a later call with the same folder goes on from there, with any number of
-    processes; the steps done before are yielded again from the log. Ctrl-C or SIGTERM then finish and save the step; a second Ctrl-C
-    stops at once. NonFiniteLoss names step and files.
+    batches(start) gives this process's data.Batch of every step from `start` on; loss_of(model, batch, step) a
+    scalar, the mean over the clips given. Of a batch `micro_batch` clips go through the model at a time (0: all), and
+    their gradients add up. The learning rate rises linearly for `warmup` steps to the optimizer's own, then falls on
+    a cosine to lr_min. With a folder, what is done is kept there, and a later call with the same folder goes on from
+    it (`States`).
     """
-    acc = accelerator()
-    slow = [m for m in model.modules() if getattr(m, "fused_attn", False) and acc.device.type == "cpu"]
-    for block in slow:  # on a CPU torch's fused attention is 1.5 times slower in training than two matmuls
-        block.fused_attn = False
-    schedule = CosineLRScheduler(optimizer, t_initial=max(1, steps - warmup), lr_min=lr_min, warmup_t=warmup, warmup_prefix=True, t_in_epochs=False)
-    ready, optimizer = acc.prepare(model, optimizer)
-    start, log = _resume(acc, model, optimizer, folder) if folder is not None else (0, [])
-    progress = tqdm(total=steps, initial=start, desc=bar, unit="step", disable=not acc.is_main_process)
-    try:
-        yield from log
-        ready.train()
-        saved, pending, size = time.monotonic(), [], None
-        with _asked_to_stop(folder is not None) as asked:
-            for step, batch in zip(range(start, steps), batches(start) if start < steps else ()):
-                schedule.step_update(step)  # before the step: construction leaves the learning rate at the start of the warm-up
-                lr = max(group["lr"] for group in optimizer.param_groups)
-                if size is None:
-                    size = _clips_at_once(acc, model, optimizer, batch, loss_of, step, bar)
-                value = _backward(acc, ready, batch.cut(size) if size else [batch], loss_of, step, seed, f"of {steps} (learning rate {lr:.2e})")
-                if clip_grad is not None:
-                    acc.clip_grad_norm_(ready.parameters(), clip_grad)
-                optimizer.step()
-                optimizer.zero_grad()
-                stop = bool(asked)
-                if acc.num_processes > 1:  # one loss for all, and all stop after the same step
-                    value, stop = over_processes(torch.tensor([value, stop], dtype=torch.float64)).tolist()
-                record = {"step": step, "loss": value, "lr": lr, "clips": getattr(batch, "of", 0) or len(batch[0])}
-                progress.update()
-                progress.set_postfix(loss=f"{value:.4f}", lr=f"{lr:.1e}", refresh=False)
-                pending.append(record)
-                last = bool(stop) or step + 1 == steps
-                if folder is not None and (last or time.monotonic() - saved > save_every_s):
-                    if not acc.is_main_process or _save(model, optimizer, folder, step + 1, pending, last):
-                        pending = []
-                    saved = time.monotonic()
-                if stop:
-                    progress.write(f"{bar}: stopped and saved after step {step + 1} of {steps}; the same call goes on from there")
-                    raise KeyboardInterrupt if signal.SIGINT in asked else SystemExit(128 + signal.SIGTERM)
-                yield record
-            if asked:  # after the last step: while it was saved, or while the caller had it
-                raise KeyboardInterrupt if signal.SIGINT in asked else SystemExit(128 + signal.SIGTERM)
+    acc, states = accelerator(), States(folder)
+    schedule = CosineLRScheduler(optimizer, t_initial=max(1, steps - warmup), lr_min=lr_min, warmup_t=warmup,
+                                 warmup_prefix=True, t_in_epochs=False)
+    start, log = states.resume(model, optimizer)
+    yield from log
+    with prepared(acc, model, optimizer) as (ready, optimizer), _bar(acc, bar, start, steps) as progress:
+        for step, batch in zip(range(start, steps), batches(start) if start < steps else ()):
+            schedule.step_update(step)  # before the step: construction leaves the rate at the start of the warm-up
+            lr = max(group["lr"] for group in optimizer.param_groups)
+            loss, parts = 0.0, batch.parts(micro_batch)
+            for part in parts:
+                with acc.no_sync(ready) if part is not parts[-1] else nullcontext():  # gradients are exchanged once
+                    with _seeded(seed, step, acc.device), acc.autocast():
+                        value = loss_of(ready, part, step)
+                    acc.backward(value * (part.share * acc.num_processes))  # the processes' gradients are averaged
+                loss += _finite(value.item(), step, steps, lr, part) * part.share
+            if clip_grad is not None:
+                acc.clip_grad_norm_(ready.parameters(), clip_grad)
+            optimizer.step()
+            optimizer.zero_grad()
+            loss = acc.reduce(torch.tensor(loss, dtype=torch.float64, device=acc.device)).item()  # over the processes
+            record = {"step": step, "loss": loss, "lr": lr, "clips": batch.of}
+            progress.update()
+            progress.set_postfix(loss=f"{loss:.4f}", lr=f"{lr:.1e}", refresh=False)
+            states.keep(record, model, optimizer, last=step + 1 == steps)
+            yield record
         acc.wait_for_everyone()  # the last state and the log are there for all
-    finally:  # also when the caller breaks out of the loop: hand the model back as it came
-        progress.close()
-        acc.unwrap_model(ready, keep_fp32_wrapper=False)
-        for block in slow:
-            block.fused_attn = True
-        if hasattr(model, "set_grad_checkpointing"):
-            model.set_grad_checkpointing(False)
 
 
-def _backward(acc: Accelerator, ready: nn.Module, parts: list, loss_of: Callable, step: int, seed: int, where: str) -> float:
-    """The gradients of one process's share of a batch, part by part; returns what the share adds to the batch's mean loss."""
-    value, devices = 0.0, [acc.device] if acc.device.type == "cuda" else []
-    for part in parts:
-        share = len(part[0]) / (getattr(part, "of", 0) or len(part[0]) * acc.num_processes)
-        with acc.no_sync(ready) if part is not parts[-1] else nullcontext():  # the forward pass too: there it is decided whether gradients are exchanged
-            with torch.random.fork_rng(devices):  # dropout and the like: repeatable, and nobody else's random numbers are touched
-                torch.manual_seed(generator(seed, step).initial_seed())
-                with acc.autocast():
-                    loss = loss_of(ready, part, step)
-            own = loss.item()
-            if not math.isfinite(own):
-                raise NonFiniteLoss(f"the loss is {own} in step {step} {where}; lower the learning rate or look at the files of this batch: "
-                                    + ", ".join(Path(f).name for f in getattr(part, "files", [])[:8]))
-            acc.backward(loss * (share * acc.num_processes))  # the processes' gradients are averaged
-        value += own * share
-    return value
+def _bar(acc: Accelerator, title: str, start: int, steps: int) -> tqdm:
+    return tqdm(total=steps, initial=start, desc=title, unit="step", disable=not acc.is_main_process)
 
 
-# ---------------------------------------------------------------------------------------------------------------- memory
+def _finite(loss: float, step: int, steps: int, lr: float, batch: Batch) -> float:
+    if not math.isfinite(loss):
+        files = ", ".join(Path(file).name for file in batch.files[:8])
+        raise NonFiniteLoss(f"the loss is {loss} in step {step} of {steps} (learning rate {lr:.2e}); "
+                            f"lower the learning rate or look at the files of this batch: {files}")
+    return loss
 
-def activation_bytes(run: Callable[[], torch.Tensor]) -> int:
-    """The bytes that autograd keeps for the backward pass of what run() computes, weights among them, each storage once."""
-    kept = {}
-
-    def keep(x: torch.Tensor) -> torch.Tensor:
-        kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-        result = run()  # held until all is counted: a freed place would be given out again
-    del result
-    return sum(kept.values())
-
-
-def free_bytes(device: torch.device) -> int:
-    """Memory that a process may still take on a device; of a CPU's, its share among the processes on this machine (a container's limit is not seen)."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return psutil.virtual_memory().available // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-
-
-def _clips_at_once(acc: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Any, loss_of: Callable, step: int, bar: str) -> int:
-    """How many clips of its share a process goes through at once: all, or as many as memory holds. 0: the batch stays whole."""
-    if not hasattr(batch, "cut") or len(batch[0]) < 4 or any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()):
-        return 0  # batch norm would see other batches
-    with torch.random.fork_rng([acc.device] if acc.device.type == "cuda" else []), acc.autocast():
-        two, four = (activation_bytes(lambda: loss_of(model, batch.cut(n)[0], step)) for n in (2, 4))  # their difference has no weights in it
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    to_come = 4 * trained * (1 if optimizer.state else 3)  # gradients, and AdamW's moments once there are any
-    clips = len(batch[0])
-    fit = max(0, int((ROOM * free_bytes(acc.device) - to_come) / max(1, (four - two) / 2)))
-    if fit >= clips:
-        return clips
-    if again := fit < FEW and hasattr(model, "set_grad_checkpointing"):
-        model.set_grad_checkpointing(True)
-    size = min(clips, max(2, fit * (RECOMPUTED if again else 1) // 2 * 2))
-    acc.print(f"{bar}: {clips} clips a step and process go through memory in parts of {size}" + (", activations are computed twice" if again else ""))
-    return size
-
-
-# ------------------------------------------------------------------------------------------------ states and interruptions
 
 @contextmanager
-def _asked_to_stop(listen: bool) -> Iterator[list[int]]:
-    """A list that fills with SIGINT and SIGTERM, for the loop to look at. A second Ctrl-C acts at once; a second SIGTERM need not be a second wish,
-    since srun and torchrun both hand it on."""
-    asked: list[int] = []
+def _seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
+    """Within, torch's global generators follow from seed and step (dropout and the like); nobody else's are touched."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(generator(seed, step).initial_seed())
+        yield
 
-    def ask(number: int, frame: object) -> None:
-        if signal.SIGINT in asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked.append(number)
 
-    if not listen or threading.current_thread() is not threading.main_thread():  # only there Python can listen
-        yield asked
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+@contextmanager
+def prepared(acc: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple]:
+    """Model and optimizer as accelerate trains them; at the end, also an early one, the model is as it came."""
+    home = next(model.parameters()).device
+    with two_matmuls(model) if acc.device.type == "cpu" else nullcontext():
+        ready, optimizer = acc.prepare(model, optimizer)
+        try:
+            yield ready.train(), optimizer
+        finally:
+            acc.unwrap_model(ready, keep_fp32_wrapper=False)
+            model.to(home)
+
+
+@contextmanager
+def two_matmuls(model: nn.Module) -> Iterator[None]:
+    """Attention by two matrix products: on a CPU torch's fused attention is 1.5 times slower in training."""
+    fused = [module for module in model.modules() if getattr(module, "fused_attn", False)]
+    for module in fused:
+        module.fused_attn = False
     try:
-        yield asked
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
+        for module in fused:
+            module.fused_attn = True
 
 
-def _save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step: int, records: list[dict], last: bool) -> bool:
-    """The log first, then the state, whole or not at all; the state before it goes last. A full disk is no reason to stop, but at the last save."""
-    log = folder / "log.jsonl"
-    whole = log.stat().st_size if log.exists() else 0
-    try:
-        with open(log, "a", encoding="utf-8") as file:
-            file.writelines(json.dumps(r) + "\n" for r in records)
-        with paths.atomic(folder / f"state-{step}.pt") as part, open(part, "wb") as file:
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
-            os.fsync(file.fileno())
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
-        if log.exists():
-            os.truncate(log, whole)
-        reason = error.__context__ if isinstance(error.__context__, OSError) else error
-        said = f"the state after step {step} could not be saved in {folder} ({reason}): free some space"
-        if last:
-            raise OSError(f"{said}; the same call goes on from the state before") from None
-        tqdm.write(f"{said}; the run goes on and tries again")
-        return False
-    for old in folder.glob("state-*.pt"):
-        if old.name != f"state-{step}.pt":
-            old.unlink()
-    return True
+# --------------------------------------------------------------------------------------------- what a run leaves behind
+
+class States:
+    """What `fit` keeps in a folder: log.jsonl, a line a step, and every SAVE_EVERY_S seconds and at the end the state.
+
+    A run that was stopped or killed goes on from the newest state, with any number of processes. Without a folder
+    nothing is kept. In a run of several processes only the main one writes."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder, self.pending, self.saved = folder, [], time.monotonic()
+        self.writes = folder is not None and accelerator().is_main_process
+
+    def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[dict]]:
+        """Load the newest state: the step to go on from, and the log up to it; (0, []) in a fresh folder."""
+        if self.folder is None:
+            return 0, []
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = self.folder / "log.jsonl"
+        states = sorted(self.folder.glob("state-*.pt"), key=_step)
+        for left in self.folder.glob(".state-*") if self.writes else ():  # a kill in the middle of saving
+            left.unlink()
+        if not states:
+            if self.writes:
+                log.unlink(missing_ok=True)
+            return 0, []
+        try:
+            state = torch.load(states[-1], map_location="cpu", weights_only=True)
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, EOFError, KeyError, ValueError, UnpicklingError):
+            raise ValueError(f"{states[-1]} is damaged: remove it, and the run begins anew") from None
+        start = _step(states[-1])
+        lines = log.read_text(encoding="utf-8").splitlines()[:start]
+        if self.writes:
+            paths.write_text(log, "".join(line + "\n" for line in lines))
+        return start, [json.loads(line) for line in lines]
+
+    def keep(self, record: dict, model: nn.Module, optimizer: torch.optim.Optimizer, last: bool) -> None:
+        """Remember a step's record, and save the state where it is time. A full disk stops only the last save."""
+        if not self.writes:
+            return
+        self.pending.append(record)
+        if not last and time.monotonic() - self.saved <= SAVE_EVERY_S:
+            return
+        try:
+            self._save(record["step"] + 1, {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+            self.pending = []
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
+            reason = error.__context__ if isinstance(error.__context__, OSError) else error
+            problem = (f"the state after step {record['step'] + 1} could not be saved in {self.folder} ({reason}): "
+                       "free some space")
+            if last:
+                raise OSError(f"{problem}; the same call goes on from the state before") from None
+            tqdm.write(f"{problem}; the run goes on and tries again")
+        self.saved = time.monotonic()
+
+    def _save(self, step: int, state: dict) -> None:
+        """The log first, then the state, whole or not at all; the state before it goes last."""
+        log = self.folder / "log.jsonl"
+        whole = log.stat().st_size if log.exists() else 0
+        try:
+            with open(log, "a", encoding="utf-8") as file:
+                file.writelines(json.dumps(r) + "\n" for r in self.pending)
+            with paths.atomic(self.folder / f"state-{step}.pt") as temporary, open(temporary, "wb") as file:
+                torch.save(state, file)
+                os.fsync(file.fileno())
+        except (OSError, RuntimeError):
+            if log.exists():
+                os.truncate(log, whole)
+            raise
+        for old in self.folder.glob("state-*.pt"):
+            if _step(old) != step:
+                old.unlink()
+
+
+def _step(state: Path) -> int:
+    return int(state.stem.removeprefix("state-"))
 
 
 def save_weights(model: nn.Module, file: Path) -> None:
     """A model's weights as safetensors, whole or not at all."""
     try:
-        with paths.atomic(file) as part:
-            save_file(model.state_dict(), part)
+        with paths.atomic(file) as temporary:
+            save_file(model.state_dict(), temporary)
     except (OSError, SafetensorError) as error:
-        raise OSError(f"{file} could not be written ({error}): free some space; the same call goes on from the last saved state") from None
+        raise OSError(f"{file} could not be written ({error}): free some space; the same call goes on from the last "
+                      "saved state") from None
 
 
-def _resume(acc: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> tuple[int, list[dict]]:
-    """The newest state, loaded, with the step to go on from and the log up to it; (0, []) in a fresh folder."""
+@contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """Only one run at a time in a folder, a second waits. True in the process of the run that may write."""
+    acc = accelerator()
     folder.mkdir(parents=True, exist_ok=True)
-    states = sorted(folder.glob("state-*.pt"), key=lambda p: int(p.stem.removeprefix("state-")))
-    if acc.is_main_process:
-        for left in folder.glob(".state-*"):  # a kill in the middle of saving
-            left.unlink()
-        if not states:
-            (folder / "log.jsonl").unlink(missing_ok=True)
-    if not states:
-        return 0, []
-    try:
-        state = torch.load(states[-1], map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, EOFError, KeyError, ValueError, UnpicklingError):
-        raise ValueError(f"{states[-1]} is damaged: remove it, and the run begins anew") from None
-    start = int(states[-1].stem.removeprefix("state-"))
-    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[:start]
-    if acc.is_main_process:
-        paths.write_text(folder / "log.jsonl", "".join(line + "\n" for line in lines))
-    return start, [json.loads(line) for line in lines]
+    with paths.locked(folder) if acc.is_main_process else nullcontext():
+        acc.wait_for_everyone()
+        if not (folder / ".lock").exists():
+            raise ValueError(f"{folder} of the main process is not to be seen from here: STUDY_CACHE must name a "
+                             "folder that all machines share")
+        yield acc.is_main_process
+        acc.wait_for_everyone()
+
+
+def kept(folder: Path, model: nn.Module, train: Callable[[], object], *, reuse: bool = True,
+         leave: bool = True) -> tuple[pd.DataFrame, bool]:
+    """A training whose results are kept in a folder: its log, and whether it was there already; the model has its
+    weights.
+
+    train() trains the model by `fit` with this folder. reuse: an earlier run's results are loaded instead; without it
+    they go first. An interrupted run goes on either way. leave: weights and log stay for a later call. One run at a
+    time.
+    """
+    weights = folder / "weights.safetensors"
+    with alone(folder) as writes:
+        there = weights.exists()
+        accelerator().wait_for_everyone()
+        if writes and there:  # states first: a new run must not go on from what a kill has left
+            _remove(folder, "state-*.pt", "best-*", *(() if reuse else ("*.json", "*.safetensors")))
+        if there and reuse:
+            model.load_state_dict(load_file(weights))
+        else:
+            train()
+            if writes:
+                save_weights(model, weights)
+                _remove(folder, "state-*.pt", "best-*")  # the weights are all that is needed now
+        log = pd.read_json(folder / "log.jsonl", lines=True)
+        accelerator().wait_for_everyone()  # all have read it
+        if writes and not leave:
+            _remove(folder, "*.json", "*.jsonl", "*.safetensors")
+    return log, there and reuse
+
+
+def _remove(folder: Path, *patterns: str) -> None:
+    for pattern in patterns:
+        for file in folder.glob(pattern):
+            file.unlink(missing_ok=True)

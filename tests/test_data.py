@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import tracemalloc
@@ -280,9 +278,9 @@ def test_memory_and_disk_give_the_same_pieces(tmp_path, monkeypatch):
     table = tones(tmp_path, 1, 0, 0, seconds=1.0).assign(start_s=[0.0, 0.1, 0.2], end_s=[np.nan, 0.8, 0.3])
     table.loc[len(table)] = table.loc[0]
     table.loc[3, "file"] = str(audio.write(tmp_path / "slow.wav", audio.resample(audio.read(table["file"][0]), 22_050, 8000), 8000))
-    memory = data.Waves(table, FRONT)
+    memory = data.Recordings(table, FRONT)
     monkeypatch.setattr(data, "MEMORY", 0)
-    disk = data.Waves(table, FRONT)
+    disk = data.Recordings(table, FRONT)
     assert memory.kept is not None and disk.kept is None
     for row, length in enumerate([22_050, round(0.7 * 22_050), round(0.1 * 22_050), 22_050]):
         for first in {0, min(777, length - 1), max(0, length - 8576), max(0, length - 5000)}:
@@ -295,12 +293,12 @@ def test_memory_and_disk_give_the_same_pieces(tmp_path, monkeypatch):
 
 def test_specs_made_ahead_are_the_front_end_of_the_wave(tmp_path):
     table, log_mel = tones(tmp_path, 1, 0, 0, seconds=1.0), LogMel(FRONT)
-    waves, specs = data.Waves(table, FRONT), data._source(table, FRONT, ahead=True)
-    assert isinstance(specs, data.Specs) and specs.length.tolist() == [FRONT.count(22_050)] * 3
+    waves, specs = data.Recordings(table, FRONT), data.Recordings(table, FRONT, ahead=True)
+    assert specs.log_mel and specs.length.tolist() == [FRONT.count(22_050)] * 3
     for row, k in ((0, 0), (1, 37), (2, specs.length[2] - 64)):
         piece = log_mel(waves.read(row, k * FRONT.hop, FRONT.samples)[None])[0, 0]
         assert piece.shape == (64, 32) and torch.allclose(specs.read(row, k, 64), piece, atol=3e-3)
-    assert isinstance(data._source(table, replace(MSM_MAE, frames=64), ahead=True), data.Waves)  # centred frames know their clip's edges
+    assert not data.Recordings(table, replace(MSM_MAE, frames=64), ahead=True).log_mel  # centred frames know their clip's edges
 
 
 def test_segments_are_kept_to(tmp_path):
@@ -468,9 +466,9 @@ def test_the_shares_of_processes_are_the_batch(batch, samples, world):
     made = lambda: Mixture(13, 29, 3.0, batch, samples, 0)  # noqa: E731
     shares = list(zip(*(made().batches(1, rank, world) for rank in range(world)), strict=True))
     for step, (whole, parts) in enumerate(zip(made().batches(1), shares, strict=True), start=1):
-        assert sum(parts, []) == whole and all(parts) and {part.of for part in parts} == {len(whole)}
-        assert [part.first for part in parts] == np.cumsum([0, *map(len, parts)])[:-1].tolist()
-        assert all(part.first % 2 == 0 for part in parts)  # clips 2 i and 2 i + 1 stay together
+        assert sum(parts, []) == whole and all(parts) and {draw.batch for draw in whole} == {len(whole)}
+        assert [draw.place for draw in whole] == list(range(len(whole)))
+        assert all(part[0].place % 2 == 0 for part in parts)  # clips 2 i and 2 i + 1 stay together
         assert max(map(len, parts)) - min(map(len, parts)) <= 3
         general = sum(draw.row >= 13 for part in parts for draw in part)
         assert (len(whole) - general, general) == made().counts(step)
@@ -488,22 +486,10 @@ def test_a_batch_knows_its_place_also_when_cut(tmp_path, ahead, workers):
     [whole], [last] = (list(data.loader(clips, Mixture(6, 0, 0.0, 6, 6, 0).batches(0, *share), workers)) for share in ((0, 1), (1, 2)))
     assert (whole.first, whole.of, last.first, last.of) == (0, 6, 4, 6)
     assert torch.equal(last.x, whole.x[4:]) and last.files == whole.files[4:]
-    parts = whole._replace(unreadable=["a.wav: gone"]).cut(4)
-    assert [(p.first, p.of, len(p.row), p.unreadable) for p in parts] == [(0, 6, 4, ["a.wav: gone"]), (4, 6, 2, [])]
+    parts = whole.parts(4)
+    assert [(p.first, p.of, len(p.row), p.share) for p in parts] == [(0, 6, 4, 4 / 6), (4, 6, 2, 2 / 6)]
     assert torch.equal(torch.cat([p.x for p in parts]), whole.x) and sum((p.files for p in parts), []) == whole.files
-    assert [(p.first, p.of) for p in last.cut(1)] == [(4, 6), (5, 6)]
-
-
-def test_a_worker_that_is_killed_is_one_clear_error(tmp_path):
-    clips = Clips(tones(tmp_path, 2, 0, 0), FRONT, 0)
-    before = signal.getsignal(signal.SIGCHLD)
-    batches = iter(data.loader(clips, Mixture(6, 0, 0.0, 4, 4000, 0).batches(), 1))
-    next(batches)
-    assert signal.getsignal(signal.SIGCHLD) == before  # a dead worker breaks nobody else's line
-    [worker] = multiprocessing.active_children()
-    os.kill(worker.pid, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match=r"was killed \(exit code -9\).* take fewer than 1 workers.* goes on from the last saved step"):
-        list(batches)
+    assert [(p.first, p.of) for p in last.parts(1)] == [(4, 6), (5, 6)] and whole.parts(0) == [whole] == whole.parts(6)
 
 
 # ------------------------------------------------------------------------------------------------------------ unreadable
@@ -600,9 +586,9 @@ def test_a_table_hash_is_what_it_was_before_it_was_quick():
 
 def test_names_come_back_as_they_were():
     names = ["/a/é.wav", "b.wav", "/c/\udcff.wav", "x" * 300, "/d/日本.flac"]
-    held = data.Names(names)
-    assert [held[row] for row in range(len(held))] == names and held[np.int64(4)] == names[4]
-    assert len(data.Names(["a"])) == 1 and len(data.Names([])) == len(Windows(table_of()[:0].assign(duration_s=0.0), FRONT)) == 0
+    held = data.Recordings(pd.DataFrame({"file": pd.Series(names, dtype=object), "duration_s": 1.0}), FRONT)
+    assert [held.file(row) for row in range(len(held))] == names and held.file(np.int64(4)) == names[4]
+    assert len(Windows(table_of()[:0].assign(duration_s=0.0), FRONT)) == 0
 
 
 def test_frames_of_many_recordings_are_those_of_one():

@@ -127,7 +127,8 @@ def test_golden_birdmae(clip):
     lowest = mel.LogMel(mel.BIRDMAE)(wave, normalise=False).min().item()                  # theirs: the batch's minimum
     spec = replace(mel.BIRDMAE, pad=lowest)
     x = mel.LogMel(spec)(wave, frames=512)[0, 0]
-    assert abs(mel.normalise(lowest, spec) - stored[f"pad_value_{clip}"]) <= tolerance(f"pad_value_{clip}")
+    # the quietest band is made of rounding errors: 5e-5 apart on two processors
+    assert abs(mel.normalise(lowest, spec) - stored[f"pad_value_{clip}"]) <= max(1e-4, tolerance(f"pad_value_{clip}"))
     assert (x[stored["frame_rows"]] - stored[f"features_{clip}"]).abs().max() <= tolerance(f"features_{clip}")
     assert (x.mean(dim=1) - stored[f"frame_mean_{clip}"]).abs().max() <= tolerance(f"frame_mean_{clip}")
 

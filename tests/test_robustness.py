@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -132,18 +131,18 @@ def finetuned(table):
 
 
 def test_pretraining_without_room_keeps_its_last_state_and_goes_on(table, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(training, "fit", partial(training.fit, save_every_s=0))
+    monkeypatch.setattr(training, "SAVE_EVERY_S", 0)
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "whole"))
     whole = pretrained(table)
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "full"))
-    real = training._save
+    real = training.States._save
 
-    def fills(model, optimizer, folder, step, *rest):
+    def fills(states, step, state):
         with room(10_000 if step > 4 else 10**9):
-            return real(model, optimizer, folder, step, *rest)
+            return real(states, step, state)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_save", fills)
+        patch.setattr(training.States, "_save", fills)
         with pytest.raises(OSError, match=r"state after step 10 could not be saved .*\[Errno 27\].* goes on from the state before") as error:
             pretrained(table)
     assert "\n" not in str(error.value) and "step 5 could not be saved" in capsys.readouterr().out
@@ -189,8 +188,9 @@ CELLS = """
 import json, time
 from pathlib import Path
 import test_robustness as toy
-from lib import patches
+from lib import patches, training
 real = patches.random_mask
+training.SAVE_EVERY_S = 0
 def slow(*arguments):
     flag.touch()
     time.sleep(0.02)

@@ -1,7 +1,6 @@
 """The loop: resumes bit for bit, even when killed; follows its schedule; leaves nobody else's state changed."""
 
 import copy
-import dataclasses
 import math
 import os
 import random
@@ -12,7 +11,6 @@ import time
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -21,14 +19,14 @@ from timm.optim import param_groups_layer_decay
 from torch import nn
 from toys import ARCH
 
-from lib import mae, patches, paths, training
+from lib import mae, paths, training
+from lib.data import Batch
 
 STEPS = 20
 
 
-class Toy(NamedTuple):
-    x: torch.Tensor
-    files: list[str]
+def batch_of(x: torch.Tensor, files: list[str] = []) -> Batch:
+    return Batch(x.to(training.accelerator().device), torch.ones(len(x)), torch.arange(len(x)), files, 0, len(x))
 
 
 def network() -> nn.Module:
@@ -41,7 +39,7 @@ def network() -> nn.Module:
 
 def batches(start: int):
     for step in count(start):
-        yield Toy(torch.randn(8, 6, generator=training.generator(7, step)), [f"/some/where/clip{step}.wav"])
+        yield batch_of(torch.randn(8, 6, generator=training.generator(7, step)), [f"/some/where/clip{step}.wav"])
 
 
 def loss_of(model, batch, step):
@@ -66,18 +64,19 @@ def same(a, b) -> bool:
 
 @pytest.fixture
 def every_third(monkeypatch):
-    """A clock that ticks once at a look: with save_every_s=2.5 every third step is saved."""
+    """A clock that ticks once at a look: every third step is saved."""
+    monkeypatch.setattr(training, "SAVE_EVERY_S", 2.5)
     monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=count().__next__))
 
 
 def test_interrupted_and_taken_up_again_is_the_same_run(tmp_path, every_third):
-    whole, weights = train(tmp_path / "whole", save_every_s=2.5)
+    whole, weights = train(tmp_path / "whole")
     assert [r["step"] for r in whole] == list(range(STEPS)) and len({r["loss"] for r in whole}) == STEPS
     for stop in (1, 4, 5, 11):  # before the first save, between two, at one, later
-        train(tmp_path / "parts", save_every_s=2.5, stop=stop)
+        train(tmp_path / "parts", stop=stop)
         saved = [int(p.stem[6:]) for p in (tmp_path / "parts").glob("state-*.pt")]
         assert len(saved) == (stop > 1) and all(stop - 2 <= n <= stop + 1 for n in saved)
-    log, resumed = train(tmp_path / "parts", save_every_s=2.5)
+    log, resumed = train(tmp_path / "parts")
     assert log == whole and same(resumed, weights)
     assert (tmp_path / "parts" / "log.jsonl").read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
     log, free = train(None)  # a folder changes nothing
@@ -100,7 +99,8 @@ from pathlib import Path
 for _ in range(3):  # one import for all; nothing has run before the fork
     victim = os.fork()
     if not victim:
-        test_training.train(Path(sys.argv[1]), steps=test_training.KILLED, save_every_s=0)
+        test_training.training.SAVE_EVERY_S = 0
+        test_training.train(Path(sys.argv[1]), steps=test_training.KILLED)
         os._exit(0)
     print(victim, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(victim, 0)[1]), flush=True)
@@ -131,11 +131,11 @@ def test_a_half_written_state_is_ignored(tmp_path, every_third):
         folder = tmp_path / str(stop)
         folder.mkdir()
         if stop:
-            train(folder, save_every_s=2.5, stop=stop)
+            train(folder, stop=stop)
             with open(folder / "log.jsonl", "a") as file:
                 file.write('{"step": 10, "lo')
         (folder / ".state-11.0f0f0f0f.pt").write_bytes(b"half")  # what a kill leaves of `paths.atomic`
-        log, final = train(folder, save_every_s=2.5)
+        log, final = train(folder)
         assert log == whole and same(final, weights) and [p.name for p in folder.glob("*state*")] == [f"state-{STEPS}.pt"]
 
 
@@ -146,33 +146,20 @@ def test_a_damaged_state_is_named(tmp_path):
         train(tmp_path)
 
 
-STOPPED = """
-import sys, test_training
-from pathlib import Path
-def slow(model, batch, step):
-    print(step, flush=True)
-    import time
-    time.sleep(0.02)
-    return test_training.loss_of(model, batch, step)
-test_training.train(Path(sys.argv[1]), steps=400, save_every_s=1e9, loss_of=slow)
-"""
+def test_ctrl_c_goes_through_and_the_run_goes_on_from_the_last_state(tmp_path, every_third):
+    whole, weights = train()
 
+    def interrupted(model, batch, step):
+        if step == 10:
+            raise KeyboardInterrupt
+        return loss_of(model, batch, step)
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_finishes_and_saves_the_step(tmp_path, number, code):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT)])}
-    with subprocess.Popen([sys.executable, "-c", STOPPED, str(tmp_path)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as process:
-        while int(process.stdout.readline()) < 6:
-            pass
-        process.send_signal(number)
-        *rest, said = process.communicate(timeout=60)[0].splitlines()
-    (state,) = tmp_path.glob("state-*.pt")
-    step = int(state.stem.removeprefix("state-"))
-    assert process.returncode in (code, -number) and step >= 7 and f"stopped and saved after step {step} of 400" in said
-    assert int(rest[-1] if rest else 6) == step - 1  # no step was begun in vain
-    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == step
-    assert [r["step"] for r in train(tmp_path, steps=step + 3)[0]] == list(range(step + 3))
+    model = network()
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, model=model, loss_of=interrupted)
+    assert is_plain(model) and list(tmp_path.glob("state-*.pt"))
+    log, resumed = train(tmp_path)
+    assert log == whole and same(resumed, weights)
 
 
 def test_a_full_disk_stops_only_the_last_save(tmp_path, every_third, monkeypatch, capsys):
@@ -180,8 +167,7 @@ def test_a_full_disk_stops_only_the_last_save(tmp_path, every_third, monkeypatch
     real, full = torch.save, [False]
     monkeypatch.setattr(torch, "save", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device")) if full[0] else real(*a))
     model, log = network(), []
-    for record in training.fit(model, torch.optim.AdamW(model.parameters(), lr=1e-2), batches, loss_of, steps=STEPS, seed=3, warmup=4, folder=tmp_path,
-                          save_every_s=2.5):
+    for record in training.fit(model, torch.optim.AdamW(model.parameters(), lr=1e-2), batches, loss_of, steps=STEPS, seed=3, warmup=4, folder=tmp_path):
         log.append(record)
         full[0] = 5 <= record["step"] < 13
     assert log == whole and "could not be saved" in capsys.readouterr().out
@@ -190,23 +176,9 @@ def test_a_full_disk_stops_only_the_last_save(tmp_path, every_third, monkeypatch
     with pytest.raises(OSError, match="the state after step 20 could not be saved .*No space left.*free some space"):
         train(tmp_path / "other")
     assert not list((tmp_path / "other").glob("*state*"))
-    train(tmp_path / "third", save_every_s=1e9, stop=15)
+    train(tmp_path / "third", stop=15)
     full[0] = False
     assert train(tmp_path / "third")[0] == whole
-
-
-class Cut(NamedTuple):
-    """A batch that can be gone through in parts, as data.Batch can."""
-    x: torch.Tensor
-    first: int = 0
-    of: int = 0
-
-    def cut(self, size):
-        return [Cut(self.x[i : i + size], self.first + i, self.of or len(self.x)) for i in range(0, len(self.x), size)]
-
-
-def cut_batches(start):
-    return (Cut(batch.x) for batch in batches(start))
 
 
 def plain():
@@ -214,40 +186,19 @@ def plain():
     return nn.Sequential(nn.Linear(6, 32), nn.GELU(), nn.Linear(32, 1))
 
 
-def test_parts_of_a_batch_make_the_same_step(monkeypatch, capsys):
-    def run(free):
-        monkeypatch.setattr(training, "free_bytes", lambda device: free)
+def test_parts_of_a_batch_make_the_same_step():
+    def run(micro_batch):
         with torch.random.fork_rng():
             model = plain()
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-        return [r["loss"] for r in training.fit(model, optimizer, cut_batches, loss_of, steps=30, seed=3)], model.state_dict()
+        optimizer, seen = torch.optim.AdamW(model.parameters(), lr=1e-2), set()
+        loss = lambda model, batch, step: seen.add((batch.first, len(batch.x), batch.of)) or loss_of(model, batch, step)  # noqa: E731
+        log = list(training.fit(model, optimizer, batches, loss, steps=30, seed=3, micro_batch=micro_batch))
+        return [r["loss"] for r in log], model.state_dict(), seen
 
-    (whole, a), (parts, b) = run(1e9), run(5500)
-    assert "in parts of 2" in capsys.readouterr().out
+    (whole, a, one), (parts, b, three) = run(0), run(3)
+    assert one == {(0, 8, 8)} and three == {(0, 3, 8), (3, 3, 8), (6, 2, 8)}
     np.testing.assert_allclose(whole, parts, rtol=2e-2 if training.accelerator().mixed_precision == "bf16" else 1e-5)
     assert not same(a, b) and all(torch.allclose(a[k], b[k], atol=0.02) for k in a)  # to rounding
-
-
-def test_activations_are_counted_once_and_grow_with_the_clips():
-    model = plain()
-    two, four = (training.activation_bytes(lambda: model(torch.ones(n, 6)).sum()) for n in (2, 4))
-    assert 2 * 4 * (6 + 32 + 32) == pytest.approx(four - two, rel=0.5)
-    assert training.activation_bytes(lambda: (model[0](torch.ones(4, 6)) ** 2).sum()) < four
-
-
-def test_activations_computed_twice_give_the_same_gradients():
-    for kind in ("plain", "window"):
-        model, spec = mae.MAE(dataclasses.replace(ARCH, decoder=kind), training.generator(0)), torch.randn(2, 1, 64, 32, generator=training.generator(1))
-        mask, found = patches.random_mask(2, model.grid, 0.5, training.generator(2)), []
-        for twice in (False, True):
-            model.set_grad_checkpointing(twice)
-            model.zero_grad()
-            kept = training.activation_bytes(lambda: model(spec, mask).loss)
-            with torch.random.fork_rng():
-                torch.manual_seed(0)  # the window blocks drop a part of what makes their position bias
-                model(spec, mask).loss.backward()
-            found.append((kept, [p.grad.clone() for p in model.parameters() if p.requires_grad]))
-        assert found[1][0] < found[0][0] and all(torch.allclose(x, y, atol=1e-6) for x, y in zip(found[0][1], found[1][1]))
 
 
 def test_a_log_without_a_state_starts_anew(tmp_path):
@@ -255,18 +206,19 @@ def test_a_log_without_a_state_starts_anew(tmp_path):
     assert train(tmp_path)[0] == train()[0] and len((tmp_path / "log.jsonl").read_text().splitlines()) == STEPS
 
 
-def test_nobody_elses_random_numbers_are_touched(tmp_path):
+def test_nobody_elses_random_numbers_are_touched(tmp_path, monkeypatch):
     def states():
         return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
 
+    monkeypatch.setattr(training, "SAVE_EVERY_S", 0)
     first, second = network(), network()
     torch.manual_seed(5)
     before = states()
-    train(tmp_path, model=first, stop=7, save_every_s=0)
+    train(tmp_path, model=first, stop=7)
     assert states() == before
     torch.manual_seed(6), np.random.seed(6), random.seed(6)
     before = states()
-    train(tmp_path, model=second, save_every_s=0)  # resumes: the states of the first process are not brought back
+    train(tmp_path, model=second)  # resumes: the states of the first process are not brought back
     assert states() == before
 
 
@@ -296,8 +248,8 @@ def test_the_model_comes_back_plain(tmp_path):
         assert not torch.equal(twin(torch.ones(1, 6)), model.eval()(torch.ones(1, 6)))  # a copy runs on its own weights
     vit = mae.vit(ARCH, num_classes=2, global_pool="avg")
     fused = [m.fused_attn for m in vit.modules() if hasattr(m, "fused_attn")]
-    optimizer, mean = torch.optim.SGD(vit.parameters(), lr=0.1), lambda model, batch, step: model(batch[0]).mean()
-    list(training.fit(vit, optimizer, lambda start: [(torch.ones(2, 1, 64, 32),)], mean, steps=1, seed=0))
+    optimizer, mean = torch.optim.SGD(vit.parameters(), lr=0.1), lambda model, batch, step: model(batch.x).mean()
+    list(training.fit(vit, optimizer, lambda start: [batch_of(torch.ones(2, 1, 64, 32))], mean, steps=1, seed=0))
     assert [m.fused_attn for m in vit.modules() if hasattr(m, "fused_attn")] == fused and is_plain(vit)
 
 
@@ -317,9 +269,9 @@ def test_the_schedule_acts_on_every_layer_s_group():
 
     def look(model, batch, step):
         seen.append({names[id(p)]: group["lr"] for group in optimizer.param_groups for p in group["params"]})
-        return model(batch[0]).square().mean()
+        return model(batch.x).square().mean()
 
-    run = training.fit(model, optimizer, lambda start: [(torch.ones(2, 1, 64, 32),)] * steps, look, steps=steps, seed=0, warmup=warmup, lr_min=low)
+    run = training.fit(model, optimizer, lambda start: [batch_of(torch.ones(2, 1, 64, 32))] * steps, look, steps=steps, seed=0, warmup=warmup, lr_min=low)
     log = list(run)
     for step, (record, lr) in enumerate(zip(log, seen, strict=True)):
         wave = 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))

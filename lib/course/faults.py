@@ -4,18 +4,17 @@ Three of the six stand in public code (3 and 4 in AudioMAE, 6 in MSM-MAE's runti
 themselves, so that the lesson can show a run before it says what is wrong with it. Nothing but the lesson and its tests may import this.
 """
 
-import json
-from dataclasses import asdict, replace
-from hashlib import sha256
+from collections.abc import Iterator
+from dataclasses import replace
 from inspect import getsource
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from lib import patches, paths, training
+from lib.data import Batch
 from lib.mae import MAE, Arch, sincos
 from lib.mel import FrontEnd, LogMel
 from lib.patches import Grid, Mask
@@ -53,34 +52,28 @@ def six(spec: Tensor, mean: float, std: float) -> Tensor:
     return (spec - spec.mean()) / spec.std() * std + mean
 
 
-def train(kind: type[MAE], arch: Arch, specs: Tensor, clips: int, batch: int, lr: float, seed: int) -> tuple[MAE, pd.DataFrame]:
-    """A small pretraining on specs (N, 1, T, M), `clips` random ones of them: the model in eval mode, and its log (step, loss, lr, clips).
+def train(kind: type[MAE], arch: Arch, specs: Tensor, clips: int, batch: int, lr: float,
+          seed: int) -> tuple[MAE, pd.DataFrame]:
+    """A small pretraining on `clips` random ones of specs (N, 1, T, M): the model in eval mode, and its log.
 
-    As `pretrain.pretrain` trains, at mask ratio 0.8, but of any kind of MAE. Kept in the cache under a hash of all this, the kind's source
-    among it; a second call only reads.
+    The log has step, loss, lr, clips. As `pretrain.pretrain` trains, at mask ratio 0.8, but of any kind of MAE. Kept in the
+    cache under a hash of all this, the kind's source among it; a second call only reads.
     """
-    model, steps = kind(arch, training.generator(seed)), max(2, clips // batch)
-    own = [getsource(c) for c in kind.__mro__ if c.__module__.startswith("lib.")]
-    known = sha256(json.dumps([own, asdict(arch), steps, batch, lr, seed]).encode())
-    known.update(specs.half().numpy().tobytes())
-    folder = paths.cache("faults", known.hexdigest()[:16])
-    weights = folder / "weights.safetensors"
+    model, steps, device = kind(arch, training.generator(seed)), max(2, clips // batch), training.accelerator().device
+    source = [getsource(c) for c in kind.__mro__ if c.__module__.startswith("lib.")]
+    folder = paths.cache("faults", paths.key(source, arch, steps, batch, lr, seed, specs.half()))
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr, betas=(0.9, 0.95),
+                                  weight_decay=1e-4)
 
-    def batches(first: int):
+    def batches(first: int) -> Iterator[Batch]:
         for step in range(first, steps):
-            yield (specs[torch.randint(len(specs), (batch,), generator=training.generator(seed, step, 1))],)  # (B, 1, T, M)
+            row = torch.randint(len(specs), (batch,), generator=training.generator(seed, step, 1))  # (B,)
+            yield Batch(specs[row], torch.full((batch,), specs.shape[2]), row, [], 0, batch)
 
-    def loss_of(model: MAE, one: tuple[Tensor], step: int) -> Tensor:
+    def loss_of(model: MAE, drawn: Batch, step: int) -> Tensor:
         mask = patches.random_mask(batch, arch.grid, 0.8, training.generator(seed, step))
-        return model(one[0].to(training.accelerator().device), mask.to(training.accelerator().device)).loss
+        return model(drawn.x.to(device), mask.to(device)).loss
 
-    with training.alone(folder):
-        if not weights.exists():
-            optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr, betas=(0.9, 0.95), weight_decay=1e-4)
-            for _ in training.fit(model, optimizer, batches, loss_of, steps=steps, seed=seed, warmup=steps // 10, folder=folder):
-                pass
-            training.save_weights(model, weights)
-            for state in folder.glob("state-*.pt"):
-                state.unlink()
-    model.load_state_dict(load_file(weights))
-    return model.cpu().eval(), pd.read_json(folder / "log.jsonl", lines=True)
+    log, _ = training.kept(folder, model, lambda: list(training.fit(
+        model, optimizer, batches, loss_of, steps=steps, seed=seed, warmup=steps // 10, folder=folder)))
+    return model.cpu().eval(), log

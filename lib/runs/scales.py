@@ -43,6 +43,7 @@ class Scale:
     drop_patches: float   # share of patches left out of a finetuning clip: 0.75 makes it four times faster on a CPU
     chorus: str           # size of the synthetic data
     workers: int          # loader processes
+    micro_batch: int = 0  # clips that go through a model at once in training; 0: the whole batch
     patch: tuple[int, int] = (16, 16)  # frames x mel bins, as in both papers' main models
 
     def arch(self, **changes) -> Arch:
@@ -53,7 +54,7 @@ class Scale:
 
     def pretraining(self, clips: int, seed: int, **changes) -> pretrain.Recipe:
         """How this scale pretrains; `changes` are fields of `pretrain.Recipe`, such as ratio=7."""
-        return pretrain.Recipe(**dict(clips=clips, batch=self.batch, lr=self.lr, seed=seed) | changes)
+        return pretrain.Recipe(**dict(clips=clips, batch=self.batch, micro_batch=self.micro_batch, lr=self.lr, seed=seed) | changes)
 
     def finetuning(self, preset: str, seed: int, **changes) -> finetune.Recipe:
         """A published recipe at this scale: "audiomae", "paper" (Liu et al., as far as their fork shows), or "lora"; `changes` are fields of
@@ -63,7 +64,8 @@ class Scale:
         known = PRESETS[preset]
         lr = known["lr"] * self.finetune_lr
         rates = {"lr": lr, "lr_min": known.get("lr_min", 0.0) * lr or finetune.Recipe.lr_min}
-        own = dict(epochs=self.finetune_epochs, batch=self.finetune_batch, mixup=self.mixup, drop_patches=self.drop_patches, seed=seed)
+        own = dict(epochs=self.finetune_epochs, batch=self.finetune_batch, micro_batch=self.micro_batch, mixup=self.mixup,
+                   drop_patches=self.drop_patches, seed=seed)
         return finetune.Recipe(**own | known | rates | changes)
 
     def proxy(self, seed: int) -> curate.Proxy:
@@ -108,7 +110,7 @@ SCALES = {s.name: s for s in (
     # Liu et al. 2026: ViT-B, 16 window blocks of 512, batch 256; 100 epochs of 137,012 draws whatever the mix.
     Scale("paper", dim=768, depth=12, heads=12, decoder_kind="window", decoder_dim=512, decoder_depth=16, decoder_heads=16,
           batch=256, lr=1e-3, pretrain_clips=100 * 137_012, sweep_clips=100 * 137_012, finetune_epochs=50,
-          finetune_batch=256, finetune_lr=1e-3, mixup=True, drop_patches=0.0, chorus="small", workers=12),
+          finetune_batch=256, finetune_lr=1e-3, mixup=True, drop_patches=0.0, chorus="small", workers=12, micro_batch=64),
 )}
 
 

@@ -4,7 +4,7 @@ Liu et al. 2026, section 4.7, and the unpublished third filter of the first auth
 recording: every function takes the whole table and uses split == "train" alone. Scores are kept in the user's cache.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -291,20 +291,29 @@ class Proxy:
 
 
 def proxy(front: FrontEnd, table: pd.DataFrame, recipe: Proxy, labels: list[str], *, workers: int = 0) -> Finetuned:
-    """Train the proxy on the kept windows of split == "train", with a class for each of `labels`; the last step is kept, val is not looked at."""
-    train = _train(table)
+    """Train the proxy on the kept windows of split == "train", with a class for each of `labels`.
+
+    The last step is kept, val is not looked at. Of several processes each has the whole batch, for batch norm."""
+    train, acc = _train(table), training.accelerator()
     number = {label: i for i, label in enumerate(labels)}
-    wanted, device = torch.tensor([number[label] for label in train["label"]]), training.accelerator().device
-    model = public.mobilenet(len(labels), seed=training.generator(recipe.seed, 5).initial_seed(), size=recipe.size).to(memory_format=torch.channels_last)
+    targets = torch.tensor([number[label] for label in train["label"]])  # (R,)
+    seed = training.generator(recipe.seed, 5).initial_seed()
+    model = public.mobilenet(len(labels), seed=seed, size=recipe.size).to(memory_format=torch.channels_last)
     mixture = data.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train), recipe.seed)
-    clips, log_mel = data.Clips(train, front, recipe.seed, ahead=device.type == "cpu"), LogMel(front).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), recipe.lr, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)
+    clips = data.Clips(train, front, recipe.seed, ahead=acc.device.type == "cpu")
+    log_mel = LogMel(front).to(acc.device)
+    optimizer = torch.optim.SGD(model.parameters(), recipe.lr, momentum=0.9, nesterov=True,
+                                weight_decay=recipe.weight_decay)
+
+    def batches(start: int) -> Iterable[data.Batch]:
+        return data.loader(clips, mixture.batches(start), workers)
 
     def loss_of(model: nn.Module, batch: data.Batch, step: int) -> torch.Tensor:
-        loss = nn.functional.cross_entropy(model(batch.spec(log_mel, device)), wanted[batch.row].to(device))
-        return loss / training.accelerator().num_processes  # each has the whole batch, for batch norm; fit adds the processes up
+        logits = model(batch.spec(log_mel, acc.device))  # (B, C)
+        loss = nn.functional.cross_entropy(logits, targets[batch.row].to(acc.device))
+        return loss / acc.num_processes  # fit adds the processes up
 
-    log = list(training.fit(model, optimizer, lambda first: data.loader(clips, mixture.batches(first), workers), loss_of, steps=len(mixture),
-                       seed=recipe.seed, warmup=round(recipe.warmup * len(mixture)), bar="proxy"))
+    log = pd.DataFrame(training.fit(model, optimizer, batches, loss_of, steps=len(mixture), seed=recipe.seed,
+                                    warmup=round(recipe.warmup * len(mixture)), bar="proxy"))
     trained = sum(p.numel() for p in model.parameters())
-    return Finetuned(model.eval(), labels, pd.DataFrame(log), pd.DataFrame(columns=["step", "top1"]), mixture.samples, trained)
+    return Finetuned(model.eval(), labels, log, pd.DataFrame(columns=["step", "top1"]), mixture.samples, trained)

@@ -1,7 +1,7 @@
 """Finetuning an encoder on species labels, and predicting recordings: one answer per file, whatever its length."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.sources import tables
 
-__all__ = ["Recipe", "Predictions", "Finetuned", "classifier", "mixup", "spec_augment", "finetune",
+__all__ = ["Recipe", "Predictions", "Finetuned", "classifier", "mixup", "spec_augment", "finetune", "step_of",
            "window_logits", "predict", "evaluate"]
 
 
@@ -30,6 +30,7 @@ class Recipe:
 
     epochs: int = 50
     batch: int = 256
+    micro_batch: int = 0  # clips that go through the model at once, for a device with little memory; 0: the whole batch
     lr: float = 1e-3  # at this batch; AudioMAE's rule is 1e-3 x batch / 256
     lr_min: float = 1e-6
     optimizer: str = "AdamW"  # or "Adam", whose weight decay is added to the gradient
@@ -37,14 +38,14 @@ class Recipe:
     layer_decay: float = 0.75  # each block learns 0.75 times as fast as the one above it
     warmup: float = 0.1  # share of the steps: 5 of 50 epochs
     drop_path: float = 0.1
-    drop_patches: float = 0.0  # share of the patches left out of each training clip (timm's PatchDropout); AudioMAE masks 36 % here
+    drop_patches: float = 0.0  # share of a training clip's patches left out (timm's PatchDropout); AudioMAE masks 36 %
     label_smoothing: float = 0.0
-    mixup: bool = True  # Beta(1, 1) between neighbours of a batch, in linear power, labels mixed (the author's fork and iNatSounds' code)
+    mixup: bool = True  # Beta(1, 1) between neighbours in a batch, in linear power (the author's fork, iNatSounds)
     mask_mels: int = 15  # SpecAugment: one band of fewer mel bins than this ...
     mask_frames: int = 50  # ... and one of fewer frames are set to 0, the mean (the author's fork); 0 turns it off
     clip_grad: float | None = 1.0
-    lora: int = 0  # rank of the low-rank updates of the attention weights (Hu et al. 2021), by peft; 0 trains all weights
-    evaluate: int = 3  # how often to look at val, at equal distances, and the best look is kept; 0: val is not looked at, the last step is kept
+    lora: int = 0  # rank of the low-rank updates of the attention weights (Hu et al. 2021); 0 trains all weights
+    evaluate: int = 3  # looks at val, at equal distances, of which the best is kept; 0: none, the last step is kept
     seed: int = 0  # head, order, crops, dropped paths
 
 
@@ -70,13 +71,16 @@ class Finetuned(NamedTuple):
 
 def classifier(encoder: MAE | None, arch: Arch, classes: int, generator: torch.Generator, drop_path: float = 0.0,
                drop_patches: float = 0.0) -> VisionTransformer:
-    """A stock timm ViT that starts from the MAE's encoder (None: random weights): mean of the patch tokens, norm, linear head.
+    """A stock timm ViT that starts from the MAE's encoder (None: random weights): mean of the patch tokens, norm,
+    linear head.
 
     As in AudioMAE the final norm is replaced by a fresh one behind the mean (fc_norm), and position tables stay fixed.
     """
-    model = mae.vit(arch, num_classes=classes, global_pool="avg", drop_path_rate=drop_path, patch_drop_rate=drop_patches)
+    model = mae.vit(arch, num_classes=classes, global_pool="avg", drop_path_rate=drop_path,
+                    patch_drop_rate=drop_patches)
     start = (encoder or MAE(arch, generator)).encoder.state_dict()
-    fresh = model.load_state_dict({k: v for k, v in start.items() if not k.startswith("norm.")}, strict=False).missing_keys
+    start = {name: weights for name, weights in start.items() if not name.startswith("norm.")}
+    fresh = model.load_state_dict(start, strict=False).missing_keys
     if set(fresh) != {"fc_norm.weight", "fc_norm.bias", "head.weight", "head.bias"}:
         raise ValueError(f"the encoder does not fit this classifier; without a value are: {', '.join(fresh)}")
     model.pos_embed.requires_grad_(False)
@@ -85,10 +89,12 @@ def classifier(encoder: MAE | None, arch: Arch, classes: int, generator: torch.G
 
 
 def mixup(spec: Tensor, targets: Tensor, front: FrontEnd, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mix each clip with its neighbour in the batch: specs (B, 1, T, M) in linear power, targets (B, C) in the same shares.
+    """Mix each clip with its neighbour in the batch: specs (B, 1, T, M) in linear power, targets (B, C) in the same
+    shares.
 
-    Two sounds at once add up as powers; a mean of logarithms would be a sound that nobody hears. Neighbours are clips 0 and 1, 2 and 3
-    and so on (an odd one out stays as it is), so that a batch can be shared out in even parts and stay the same batch.
+    Two sounds at once add up as powers; a mean of logarithms would be a sound that nobody hears. Neighbours are clips
+    0 and 1, 2 and 3 and so on (an odd one out stays as it is), so that a batch can be shared out in even parts and
+    stay the same batch.
     """
     other = (torch.arange(len(spec)) ^ 1).clamp(max=len(spec) - 1)  # (B,)
     share = torch.rand((), generator=generator).item()  # Beta(1, 1) is uniform
@@ -99,126 +105,146 @@ def mixup(spec: Tensor, targets: Tensor, front: FrontEnd, generator: torch.Gener
     return (mixed - shift) / scale, share * targets + (1 - share) * targets[other]
 
 
-def spec_augment(spec: Tensor, mask_mels: int, mask_frames: int, generator: torch.Generator, first: int = 0, of: int = 0) -> Tensor:
-    """Set one random band of mel bins and one of frames of every clip to 0 (SpecAugment, Park et al. 2019); returns a new tensor.
+def spec_augment(spec: Tensor, mask_mels: int, mask_frames: int, generator: torch.Generator, first: int = 0,
+                 of: int = 0) -> Tensor:
+    """Set one random band of mel bins and one of frames of every clip to 0 (SpecAugment, Park et al. 2019); returns a
+    new tensor.
 
-    first, of: where these clips stand in a batch of how many, when they are a part of one; bands are drawn for all of it.
+    first, of: where these clips stand in a batch of how many, when they are a part of one; bands are drawn for all of
+    it.
     """
     spec = spec.clone()
     for axis, widest in ((3, mask_mels), (2, mask_frames)):
         size, place = spec.shape[axis], torch.arange(spec.shape[axis])
-        width = (torch.rand(of or len(spec), 1, generator=generator) * min(widest, size)).floor()  # (of, 1) 0 ... widest - 1
-        begin = (torch.rand(of or len(spec), 1, generator=generator) * (size - width + 1)).floor()
+        clips = of or len(spec)
+        width = (torch.rand(clips, 1, generator=generator) * min(widest, size)).floor()  # (of, 1) 0 ... widest - 1
+        begin = (torch.rand(clips, 1, generator=generator) * (size - width + 1)).floor()
         band = ((place >= begin) & (place < begin + width))[first : first + len(spec)].to(spec.device)  # (B, size)
         spec.masked_fill_(band[:, None, :, None] if axis == 2 else band[:, None, None, :], 0.0)
     return spec
 
 
-def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFrame, recipe: Recipe, *, labels: list[str] | None = None,
-             workers: int = 0, reuse: bool = False, bar: str = "finetuning") -> Finetuned:
-    """Train a classifier on split == "train" and keep its best look at split == "val" (class-averaged Top-1 of recordings).
+def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFrame, recipe: Recipe, *,
+             labels: list[str] | None = None, workers: int = 0, reuse: bool = False,
+             bar: str = "finetuning") -> Finetuned:
+    """Train a classifier on split == "train" and keep its best look at split == "val" (class-averaged Top-1 of
+    recordings).
 
-    The head has a class for every label of the train split, as in iNatSounds, or for every one of `labels`, where the train split
-    was thinned out; prediction is restricted afterwards. A label that only val or test has is refused before anything is trained.
-    An interrupted run goes on where it was. reuse: load an earlier run of the very same start, data and recipe, and leave this one to
-    be loaded; without it a run that is done leaves nothing.
+    The head has a class for every label of the train split, as in iNatSounds, or for every one of `labels`, where the
+    train split was thinned out; prediction is restricted afterwards. A label that only val or test has is refused
+    before anything is trained. An interrupted run goes on where it was. reuse: load an earlier run of the very same
+    start, data and recipe, and leave this one to be loaded; without it a run that is done leaves nothing.
     """
     labels = labels or sorted(table.loc[table["split"] == "train", "label"].unique())
     train, val = (table[table["split"] == s].reset_index(drop=True) for s in ("train", "val"))
     if len(labels) < 2 or train.empty or (val.empty and recipe.evaluate):
-        raise ValueError(f"finetuning needs at least two labels in train and some recordings in val, got {len(labels)} labels, {len(train)} recordings in train "
-                         f"and {len(val)} in val: add recordings, or let `folder` make the split")
+        raise ValueError("finetuning needs at least two labels in train and some recordings in val, got "
+                         f"{len(labels)} labels, {len(train)} recordings in train and {len(val)} in val: add "
+                         "recordings, or let `folder` make the split")
     _numbers(labels, table)
-    model = classifier(encoder, arch, len(labels), training.generator(recipe.seed, 1), recipe.drop_path, recipe.drop_patches)
+    model = classifier(encoder, arch, len(labels), training.generator(recipe.seed, 1), recipe.drop_path,
+                       recipe.drop_patches)
     if recipe.lora:
         _low_rank(model, recipe)
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    mixture = data.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train),
+                           recipe.seed)
     used = (t.reindex(columns=["file", "label", "start_s", "end_s", "duration_s", "kept"]) for t in (train, val))
     folder = paths.cache("finetuned", paths.key(VERSION, arch, front, recipe, labels, encoder, *used))
-    with training.alone(folder) as main:
-        return _run(model, front, train, val, labels, recipe, folder, workers, reuse, bar, main)
+    looks = Looks(folder, lambda: predict(model, front, val, labels, workers=workers, bar=None))
+
+    def run() -> None:
+        steps = _steps(model, front, train, labels, recipe, mixture, folder, workers, bar)
+        looking = {round((i + 1) * len(mixture) / recipe.evaluate) - 1 for i in range(recipe.evaluate)}
+        for record in steps:
+            if record["step"] in looking:
+                looks.take(model, record["step"])
+        looks.load_best(model)
+
+    log, _ = training.kept(folder, model, run, reuse=reuse, leave=reuse)
+    return Finetuned(model.eval(), labels, log, looks.table(), mixture.samples, trainable)
 
 
-def _run(model: VisionTransformer, front: FrontEnd, train: pd.DataFrame, val: pd.DataFrame, labels: list[str], recipe: Recipe, folder: Path,
-         workers: int, reuse: bool, bar: str, main: bool) -> Finetuned:
-    weights, looked = folder / "weights.safetensors", folder / "looks.json"
-    mixture = data.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train), recipe.seed)
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    done = weights.exists() and (looked.exists() or not recipe.evaluate)
-    if done and main and not reuse:  # states first: a new run must not go on from what a kill has left
-        for left in [*folder.glob("state-*.pt"), *folder.glob("best-*"), looked, weights]:
-            left.unlink(missing_ok=True)
-    training.accelerator().wait_for_everyone()
-    if done and reuse:
-        model.load_state_dict(load_file(weights))
-        log = pd.read_json(folder / "log.jsonl", lines=True)
-    else:
-        log = pd.DataFrame(_steps(model, front, train, val, labels, recipe, mixture, folder, workers, bar, main))
-        if main and reuse:
-            training.save_weights(model, weights)
-    looks = pd.DataFrame(json.loads(looked.read_text()) if looked.exists() else [], columns=["step", "top1"])
-    training.accelerator().wait_for_everyone()  # all have read the looks
-    if main:  # states first, and looks before weights: what a kill leaves must be nothing, or something that can be gone on from
-        for left in [*folder.glob("state-*.pt"), *([] if reuse else [looked]), *folder.glob("best-*"), *([] if reuse else [folder / "log.jsonl"])]:
-            left.unlink(missing_ok=True)
-    return Finetuned(model.eval(), labels, log, looks, mixture.samples, trainable)
+def _steps(model: VisionTransformer, front: FrontEnd, train: pd.DataFrame, labels: list[str], recipe: Recipe,
+           mixture: data.Mixture, folder: Path, workers: int, bar: str) -> Iterable[dict]:
+    number, acc = _numbers(labels, train), training.accelerator()
+    targets = torch.tensor([number[label] for label in train["label"]])  # (R,)
+    clips = data.Clips(train, front, recipe.seed, ahead=acc.device.type == "cpu")
+
+    def batches(start: int) -> Iterable[data.Batch]:
+        return data.loader(clips, mixture.batches(start, acc.process_index, acc.num_processes), workers)
+
+    optimizer, loss_of = step_of(model, front, recipe, targets, len(labels))
+    return training.fit(model, optimizer, batches, loss_of, steps=len(mixture), seed=recipe.seed,
+                        warmup=round(recipe.warmup * len(mixture)), lr_min=recipe.lr_min, clip_grad=recipe.clip_grad,
+                        micro_batch=recipe.micro_batch, folder=folder, bar=bar)
 
 
-def _steps(model: VisionTransformer, front: FrontEnd, train: pd.DataFrame, val: pd.DataFrame, labels: list[str], recipe: Recipe,
-           mixture: data.Mixture, folder: Path, workers: int, bar: str, main: bool) -> list[dict]:
-    """Train, and leave the model with the weights of its best look, or of the last step where val is not looked at."""
-    number, device = _numbers(labels, train), training.accelerator().device
-    target = torch.tensor([number[label] for label in train["label"]])  # (R,)
-    clips, log_mel = data.Clips(train, front, recipe.seed, ahead=device.type == "cpu"), LogMel(front).to(device)
-    loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-    groups = param_groups_layer_decay(model, recipe.weight_decay, no_weight_decay_list=model.no_weight_decay(), layer_decay=recipe.layer_decay)
-    optimizer = getattr(torch.optim, recipe.optimizer)(groups, lr=recipe.lr)
+def step_of(model: VisionTransformer, front: FrontEnd, recipe: Recipe, targets: Tensor,
+            classes: int) -> tuple[torch.optim.Optimizer, Callable[..., Tensor]]:
+    """The optimizer of a recipe and the loss of one of its steps, as `training.fit` takes them.
+
+    targets: the class of each row of the table (R,)."""
+    device = training.accelerator().device
+    log_mel, entropy = LogMel(front).to(device), nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    groups = param_groups_layer_decay(model, recipe.weight_decay, no_weight_decay_list=model.no_weight_decay(),
+                                      layer_decay=recipe.layer_decay)
 
     def loss_of(model: VisionTransformer, batch: data.Batch, step: int) -> Tensor:
         spec, rng = batch.spec(log_mel, device), training.generator(recipe.seed, 2, step)
         if batch.first:  # other paths and patches are dropped in every part of a batch
             torch.manual_seed(training.generator(recipe.seed, 4, step, batch.first).initial_seed())
-        wanted = nn.functional.one_hot(target[batch.row], len(labels)).float().to(device)  # (B, C)
+        target = nn.functional.one_hot(targets[batch.row], classes).float().to(device)  # (B, C)
         if recipe.mixup:
-            spec, wanted = mixup(spec, wanted, front, rng)
-        return loss_fn(model(spec_augment(spec, recipe.mask_mels, recipe.mask_frames, rng, batch.first, batch.of)), wanted)
+            spec, target = mixup(spec, target, front, rng)
+        spec = spec_augment(spec, recipe.mask_mels, recipe.mask_frames, rng, batch.first, batch.of)
+        return entropy(model(spec), target)
 
-    steps, log, looked = len(mixture), [], folder / "looks.json"
-    looking = {round((i + 1) * steps / recipe.evaluate) - 1 for i in range(recipe.evaluate)}
-    looks = json.loads(looked.read_text()) if looked.exists() else []
-    rank, world = training.accelerator().process_index, training.accelerator().num_processes
-    for record in training.fit(model, optimizer, lambda first: data.loader(clips, mixture.batches(first, rank, world), workers), loss_of, steps=steps,
-                          seed=recipe.seed, warmup=round(recipe.warmup * steps), lr_min=recipe.lr_min, clip_grad=recipe.clip_grad, folder=folder, bar=bar):
-        log.append(record)
-        if record["step"] in looking and record["step"] not in [look["step"] for look in looks]:  # what comes again from the log was looked at then
-            seen = predict(model, front, val, labels, workers=workers, bar=None)
-            top1 = metrics.class_average(metrics.topk_hits(seen.probabilities, seen.targets, 1), seen.targets)
-            looks.append({"step": record["step"], "top1": top1})
-            if main:
-                _keep(model, looks, folder)
-            model.train()
-    if looks:
+    return getattr(torch.optim, recipe.optimizer)(groups, lr=recipe.lr), loss_of
+
+
+class Looks:
+    """The looks at val while a classifier is trained, and the weights of the best of them, in the folder of its run."""
+
+    def __init__(self, folder: Path, predicted: Callable[[], Predictions]) -> None:
+        self.folder, self.predicted, self.rows = folder, predicted, None
+
+    def take(self, model: VisionTransformer, step: int) -> None:
+        """Look, and keep the weights if it is the best look so far, of equal ones the later; once a step."""
+        if step in self.table()["step"].tolist():
+            return
+        seen = self.predicted()
+        top1 = metrics.class_average(metrics.topk_hits(seen.probabilities, seen.targets, 1), seen.targets)
+        self.rows = [*self.rows, {"step": step, "top1": top1}]
+        if training.accelerator().is_main_process:  # weights first, then looks, then away with the best before
+            if self._best() == step:
+                training.save_weights(model, self.folder / f"best-{step}.safetensors")
+            paths.write_json(self.folder / "looks.json", self.rows)
+            for old in self.folder.glob("best-*"):
+                if old.stem != f"best-{self._best()}":
+                    old.unlink()
+        model.train()
+
+    def load_best(self, model: VisionTransformer) -> None:
+        """Give the model the weights of the best look; where val was not looked at, it stays as it is."""
         training.accelerator().wait_for_everyone()
-        model.load_state_dict(load_file(folder / f"best-{_best(looks)}.safetensors"))
-    return log
+        if self.rows:
+            model.load_state_dict(load_file(self.folder / f"best-{self._best()}.safetensors"))
 
+    def table(self) -> pd.DataFrame:
+        """step, top1: a row a look, those of an earlier run in this folder among them."""
+        if self.rows is None:
+            file = self.folder / "looks.json"
+            self.rows = json.loads(file.read_text()) if file.exists() else []
+        return pd.DataFrame(self.rows, columns=["step", "top1"])
 
-def _keep(model: VisionTransformer, looks: list[dict], folder: Path) -> None:
-    """The weights first, if this look is the best so far, then the looks, then away with what was best before."""
-    if _best(looks) == looks[-1]["step"]:
-        training.save_weights(model, folder / f"best-{_best(looks)}.safetensors")
-    paths.write_json(folder / "looks.json", looks)
-    for old in folder.glob("best-*"):
-        if old.stem != f"best-{_best(looks)}":
-            old.unlink()
-
-
-def _best(looks: list[dict]) -> int:
-    """The step of the best look, of equal ones the later."""
-    return max(looks, key=lambda look: (look["top1"], look["step"]))["step"]
+    def _best(self) -> int:
+        return max(self.rows, key=lambda look: (look["top1"], look["step"]))["step"]
 
 
 def _low_rank(model: VisionTransformer, recipe: Recipe) -> None:
-    """Freeze the encoder and give every attention layer a trainable update of a low rank; head and its norm stay trainable."""
+    """Freeze the encoder and give every attention layer a trainable update of a low rank; head and its norm stay
+    trainable."""
     from peft import LoraConfig, inject_adapter_in_model  # here: it takes seconds to import
 
     with torch.random.fork_rng():  # peft draws from the global generator
@@ -229,52 +255,59 @@ def _low_rank(model: VisionTransformer, recipe: Recipe) -> None:
 
 
 @torch.no_grad()
-def window_logits(model: nn.Module, front: FrontEnd, table: pd.DataFrame, *, batch: int = 64, workers: int = 0, bar: str | None = "predicting",
-                  rank: int = 0, world: int = 1, whole: bool = False) -> Iterator[tuple[Tensor, np.ndarray]]:
-    """What the model says about every window (half overlapping) of every recording, batch by batch: logits (B, C), and the row (B,) of the table
-    each is from. Of several processes that share the windows each gets a run of them. whole: a recording that cannot be read is an error and not
-    silence, for what is kept and read again."""
+def window_logits(model: nn.Module, front: FrontEnd, table: pd.DataFrame, *, batch: int = 64, workers: int = 0,
+                  bar: str | None = "predicting", rank: int = 0, world: int = 1,
+                  whole: bool = False) -> Iterator[tuple[Tensor, np.ndarray]]:
+    """What the model says about every window (half overlapping) of every recording, batch by batch: logits (B, C),
+    and the row (B,) of the table each is from. Of several processes that share the windows each gets a run of them.
+    whole: a recording that cannot be read is an error and not silence, for what is kept and read again."""
     if table.empty:
         raise ValueError("there is nothing to predict: this table has no recordings (of this split?)")
     model, acc, table = model.eval(), training.accelerator(), table.reset_index(drop=True)
-    log_mel, windows = LogMel(front).to(acc.device), data.Windows(table, front, ahead=acc.device.type == "cpu", whole=whole)
+    log_mel = LogMel(front).to(acc.device)
+    windows = data.Windows(table, front, ahead=acc.device.type == "cpu", whole=whole)
     windows.places = windows.places[len(windows) * rank // world : len(windows) * (rank + 1) // world]
     model.to(acc.device)
-    for piece in tqdm(data.loader(windows, batch, workers), desc=bar, disable=bar is None or not acc.is_main_process, leave=False):
+    batches, quiet = data.loader(windows, batch, workers), bar is None or not acc.is_main_process
+    for piece in tqdm(batches, desc=bar, total=-(-len(windows) // batch), disable=quiet, leave=False):
         with acc.autocast():
             logits = model(piece.spec(log_mel, acc.device))  # (B, C)
         yield logits.float().cpu(), piece.row.numpy()
 
 
-def predict(model: nn.Module, front: FrontEnd, table: pd.DataFrame, labels: list[str], *, batch: int = 64, workers: int = 0, pooling: str = "mean",
-            bar: str | None = "predicting") -> Predictions:
-    """Class probabilities of every recording of the table: windows with 50 % overlap, softmax, pooling (`metrics.Pool`), one answer.
+def predict(model: nn.Module, front: FrontEnd, table: pd.DataFrame, labels: list[str], *, batch: int = 64,
+            workers: int = 0, bar: str | None = "predicting") -> Predictions:
+    """Class probabilities of every recording of the table: windows with 50 % overlap, softmax, their mean, one answer.
 
-    Restricted to the classes that occur in this table (Liu et al. restrict to the 1,212 evaluation species); a recording whose
-    label the model has never seen is an error. Processes share the windows.
+    Restricted to the classes that occur in this table (Liu et al. restrict to the 1,212 evaluation species); a
+    recording whose label the model has never seen is an error. Processes share the windows.
     """
     targets, acc = table["label"].map(_numbers(labels, table)).to_numpy(), training.accelerator()
     classes = np.unique(targets)
-    pooled = metrics.Pool(len(table), len(classes), pooling)
-    for logits, rows in window_logits(model, front, table, batch=batch, workers=workers, bar=bar, rank=acc.process_index, world=acc.num_processes):
+    pooled = metrics.Pool(len(table), len(classes))
+    for logits, rows in window_logits(model, front, table, batch=batch, workers=workers, bar=bar,
+                                      rank=acc.process_index, world=acc.num_processes):
         pooled.add(metrics.restrict(logits.softmax(-1).double().numpy(), classes)[:, classes], rows)
     pooled.hidden[:] = False  # `restrict` has left only what is shown, and a process may have had no window
-    pooled.total = training.over_processes(torch.from_numpy(pooled.total), "max" if pooling == "max" else "sum").numpy()
-    pooled.counts = training.over_processes(torch.from_numpy(pooled.counts)).numpy()
+    pooled.total, pooled.counts = (acc.reduce(torch.from_numpy(x).to(acc.device)).cpu().numpy()
+                                   for x in (pooled.total, pooled.counts))
     probabilities = np.full((len(table), len(labels)), -np.inf)
     probabilities[:, classes] = pooled.result()
     groups, _ = pd.factorize(tables.units(table))
     return Predictions(probabilities, targets, groups, classes)
 
 
-def evaluate(tuned: Finetuned, front: FrontEnd, table: pd.DataFrame, seed: int, *, workers: int = 0) -> metrics.Evaluation:
+def evaluate(tuned: Finetuned, front: FrontEnd, table: pd.DataFrame, seed: int, *,
+             workers: int = 0) -> metrics.Evaluation:
     """Scores of val and test, as every experiment records them; `seed` draws the bootstrap."""
-    seen = {split: predict(tuned.model, front, table[table["split"] == split], tuned.labels, workers=workers)[:3] for split in ("val", "test")}
+    seen = {split: predict(tuned.model, front, table[table["split"] == split], tuned.labels, workers=workers)[:3]
+            for split in ("val", "test")}
     return metrics.evaluation(seen, seed)
 
 
 def _numbers(labels: list[str], table: pd.DataFrame) -> dict[str, int]:
     """The number of each label; an error where the table has a label that is not among them."""
     if unknown := sorted(set(table["label"]) - set(labels)):
-        raise ValueError(f"{len(unknown)} labels of this table were not in training, the first is {unknown[0]!r}: leave those recordings out")
+        raise ValueError(f"{len(unknown)} labels of this table were not in training, the first is {unknown[0]!r}: "
+                         "leave those recordings out")
     return {label: i for i, label in enumerate(labels)}

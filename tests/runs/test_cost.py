@@ -43,16 +43,16 @@ def test_flop_are_those_of_the_formulas():
     visible = 1 + L - round(0.8 * L)
     seen = 2 * L * pixels * 192 + blocks(visible, 192, 4)  # every patch is embedded, then four fifths are dropped
     guessed = 2 * visible * 192 * 96 + blocks(1 + L, 96, 2) + 2 * (1 + L) * 96 * pixels
-    assert cost.pretraining_pace(LARGER, mel.INAT, 0.8, 2, seconds=0).flop == pytest.approx(3 * (seen + guessed), rel=0.02)
+    assert cost.pretraining_pace(LARGER, mel.INAT, replace(RECIPE, batch=2), seconds=0).flop == pytest.approx(3 * (seen + guessed), rel=0.02)
 
 
 def test_memory_is_weights_gradients_moments_and_what_is_kept_per_clip():
-    pace = cost.pretraining_pace(ARCH, FRONT, 0.8, 4, seconds=0)
+    pace = cost.pretraining_pace(ARCH, FRONT, replace(RECIPE, batch=4), seconds=0)
     model = mae.MAE(ARCH)
     all_of, trained = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert pace.fixed == 4 * all_of + 12 * trained
     assert cost.predicting_pace(ARCH, FRONT, 3, seconds=0).activations == 0
-    wide = cost.pretraining_pace(replace(ARCH, decoder_depth=3), FRONT, 0.8, 4, seconds=0)
+    wide = cost.pretraining_pace(replace(ARCH, decoder_depth=3), FRONT, replace(RECIPE, batch=4), seconds=0)
     block = (wide.activations - pace.activations) / 2  # of the decoder: at least its normed input, qkv, and the MLP's two, all in half precision
     assert block > 2 * 9 * 16 * (1 + 3 + 4 + 4)
     one = cost.pretraining(ARCH, FRONT, RECIPE).memory

@@ -28,13 +28,9 @@ wildlife, general = (pd.read_json(tables / f"{name}.json") for name in ("wildlif
 acc, drawn, read = training.accelerator(), [], data.Clips.__getitem__
 data.Clips.__getitem__ = lambda self, draw: (drawn.append([draw.number, draw.row]), read(self, draw))[1]
 if what.startswith("stop"):  # after so many steps
-    save = training._save
-    training._save = lambda *a: save(*a) and (a[3] < int(what[4:]) or os._exit(9))
-    real = training.fit
-    training.fit = lambda *a, **k: real(*a, **k | {"save_every_s": 0.0})
-if what == "parts":  # the second process has hardly any memory left, so that it goes through its share in parts
-    free = 1e10 if acc.is_main_process else 2e6
-    training.free_bytes = lambda device: free
+    save = training.States._save
+    training.States._save = lambda *a: save(*a) or a[1] < int(what[4:]) or os._exit(9)
+    training.SAVE_EVERY_S = 0.0
 if what == "proxy":
     from lib.transfer import curate
     labels = sorted(wildlife["label"].unique())
@@ -46,7 +42,8 @@ elif what == "finetune":
     seen = finetune.predict(done.model, FRONT, wildlife[wildlife["split"] == "val"], done.labels)
     more = {"looks": done.looks["top1"].tolist(), "probabilities": seen.probabilities.tolist()}
 else:
-    recipe = pretrain.Recipe(clips=16 * 12, batch=16, lr=1e-3, ratio=3.0, mask_ratio=0.75)
+    micro_batch = 3 if what == "parts" else 0
+    recipe = pretrain.Recipe(clips=16 * 12, batch=16, micro_batch=micro_batch, lr=1e-3, ratio=3.0, mask_ratio=0.75)
     done = pretrain.pretrain(replace(ARCH, decoder="window"), FRONT, recipe, wildlife, general)
     more = {}
 weights = [float(p.double().abs().sum()) for p in done.model.state_dict().values()]

@@ -1,7 +1,6 @@
 """Finetuning: the classifier is the encoder plus a head, the best look at val is kept, and a recording gets one answer."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -168,7 +167,7 @@ def test_an_interrupted_run_goes_on_where_it_was(table, monkeypatch, tmp_path, s
     whole = tune(table, recipe)
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
     with monkeypatch.context() as patch:
-        patch.setattr(training, "fit", partial(training.fit, save_every_s=0))
+        patch.setattr(training, "SAVE_EVERY_S", 0)
         looks = []
 
         def predict(*arguments, **options):
@@ -217,7 +216,7 @@ def test_train_alone_trains(table, monkeypatch):
     first, rows, real = tune(table), [], data.Clips.__getitem__
     quiet = table["split"] == "val"
     others = table.assign(file=table["file"].where(~quiet, table.loc[quiet, "file"].iloc[0]))  # other val recordings
-    monkeypatch.setattr(data.Clips, "__getitem__", lambda self, draw: rows.append(self.files[draw.row]) or real(self, draw))
+    monkeypatch.setattr(data.Clips, "__getitem__", lambda self, draw: rows.append(self.source.file(draw.row)) or real(self, draw))
     pd.testing.assert_frame_equal(first.log, tune(others).log)
     train = table.loc[table["split"] == "train", "file"]
     assert set(rows) == set(train) and all(rows.count(f) == QUICK.epochs for f in train)
