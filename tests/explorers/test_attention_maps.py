@@ -10,7 +10,7 @@ from lib.explorers import attention_maps
 
 @pytest.fixture(scope="module")
 def one():
-    return attention_maps.Gaze(examples.models(), examples.sounds())
+    return attention_maps.AttentionMaps(examples.models(), examples.sounds())
 
 
 def test_shares_are_attentions(one):
@@ -64,4 +64,5 @@ def test_controls(one):
 
 def test_kept_maps_are_of_what_is_shown(one):
     one.update("rumble", "tiny")
-    assert torch.equal(one.attend("chirps & <hiss>", "tiny", -1), attention.maps(*(one.scene("chirps & <hiss>", "tiny")[i] for i in (1, 0))))
+    scene = one.scene("chirps & <hiss>", "tiny")
+    assert torch.equal(one.attend(scene, -1), attention.maps(scene.model, scene.x))

@@ -39,7 +39,7 @@ def tree(widget):
         yield from tree(child)
 
 
-NAMES = ["studio", "gaze", "sieve", "mistakes", "frontends"]
+NAMES = ["reconstruction", "attentionmaps", "curation", "confusions", "frontends"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,7 +53,7 @@ def test_no_output_widget_and_every_control_has_a_name(all_five, name):
 
 
 def test_a_problem_is_one_line_and_never_markup(all_five):
-    one = all_five["studio"]
+    one = all_five["reconstruction"]
     one.say("<script> & co")
     assert 'role="alert"' in one.message.value and "&lt;script&gt; &amp; co" in one.message.value
     one.say("")
@@ -66,11 +66,11 @@ def test_numbers_are_short():
 
 def test_spec_resamples_cuts_and_pads():
     wave = torch.randn(44_100, generator=training.generator(0))
-    assert base.spec(Sound(wave, 44_100), mel.INAT).shape == (1, 1, mel.INAT.count(22_050), 128)
-    x = base.spec(Sound(wave, 44_100), mel.INAT, 512)
+    assert Sound(wave, 44_100).spec(mel.INAT).shape == (1, 1, mel.INAT.count(22_050), 128)
+    x = Sound(wave, 44_100).spec(mel.INAT, 512)
     assert x.shape == (1, 1, 512, 128) and (x[0, 0, mel.INAT.count(22_050) :] == mel.normalise(mel.INAT.pad, mel.INAT)).all()
     long = Sound(wave.repeat(4), 22_050)
-    assert torch.equal(base.spec(long, mel.INAT, 512), mel.LogMel(mel.INAT)(long.wave[None])[:, :, :512])
+    assert torch.equal(long.spec(mel.INAT, 512), mel.LogMel(mel.INAT)(long.wave[None])[:, :, :512])
 
 
 def test_loudest():
@@ -88,7 +88,7 @@ import sys, tempfile
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import examples
-made = explorers.every(Path({folder!r}))
+made = examples.every(Path({folder!r}))
 """
 
 
@@ -208,8 +208,8 @@ def wav(samples: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def test_studio_in_a_browser(page, tmp_path):
-    one = Driven(page, "studio")
+def test_reconstruction_in_a_browser(page, tmp_path):
+    one = Driven(page, "reconstruction")
     assert "205 of 256 patches hidden (80%; random patches, seed 0)" in one.said.inner_text()
     assert "(82%; random patches, seed 0)" in one.after("slider", one.key("mask ratio"))
     assert "seed 1" in one.after("new mask", one.press("new mask"))
@@ -229,7 +229,7 @@ def test_studio_in_a_browser(page, tmp_path):
 
 
 def test_own_sounds_in_a_browser(page, tmp_path):
-    one = Driven(page, "studio")
+    one = Driven(page, "reconstruction")
     chosen, alert = one.part.get_by_label("recording", exact=True), one.part.get_by_role("alert")
     noise = 0.1 * np.random.default_rng(0).normal(size=2 * 44_100)
     assert "mine.wav" in one.after("upload", lambda: one.upload("mine.wav", wav(noise)))
@@ -243,8 +243,8 @@ def test_own_sounds_in_a_browser(page, tmp_path):
     one.look(tmp_path)
 
 
-def test_gaze_in_a_browser(page, tmp_path):
-    one = Driven(page, "gaze")
+def test_attention_maps_in_a_browser(page, tmp_path):
+    one = Driven(page, "attentionmaps")
     assert "the patch in time column 2 and mel row 1" in one.after("slider", one.key("time column"))
     assert "the patch in time column 13 and mel row 5" in one.after("click", lambda: one.part.locator("[data-patch='100']").click())
     assert "the patch in time column 13 and mel row 6" in one.after("arrow on the grid", lambda: page.keyboard.press("ArrowUp"))
@@ -255,8 +255,8 @@ def test_gaze_in_a_browser(page, tmp_path):
     one.look(tmp_path)
 
 
-def test_sieve_in_a_browser(page, tmp_path):
-    one = Driven(page, "sieve")
+def test_curation_in_a_browser(page, tmp_path):
+    one = Driven(page, "curation")
     assert "12 windows kept, 12 dropped" in one.said.inner_text()
     assert "13 dropped" in one.after("slider", lambda: [one.key("windows kept", "ArrowLeft")() for _ in range(3)])
     assert "dropped with a call" in one.after("list", one.select("look at", "dropped with a call"))
@@ -266,8 +266,8 @@ def test_sieve_in_a_browser(page, tmp_path):
     one.look(tmp_path)
 
 
-def test_mistakes_in_a_browser(page, tmp_path):
-    one = Driven(page, "mistakes")
+def test_confusions_in_a_browser(page, tmp_path):
+    one = Driven(page, "confusions")
     assert "Mistake 2 of 4: a recording of Cici was taken for Bebe" in one.after("slider", one.key("mistake"))
     assert "Mistake 1 of 2" in one.after("confusion", one.select("confusion", "Bebe taken for Aba (2)"))
     assert "probability 0.45" in one.after("order", one.select("order", "nearest to right first"))
@@ -275,7 +275,7 @@ def test_mistakes_in_a_browser(page, tmp_path):
     one.look(tmp_path)
 
 
-def test_frontends_in_a_browser(page, tmp_path):
+def test_front_ends_in_a_browser(page, tmp_path):
     one = Driven(page, "frontends")
     assert "513 frames x 136 mel bins" in one.after("slider", one.key("mel bins"))
     assert "catch no bin of the 512-point FFT" in one.after("FFT", one.select("FFT (points)", "512"))

@@ -20,9 +20,9 @@ def one():
     return made()
 
 
-def made() -> reconstruction.Studio:
+def made() -> reconstruction.Reconstruction:
     models = {"small": (mae.MAE(ARCH, training.generator(0)), mel.INAT), "other": (mae.MAE(examples.SHORT, training.generator(2)), mel.MSM_MAE)}
-    return reconstruction.Studio(models, examples.sounds())
+    return reconstruction.Reconstruction(models, examples.sounds())
 
 
 # ------------------------------------------------------------------------------------------------------------- update
@@ -50,8 +50,8 @@ def test_errors_are_the_models(one):
 def test_regions_are_those_of_the_boxes(one):
     """Calls and background by a count of pixels that knows nothing of the code: a patch is 16 frames x 16 mels."""
     scene, view = one.scene(), one.update(kind="chessboard")
-    hidden = reconstruction.MASKS["chessboard"](1, scene.model.grid, 0.5, training.generator(0)).hidden[0]
-    guess = one._guess(*one.first, kind="chessboard")[2]
+    hidden = reconstruction.PATTERNS["chessboard"](1, scene.model.grid).hidden[0]
+    guess = one._guess("", "", kind="chessboard")[2]
     errors, centres = scene.model.patch_errors(scene.x, guess)[0], mel.centres(mel.INAT)
     share = np.zeros((32, 8))
     for call in scene.sound.calls.itertuples():
@@ -65,12 +65,13 @@ def test_regions_are_those_of_the_boxes(one):
 
 
 def test_single_patches_by_hand(one):
-    drawn, turned = one.mask(seed=1).hidden[0], one.mask(seed=1, flips=(0, 17)).hidden[0]
+    grid = one.scene().model.grid
+    drawn, turned = (reconstruction.drawn(grid, seed=1, flips=flips).hidden[0] for flips in ((), (0, 17)))
     assert (drawn != turned).nonzero()[:, 0].tolist() == [0, 17]
     assert ", 2 by hand)" in one.update(seed=1, flips=(0, 17)).text
 
 
-@pytest.mark.parametrize("kind", reconstruction.MASKS)
+@pytest.mark.parametrize("kind", [*reconstruction.MASKS, *reconstruction.PATTERNS])
 @pytest.mark.parametrize("ratio", [0.1, 0.98])
 def test_every_mask_at_both_ends_of_the_slider(one, kind, ratio):
     view = one.update(kind=kind, ratio=ratio)
@@ -97,9 +98,9 @@ def test_errors_name_what_is_needed(one):
     with pytest.raises(ValueError, match="no recording 'x': choose one of chirps"):
         one.update("x")
     with pytest.raises(ValueError, match="0 models and 2 sounds"):
-        reconstruction.Studio({}, examples.sounds())
+        reconstruction.Reconstruction({}, examples.sounds())
     with pytest.raises(ValueError, match="'m' takes 128 mels, its front end msm_mae makes 80"):
-        reconstruction.Studio({"m": (one.models["small"][0], mel.MSM_MAE)}, examples.sounds())
+        reconstruction.Reconstruction({"m": (one.models["small"][0], mel.MSM_MAE)}, examples.sounds())
 
 
 # ----------------------------------------------------------------------------------------------------------- controls
