@@ -3,7 +3,7 @@ import torch
 
 from lib import attention, plots
 from lib.explorers import base
-from lib.explorers.base import Heard, Sound, View
+from lib.explorers.base import Sound, View
 from lib.explorers.panels import Panel, Panels
 from lib.explorers.patchgrid import Models, PatchExplorer, Scene
 
@@ -69,9 +69,8 @@ class AttentionMaps(PatchExplorer):
             Panel(seen, f"its attention: yellow is {top:.1f} x an equal share", (0, top), None, frame),
             Panel(usual, "the average patch's attention, same colours", (0, top))]))
 
-    def hear(self, recording: str = "", **_) -> list[Heard]:
-        sound = self.scene(recording).sound
-        return [Heard("recording", sound.wave, sound.rate)]
+    def hear(self, recording: str = "", **_) -> list[tuple[str, Sound]]:
+        return [("recording", self.scene(recording).sound)]
 
     # -- the controls
 

@@ -25,8 +25,8 @@ from PIL import Image
 from lib import audio, data, plots
 from lib.mel import FrontEnd, LogMel
 
-__all__ = ["View", "Sound", "Heard", "Windows", "Explorer", "boxes_within", "loudest", "jpeg", "uri", "dropdown",
-           "slider", "button", "row"]
+__all__ = ["View", "Sound", "Excerpts", "Explorer", "boxes_within", "loudest", "jpeg", "uri", "dropdown", "slider",
+           "button", "row"]
 
 WIDE, LABEL = "28em", {"description_width": "11em"}
 
@@ -39,17 +39,10 @@ class View(NamedTuple):
     numbers: dict[str, float]  # a small table under the sentence; NaN where there is nothing to measure
 
 
-class Heard(NamedTuple):
-    """A sound to play, and what it is."""
-    title: str
-    wave: torch.Tensor  # (N,)
-    rate: int
-
-
 # --------------------------------------------------------------------------------------------------- what is looked at
 
 class Sound(NamedTuple):
-    """A recording to explore."""
+    """A recording to explore, or a sound to play."""
     wave: torch.Tensor  # (N,)
     rate: int  # Hz
     calls: pd.DataFrame | None = None  # the boxes of the true calls, where known: start_s, end_s, low_hz, high_hz
@@ -67,7 +60,7 @@ def _log_mel(front: FrontEnd) -> LogMel:
     return LogMel(front)  # its filters take longer to make than to use
 
 
-class Windows:
+class Excerpts:
     """Parts of a table's recordings, each as long as the front end's input, with the boxes of the calls in it.
 
     events: the boxes of all recordings (`chorus.events`), where they are known."""
@@ -104,10 +97,10 @@ def loudest(wave: torch.Tensor, count: int, step: int) -> int:
 
 # ----------------------------------------------------------------------------------------------- pictures and controls
 
-def jpeg(*pictures: np.ndarray, quality: int = 76) -> bytes:
+def jpeg(*pictures: np.ndarray) -> bytes:
     """Pictures (H, W, 3) of the same height side by side, as one JPEG."""
     file = io.BytesIO()
-    Image.fromarray(np.concatenate(pictures, axis=1)).save(file, format="jpeg", quality=quality)
+    Image.fromarray(np.concatenate(pictures, axis=1)).save(file, format="jpeg", quality=76)
     return file.getvalue()
 
 
@@ -142,7 +135,7 @@ def row(*widgets: ipywidgets.Widget) -> ipywidgets.HBox:
 # -------------------------------------------------------------------------------------------------------- the explorer
 
 class Explorer:
-    """The base. A subclass has `update(**choice) -> View` and `hear(**choice) -> list[Heard]`.
+    """The base. A subclass has `update(**choice) -> View` and `hear(**choice)`, which gives titles and sounds to play.
 
     It makes its controls, then calls `_start` with the rows of its panel and the control of each argument of `update`.
     Where the reader may bring sounds, its dropdown is `recording` and its sounds, name -> Sound, are `sounds_of`."""
@@ -215,7 +208,7 @@ class Explorer:
         """Make the sounds of what is shown."""
         self.sounds.value = '<p role="status">making sound ...</p>'
         try:
-            players = "".join(_player(heard) for heard in self.hear(**self.choice()))
+            players = "".join(_player(title, sound) for title, sound in self.hear(**self.choice()))
             self.sounds.value = f'<div style="display: flex; flex-wrap: wrap">{players}</div>'
         except ValueError as error:
             self.sounds.value = ""
@@ -234,7 +227,7 @@ def _number(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def _player(heard: Heard) -> str:
-    title, source = html.escape(heard.title), uri(plots.sound(heard.wave, heard.rate).data, "audio/mpeg")
+def _player(title: str, sound: Sound) -> str:
+    title, source = html.escape(title), uri(plots.sound(sound.wave, sound.rate).data, "audio/mpeg")
     return (f'<figure style="margin: 0.3em 1em 0 0"><figcaption>{title}</figcaption><audio controls '
             f'aria-label="{title}" style="width: 250px; height: 36px" src="{source}"></audio></figure>')

@@ -1,17 +1,18 @@
 """The error browser: a classifier's worst confusions, each beside its own species and the one it was taken for."""
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from lib import plots
 from lib.explorers import base
-from lib.explorers.base import Explorer, Heard, Sound, View, Windows
-from lib.explorers.panels import FONT, Canvas, Panel, Panels, small_print
+from lib.explorers.base import Excerpts, Explorer, Sound, View
+from lib.explorers.panels import FONT, Canvas, Panels, small_print
 from lib.mel import FrontEnd
 from lib.transfer.finetune import Predictions
 
 __all__ = ["ORDERS", "Confusions"]
 
-ALL = "all of them"
 ORDERS = ("surest first", "nearest to right first")
 BARS = 5  # guesses shown
 TRUE, FALSE = ("#de8f05", "///", " (truth)"), ("#0173b2", None, "")  # a bar's colour, hatch and word
@@ -32,13 +33,13 @@ class Confusions(Explorer):
         self.p, self.truth, self.labels = np.maximum(seen.probabilities, 0), seen.targets, labels  # hidden is -inf
         self.guess, self.classes = self.p.argmax(1), len(seen.classes)
         self.front, self.train_label = front, train["label"].to_numpy()
-        self.tested, self.trained = (Windows(part, front, events) for part in (table, train))
+        self.tested, self.trained = (Excerpts(part, front, events) for part in (table, train))
         self.panels, self.canvas = Panels([plots.CMAP] * 3, width=8.0), Canvas(3.0)
         self.ax = self.canvas.figure.add_axes([0.04, 0.5 / 2.7, 0.9, 1 - 0.8 / 2.7])
         wrong = np.flatnonzero(self.guess != self.truth)
         pairs = pd.Series(list(zip(self.truth[wrong], self.guess[wrong])), dtype=object).value_counts()
         named = [(f"{labels[a]} taken for {labels[b]} ({n})", (a, b)) for (a, b), n in pairs.items()]
-        self.pair = base.dropdown("confusion", [(f"{ALL} ({len(wrong)})", None), *named])
+        self.pair = base.dropdown("confusion", [(f"all of them ({len(wrong)})", None), *named])
         self.order = base.dropdown("order", list(ORDERS))
         self.place = base.slider("mistake", 1, 1, max(1, len(wrong)))
         self._start([base.row(self.pair, self.order), base.row(self.place, self.listen)],
@@ -61,7 +62,7 @@ class Confusions(Explorer):
         numbers = {"recordings": count, "wrong": int((self.guess != self.truth).sum())}
         if not len(rows):
             text = f"None of {count} recordings is guessed wrong."
-            return View(self._picture(None, {}), text, "Nothing to show.", numbers)
+            return View(self._picture(None, []), text, "Nothing to show.", numbers)
         place = min(place, len(rows) - 1)
         p, truth, guess = self.p[rows[place]], self.truth[rows[place]], self.guess[rows[place]]
         rank = 1 + int((p > p[truth]).sum())
@@ -71,12 +72,13 @@ class Confusions(Explorer):
                 f"{self.labels[guess]} with probability {p[guess]:.2f}; {self.labels[truth]} had {p[truth]:.2f}, "
                 f"rank {rank} of {self.classes}.")
         sounds = self._sounds(rows[place])
-        alt = f"Bars of the five likeliest species, and spectrograms: {'; '.join(sounds)}."
+        alt = f"Bars of the five likeliest species, and spectrograms: {'; '.join(title for title, _ in sounds)}."
         return View(self._picture(rows[place], sounds), text, alt, numbers)
 
-    def hear(self, pair: tuple[int, int] | None = None, order: str = ORDERS[0], place: int = 0) -> list[Heard]:
-        row = self.wrong(pair, order)[: place + 1][-1:]
-        return [Heard(title, sound.wave, sound.rate) for r in row for title, sound in self._sounds(r).items()]
+    def hear(self, pair: tuple[int, int] | None = None, order: str = ORDERS[0],
+             place: int = 0) -> list[tuple[str, Sound]]:
+        rows = self.wrong(pair, order)
+        return self._sounds(rows[min(place, len(rows) - 1)]) if len(rows) else []
 
     def choice(self) -> dict:
         return super().choice() | {"place": self.place.value - 1}
@@ -88,18 +90,17 @@ class Confusions(Explorer):
 
     # -- pictures and sounds
 
-    def _sounds(self, row: int) -> dict[str, Sound]:
-        """By title: the recording, another one of its species, and one of the species it was taken for."""
-        sounds = {"this recording": self.tested.loudest(row)}
+    def _sounds(self, row: int) -> list[tuple[str, Sound]]:
+        """The recording, another one of its species, and one of the species it was taken for."""
+        sounds = [("this recording", self.tested.loudest(row))]
         for name, number in (("its own species", self.truth[row]), ("taken for", self.guess[row])):
             same = np.flatnonzero(self.train_label == self.labels[number])
             if len(same):
-                sounds[f"{name}: {self.labels[number]}"] = self.trained.loudest(int(same[0]))
+                sounds.append((f"{name}: {self.labels[number]}", self.trained.loudest(int(same[0]))))
         return sounds
 
-    def _picture(self, row: int | None, sounds: dict[str, Sound]) -> bytes:
-        panels = [Panel.of(sound, self.front, title) for title, sound in sounds.items()]
-        return base.jpeg(self._bars(row), self.panels.draw(self.front, self.front.frames, panels))
+    def _picture(self, row: int | None, sounds: Sequence[tuple[str, Sound]]) -> bytes:
+        return base.jpeg(self._bars(row), self.panels.draw_sounds(self.front, sounds))
 
     def _bars(self, row: int | None) -> np.ndarray:
         """The likeliest classes of a recording, the truth hatched."""

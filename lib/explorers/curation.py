@@ -4,8 +4,8 @@ import pandas as pd
 
 from lib import plots
 from lib.explorers import base
-from lib.explorers.base import Explorer, Heard, View, Windows
-from lib.explorers.panels import FONT, Canvas, Panel, Panels, small_print
+from lib.explorers.base import Excerpts, Explorer, Sound, View
+from lib.explorers.panels import FONT, Canvas, Panels, small_print
 from lib.mel import FrontEnd
 from lib.transfer import curate
 
@@ -35,7 +35,7 @@ class Curation(Explorer):
                 raise ValueError(f"calls says of {len(calls)} windows whether they hold one, the scores by {name} "
                                  f"are of {len(scored)}")
         self.scores, self.train, self.front, self.calls = scores, train, front, calls
-        self.windows, self.panels = Windows(train, front, events), Panels([plots.CMAP] * SHOWN, width=8.0)
+        self.windows, self.panels = Excerpts(train, front, events), Panels([plots.CMAP] * SHOWN, width=8.0)
         self.canvas = Canvas(3.0)
         self.ax = self.canvas.figure.add_axes([0.2, 0.5 / 2.7, 0.76, 1 - 0.8 / 2.7])
         self.filter = base.dropdown("filter", list(scores))
@@ -72,16 +72,15 @@ class Curation(Explorer):
         text = (f"{filter}, score {kept.threshold:.4g} and more: {numbers['kept']:,} windows kept, "
                 f"{numbers['dropped']:,} dropped; {kept.recordings} of {len(self.train)} recordings keep at least one. "
                 f"{which}: {count:,} windows{below}")
-        panels = [self._panel(window) for window in shown.itertuples()]
-        titles = "; ".join(panel.title for panel in panels) or "no window"
+        sounds = [(self._title(window), self._sound(window)) for window in shown.itertuples()]
+        titles = "; ".join(title for title, _ in sounds) or "no window"
         alt = f"Histogram of the scores by {filter} with the threshold, and spectrograms of windows: {titles}."
-        row = self.panels.draw(self.front, self.front.frames, panels)
-        return View(base.jpeg(self._histogram(filter, kept.threshold), row), text, alt, numbers)
+        image = base.jpeg(self._histogram(filter, kept.threshold), self.panels.draw_sounds(self.front, sounds))
+        return View(image, text, alt, numbers)
 
-    def hear(self, filter: str = "", percent: int = 50, which: str = "just kept", place: int = 0) -> list[Heard]:
-        shown = self.chosen(filter, percent, which, place)[1].itertuples()
-        return [Heard(f"score {window.score:.3g}, {self.train['label'][window.recording]}",
-                      self.windows.at(window.recording, window.start_s).wave, self.front.rate) for window in shown]
+    def hear(self, **choice) -> list[tuple[str, Sound]]:
+        return [(f"score {window.score:.3g}, {self.train['label'][window.recording]}", self._sound(window))
+                for window in self.chosen(**choice)[1].itertuples()]
 
     def moved(self, control) -> None:
         if control is not self.place:
@@ -89,11 +88,14 @@ class Curation(Explorer):
 
     # -- pictures
 
-    def _panel(self, window) -> Panel:
+    def _sound(self, window) -> Sound:
+        return self.windows.at(window.recording, window.start_s)
+
+    def _title(self, window) -> str:
         title = f"{window.score:.3g}: {self.train['label'][window.recording]}"
-        if self.calls is not None:
-            title += ", a call" if self.calls[window.Index] else ", no call"
-        return Panel.of(self.windows.at(window.recording, window.start_s), self.front, title)
+        if self.calls is None:
+            return title
+        return title + (", a call" if self.calls[window.Index] else ", no call")
 
     def _histogram(self, filter: str, threshold: float) -> np.ndarray:
         self.canvas.background(filter, lambda: self._draw_bars(filter, threshold))

@@ -7,7 +7,7 @@ import torch
 
 from lib import mel, plots
 from lib.explorers import base
-from lib.explorers.base import Explorer, Heard, Sound, View
+from lib.explorers.base import Explorer, Sound, View
 from lib.explorers.ownsound import OwnSound
 from lib.explorers.panels import FONT, Canvas, small_print
 from lib.mel import FrontEnd
@@ -70,12 +70,11 @@ class FrontEnds(Explorer):
                f"{min(LOWEST, front.mels)} mel filters over the FFT's bins; {caught}.")
         return View(self._picture(x, front, bank, empty, unit), text, alt, numbers)
 
-    def hear(self, recording: str = "", log: bool = True, **changes) -> list[Heard]:
+    def hear(self, recording: str = "", log: bool = True, **changes) -> list[tuple[str, Sound]]:
         """The recording, and what its log-mel still knows of it."""
         front, sound = changed(**changes), self.sounds_of[recording or next(iter(self.sounds_of))]
         back = mel.to_wave(sound.spec(front)[0, 0, : front.count(round(SECONDS * front.rate))], front, 16)
-        return [Heard("recording", sound.wave, sound.rate),
-                Heard("its log-mel turned back into sound", back, front.rate)]
+        return [("recording", sound), ("its log-mel turned back into sound", Sound(back, front.rate))]
 
     def moved(self, control) -> None:
         if control is self.front:

@@ -62,11 +62,6 @@ class Panel(NamedTuple):
     calls: pd.DataFrame | None = None  # boxes to frame in cyan
     mark: tuple[float, float, float, float] | None = None  # a white frame: x, y, width, height, shares of the picture
 
-    @classmethod
-    def of(cls, sound: Sound, front: FrontEnd, title: str) -> "Panel":
-        """A window of sound, as long as the front end's input, with its calls."""
-        return cls(sound.spec(front, front.frames)[0, 0], title, None, sound.calls)
-
 
 BLANK = Panel(torch.full((2, 2), torch.nan), "", (0, 1))
 
@@ -102,6 +97,11 @@ class Panels(Canvas):
             for patch in list(ax.patches):
                 patch.remove()
         return row
+
+    def draw_sounds(self, front: FrontEnd, sounds: Sequence[tuple[str, Sound]]) -> np.ndarray:
+        """The row of titles and sounds, each as long as the front end's input, with their calls."""
+        return self.draw(front, front.frames, [Panel(sound.spec(front, front.frames)[0, 0], title, None, sound.calls)
+                                               for title, sound in sounds])
 
     def _draw_axes(self, front: FrontEnd, frames: int) -> None:
         self.images, seconds = [], frames * front.hop_s

@@ -5,7 +5,7 @@ import torch
 
 from lib import mel, patches, plots
 from lib.explorers import base
-from lib.explorers.base import Heard, Sound, View
+from lib.explorers.base import Sound, View
 from lib.explorers.ownsound import OwnSound
 from lib.explorers.panels import Panel, Panels
 from lib.explorers.patchgrid import Models, PatchExplorer, Scene
@@ -63,26 +63,26 @@ class Reconstruction(PatchExplorer):
     # -- plain values in, answers out
 
     @torch.no_grad()
-    def _guess(self, recording: str, model: str, **mask) -> tuple[Scene, Mask, torch.Tensor]:
+    def _guess(self, recording: str, model: str, **choice) -> tuple[Scene, Mask, torch.Tensor]:
+        """The recording, the mask and the model's guess (1, L, pt*pf)."""
         scene = self.scene(recording, model)
-        net, mask = scene.model, drawn(scene.model.grid, **mask)
-        device = next(net.parameters()).device
-        there = mask.to(device)
-        return scene, mask, net.decode(net.encode(scene.x.to(device), there), there).cpu()  # guess (1, L, pt*pf)
+        net, device, mask = scene.model, next(scene.model.parameters()).device, drawn(scene.model.grid, **choice)
+        on_device = mask.to(device)
+        return scene, mask, net.decode(net.encode(scene.x.to(device), on_device), on_device).cpu()
 
     def update(self, recording: str = "", model: str = "", kind: str = "random patches", ratio: float = 0.8,
                seed: int = 0, flips: Sequence[int] = ()) -> View:
         """ratio: the share of patches hidden; flips: the numbers of patches hidden or shown by hand."""
         scene, mask, guess = self._guess(recording, model, kind=kind, ratio=ratio, seed=seed, flips=flips)
-        net, hidden, target = scene.model, mask.hidden[0], scene.model.target(scene.x)[0]  # hidden (L,)
+        hidden, target = mask.hidden[0], scene.model.target(scene.x)[0]  # (L,), (L, pt*pf)
         n, L = int(hidden.sum()), hidden.numel()
-        errors = _by_region(scene, net.patch_errors(scene.x, guess)[0], hidden)
+        errors = _by_region(scene, scene.model.patch_errors(scene.x, guess)[0], hidden)
         flat = _mean((target - target.mean(-1, keepdim=True)).square().mean(-1), hidden)
+        by_seed = "" if kind in PATTERNS else f", seed {seed}"
         by_hand = f", {len(flips)} by hand" if flips else ""
-        drawn_by = "" if kind in PATTERNS else f", seed {seed}"
-        text = f"{scene.name}: {n} of {L} patches hidden ({n / L:.0%}; {kind}{drawn_by}{by_hand}). " + (
-            f"Mean squared error on hidden patches {errors['all hidden']:.3f}; "
-            f"a guess of each patch's mean has {flat:.3f}." if n else "There is nothing to guess.")
+        mse = (f"Mean squared error on hidden patches {errors['all hidden']:.3f}; "
+               f"a guess of each patch's mean has {flat:.3f}.") if n else "There is nothing to guess."
+        text = f"{scene.name}: {n} of {L} patches hidden ({n / L:.0%}; {kind}{by_seed}{by_hand}). {mse}"
         alt = (f"Four spectrograms of {scene.recording}: input, the {L - n} visible patches, the reconstruction, "
                "and its error, largest where it is yellow.")
         return View(self._picture(scene, mask, guess), text, alt, errors | {"guess of the mean": flat})
@@ -98,15 +98,15 @@ class Reconstruction(PatchExplorer):
             Panel(visible, f"{mask.keep.shape[1]} of {L} patches visible", limits),
             Panel(rebuilt, f"reconstruction{level}", limits), Panel((rebuilt - x).abs(), "|error|", (0, 2))]))
 
-    def hear(self, recording: str = "", model: str = "", **mask) -> list[Heard]:
+    def hear(self, recording: str = "", model: str = "", **choice) -> list[tuple[str, Sound]]:
         """The recording; its log-mel made sound again, the cost of the way back; what is visible; the guess."""
-        scene, mask, guess = self._guess(recording, model, **mask)
+        scene, mask, guess = self._guess(recording, model, **choice)
         x, front = scene.x, scene.front
         visible = plots.masked(x, mask, scene.model.arch.patch).nan_to_num(x.min().item())
         specs = {"the input's log-mel": x, "visible patches only": visible,
                  "reconstruction": scene.model.picture(x, guess, mask)}
-        return [Heard("recording", scene.sound.wave, scene.sound.rate),
-                *(Heard(name, mel.to_wave(spec[0, 0], front, 16), front.rate) for name, spec in specs.items())]
+        return [("recording", scene.sound), *((title, Sound(mel.to_wave(spec[0, 0], front, 16), front.rate))
+                                              for title, spec in specs.items())]
 
     # -- the controls
 

@@ -21,7 +21,8 @@ def one():
 
 
 def made() -> reconstruction.Reconstruction:
-    models = {"small": (mae.MAE(ARCH, training.generator(0)), mel.INAT), "other": (mae.MAE(examples.SHORT, training.generator(2)), mel.MSM_MAE)}
+    models = {"small": (mae.MAE(ARCH, training.generator(0)), mel.INAT),
+              "other": (mae.MAE(examples.SHORT, training.generator(2)), mel.MSM_MAE)}
     return reconstruction.Reconstruction(models, examples.sounds())
 
 
@@ -42,9 +43,11 @@ def test_errors_are_the_models(one):
     with torch.no_grad():
         assert view.numbers["all hidden"] == pytest.approx(float(scene.model(scene.x, mask).loss), rel=1e-5)
     assert view.numbers["guess of the mean"] == pytest.approx(255 / 256, abs=1e-3)
-    assert "128 of 256 patches hidden (50%; time columns, seed 2)" in view.text and f"{view.numbers['all hidden']:.3f}" in view.text
+    assert "128 of 256 patches hidden (50%; time columns, seed 2)" in view.text
+    assert f"{view.numbers['all hidden']:.3f}" in view.text
     thirds = [value for name, value in view.numbers.items() if "kHz" in name]
-    assert np.dot(thirds, [3 / 8, 3 / 8, 2 / 8]) == pytest.approx(view.numbers["all hidden"], rel=1e-5)  # 8 mel rows: 3, 3 and 2 in the thirds
+    rows = [3 / 8, 3 / 8, 2 / 8]  # of 8 mel rows
+    assert np.dot(thirds, rows) == pytest.approx(view.numbers["all hidden"], rel=1e-5)
 
 
 def test_regions_are_those_of_the_boxes(one):
@@ -86,10 +89,11 @@ def test_a_mask_that_hides_nothing_says_so(one):
 
 
 def test_hears_four_sounds_of_the_same_length(one):
-    heard = one.hear("rumble", kind="chessboard")
-    assert [h.title for h in heard] == ["recording", "the input's log-mel", "visible patches only", "reconstruction"]
-    assert [len(h.wave) / h.rate for h in heard] == pytest.approx([3, 3, 3, 3], abs=0.02) and all(torch.isfinite(h.wave).all() for h in heard)
-    assert (heard[2].wave - heard[1].wave).abs().max() > 0.01
+    heard = dict(one.hear("rumble", kind="chessboard"))
+    assert list(heard) == ["recording", "the input's log-mel", "visible patches only", "reconstruction"]
+    assert [len(sound.wave) / sound.rate for sound in heard.values()] == pytest.approx([3, 3, 3, 3], abs=0.02)
+    assert all(torch.isfinite(sound.wave).all() for sound in heard.values())
+    assert (heard["visible patches only"].wave - heard["the input's log-mel"].wave).abs().max() > 0.01
 
 
 def test_errors_name_what_is_needed(one):
@@ -108,8 +112,10 @@ def test_errors_name_what_is_needed(one):
 def test_every_control_changes_the_picture():
     one = made()
     seen = [one.picture.value]
-    for change in (lambda: setattr(one.ratio, "value", 0.5), one.again.click, lambda: setattr(one.recording, "value", "rumble"), one.one.click,
-                   lambda: setattr(one.kind, "value", "chessboard"), lambda: setattr(one.model, "value", "other"), lambda: one.flip(3)):
+    for change in (lambda: setattr(one.ratio, "value", 0.5), one.again.click,
+                   lambda: setattr(one.recording, "value", "rumble"), one.one.click,
+                   lambda: setattr(one.kind, "value", "chessboard"), lambda: setattr(one.model, "value", "other"),
+                   lambda: one.flip(3)):
         change()
         assert one.picture.value not in seen
         seen.append(one.picture.value)
@@ -118,7 +124,8 @@ def test_every_control_changes_the_picture():
     one.back.click()
     assert one.grid.changed == [] and one.picture.value == seen[6]
     one.recording.value = "chirps & <hiss>"
-    assert "chirps &amp; &lt;hiss&gt;" in one.text.value and 'alt="Four spectrograms of chirps &amp; &lt;hiss&gt;' in one.picture.value
+    assert "chirps &amp; &lt;hiss&gt;" in one.text.value
+    assert 'alt="Four spectrograms of chirps &amp; &lt;hiss&gt;' in one.picture.value
 
 
 def test_grid_and_sliders_are_one():
