@@ -1,1 +1,26 @@
-"""A compact masked autoencoder for animal sound, and what its notebooks share. Import modules: `from lib import mel, mae`."""
+"""A compact masked autoencoder for animal sound, and what its notebooks share: `from lib import mel, patches, mae`.
+
+The house, from the ground up; each floor imports only from those below it (tests/test_floors.py):
+
+    the heart    flat, read in this order: audio, mel, patches, mae, data, training, pretrain, checkpoints; beside them
+                 metrics (scores and intervals), attention (where a ViT looks), plots (one look), paths (files, keys)
+    sources/     where recordings come from: one table for all, downloads, public data sets, the synthetic chorus
+    transfer/    what a pretrained encoder is good for: starts, public weights, finetuning, probes, curation, classifier
+    hear/        MSM-MAE's benchmark of frozen features, and HEAR's interface to our models
+    explorers/   widgets: a class with a pure `update` each
+    runs/        what a scale means, what a run costs, its record, the launcher, the results
+    course/      exercises with their checks, seeded faults, Colab's set-up, the builder of notebooks
+
+One clip's way through it:
+
+    file    -> wave    audio.read              samples (N,) at the front end's rate
+    wave    -> clip    data.Clips              a random crop of the model's length, from (seed, number of the draw)
+    clip    -> batch   data.Mixture, loader    the exact ratio of the two pools
+    batch   -> spec    mel.LogMel              log-mel (B, 1, T, M), on the device
+    spec    -> patches patches.patchify        (B, L, pt*pf), time before mel
+    patches -> mask    patches.random_mask     which of them are hidden
+    visible -> latent  mae.MAE.encode          (B, 1+K, D) by a stock timm ViT
+    latent  -> guess   mae.MAE.decode          (B, L, pt*pf) by a small decoder
+    guess   -> loss    mae.MAE.loss            squared error over the hidden patches
+    loss    -> weights training.fit            backward, step, saved and resumed; pretrain.pretrain is recipe and loop
+"""

@@ -716,7 +716,7 @@ stored, card = ready.load()
 models = {"trained here": (model, front), "ready weights": (stored, card.front), "untrained": (mae.MAE(arch, training.generator(seed)), front)}
 sounds = {f"{i + 1}. {row.label}": base.Sound(audio.read(row.file, rate=front.rate, duration_s=3.0), front.rate,
                                                 calls[calls["file"] == row.file] if synthetic else None) for i, row in enumerate(examples.itertuples())}
-explorer = reconstruction.Studio(models, sounds)
+explorer = reconstruction.Reconstruction(models, sounds)
 view = explorer.update(recording=list(sounds)[1], model="ready weights", kind="time columns", ratio=0.5, seed=1)
 print(view.text)
 Image(view.image)

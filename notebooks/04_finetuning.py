@@ -284,7 +284,7 @@ print(f"rank correlation of recall with recordings in train: {by_class['recall']
 truth = chorus.events(pools["wildlife"]) if wildlife.partition(":")[0] == "chorus" else None
 one_each = metrics.pool(ways["restricted before the softmax (here)"], rows, len(some), "mean")  # the probabilities of the table above
 seen = finetune.Predictions(one_each, targets, np.arange(len(some)), classes)
-browser = confusions.Mistakes(seen, tuned.labels, some, train, front, truth)
+browser = confusions.Confusions(seen, tuned.labels, some, train, front, truth)
 view = browser.update()
 print(view.text)
 Image(view.image)

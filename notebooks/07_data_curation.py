@@ -256,7 +256,7 @@ for wave in (waves[0], waves[-1]):
 # this still picture shows; run the notebook to move it.
 
 # %%
-browser = curation.Sieve({filter: scores} | {"energy": score("energy")}, table, front, calls, truth)
+browser = curation.Curation({filter: scores} | {"energy": score("energy")}, table, front, calls, truth)
 view = browser.update(percent=50, which="just kept" if calls is None else "dropped with a call")
 print(view.text)
 Image(view.image)

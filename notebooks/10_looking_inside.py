@@ -745,7 +745,7 @@ models = {"this notebook's": (net, front), "the same, untrained": (untrained, fr
 sounds = {f"{n + 1}. {table['label'][i]}": excerpt(i) for n, i in enumerate(six)}
 
 # %%
-explorer = attention_maps.Gaze(models, sounds)
+explorer = attention_maps.AttentionMaps(models, sounds)
 view = explorer.update(recording=list(sounds)[3], patch=references[0])
 print(view.text)
 Image(view.image)
@@ -1080,7 +1080,7 @@ check.by_chance(by_chance)
 #
 # ## What was not shown
 #
-# Notebook 02's studio takes this model too: `reconstruction.Studio(models, sounds)` with the two dictionaries of the attention explorer, after `from lib import studio`.
+# Notebook 02's studio takes this model too: `reconstruction.Reconstruction(models, sounds)` with the two dictionaries of the attention explorer, after `from lib import studio`.
 #
 # The paper's own model and sounds (`weights=hub` loads its 2-second model where the network allows; its 3-second one was never published). Its Fig.
 # 9, reconstructions of Vocal Imitation: that data set is not offline, **not run**; `general=folder:PATH` draws it. The decoder's attention; heads

@@ -1,4 +1,4 @@
-"""The five explorers with small data and models of the real size, for the tests; run by hand, it prints how fast they answer.
+"""The five explorers with small data and models of the real size, for the tests; by hand, it prints how fast they are.
 
     PYTHONPATH=. python tests/examples.py        the median and the slowest of nine answers of each, in seconds
 """
@@ -6,6 +6,7 @@
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from lib.explorers.base import Sound
 from lib.transfer import curate, finetune, ready
 
 RATE, LABELS = 22_050, ["Aba", "Bebe", "Cici"]
-TINY = mae.Arch(dim=128, depth=4, heads=4, decoder="plain", decoder_dim=64, decoder_depth=1, decoder_heads=4)  # the scale tiny
-SHORT = mae.Arch(frames=304, mels=80, dim=128, depth=4, heads=4, decoder="plain", decoder_dim=64, decoder_depth=1, decoder_heads=4)  # notebook 10's
+TINY = mae.Arch(dim=128, depth=4, heads=4, decoder="plain", decoder_dim=64, decoder_depth=1, decoder_heads=4)
+SHORT = replace(TINY, frames=304, mels=80)  # notebook 10's
 
 
 def chirps(seed: int, seconds: float = 6.0, hz: float = 2000.0) -> tuple[torch.Tensor, pd.DataFrame]:
@@ -40,50 +41,60 @@ def sounds() -> dict[str, Sound]:
 
 
 def models() -> dict:
-    """At the sizes of the ready weights and of the scale tiny, and one with another front end and grid; untrained: what is tried here is speed and form."""
-    return {"ready size": (mae.MAE(ready.ARCH, training.generator(0)), mel.INAT), "tiny": (mae.MAE(TINY, training.generator(1)), mel.INAT),
+    """At the sizes of the ready weights and of the scale tiny, and one with another front end and grid.
+
+    They are untrained: what is tried here is speed and form."""
+    return {"ready size": (mae.MAE(ready.ARCH, training.generator(0)), mel.INAT),
+            "tiny": (mae.MAE(TINY, training.generator(1)), mel.INAT),
             "other front end": (mae.MAE(SHORT, training.generator(2)), mel.MSM_MAE)}
 
 
 def recordings(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A table of 12 recordings of three species, half of them silent but for hiss in their second half, and the boxes of the calls."""
+    """A table of 12 recordings of three species, half of them with hiss alone in their second half, and the calls."""
     rows, events = [], []
     for i in range(12):
         wave, calls = chirps(i, hz=[1000.0, 2000.0, 3500.0][i % 3])
         if i % 2:
-            wave[3 * RATE :], calls = 0.01 * torch.randn(len(wave) - 3 * RATE, generator=training.generator(i)), calls[calls["end_s"] < 3]
+            wave[3 * RATE :] = 0.01 * torch.randn(len(wave) - 3 * RATE, generator=training.generator(i))
+            calls = calls[calls["end_s"] < 3]
         file = str(audio.write(Path(folder) / f"{i}.wav", wave, RATE))
-        rows.append({"file": file, "label": LABELS[i % 3], "split": "train" if i < 6 else "val", "duration_s": 6.0})
+        split = "train" if i < 6 else "val"
+        rows.append({"file": file, "label": LABELS[i % 3], "split": split, "duration_s": 6.0})
         events.append(calls.assign(file=file, label=LABELS[i % 3], kind="call"))
     return pd.DataFrame(rows), pd.concat(events, ignore_index=True)
 
 
-def of_sieve(folder: Path) -> curation.Sieve:
+def of_curation(folder: Path) -> curation.Curation:
     table, events = recordings(folder)
     grid = curate.grid(table, mel.INAT)
     calls = curate.holds_call(grid, events, mel.INAT)
     noise = np.random.default_rng(0).normal(size=(2, len(grid)))
     scores = {"good": grid.assign(score=calls + 0.3 * noise[0]), "bad": grid.assign(score=noise[1])}
-    return curation.Sieve(scores, table, mel.INAT, calls, events)
+    return curation.Curation(scores, table, mel.INAT, calls, events)
 
 
-def of_mistakes(folder: Path) -> confusions.Mistakes:
-    """Six recordings: 0, 3 are right, 1 is Bebe taken for Aba twice (rows 1 and 4), 2 and 5 are Cici taken for Bebe and Aba."""
+def of_confusions(folder: Path) -> confusions.Confusions:
+    """Six recordings: 0 and 3 are right, 1 and 4 are Bebe taken for Aba, 2 and 5 are Cici taken for Bebe and Aba."""
     table, events = recordings(folder)
     val, train = table[table["split"] == "val"], table[table["split"] == "train"]
     p = np.array([[0.9, 0.1, 0], [0.8, 0.2, 0], [0.1, 0.6, 0.3], [0.7, 0.2, 0.1], [0.45, 0.4, 0.15], [0.5, 0.1, 0.4]])
     seen = finetune.Predictions(p, np.array([0, 1, 2, 0, 1, 2]), np.arange(6), np.arange(3))
-    return confusions.Mistakes(seen, LABELS, val, train, mel.INAT, events)
+    return confusions.Confusions(seen, LABELS, val, train, mel.INAT, events)
 
 
 def every(folder: Path) -> dict:
-    return {"studio": reconstruction.Studio(models(), sounds()), "gaze": attention_maps.Gaze(models(), sounds()), "sieve": of_sieve(folder), "mistakes": of_mistakes(folder),
+    """By the names that their panels have on a page."""
+    return {"reconstruction": reconstruction.Reconstruction(models(), sounds()), "curation": of_curation(folder),
+            "attentionmaps": attention_maps.AttentionMaps(models(), sounds()), "confusions": of_confusions(folder),
             "frontends": front_ends.FrontEnds(sounds())}
 
 
 MOVES = {  # a slider or dropdown of each and what it is set to, in turn
-    "studio": ("ratio", [0.3, 0.5, 0.7, 0.9, 0.4, 0.6, 0.8, 0.2, 0.34]), "gaze": ("column", [3, 5, 9, 12, 20, 31, 2, 7, 8]), "gaze: block": ("layer", [0, 1, 2, 3, 4, 5, 0, 1, 2]),
-    "sieve": ("percent", [10, 30, 60, 80, 20, 40, 55, 70, 90]), "mistakes": ("place", [2, 3, 4, 1, 2, 3, 4, 1, 2]), "frontends": ("mels", [64, 32, 80, 160, 40, 96, 128, 48, 72])}
+    "reconstruction": ("ratio", [0.3, 0.5, 0.7, 0.9, 0.4, 0.6, 0.8, 0.2, 0.34]),
+    "attentionmaps": ("column", [3, 5, 9, 12, 20, 31, 2, 7, 8]),
+    "attentionmaps: block": ("layer", [0, 1, 2, 3, 4, 5, 0, 1, 2]),
+    "curation": ("percent", [10, 30, 60, 80, 20, 40, 55, 70, 90]), "confusions": ("place", [2, 3, 4, 1, 2, 3, 4, 1, 2]),
+    "frontends": ("mels", [64, 32, 80, 160, 40, 96, 128, 48, 72])}
 
 
 def latencies(explorers: dict) -> dict[str, list[float]]:
@@ -91,7 +102,7 @@ def latencies(explorers: dict) -> dict[str, list[float]]:
     found = {}
     for name, (control, values) in MOVES.items():
         explorer, found[name] = explorers[name.partition(":")[0]], []
-        if name == "gaze: block":
+        if name == "attentionmaps: block":
             explorer.recording.value = "rumble"  # maps of another recording: none is kept yet
         for value in values:
             begun = time.perf_counter()
@@ -104,4 +115,4 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         measured = latencies(every(Path(folder)))
     for name, seconds in measured.items():
-        print(f"{name:12} median {statistics.median(seconds):.3f} s, slowest {max(seconds):.3f} s")
+        print(f"{name:20} median {statistics.median(seconds):.3f} s, slowest {max(seconds):.3f} s")

@@ -68,7 +68,7 @@ def scored(name: str, table: pd.DataFrame) -> pd.DataFrame:
 def test_the_guard_notices_the_whole_table(pools, guard):
     wildlife = pools[0]
     last = data.Draw(len(wildlife) - 1, 0)
-    for leak in (lambda: data.Waves(wildlife, FRONT), lambda: data.Clips(wildlife.assign(duration_s=0.6), FRONT, 0, ahead=True)[last],
+    for leak in (lambda: data.Recordings(wildlife, FRONT), lambda: data.Clips(wildlife.assign(duration_s=0.6), FRONT, 0, ahead=True)[last],
                  lambda: scored("energy", wildlife.assign(split="train"))):
         guard.forget()
         leak()

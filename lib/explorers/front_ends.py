@@ -1,113 +1,93 @@
-"""The front-end explorer: what window, hop, mel bins, band and logarithm make of a recording, and which mel filters stay empty."""
-
-from collections.abc import Sequence
+"""The front-end explorer: what window, hop, mel bins, band and logarithm make of a recording, and empty mel filters."""
 from dataclasses import replace
 
 import ipywidgets
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from lib import mel, plots
 from lib.explorers import base
-from lib.explorers.base import Explorer, Heard, Sound, View
+from lib.explorers.base import Explorer, Sound, View
 from lib.explorers.ownsound import OwnSound
-from lib.explorers.panels import DPI, FONT, pixels
+from lib.explorers.panels import FONT, Canvas, small_print
 from lib.mel import FrontEnd
 
 __all__ = ["FrontEnds"]
 
+FRONTS = {front.name: front for front in (mel.INAT, mel.AUDIOMAE, mel.BIRDMAE, mel.MSM_MAE)}  # to begin from
 LENGTHS = (64, 128, 256, 400, 512, 800, 1024, 2048, 4096)  # samples: windows and FFTs
 SECONDS = 3.0
 LOWEST = 16  # filters drawn
 
 
 class FrontEnds(Explorer):
-    """sounds: name -> Sound. fronts: the published front ends to begin from; choosing one sets all other controls."""
+    """sounds: name -> Sound. Choosing one of the published front ends sets all other controls."""
 
-    def __init__(self, sounds: dict[str, Sound], fronts: Sequence[FrontEnd] = (mel.INAT, mel.AUDIOMAE, mel.BIRDMAE, mel.MSM_MAE)) -> None:
+    def __init__(self, sounds: dict[str, Sound]) -> None:
         super().__init__()
-        self.sounds_of, self.fronts = dict(sounds), {front.name: front for front in fronts}
-        self.figure = Figure(figsize=(11, 3.0), dpi=DPI, layout="none")
-        FigureCanvasAgg(self.figure)
-        self.axes = self.figure.subplots(1, 2, gridspec_kw={"width_ratios": [2.2, 1], "left": 0.05, "right": 0.99, "bottom": 0.17, "top": 0.9, "wspace": 0.1})
-        first = fronts[0]
-        self.recording, self.front = base.dropdown("recording", list(sounds)), base.dropdown("begin from", list(self.fronts))
+        self.sounds_of, self.canvas = dict(sounds), Canvas(11, 3.0)
+        self.axes = self.canvas.figure.subplots(1, 2, gridspec_kw={
+            "width_ratios": [2.2, 1], "left": 0.05, "right": 0.99, "bottom": 0.17, "top": 0.9, "wspace": 0.1})
+        first = mel.INAT
+        self.recording, self.front = base.dropdown("recording", list(sounds)), base.dropdown("begin from", list(FRONTS))
         self.window = base.dropdown("window (samples)", LENGTHS, value=first.window)
         self.n_fft = base.dropdown("FFT (points)", LENGTHS, value=first.n_fft)
         self.hop = base.slider("hop (samples)", first.hop, 16, 1024, 16)
         self.mels = base.slider("mel bins", first.mels, 8, 256, 8)
-        self.band = ipywidgets.IntRangeSlider(value=(int(first.low_hz), int(first.high_hz)), min=0, max=first.rate // 2, step=50, description="band (Hz)",
-                                              continuous_update=False, layout=ipywidgets.Layout(width=base.WIDE), style=base.LABEL)
-        self.log = ipywidgets.Checkbox(value=True, description="take the logarithm", indent=False, layout=ipywidgets.Layout(width="14em", margin="2px 2px 2px 2em"))
+        self.band = base.slider("band (Hz)", (int(first.low_hz), int(first.high_hz)), 0, first.rate // 2, 50)
+        layout = ipywidgets.Layout(width="14em", margin="2px 2px 2px 2em")
+        self.log = ipywidgets.Checkbox(value=True, description="take the logarithm", indent=False, layout=layout)
         self.own = OwnSound(SECONDS, self.add, self.say)
-        controls = [self.recording, self.front, self.window, self.hop, self.n_fft, self.mels, self.band, self.log]
-        rows = [base.row(self.recording, self.own.panel), base.row(self.front, self.mels), base.row(self.window, self.hop), base.row(self.n_fft, self.band),
-                base.row(self.log, self.listen)]
-        self._start(rows, controls)
-
-    def spec_of(self, front: str = "", window: int = 0, hop: int = 0, n_fft: int = 0, mels: int = 0, band: tuple[float, float] = (0, 0)) -> FrontEnd:
-        """A published front end with some of its numbers changed; 0 leaves a number as it is. The FFT is at least as long as the window."""
-        published = self.fronts[front or next(iter(self.fronts))]
-        low, high = band if band[1] else (published.low_hz, published.high_hz)
-        if not 0 <= low < high <= published.rate / 2:
-            raise ValueError(f"the band is {low:g} to {high:g} Hz: it must lie between 0 and half the rate, {published.rate / 2:g} Hz, and have a width")
-        window = window or published.window
-        changed = replace(published, window=window, hop=hop or published.hop, n_fft=max(n_fft or published.n_fft, window), mels=mels or published.mels, low_hz=float(low), high_hz=float(high))
-        return replace(changed, empty=int((mel.filters(changed).sum(0) == 0).sum()))  # known, so that it is not warned about
+        self._start([base.row(self.recording, self.own.panel), base.row(self.front, self.mels),
+                     base.row(self.window, self.hop), base.row(self.n_fft, self.band), base.row(self.log, self.listen)],
+                    {"recording": self.recording, "log": self.log, "front": self.front, "window": self.window,
+                     "hop": self.hop, "n_fft": self.n_fft, "mels": self.mels, "band": self.band})
 
     def update(self, recording: str = "", log: bool = True, **changes) -> View:
-        """changes: of `spec_of`."""
+        """changes: of `changed`."""
         recording = recording or next(iter(self.sounds_of))
-        front, sound = self.spec_of(**changes), self.sounds_of[recording]
+        front, sound = changed(**changes), self.sounds_of[recording]
         wave = sound.wave[: round(SECONDS * sound.rate)]
-        x = mel.unnormalise(base.spec(sound._replace(wave=wave), front), front)[0, 0]  # (T, M) log-mel
-        bank = mel.filters(front)
-        empty = (bank.sum(0) == 0).nonzero()[:, 0].tolist()
+        x = mel.unnormalise(sound._replace(wave=wave).spec(front), front)[0, 0]  # (T, M) log-mel
         unit = "dB" if front.kind == "inat" else "natural log of power"
         if not log:
             x, unit = (10 ** (x / 20), "magnitude") if front.kind == "inat" else (x.exp(), "power")
+        bank = mel.filters(front)  # (bins, M)
+        empty = (bank.sum(0) == 0).nonzero()[:, 0].tolist()
         x[:, empty] = torch.nan  # drawn in grey
         samples = round(len(wave) * front.rate / sound.rate)
-        numbers = {"frames": len(x), "mel bins": front.mels, "numbers out": x.numel(), "samples in": samples, "empty filters": len(empty),
-                   "window (ms)": 1000 * front.window / front.rate, "hop (ms)": 1000 * front.hop_s, "FFT bins every (Hz)": front.rate / front.n_fft}
-        told = f"{len(empty)} of {front.mels} mel filters catch no bin of the {front.n_fft:,}-point FFT"
-        told += f" (grey: numbers {', '.join(map(str, empty[:8]))}{' ...' if len(empty) > 8 else ''} from below)" if empty else ""
-        text = f"{recording}, {samples / front.rate:.1f} s at {front.rate:,} Hz: {len(x)} frames x {front.mels} mel bins, in {unit}. {told}."
+        numbers = {"frames": len(x), "mel bins": front.mels, "numbers out": x.numel(), "samples in": samples,
+                   "empty filters": len(empty), "window (ms)": 1000 * front.window / front.rate,
+                   "hop (ms)": 1000 * front.hop_s, "FFT bins every (Hz)": front.rate / front.n_fft}
+        which = f"{', '.join(map(str, empty[:8]))}{' ...' if len(empty) > 8 else ''}"
+        grey = f" (grey: numbers {which} from below)" if empty else ""
+        caught = f"{len(empty)} of {front.mels} mel filters catch no bin of the {front.n_fft:,}-point FFT{grey}"
+        text = (f"{recording}, {samples / front.rate:.1f} s at {front.rate:,} Hz: {len(x)} frames x {front.mels} mel "
+                f"bins, in {unit}. {caught}.")
         if changes.get("n_fft") and changes["n_fft"] < front.n_fft:
             text += f" (An FFT is at least as long as its window: {front.n_fft:,} is used.)"
-        alt = f"A spectrogram of {recording}, {len(x)} frames by {front.mels} mel bins, and the lowest {min(LOWEST, front.mels)} mel filters over the FFT's bins; {told}."
+        alt = (f"A spectrogram of {recording}, {len(x)} frames by {front.mels} mel bins, and the lowest "
+               f"{min(LOWEST, front.mels)} mel filters over the FFT's bins; {caught}.")
         return View(self._picture(x, front, bank, empty, unit), text, alt, numbers)
 
-    def hear(self, recording: str = "", log: bool = True, **changes) -> list[Heard]:
+    def hear(self, recording: str = "", log: bool = True, **changes) -> list[tuple[str, Sound]]:
         """The recording, and what its log-mel still knows of it."""
-        front, sound = self.spec_of(**changes), self.sounds_of[recording or next(iter(self.sounds_of))]
-        back = mel.to_wave(base.spec(sound, front)[0, 0, : front.count(round(SECONDS * front.rate))], front, 16)
-        return [Heard("recording", sound.wave, sound.rate), Heard("its log-mel turned back into sound", back, front.rate)]
-
-    def choice(self) -> dict:
-        return {"recording": self.recording.value, "log": self.log.value, "front": self.front.value, "window": self.window.value, "hop": self.hop.value,
-                "n_fft": self.n_fft.value, "mels": self.mels.value, "band": self.band.value}
+        front, sound = changed(**changes), self.sounds_of[recording or next(iter(self.sounds_of))]
+        back = mel.to_wave(sound.spec(front)[0, 0, : front.count(round(SECONDS * front.rate))], front, 16)
+        return [("recording", sound), ("its log-mel turned back into sound", Sound(back, front.rate))]
 
     def moved(self, control) -> None:
         if control is self.front:
-            front = self.fronts[self.front.value]
+            front = FRONTS[self.front.value]
             self.band.max = max(front.rate // 2, self.band.max)
             self.band.value = (int(front.low_hz), int(front.high_hz))
             self.band.max = front.rate // 2
-            self.window.value, self.n_fft.value, self.hop.value, self.mels.value = front.window, front.n_fft, front.hop, front.mels
-        if control is self.band and self.band.value[1] - self.band.value[0] < 100:  # a band needs a width
-            low = min(self.band.value[0], self.band.max - 100)
+            self.window.value, self.n_fft.value = front.window, front.n_fft
+            self.hop.value, self.mels.value = front.hop, front.mels
+        low, high = self.band.value
+        if control is self.band and high - low < 100:  # a band needs a width
+            low = min(low, self.band.max - 100)
             self.band.value = (low, low + 100)
-
-    def add(self, name: str, sound: Sound) -> None:
-        """A recording of the reader's own, which is chosen at once."""
-        self.sounds_of[name] = sound
-        with self.quietly():
-            self.recording.options = list(self.sounds_of)
-            self.recording.value = name
-        self.show()
 
     def _picture(self, x: torch.Tensor, front: FrontEnd, bank: torch.Tensor, empty: list[int], unit: str) -> bytes:
         left, right = self.axes
@@ -123,11 +103,23 @@ class FrontEnds(Explorer):
         if dead:
             right.plot(middle[dead], np.zeros(len(dead)), "kx", markersize=9, markeredgewidth=2, label="empty")
             right.legend(fontsize=FONT, frameon=False, loc="upper right")
-        right.set(xlim=(max(0, float(middle[0]) * 0.7), most), yticks=[], xlabel="frequency (Hz)", title=f"the lowest {n} filters, dots are FFT bins")
+        right.set(xlim=(max(0, float(middle[0]) * 0.7), most), yticks=[], xlabel="frequency (Hz)",
+                  title=f"the lowest {n} filters, dots are FFT bins")
         for ax in self.axes:
-            ax.title.set_size(FONT)
-            ax.xaxis.label.set_size(FONT)
-            ax.yaxis.label.set_size(FONT)
-            ax.tick_params(labelsize=FONT)
-        self.figure.canvas.draw()
-        return base.jpeg(pixels(self.figure))
+            small_print(ax)
+        self.canvas.agg.draw()
+        return base.jpeg(self.canvas.pixels())
+
+
+def changed(front: str = "", window: int = 0, hop: int = 0, n_fft: int = 0, mels: int = 0,
+            band: tuple[float, float] = (0, 0)) -> FrontEnd:
+    """A published front end with some numbers changed; 0 leaves a number as it is. An FFT is as long as its window."""
+    published = FRONTS[front or mel.INAT.name]
+    low, high = band if band[1] else (published.low_hz, published.high_hz)
+    if not 0 <= low < high <= published.rate / 2:
+        raise ValueError(f"the band is {low:g} to {high:g} Hz: it must lie between 0 and half the rate, "
+                         f"{published.rate / 2:g} Hz, and have a width")
+    window = window or published.window
+    front = replace(published, window=window, hop=hop or published.hop, mels=mels or published.mels, low_hz=float(low),
+                    high_hz=float(high), n_fft=max(n_fft or published.n_fft, window))
+    return replace(front, empty=int((mel.filters(front).sum(0) == 0).sum()))  # known, so that it is not warned about

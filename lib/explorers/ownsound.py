@@ -2,7 +2,6 @@
 
 What cannot be used is said in one line: no sound file, empty, cut off, silent, too short, too large.
 """
-
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,76 +19,32 @@ __all__ = ["LIMIT", "Microphone", "OwnSound", "read", "uploaded"]
 LIMIT = 8_000_000  # bytes of a file; Jupyter's connection refuses messages of more than 10 MB
 SHORTEST, SILENT, LONGEST = 0.3, 1e-4, 120.0  # s, peak, s that are searched for the loudest part
 
-SCRIPT = """
-function wav(samples, rate) {  // Float32Array -> a 16-bit WAV file
-  const view = new DataView(new ArrayBuffer(44 + 2 * samples.length)), text = (at, s) => [...s].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));
-  text(0, "RIFF"); view.setUint32(4, 36 + 2 * samples.length, true); text(8, "WAVEfmt "); view.setUint32(16, 16, true); view.setUint16(20, 1, true);
-  view.setUint16(22, 1, true); view.setUint32(24, rate, true); view.setUint32(28, 2 * rate, true); view.setUint16(32, 2, true); view.setUint16(34, 16, true);
-  text(36, "data"); view.setUint32(40, 2 * samples.length, true);
-  samples.forEach((x, i) => view.setInt16(44 + 2 * i, Math.round(32767 * Math.max(-1, Math.min(1, x))), true));
-  return view;
-}
-function render({ model, el }) {
-  const button = document.createElement("button"), note = document.createElement("span");
-  button.className = "jupyter-widgets jupyter-button microphone";
-  button.textContent = `record ${model.get("seconds")} s`;
-  note.setAttribute("role", "status");
-  note.className = "microphone-note";
-  el.append(button, note);
-  button.addEventListener("click", async () => {
-    if (!navigator.mediaDevices) { note.textContent = "This page may not use a microphone: browsers allow it on https and localhost only."; return; }
-    button.disabled = true;
-    let stream;
-    try {
-      stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
-      note.textContent = "recording ...";
-      const recorder = new MediaRecorder(stream), parts = [], context = new AudioContext();
-      const ended = new Promise((done) => { recorder.ondataavailable = (event) => parts.push(event.data); recorder.onstop = done; });
-      recorder.start();
-      await new Promise((done) => setTimeout(done, 1000 * model.get("seconds") + 250));
-      recorder.stop();
-      await ended;
-      const sound = await context.decodeAudioData(await new Blob(parts, { type: recorder.mimeType }).arrayBuffer());
-      model.set("wav", wav(sound.getChannelData(0), sound.sampleRate));
-      model.save_changes();
-      context.close();
-      note.textContent = "recorded";
-    } catch (error) {
-      note.textContent = `No recording: ${error.message}`;
-    }
-    if (stream) stream.getTracks().forEach((track) => track.stop());
-    button.disabled = false;
-  });
-}
-export default { render };
-"""
-
 
 class Microphone(anywidget.AnyWidget):
     """A button that records in the browser and sends a WAV file."""
 
-    _esm = SCRIPT
+    _esm = Path(__file__).with_name("ownsound.js")
     _css = ".microphone { width: auto; margin: 2px 1em 2px 1em; } .microphone-note { font-size: 13px; }"
     seconds = traitlets.Int(3).tag(sync=True)
-    wav = traitlets.Bytes(b"").tag(sync=True, echo_update=False, from_json=lambda value, _: bytes(value))  # it comes as a memoryview
+    wav = traitlets.Bytes(b"").tag(sync=True, echo_update=False, from_json=lambda view, _: bytes(view))
 
 
 def uploaded(value) -> tuple[str, bytes] | None:
-    """(name, content) of what a FileUpload holds, in ipywidgets 7 (a dict by name) and 8 (a tuple of dicts); None where it is empty."""
+    """(name, content) of what a FileUpload holds: in version 7 a dict by name, in 8 a tuple of dicts; None if empty."""
     if not value:
         return None
     if isinstance(value, dict):
-        name, one = next(iter(value.items()))
+        name, file = next(iter(value.items()))
     else:
-        one = value[-1]
-        name = one["name"]
-    return name, bytes(one["content"])
+        name, file = value[-1]["name"], value[-1]
+    return name, bytes(file["content"])
 
 
 def read(name: str, content: bytes, seconds: float) -> Sound:
     """The loudest `seconds` of a sound file given as bytes; AudioError, in one line, if it cannot be used."""
     if len(content) > LIMIT:
-        raise AudioError(f"{name} has {len(content) / 1e6:.1f} MB, at most {LIMIT / 1e6:.0f} MB can be uploaded: cut out a part, or put it into a folder and use folder:PATH")
+        raise AudioError(f"{name} has {len(content) / 1e6:.1f} MB, at most {LIMIT / 1e6:.0f} MB can be uploaded: "
+                         "cut out a part, or put it into a folder and use folder:PATH")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"sound{Path(name).suffix}"
         file.write_bytes(content)
@@ -108,21 +63,24 @@ def read(name: str, content: bytes, seconds: float) -> Sound:
 
 
 class OwnSound:
-    """An upload button and a microphone; calls take(name, sound) with what is usable and say(problem) with what is not ("" when all is well)."""
+    """An upload button and a microphone.
+
+    They call take(name, sound) with what is usable and say(problem) with what is not ("" when all is well)."""
 
     def __init__(self, seconds: float, take: Callable[[str, Sound], None], say: Callable[[str], None]) -> None:
         self.seconds, self.take, self.say, self.count = seconds, take, say, 0
-        self.upload = ipywidgets.FileUpload(accept=".wav,.flac,.ogg,.mp3", multiple=False, description="upload a sound",
-                                            tooltip=f"WAV, FLAC, OGG or MP3, up to {LIMIT / 1e6:.0f} MB; its loudest {seconds:.0f} s are taken",
-                                            layout=ipywidgets.Layout(width="auto"))
+        hint = f"WAV, FLAC, OGG or MP3, up to {LIMIT / 1e6:.0f} MB; its loudest {seconds:.0f} s are taken"
+        self.upload = ipywidgets.FileUpload(accept=".wav,.flac,.ogg,.mp3", multiple=False, tooltip=hint,
+                                            description="upload a sound", layout=ipywidgets.Layout(width="auto"))
         self.microphone = Microphone(seconds=max(1, round(seconds)))
         self.upload.observe(self._uploaded, names="value")
         self.microphone.observe(self._recorded, names="wav")
         self.panel = row(self.upload, self.microphone)
 
     def _uploaded(self, change) -> None:
-        if one := uploaded(change["new"]):
-            self._use(*one)
+        file = uploaded(change["new"])
+        if file:
+            self._use(*file)
 
     def _recorded(self, change) -> None:
         self.count += 1

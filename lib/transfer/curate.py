@@ -173,7 +173,7 @@ def energy(front: FrontEnd, table: pd.DataFrame) -> pd.DataFrame:
     train = _train(table)
 
     def compute() -> np.ndarray:
-        waves, windows = data.Waves(train, front), grid(train, front)
+        waves, windows = data.Recordings(train, front), grid(train, front)
         peak = [waves.read(row, 0, n).abs().max().item() for row, n in enumerate(waves.length)]  # (R,)
         pieces = (waves.read(row, round(at * waves.per_s), waves.need) for row, at in zip(windows["recording"], windows["start_s"]))
         return np.array([(x.double() / max(peak[row], 1e-9)).square().sum().item() for row, x in zip(windows["recording"], pieces)])

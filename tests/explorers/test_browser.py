@@ -1,4 +1,4 @@
-"""What the explorers share in plain Python, and all five in a real browser: one Voila server, one page, every control once."""
+"""What the explorers share in plain Python, and all five in a real browser: one server, one page, every control."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ import soundfile
 import torch
 from PIL import Image
 
-from lib import mel, training
+from lib import mel, paths, training
 from lib.explorers import base
 from lib.explorers.base import Sound
 
@@ -39,21 +39,24 @@ def tree(widget):
         yield from tree(child)
 
 
-NAMES = ["studio", "gaze", "sieve", "mistakes", "frontends"]
+NAMES = ["reconstruction", "attentionmaps", "curation", "confusions", "frontends"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_output_widget_and_every_control_has_a_name(all_five, name):
     every = list(tree(all_five[name].panel))
     assert not any(isinstance(one, ipywidgets.Output) for one in every)
-    named = (ipywidgets.Dropdown, ipywidgets.IntSlider, ipywidgets.FloatSlider, ipywidgets.IntRangeSlider, ipywidgets.Button, ipywidgets.Checkbox, ipywidgets.FileUpload)
-    assert all(one.description for one in every if isinstance(one, named)) and sum(isinstance(one, named) for one in every) >= 4
+    kinds = (ipywidgets.Dropdown, ipywidgets.IntSlider, ipywidgets.FloatSlider, ipywidgets.IntRangeSlider,
+             ipywidgets.Button, ipywidgets.Checkbox, ipywidgets.FileUpload)
+    controls = [one for one in every if isinstance(one, kinds)]
+    assert all(one.description for one in controls) and len(controls) >= 4
     assert all(one.continuous_update is False for one in every if hasattr(one, "continuous_update"))
-    assert re.search('<img style="max-width: 100%" alt="[^"<>]{40,}" src="data:image/jpeg;base64,', all_five[name].picture.value)
+    image = '<img style="max-width: 100%" alt="[^"<>]{40,}" src="data:image/jpeg;base64,'
+    assert re.search(image, all_five[name].picture.value)
 
 
 def test_a_problem_is_one_line_and_never_markup(all_five):
-    one = all_five["studio"]
+    one = all_five["reconstruction"]
     one.say("<script> & co")
     assert 'role="alert"' in one.message.value and "&lt;script&gt; &amp; co" in one.message.value
     one.say("")
@@ -61,34 +64,45 @@ def test_a_problem_is_one_line_and_never_markup(all_five):
 
 
 def test_numbers_are_short():
-    assert [base._number(x) for x in (float("nan"), 12_345, 0.123456, 12_345.6, 12.3456)] == ["–", "12,345", "0.123", "12,346", "12.35"]
+    numbers = (float("nan"), 12_345, 0.123456, 12_345.6, 12.3456)
+    assert [base._number(x) for x in numbers] == ["–", "12,345", "0.123", "12,346", "12.35"]
 
 
 def test_spec_resamples_cuts_and_pads():
     wave = torch.randn(44_100, generator=training.generator(0))
-    assert base.spec(Sound(wave, 44_100), mel.INAT).shape == (1, 1, mel.INAT.count(22_050), 128)
-    x = base.spec(Sound(wave, 44_100), mel.INAT, 512)
-    assert x.shape == (1, 1, 512, 128) and (x[0, 0, mel.INAT.count(22_050) :] == mel.normalise(mel.INAT.pad, mel.INAT)).all()
+    assert Sound(wave, 44_100).spec(mel.INAT).shape == (1, 1, mel.INAT.count(22_050), 128)
+    x = Sound(wave, 44_100).spec(mel.INAT, 512)
+    padded = x[0, 0, mel.INAT.count(22_050) :]
+    assert x.shape == (1, 1, 512, 128) and (padded == mel.normalise(mel.INAT.pad, mel.INAT)).all()
     long = Sound(wave.repeat(4), 22_050)
-    assert torch.equal(base.spec(long, mel.INAT, 512), mel.LogMel(mel.INAT)(long.wave[None])[:, :, :512])
+    assert torch.equal(long.spec(mel.INAT, 512), mel.LogMel(mel.INAT)(long.wave[None])[:, :, :512])
 
 
 def test_loudest():
     wave = torch.zeros(1000)
     wave[600:650] = 1
-    assert 550 <= base.loudest(wave, 100, 10) <= 600 and base.loudest(wave, 2000, 10) == 0 and base.loudest(wave[:1], 100, 10) == 0
+    assert 550 <= base.loudest(wave, 100, 10) <= 600
+    assert base.loudest(wave, 2000, 10) == 0 and base.loudest(wave[:1], 100, 10) == 0
 
 
 # ------------------------------------------------------------------------------------------------------------ browser
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+         "--disable-background-networking", "--disable-component-update",
+         "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream",
+         "--use-fake-ui-for-media-stream"]
+DURATIONS = """all => Promise.all(all.map(a => new Promise((done, fail) => {
+    a.readyState ? done(a.duration) : (a.onloadedmetadata = () => done(a.duration), a.onerror = fail);
+})))"""
+PLAYED = """async a => {
+    await a.play(); await new Promise(done => setTimeout(done, 400)); a.pause(); return a.currentTime;
+}"""
 SETUP = """
 import sys, tempfile
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import examples
-made = explorers.every(Path({folder!r}))
+made = examples.every(Path({folder!r}))
 """
 
 
@@ -98,7 +112,8 @@ def chromium() -> str:
         pytest.skip("STUDY_NO_BROWSER is set: the explorers were not tried in a browser")
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not found:
-        pytest.fail("no chromium: apt-get install chromium (or set STUDY_NO_BROWSER=1 to leave this test out)", pytrace=False)
+        pytest.fail("no chromium: apt-get install chromium (or set STUDY_NO_BROWSER=1 to leave this test out)",
+                    pytrace=False)
     return found
 
 
@@ -108,14 +123,16 @@ def page(chromium, tmp_path_factory) -> Iterator:
     from playwright.sync_api import sync_playwright
 
     folder = tmp_path_factory.mktemp("voila")
-    code = [SETUP.format(tests=str(Path(__file__).parents[1]), folder=str(folder)), *(f"made[{name!r}]" for name in NAMES)]
+    setup = SETUP.format(tests=str(Path(__file__).parents[1]), folder=str(folder))
+    cells = [nbformat.v4.new_code_cell(cell) for cell in (setup, *(f"made[{name!r}]" for name in NAMES))]
     python = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in code], metadata=python), folder / "explorers.ipynb")
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=python), folder / "explorers.ipynb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "voila", "explorers.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}"]
-    settings = {**os.environ, "PYTHONPATH": str(Path(base.__file__).parents[2]), "JUPYTER_CONFIG_DIR": str(folder / "config")}
+    command = [sys.executable, "-m", "voila", "explorers.ipynb", "--no-browser", "--Voila.ip=127.0.0.1",
+               f"--port={port}"]
+    settings = {**os.environ, "PYTHONPATH": str(paths.ROOT), "JUPYTER_CONFIG_DIR": str(folder / "config")}
     with open(folder / "voila.log", "w", encoding="utf-8") as log:
         server = subprocess.Popen(command, cwd=folder, env=settings, stdout=log, stderr=subprocess.STDOUT)
     try:
@@ -157,7 +174,8 @@ class Driven:
         """Press, wait until another picture is there, and give the sentence that came with it."""
         old, begun = self.picture.get_attribute("src"), time.monotonic()
         press()
-        self.page.wait_for_function("([css, old]) => document.querySelector(css).src !== old", arg=[f".explorer.{self.name} img", old])
+        self.page.wait_for_function("([css, old]) => document.querySelector(css).src !== old",
+                                    arg=[f".explorer.{self.name} img", old])
         self.waited[what] = round(time.monotonic() - begun, 2)
         kind, _, data = self.picture.get_attribute("src").partition(",")
         assert kind == "data:image/jpeg;base64" and Image.open(io.BytesIO(base64.b64decode(data))).width == 1100
@@ -193,9 +211,8 @@ class Driven:
         players = self.part.locator("audio")
         players.nth(count - 1).wait_for(state="attached")
         assert players.count() == count and all(players.nth(i).get_attribute("aria-label") for i in range(count))
-        seconds = players.evaluate_all("all => Promise.all(all.map(a => new Promise((done, fail) => { a.readyState ? done(a.duration) : (a.onloadedmetadata = () => done(a.duration), a.onerror = fail); })))")
-        assert all(1 < s < 4 for s in seconds)
-        assert players.first.evaluate("async a => { await a.play(); await new Promise(done => setTimeout(done, 400)); a.pause(); return a.currentTime; }") > 0.05
+        assert all(1 < seconds < 4 for seconds in players.evaluate_all(DURATIONS))
+        assert players.first.evaluate(PLAYED) > 0.05
 
     def look(self, folder: Path) -> None:
         self.part.screenshot(path=folder / f"{self.name}.png")
@@ -208,8 +225,8 @@ def wav(samples: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def test_studio_in_a_browser(page, tmp_path):
-    one = Driven(page, "studio")
+def test_reconstruction_in_a_browser(page, tmp_path):
+    one = Driven(page, "reconstruction")
     assert "205 of 256 patches hidden (80%; random patches, seed 0)" in one.said.inner_text()
     assert "(82%; random patches, seed 0)" in one.after("slider", one.key("mask ratio"))
     assert "seed 1" in one.after("new mask", one.press("new mask"))
@@ -229,25 +246,30 @@ def test_studio_in_a_browser(page, tmp_path):
 
 
 def test_own_sounds_in_a_browser(page, tmp_path):
-    one = Driven(page, "studio")
+    one = Driven(page, "reconstruction")
     chosen, alert = one.part.get_by_label("recording", exact=True), one.part.get_by_role("alert")
     noise = 0.1 * np.random.default_rng(0).normal(size=2 * 44_100)
     assert "mine.wav" in one.after("upload", lambda: one.upload("mine.wav", wav(noise)))
     assert chosen.input_value() == "mine.wav"
-    for name, content, problem in (("text.wav", b"no sound at all", "no sound format"), ("still.wav", wav(0 * noise), "is silent"), ("click.wav", wav(noise[:2000]), "at least 0.3 s")):
+    for name, content, problem in (("text.wav", b"no sound at all", "no sound format"),
+                                   ("still.wav", wav(0 * noise), "is silent"),
+                                   ("click.wav", wav(noise[:2000]), "at least 0.3 s")):
         one.upload(name, content)
         alert.filter(has_text=f"{name}").wait_for()
-        assert problem in alert.inner_text() and "Traceback" not in page.content() and chosen.input_value() == "mine.wav"
-    assert "microphone 1" in one.after("three seconds of microphone", one.press("record 3 s"))  # Chromium's own fake device, which beeps
+        assert problem in alert.inner_text() and "Traceback" not in page.content()
+        assert chosen.input_value() == "mine.wav"
+    assert "microphone 1" in one.after("microphone", one.press("record 3 s"))  # Chromium's own fake device, which beeps
     assert chosen.input_value() == "microphone 1" and alert.count() == 0
     one.look(tmp_path)
 
 
-def test_gaze_in_a_browser(page, tmp_path):
-    one = Driven(page, "gaze")
+def test_attention_maps_in_a_browser(page, tmp_path):
+    one = Driven(page, "attentionmaps")
     assert "the patch in time column 2 and mel row 1" in one.after("slider", one.key("time column"))
-    assert "the patch in time column 13 and mel row 5" in one.after("click", lambda: one.part.locator("[data-patch='100']").click())
-    assert "the patch in time column 13 and mel row 6" in one.after("arrow on the grid", lambda: page.keyboard.press("ArrowUp"))
+    clicked = one.after("click", lambda: one.part.locator("[data-patch='100']").click())
+    assert "the patch in time column 13 and mel row 5" in clicked
+    moved = one.after("arrow on the grid", lambda: page.keyboard.press("ArrowUp"))
+    assert "the patch in time column 13 and mel row 6" in moved
     assert "block 1 of 6" in one.after("block", one.select("block", "1"))
     assert "head 2" in one.after("head", one.select("head", "2"))
     assert "block 4 of 4, mean of heads" in one.after("model", one.select("model", "tiny"))
@@ -255,8 +277,8 @@ def test_gaze_in_a_browser(page, tmp_path):
     one.look(tmp_path)
 
 
-def test_sieve_in_a_browser(page, tmp_path):
-    one = Driven(page, "sieve")
+def test_curation_in_a_browser(page, tmp_path):
+    one = Driven(page, "curation")
     assert "12 windows kept, 12 dropped" in one.said.inner_text()
     assert "13 dropped" in one.after("slider", lambda: [one.key("windows kept", "ArrowLeft")() for _ in range(3)])
     assert "dropped with a call" in one.after("list", one.select("look at", "dropped with a call"))
@@ -266,8 +288,8 @@ def test_sieve_in_a_browser(page, tmp_path):
     one.look(tmp_path)
 
 
-def test_mistakes_in_a_browser(page, tmp_path):
-    one = Driven(page, "mistakes")
+def test_confusions_in_a_browser(page, tmp_path):
+    one = Driven(page, "confusions")
     assert "Mistake 2 of 4: a recording of Cici was taken for Bebe" in one.after("slider", one.key("mistake"))
     assert "Mistake 1 of 2" in one.after("confusion", one.select("confusion", "Bebe taken for Aba (2)"))
     assert "probability 0.45" in one.after("order", one.select("order", "nearest to right first"))
@@ -275,13 +297,14 @@ def test_mistakes_in_a_browser(page, tmp_path):
     one.look(tmp_path)
 
 
-def test_frontends_in_a_browser(page, tmp_path):
+def test_front_ends_in_a_browser(page, tmp_path):
     one = Driven(page, "frontends")
     assert "513 frames x 136 mel bins" in one.after("slider", one.key("mel bins"))
     assert "catch no bin of the 512-point FFT" in one.after("FFT", one.select("FFT (points)", "512"))
     assert "456 frames" in one.after("hop", one.key("hop"))
     one.after("band", one.key("band (Hz)"))
-    assert "in magnitude" in one.after("logarithm", lambda: (one.part.get_by_label("take the logarithm").focus(), page.keyboard.press("Space")))
+    one.part.get_by_label("take the logarithm").focus()
+    assert "in magnitude" in one.after("logarithm", lambda: page.keyboard.press("Space"))
     assert "16,000 Hz" in one.after("front end", one.select("begin from", "audiomae"))
     one.listen(2)
     one.look(tmp_path)

@@ -11,7 +11,7 @@ from lib.transfer import curate
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
-    return examples.of_sieve(tmp_path_factory.mktemp("sieve"))
+    return examples.of_curation(tmp_path_factory.mktemp("curation"))
 
 
 @pytest.mark.parametrize("percent", [1, 30, 50, 100])
@@ -19,7 +19,8 @@ def test_counts_are_those_of_the_filter(one, percent):
     view, kept = one.update("bad", percent), curate.keep(one.scores["bad"], f"{percent}%")
     assert (view.numbers["kept"], view.numbers["dropped"]) == (int(kept.keep.sum()), int((~kept.keep).sum()))
     found = curate.detector(one.scores["bad"], kept, one.calls)
-    assert view.numbers["kept ones with a call (%)"] == pytest.approx(100 * found.precision) and view.numbers["calls kept (%)"] == pytest.approx(100 * found.recall)
+    assert view.numbers["kept ones with a call (%)"] == pytest.approx(100 * found.precision)
+    assert view.numbers["calls kept (%)"] == pytest.approx(100 * found.recall)
     assert f"score {kept.threshold:.4g} and more" in view.text
 
 
@@ -31,15 +32,15 @@ def test_lists_run_away_from_the_threshold(one, which):
     assert shown["far"].is_monotonic_increasing
     _, later, _ = one.chosen("bad", 40, which, 1)
     assert many <= curation.SHOWN or later.index[0] == shown.index[1]
-    assert len(one.chosen("bad", 40, which, 10_000)[1]) == min(many, curation.SHOWN)  # the end of the list, not behind it
+    assert len(one.chosen("bad", 40, which, 10_000)[1]) == min(many, curation.SHOWN)  # the list's end, not behind it
 
 
 def test_empty_list_and_no_truth(one, tmp_path):
     view = one.update("good", 100, "just dropped")
     assert view.numbers["dropped"] == 0 and "0 windows." in view.text and "no window" in view.alt
-    assert one.hear("good", 100, "just dropped") == []
+    assert one.hear(filter="good", percent=100, which="just dropped") == []
     table, _ = examples.recordings(tmp_path)
-    blind = curation.Sieve({"bad": curate.grid(table, mel.INAT).assign(score=np.arange(24.0))}, table, mel.INAT)
+    blind = curation.Curation({"bad": curate.grid(table, mel.INAT).assign(score=np.arange(24.0))}, table, mel.INAT)
     assert blind.which.options == ("just kept", "just dropped") and "calls kept (%)" not in blind.update().numbers
     with pytest.raises(ValueError, match="need the true calls"):
         blind.update(which="kept without a call")
@@ -48,16 +49,16 @@ def test_empty_list_and_no_truth(one, tmp_path):
 def test_windows_without_a_score_stay_and_are_not_listed(one):
     table = one.train.assign(split="train")
     scores = one.scores["bad"].assign(score=one.scores["bad"]["score"].where(one.scores["bad"].index > 3))
-    blind = curation.Sieve({"bad": scores}, table, mel.INAT)
+    blind = curation.Curation({"bad": scores}, table, mel.INAT)
     _, shown, many = blind.chosen("bad", 100)
     assert blind.update("bad", 100).numbers["kept"] == 24 and many == 20 and shown["score"].notna().all()
 
 
 def test_other_table_is_refused(one):
     with pytest.raises(ValueError, match="are of another table"):
-        curation.Sieve(one.scores, one.train.iloc[::-1], mel.INAT)
+        curation.Curation(one.scores, one.train.iloc[::-1], mel.INAT)
     with pytest.raises(ValueError, match="calls says of 3 windows"):
-        curation.Sieve(one.scores, one.train, mel.INAT, one.calls[:3])
+        curation.Curation(one.scores, one.train, mel.INAT, one.calls[:3])
 
 
 def test_controls(one):

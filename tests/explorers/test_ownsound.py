@@ -1,4 +1,4 @@
-"""Sounds of one's own: both shapes of ipywidgets' upload, the microphone's bytes, and what cannot be used said in one line."""
+"""Sounds of one's own: both shapes of ipywidgets' upload, the microphone's bytes, a line about what cannot be used."""
 
 import io
 from pathlib import Path
@@ -20,8 +20,10 @@ def file(wave, rate=22_050, kind="WAV", subtype=None) -> bytes:
 
 NOISE = 0.1 * np.random.default_rng(0).normal(size=44_100)
 GOOD = file(NOISE)
-BAD = {"no sound format": b"hello, this is text " * 50, "is empty \\(0 bytes\\)": b"", "is silent": file(np.zeros(44_100)), "lasts 0.10 s, at least 0.3 s": file(NOISE[:2205]),
-       "has 9.0 MB, at most 8 MB": bytes(9_000_000), "cut off": GOOD[:30_000], "NaN or infinite": file(np.full(44_100, np.nan), subtype="FLOAT")}
+BAD = {"no sound format": b"hello, this is text " * 50, "is empty \\(0 bytes\\)": b"", "cut off": GOOD[:30_000],
+       "is silent": file(np.zeros(44_100)), "lasts 0.10 s, at least 0.3 s": file(NOISE[:2205]),
+       "has 9.0 MB, at most 8 MB": bytes(9_000_000),
+       "NaN or infinite": file(np.full(44_100, np.nan), subtype="FLOAT")}
 
 
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
@@ -59,7 +61,8 @@ def test_upload_and_microphone_tell_the_explorer():
     own.microphone.set_state({"wav": memoryview(GOOD)})  # as it comes from the browser
     own.microphone.wav = file(np.zeros(44_100))
     assert [name for name, _ in taken] == ["bird.wav", "microphone 1"]
-    assert said[0] == said[2] == "" and said[1].startswith("text.wav: no sound format") and said[3].startswith("microphone 2 is silent")
+    assert said[0] == said[2] == ""
+    assert said[1].startswith("text.wav: no sound format") and said[3].startswith("microphone 2 is silent")
     assert torch.equal(taken[0][1].wave, taken[1][1].wave)
 
 

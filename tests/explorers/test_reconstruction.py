@@ -20,9 +20,10 @@ def one():
     return made()
 
 
-def made() -> reconstruction.Studio:
-    models = {"small": (mae.MAE(ARCH, training.generator(0)), mel.INAT), "other": (mae.MAE(examples.SHORT, training.generator(2)), mel.MSM_MAE)}
-    return reconstruction.Studio(models, examples.sounds())
+def made() -> reconstruction.Reconstruction:
+    models = {"small": (mae.MAE(ARCH, training.generator(0)), mel.INAT),
+              "other": (mae.MAE(examples.SHORT, training.generator(2)), mel.MSM_MAE)}
+    return reconstruction.Reconstruction(models, examples.sounds())
 
 
 # ------------------------------------------------------------------------------------------------------------- update
@@ -42,16 +43,18 @@ def test_errors_are_the_models(one):
     with torch.no_grad():
         assert view.numbers["all hidden"] == pytest.approx(float(scene.model(scene.x, mask).loss), rel=1e-5)
     assert view.numbers["guess of the mean"] == pytest.approx(255 / 256, abs=1e-3)
-    assert "128 of 256 patches hidden (50%; time columns, seed 2)" in view.text and f"{view.numbers['all hidden']:.3f}" in view.text
+    assert "128 of 256 patches hidden (50%; time columns, seed 2)" in view.text
+    assert f"{view.numbers['all hidden']:.3f}" in view.text
     thirds = [value for name, value in view.numbers.items() if "kHz" in name]
-    assert np.dot(thirds, [3 / 8, 3 / 8, 2 / 8]) == pytest.approx(view.numbers["all hidden"], rel=1e-5)  # 8 mel rows: 3, 3 and 2 in the thirds
+    rows = [3 / 8, 3 / 8, 2 / 8]  # of 8 mel rows
+    assert np.dot(thirds, rows) == pytest.approx(view.numbers["all hidden"], rel=1e-5)
 
 
 def test_regions_are_those_of_the_boxes(one):
     """Calls and background by a count of pixels that knows nothing of the code: a patch is 16 frames x 16 mels."""
     scene, view = one.scene(), one.update(kind="chessboard")
-    hidden = reconstruction.MASKS["chessboard"](1, scene.model.grid, 0.5, training.generator(0)).hidden[0]
-    guess = one._guess(*one.first, kind="chessboard")[2]
+    hidden = reconstruction.PATTERNS["chessboard"](1, scene.model.grid).hidden[0]
+    guess = one._guess("", "", kind="chessboard")[2]
     errors, centres = scene.model.patch_errors(scene.x, guess)[0], mel.centres(mel.INAT)
     share = np.zeros((32, 8))
     for call in scene.sound.calls.itertuples():
@@ -65,12 +68,13 @@ def test_regions_are_those_of_the_boxes(one):
 
 
 def test_single_patches_by_hand(one):
-    drawn, turned = one.mask(seed=1).hidden[0], one.mask(seed=1, flips=(0, 17)).hidden[0]
+    grid = one.scene().model.grid
+    drawn, turned = (reconstruction.drawn(grid, seed=1, flips=flips).hidden[0] for flips in ((), (0, 17)))
     assert (drawn != turned).nonzero()[:, 0].tolist() == [0, 17]
     assert ", 2 by hand)" in one.update(seed=1, flips=(0, 17)).text
 
 
-@pytest.mark.parametrize("kind", reconstruction.MASKS)
+@pytest.mark.parametrize("kind", [*reconstruction.MASKS, *reconstruction.PATTERNS])
 @pytest.mark.parametrize("ratio", [0.1, 0.98])
 def test_every_mask_at_both_ends_of_the_slider(one, kind, ratio):
     view = one.update(kind=kind, ratio=ratio)
@@ -85,10 +89,11 @@ def test_a_mask_that_hides_nothing_says_so(one):
 
 
 def test_hears_four_sounds_of_the_same_length(one):
-    heard = one.hear("rumble", kind="chessboard")
-    assert [h.title for h in heard] == ["recording", "the input's log-mel", "visible patches only", "reconstruction"]
-    assert [len(h.wave) / h.rate for h in heard] == pytest.approx([3, 3, 3, 3], abs=0.02) and all(torch.isfinite(h.wave).all() for h in heard)
-    assert (heard[2].wave - heard[1].wave).abs().max() > 0.01
+    heard = dict(one.hear("rumble", kind="chessboard"))
+    assert list(heard) == ["recording", "the input's log-mel", "visible patches only", "reconstruction"]
+    assert [len(sound.wave) / sound.rate for sound in heard.values()] == pytest.approx([3, 3, 3, 3], abs=0.02)
+    assert all(torch.isfinite(sound.wave).all() for sound in heard.values())
+    assert (heard["visible patches only"].wave - heard["the input's log-mel"].wave).abs().max() > 0.01
 
 
 def test_errors_name_what_is_needed(one):
@@ -97,9 +102,9 @@ def test_errors_name_what_is_needed(one):
     with pytest.raises(ValueError, match="no recording 'x': choose one of chirps"):
         one.update("x")
     with pytest.raises(ValueError, match="0 models and 2 sounds"):
-        reconstruction.Studio({}, examples.sounds())
+        reconstruction.Reconstruction({}, examples.sounds())
     with pytest.raises(ValueError, match="'m' takes 128 mels, its front end msm_mae makes 80"):
-        reconstruction.Studio({"m": (one.models["small"][0], mel.MSM_MAE)}, examples.sounds())
+        reconstruction.Reconstruction({"m": (one.models["small"][0], mel.MSM_MAE)}, examples.sounds())
 
 
 # ----------------------------------------------------------------------------------------------------------- controls
@@ -107,8 +112,10 @@ def test_errors_name_what_is_needed(one):
 def test_every_control_changes_the_picture():
     one = made()
     seen = [one.picture.value]
-    for change in (lambda: setattr(one.ratio, "value", 0.5), one.again.click, lambda: setattr(one.recording, "value", "rumble"), one.one.click,
-                   lambda: setattr(one.kind, "value", "chessboard"), lambda: setattr(one.model, "value", "other"), lambda: one.flip(3)):
+    for change in (lambda: setattr(one.ratio, "value", 0.5), one.again.click,
+                   lambda: setattr(one.recording, "value", "rumble"), one.one.click,
+                   lambda: setattr(one.kind, "value", "chessboard"), lambda: setattr(one.model, "value", "other"),
+                   lambda: one.flip(3)):
         change()
         assert one.picture.value not in seen
         seen.append(one.picture.value)
@@ -117,7 +124,8 @@ def test_every_control_changes_the_picture():
     one.back.click()
     assert one.grid.changed == [] and one.picture.value == seen[6]
     one.recording.value = "chirps & <hiss>"
-    assert "chirps &amp; &lt;hiss&gt;" in one.text.value and 'alt="Four spectrograms of chirps &amp; &lt;hiss&gt;' in one.picture.value
+    assert "chirps &amp; &lt;hiss&gt;" in one.text.value
+    assert 'alt="Four spectrograms of chirps &amp; &lt;hiss&gt;' in one.picture.value
 
 
 def test_grid_and_sliders_are_one():
