@@ -18,7 +18,7 @@ from lib.mel import LogMel
 from lib.patches import Grid
 from lib.transfer import probe, public
 
-QUICK = replace(probe.STANDARD, epochs=20, batch=8, lrs=(0.1,))
+QUICK = probe.Recipe(epochs=20, batch=8, lrs=(0.1,))
 READOUTS = {"linear": ("mean", probe.linear), "plain": ("class", partial(probe.linear, batchnorm=False)), "attentive": ("tokens", probe.Attentive),
             "prototypes": ("tokens", probe.Prototypes)}
 
@@ -248,7 +248,7 @@ def test_labels_of_val_and_test_are_not_learnt_from(learn):
     known = made(2.0)
     val, results = windows_of(known, "val"), []
     for changed in (known, relabel(known, "val"), relabel(known, "test"), relabel(known, "train")):
-        results.append(learn(known=changed).probabilities(val))
+        results.append(learn(features=changed).probabilities(val))
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2]) and not np.allclose(results[0], results[3])
 
 
@@ -286,7 +286,7 @@ def test_errors():
     for bad in (no_val, one):
         for learn in (probe.neighbours, probe.logistic, partial(probe.train, "x", kind="mean", readout=probe.linear)):
             with pytest.raises(ValueError, match="at least two labels in train and some recordings in val, got"):
-                learn(known=bad)
+                learn(features=bad)
     stranger = replace(known, table=known.table.assign(label=np.where(known.table["split"] == "val", "owl", known.table["label"])))
     with pytest.raises(ValueError, match="1 labels of val were not in train, the first is 'owl'"):
         probe.neighbours(stranger)
