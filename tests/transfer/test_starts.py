@@ -1,13 +1,19 @@
-"""Initialisations: each starts from what its name says, and says whether it is a stand-in."""
+"""Initialisations: each starts from what its name says, and says whether it is a stand-in. The ready weights: that they
+are what their card says, small enough, and know more than random weights on sounds they have never met."""
 
+import json
+
+import pandas as pd
 import pytest
 import torch
 from toys import ARCH, FRONT, tones
 
-from lib import checkpoints, mel, pretrain, training
+from lib import audio, checkpoints, mel, patches, pretrain, training
 from lib.mae import MAE
+from lib.mel import LogMel
 from lib.runs.scales import scale
-from lib.transfer import public, ready, starts
+from lib.sources import chorus
+from lib.transfer import public, starts
 
 SETTING = scale("smoke")
 
@@ -33,7 +39,7 @@ def same(a, b) -> bool:
 
 def test_ready_is_the_stored_model(pools):
     one = begin("ready", pools)
-    assert same(one.model, ready.load()[0]) and one.front == mel.INAT and one.samples == ready.RECIPE.clips
+    assert same(one.model, starts.load_ready()[0]) and one.front == mel.INAT and one.samples == starts.READY_RECIPE.clips
     with pytest.raises(ValueError, match="init=ready starts from ready weights and takes no weights"):
         begin("ready", pools, weights="hub")
 
@@ -72,3 +78,34 @@ def test_public_weights_bring_their_size_and_front_end(pools, monkeypatch):
 def test_errors(name, options, message, pools):
     with pytest.raises(ValueError, match=message):
         begin(name, pools, **options)
+
+
+# The ready weights
+
+@pytest.fixture(scope="module")
+def ready():
+    return starts.load_ready()
+
+
+def test_the_card_is_the_recipe_s_and_the_file_is_small(ready):
+    model, card = ready
+    assert card.arch == starts.READY_ARCH and card.front == mel.INAT and f"{starts.READY_RECIPE.clips:,} clips" in card.trained_on
+    assert starts.READY.stat().st_size <= 12e6 and json.loads(starts.READY.with_suffix(".json").read_text())["sha256"] == card.sha256
+    assert not any(p.requires_grad and not p.isfinite().all() for p in model.parameters())
+
+
+def test_the_log_covers_the_whole_training():
+    log = pd.read_csv(starts.READY_LOG)
+    assert log["clips"].sum() == starts.READY_RECIPE.clips and log["step"].iloc[-1] == starts.READY_RECIPE.steps - 1
+    assert log["loss"].tail(20).mean() < 0.9 < log["loss"].iloc[0]
+
+
+def test_it_guesses_sounds_of_another_world_better_than_their_mean(ready):
+    """A freshly made world (another data_seed: other species and sites), windows it cannot have seen."""
+    table = chorus.make("wildlife", "smoke", 7, progress=False).head(24)
+    waves = [audio.read(file, mel.INAT.rate, duration_s=mel.INAT.seconds + 0.01)[None, : mel.INAT.samples] for file in table["file"]]
+    specs = torch.cat([LogMel(mel.INAT)(wave, frames=512) for wave in waves])
+    mask = patches.random_mask(len(specs), ready[0].grid, 0.8, training.generator(0))
+    with torch.no_grad():
+        losses = [float(model(specs, mask).loss) for model in (ready[0], MAE(starts.READY_ARCH, training.generator(0)).eval())]
+    assert losses[0] < 0.97 < losses[1]
