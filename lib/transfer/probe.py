@@ -108,7 +108,8 @@ def _encode(model: MAE, front: FrontEnd, table: pd.DataFrame, folder: Path, batc
             bar: str | None) -> None:
     """Write what `Features` holds of every window, a file for each array.
 
-    Tokens go to disk batch by batch, and not through a memory map: where the disk is full, it kills who writes to it."""
+    Tokens go to disk batch by batch, and not through a memory map: where the disk is full, it kills who writes to
+    it."""
     device, home, (t, f) = training.accelerator().device, next(model.parameters()).device, model.grid
     windows = data.Windows(table, front, ahead=device.type == "cpu", whole=True)
     shape = (len(windows), 1 + t * f, model.arch.dim)
@@ -139,7 +140,8 @@ _norm = partial(nn.BatchNorm1d, affine=False, eps=1e-6, momentum=None)
 
 
 def linear(width: int, classes: int, generator: torch.Generator, batchnorm: bool = True) -> nn.Sequential:
-    """The published linear probe (`mae/main_linprobe.py`): BatchNorm without weights, then one layer, head N(0, 0.01)."""
+    """The published linear probe (`mae/main_linprobe.py`): BatchNorm without weights, then one layer, head N(0,
+    0.01)."""
     head = nn.utils.skip_init(nn.Linear, width, classes)  # no draw from the global generator
     nn.init.normal_(head.weight, std=0.01, generator=generator)
     nn.init.zeros_(head.bias)
@@ -242,7 +244,8 @@ def train(name: str, features: Features, kind: str, readout: Callable[[int, int,
 
 
 def _descend(model: nn.Module, features: Features, kind: str, lr: float, recipe: Recipe) -> None:
-    """All steps of one learning rate. Not `training.fit`: in its bfloat16 small differences on a large offset are lost."""
+    """All steps of one learning rate. Not `training.fit`: in its bfloat16 small differences on a large offset are
+    lost."""
     windows, targets, first, count = _train_windows(features)
     device, rng = next(model.parameters()).device, training.generator(recipe.seed, 2)
     targets = torch.from_numpy(targets).to(device)

@@ -3,8 +3,9 @@
     python -m lib.transfer.starts     trains the ready weights again (about an hour on one core; goes on after Ctrl-C)
 
 The ready weights are one small MAE that lies in the repository, so that a laptop sees good reconstructions at once. It
-was pretrained by the same `pretrain.pretrain` as everything else, on the train split of chorus (tiny, data_seed 0) only:
-the recordings that the notebooks look at and evaluate on are others. What it knows holds in the generator's world."""
+was pretrained by the same `pretrain.pretrain` as everything else, on the train split of chorus (tiny, data_seed 0)
+only: the recordings that the notebooks look at and evaluate on are others. What it knows holds in the generator's
+world."""
 
 import math
 import sys
