@@ -9,7 +9,7 @@ import soundfile
 import torch
 from toys import ARCH, FRONT, mess, tone, tones
 
-from lib import audio, checkpoints, data, metrics, training
+from lib import audio, checkpoints, data, metrics, paths, training
 from lib.checkpoints import Card
 from lib.mae import MAE
 from lib.transfer import classifier, finetune, probe
@@ -92,14 +92,15 @@ def test_low_rank_updates_are_refused(tmp_path):
 # Windows of a stream
 
 @pytest.mark.parametrize("samples", [100, 511, 512, 8_575, 8_576, 8_577, 8_704, 12_671, 12_672, 12_673, 22_050, 100_000, 100_128, 111_111])
-def test_windows_are_those_of_the_experiments(samples, tmp_path):
+def test_windows_are_those_of_the_experiments(samples, tmp_path, monkeypatch):
     """At every length, and whether the pieces that are read are shorter or longer than the recording."""
     wave = 0.1 * torch.randn(samples, generator=training.generator(samples))
     file = audio.write(tmp_path / "a.wav", wave, FRONT.rate)
     ours = data.Windows(pd.DataFrame({"file": [str(file)], "label": "a", "split": "test"}), FRONT)
     theirs = [ours[i][0] for i in range(len(ours))]
     for seconds in (1, 2, 96):
-        starts, waves = zip(*classifier.stretches(file, FRONT, seconds))
+        monkeypatch.setattr(classifier, "PIECE", seconds)
+        starts, waves = zip(*classifier.stretches(file, FRONT))
         assert np.concatenate(starts).tolist() == ours.places[:, 1].tolist()
         got = [one for some in waves for one in some]
         assert len(got) == len(theirs) and all(len(a) == len(b) and torch.allclose(a, b, atol=1e-4) for a, b in zip(got, theirs))
@@ -160,6 +161,10 @@ def test_nothing_to_predict_is_an_error(tmp_path):
 
 # The command line
 
+def command(*words) -> int:
+    return paths.command(classifier.answer, words, classifier.__doc__)
+
+
 def test_the_command_writes_all_files(trained, tmp_path, capsys):
     known, table = trained
     model = classifier.save(known.model, known.card, tmp_path / "model")
@@ -167,7 +172,7 @@ def test_the_command_writes_all_files(trained, tmp_path, capsys):
     for label in ("low", "high"):
         shutil.copy(table.loc[table["label"] == label, "file"].iloc[-1], new / f"{label}.wav")
     (new / "broken.wav").touch()
-    assert classifier.main([str(model), str(tmp_path / "new"), f"out={tmp_path / 'out'}", "threshold=0.4"]) == 0
+    assert command(str(model), str(tmp_path / "new"), f"out={tmp_path / 'out'}", "threshold=0.4") == 0
     assert capsys.readouterr().out.startswith("2 files, 6 windows, 2 selections of 2 species with a score of 0.4 or more; 1 files skipped\n  pond/broken.wav: is empty")
     written = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
     assert written == ["audacity/pond/high.txt", "audacity/pond/low.txt", "files.csv", "raven/pond/high.Table.1.selections.txt",
@@ -178,7 +183,7 @@ def test_the_command_writes_all_files(trained, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("words, said", [
-    (["MODEL", "NEW"], "no out=DIR"), (["MODEL", "NEW", "out=OUT", "treshold=0.4"], "got treshold"), (["MODEL", "NEW", "out=OUT", "threshold=80"], "threshold is 80"),
+    (["MODEL", "NEW"], "no out=DIR"), (["MODEL", "NEW", "out=OUT", "treshold=0.4"], "no 'treshold', did you mean threshold?"), (["MODEL", "NEW", "out=OUT", "threshold=80"], "threshold is 80"),
     (["MODEL", "NEW", "out"], "got 'out': it must be name=value"), (["none.safetensors", "NEW", "out=OUT"], "none.json is missing"),
     (["MODEL", "NEW/no", "out=OUT"], "no such folder or sound file")])
 def test_a_mistake_is_one_line(words, said, tmp_path, capsys):
@@ -189,6 +194,6 @@ def test_a_mistake_is_one_line(words, said, tmp_path, capsys):
     put = {"MODEL": str(model), "NEW": str(tmp_path / "new"), "OUT": str(tmp_path / "out")}
     for name, path in put.items():
         words = [word.replace(name, path) for word in words]
-    assert classifier.main(words) == 2
+    assert command(*words) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
