@@ -256,7 +256,7 @@ def _descend(model: nn.Module, features: Features, kind: str, lr: float, recipe:
     schedule = CosineLRScheduler(optimizer, max(1, steps - rise), warmup_t=rise, warmup_prefix=True, t_in_epochs=False)
     model.train()
     for epoch in range(recipe.epochs):
-        drawn = first + (torch.rand(len(first), generator=rng).numpy() * count).astype(int)  # a window of each recording
+        drawn = first + (torch.rand(len(first), generator=rng).numpy() * count).astype(int)  # a recording's window
         for n, batch in enumerate(torch.randperm(len(first), generator=rng).tensor_split(per_epoch)):
             schedule.step_update(epoch * per_epoch + n)
             chosen = drawn[batch.numpy()]
@@ -314,11 +314,11 @@ def recordings(ask: Callable, features: Features, split: str) -> tuple[np.ndarra
     """Probabilities (R, C), targets (R,) and groups (R,) of the recordings of a split."""
     rows = features.table[features.table["split"] == split]
     if rows.empty:
-        raise ValueError(f"there are no recordings in {split}: a probe is chosen on val and scored on val and test; let "
-                         "`folder` make the split")
+        raise ValueError(f"there are no recordings in {split}: a probe is chosen on val and scored on val and test; "
+                         "let `folder` make the split")
     if unknown := sorted(set(rows["label"]) - set(features.labels)):
-        raise ValueError(f"{len(unknown)} labels of {split} were not in train, the first is {unknown[0]!r}: leave those "
-                         "recordings out")
+        raise ValueError(f"{len(unknown)} labels of {split} were not in train, the first is {unknown[0]!r}: leave "
+                         "those recordings out")
     targets = np.searchsorted(features.labels, rows["label"])
     groups, _ = pd.factorize(tables.units(rows))
     windows = np.flatnonzero(np.isin(features.row, rows.index))
