@@ -1,8 +1,7 @@
 """Curation: score every window of the train split, keep the best, and compare with as many windows kept at random.
 
 Liu et al. 2026, section 4.7, and the unpublished third filter of the first author's fork. Nothing here reads a val or
-test recording: every function takes the whole table and uses split == "train" alone. Scores are kept in the user's
-cache."""
+test recording: of a table only split == "train" is used. Scores are kept in the user's cache."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -53,8 +52,6 @@ def _threshold(threshold: str | float) -> tuple[float, bool]:
                          'keep, above "0%" up to "100%"')
     return value, share
 
-
-# --------------------------------------------------------------------------------------------------------------- scores
 
 def _train(table: pd.DataFrame) -> pd.DataFrame:
     train = table[table["split"] == "train"].reset_index(drop=True)
@@ -193,8 +190,6 @@ def energy(front: FrontEnd, table: pd.DataFrame) -> pd.DataFrame:
     return _scored("energy", (), train, front, compute)
 
 
-# ----------------------------------------------------------------------------------------------------------------- keep
-
 class Kept(NamedTuple):
     keep: np.ndarray  # (W,) bool
     threshold: float  # the score from which on windows are kept
@@ -256,8 +251,6 @@ def curated(table: pd.DataFrame, scores: pd.DataFrame, kept: Kept) -> pd.DataFra
     return tables.check(table[stays].reset_index(drop=True), "the curated table")
 
 
-# ---------------------------------------------------------------------------------------- against the generator's truth
-
 class Detector(NamedTuple):
     precision: float  # share of the kept windows that hold a call
     recall: float  # share of the windows with a call that are kept
@@ -284,8 +277,6 @@ def detector(scores: pd.DataFrame, kept: Kept, calls: np.ndarray) -> Detector:
     auc = float(roc_auc_score(calls[scored], score[scored])) if both else np.nan
     return Detector(hit / int(kept.keep.sum()), hit / max(1, int(calls.sum())), auc, float(calls.mean()))
 
-
-# ---------------------------------------------------------------------------------------------------------------- proxy
 
 @dataclass(frozen=True)
 class Proxy:

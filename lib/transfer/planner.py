@@ -1,12 +1,9 @@
 """The label-effort planner: how many labels per species a target accuracy will take, from a pilot with a few.
 
 A pilot learns from 1, 2, 3 ... recordings of every species, many times with other ones, and asks about recordings it
-has not learnt from. Its error is described by a power law with a floor, error(n) = a n^-b + c, as learning curves of
-many tasks are (Hestness et al. 2017, arXiv:1712.00409), and the law is followed to where the target lies. It is a
-forecast: the answer is an interval, or that none can be given.
-
-To be quick the pilot does not finetune: it reads frozen features of the ready weights by logistic regression, one
-vector a recording."""
+has not learnt from. Through its error goes a power law with a floor, error(n) = a n^-b + c, as through many learning
+curves (Hestness et al. 2017, arXiv:1712.00409), and the law is followed to the target: an interval, or no forecast.
+To be quick the pilot does not finetune: it reads frozen features by logistic regression, one vector a recording."""
 
 import warnings
 from collections.abc import Mapping
@@ -63,8 +60,6 @@ class Needed(NamedTuple):
     text: str  # one or two sentences
 
 
-# --------------------------------------------------------------------------------------------------------------- pilot
-
 def pilot(features: Features, *, unit: str = "group", draws: int = 20, seed: int = 0,
           bar: str | None = "pilot") -> Pilot:
     """Learn from nested subsets of all labelled recordings, 1, 2, 3 ... of each species, in several draws.
@@ -75,10 +70,9 @@ def pilot(features: Features, *, unit: str = "group", draws: int = 20, seed: int
     with too few for four sizes, and up to a fifth of the species, the rarest, where the others have more."""
     if unit not in ("recording", "group"):
         raise ValueError(f"unit is {unit!r}: it must be recording (a row of the table) or group")
-    table = features.table
-    group = pd.factorize(tables.units(table))[0]  # (R,)
-    names, target = np.unique(table["label"].to_numpy(str), return_inverse=True)
-    one = group if unit == "group" else np.arange(len(table))
+    group = pd.factorize(tables.units(features.table))[0]  # (R,)
+    names, target = np.unique(features.table["label"].to_numpy(str), return_inverse=True)
+    one = group if unit == "group" else np.arange(len(group))
     rows = pd.DataFrame({"target": target, "group": group, "one": one})
     quota, enough = _quota(rows)
     if enough.sum() < 2:
@@ -97,9 +91,9 @@ def pilot(features: Features, *, unit: str = "group", draws: int = 20, seed: int
         for k, n in enumerate(sizes):
             learnt = rest[order < n]
             hits[draw, k, asked] = _learn(x[learnt], rows.loc[learnt]).predict(x[asked]) == rows.loc[asked, "target"]
-    classes, targets = np.unique(rows["target"], return_inverse=True)
-    return Pilot(sizes, hits, targets, rows["group"].to_numpy(), names[classes].tolist(),
-                 names[~enough.to_numpy()].tolist(), unit)
+    targets, enough = np.unique(rows["target"], return_inverse=True)[1], enough.to_numpy()
+    return Pilot(sizes, hits, targets, rows["group"].to_numpy(), names[enough].tolist(),
+                 names[~enough].tolist(), unit)
 
 
 def _quota(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
@@ -114,8 +108,7 @@ def _quota(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 def _split(rows: pd.DataFrame, quota: pd.Series, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The rows a draw asks about, a quota of every species' groups, and the rest, in a random order of what is counted.
 
-    A group may hold several species (a place): it is taken while one of them lacks some and none would be left with
-    fewer than two."""
+    A group with several species (a place) is taken while one lacks some and none would be left with fewer than two."""
     taken, turn = set(), rng.permutation(rows["one"].max() + 1)
     species = {group: targets.unique() for group, targets in rows.groupby("group")["target"]}
     lacks, spare = quota.to_dict(), (rows.groupby("target")["group"].nunique() - 2).to_dict()
@@ -145,8 +138,6 @@ def _learn(x: np.ndarray, rows: pd.DataFrame) -> Pipeline:
         return regression(x, rows["target"], weight.to_numpy(), 0.1, rounds=500)
 
 
-# ----------------------------------------------------------------------------------------------------------------- law
-
 def power_law(n: np.ndarray | float, a: float, b: float, c: float) -> np.ndarray | float:
     """error(n) = a n^-b + c: falls by a, at the pace b, to the floor c."""
     return a * np.asarray(n, float) ** -b + c
@@ -155,8 +146,7 @@ def power_law(n: np.ndarray | float, a: float, b: float, c: float) -> np.ndarray
 def follow(sizes: np.ndarray, error: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float, float]:
     """a >= 0, b and c >= 0 of the power law nearest to errors (K,) by weighted least squares.
 
-    For a given b the other two are a linear problem with a non-negative answer (scipy's nnls); b is then one number to
-    search for."""
+    For a given b the other two are a linear problem with a non-negative answer (nnls); b is then one number to find."""
     root = np.ones(len(sizes)) if weight is None else np.sqrt(weight)
 
     def solve(b: float) -> tuple[np.ndarray, float]:
@@ -201,8 +191,6 @@ def _error(right: np.ndarray, asked: np.ndarray, species: np.ndarray, draws: np.
         return 1 - np.nanmean(hits / times, axis=1)  # a species of which nothing was drawn does not enter
 
 
-# -------------------------------------------------------------------------------------------------------------- answer
-
 def needed(found: Curve, target: float) -> Needed:
     """How many labels per species a class-averaged top-1 of `target` (0 to 1) takes by the law, or why none can say."""
     if not 0 < target < 1:
@@ -213,13 +201,12 @@ def needed(found: Curve, target: float) -> Needed:
     never, floor = np.isinf(reach[1:]).mean(), np.percentile(found.laws[:, 2], [2.5, 97.5])
     unit = f"{found.unit}s per species"
     between = f"{_count(low)} to {_count(high)}" if np.isfinite(high) else f"{_count(low)} or more"
+    verdict = "cannot be said"
     if len(found.sizes) < LEAST:
-        verdict = "cannot be said"
         text = f"from this pilot: it has {len(found.sizes)} sizes, a law with a floor needs {LEAST} or more"
     elif high <= most:
         verdict, text = "reached", f"within the pilot, at about {_count(value)} {unit} ({between})"
     elif fall[1] <= 0:
-        verdict = "cannot be said"
         text = (f"from this pilot: its error does not clearly fall from {found.sizes[0]} to {most} {unit} "
                 f"({fall[0]:+.1f} points, 95 % {fall[1]:+.1f} to {fall[2]:+.1f})")
     elif never >= 0.975:
@@ -227,12 +214,10 @@ def needed(found: Curve, target: float) -> Needed:
         text = (f"by more labels alone, as far as this pilot tells: the law levels off at {1 - found.law[2]:.0%} "
                 f"({1 - floor[1]:.0%} to {1 - floor[0]:.0%})")
     elif high > FURTHEST * most:
-        verdict = "cannot be said"
         text = (f"from this pilot: the interval is {between} {unit}, the pilot ends at {most}, and more than "
                 f"{FURTHEST} times that is no forecast; {never:.0%} of the bootstrap's laws never get there")
     else:
-        verdict = "forecast"
-        text = f"about {_count(value)} labelled {unit} ({between}); the pilot ends at {most}"
+        verdict, text = "forecast", f"about {_count(value)} labelled {unit} ({between}); the pilot ends at {most}"
     verb = {"reached": "is reached", "forecast": "takes"}.get(verdict, verdict)
     return Needed(float(value), float(low), float(high), verdict, f"{target:.0%} {verb} {text}.")
 
@@ -246,9 +231,7 @@ def _reach(law: np.ndarray, allowed: float) -> float:
 
 def _count(n: float) -> str:
     """A number of labels to two digits."""
-    if np.isinf(n):
-        return "no end"
-    return f"{n if n < 100 else float(f'{n:.2g}'):,.0f}"
+    return "no end" if np.isinf(n) else f"{n if n < 100 else float(f'{n:.2g}'):,.0f}"
 
 
 def summary(p: Pilot, found: Curve, target: float) -> dict:
@@ -265,14 +248,13 @@ def summary(p: Pilot, found: Curve, target: float) -> dict:
 def plan(ax: Axes, pilot: Mapping) -> None:
     """A plan as `summary` or a record of notebook 12 keeps it: the pilot, the law through it, and where it leads."""
     fan, sizes, law, target = (pilot[name] for name in ("fan", "sizes", "law", "target"))
-    n = np.array(fan["n"])
-    value, low, high = (1 - np.array([error[k] for error in pilot["error"]]) for k in ("value", "high", "low"))
-    ends = [np.maximum(0, value - low), np.maximum(0, high - value)]
+    n, accuracy = np.array(fan["n"]), 1 - pd.DataFrame(pilot["error"])
+    ends = [accuracy["value"] - accuracy["high"], accuracy["low"] - accuracy["value"]]  # the error's, turned round
     ax.axvspan(sizes[-1], n[-1], color="0.95", zorder=0)
-    most = "95 % of the bootstrap's laws"
-    ax.fill_between(n, fan["low"], fan["high"], color="C0", alpha=0.2, linewidth=0, label=most)
+    ax.fill_between(n, fan["low"], fan["high"], color="C0", alpha=0.2, linewidth=0,
+                    label="95 % of the bootstrap's laws")
     ax.plot(n, 1 - power_law(n, *law), color="C0", label="power law")
-    ax.errorbar(sizes, value, ends, fmt="o", color="k", markersize=4, label="pilot")
+    ax.errorbar(sizes, accuracy["value"], np.maximum(0, ends), fmt="o", color="k", markersize=4, label="pilot")
     ax.axhline(target, color="C3", linestyle=":", label=f"target {target:.0%}")
     ax.set(xscale="log", xlabel=f"labelled {pilot['unit']}s per species", ylabel="top-1, class average", ylim=(0, 1.02))
     ax.xaxis.set_major_formatter("{x:g}")

@@ -114,7 +114,15 @@ def load(name: str, file: str | Path = "hub", *, frames: int = 512) -> tuple[MAE
     asset = PUBLIC[name]
     path, source = _find(asset, file)
     try:
-        model = _converted(read(path), name, frames // 16)
+        state = read(path)
+        names, f = _names(state, name), asset.front.mels // 16
+        saved, published = names["pos_embed"].shape[1] - 1, asset.front.frames // 16 * f
+        if not asset.reorder and saved != published:  # AudioMAE and Bird-MAE: else alike, but their front ends are not
+            raise ValueError(f"its position table has {saved} patches, that of {asset.title} {published}")
+        plain = "decoder_embed.weight" in names and not _windows(names)
+        t = saved // f if asset.reorder is _mel_first else frames // 16  # such a table cannot be cut
+        model = convert(state, name, grid=(t, f), heads=_heads(names["cls_token"], 64),
+                        decoder_heads=_heads(names["mask_token"], asset.decoder_head) if plain else None)
         if model.arch.patch != (16, 16):
             raise ValueError(f"its patches are {model.arch.patch}, those of the published file (16, 16)")
     except ValueError as error:
@@ -124,19 +132,6 @@ def load(name: str, file: str | Path = "hub", *, frames: int = 512) -> tuple[MAE
     front = replace(asset.front, frames=model.arch.frames)
     chirp = chirp_numbers(model, front)
     return model, Card(name, model.arch, front, asset.trained_on, asset.licence, source, paths.sha256(path), chirp)
-
-
-def _converted(state: Tensors, name: str, t: int) -> MAE:
-    """The tensors of a published file as our MAE, its grid and heads those of the published model."""
-    asset, names = PUBLIC[name], _names(state, name)
-    patches, f = names["pos_embed"].shape[1] - 1, asset.front.mels // 16
-    published = asset.front.frames // 16 * f
-    if not asset.reorder and patches != published:  # AudioMAE and Bird-MAE: else alike, but their front ends are not
-        raise ValueError(f"its position table has {patches} patches, that of {asset.title} {published}")
-    plain = "decoder_embed.weight" in names and not _windows(names)
-    decoder_heads = _heads(names["mask_token"], asset.decoder_head) if plain else None
-    t = patches // f if asset.reorder is _mel_first else t  # such a table cannot be cut
-    return convert(state, name, grid=(t, f), heads=_heads(names["cls_token"], 64), decoder_heads=decoder_heads)
 
 
 def _heads(token: Tensor, width: int) -> int:

@@ -38,10 +38,10 @@ def warnings(table: pd.DataFrame, front: FrontEnd) -> list[str]:
 def _of_species(table: pd.DataFrame) -> Iterator[str]:
     found = counts(table)
     if "group" not in table or table["group"].isna().all():
-        yield ("no group column: pieces of one animal, place or day may lie in train and in test, and then the scores are "
-               "too high")
-    for few, text in ((found["groups"] < 3, "have fewer than 3 independent groups: one each to learn from, to choose on "
-                                            "and to be tested on"),
+        yield ("no group column: pieces of one animal, place or day may lie in train and in test, and then the scores "
+               "are too high")
+    rare = "have fewer than 3 independent groups: one each to learn from, to choose on and to be tested on"
+    for few, text in ((found["groups"] < 3, rare),
                       (found["test"] == 0, "are not in test: nothing will be known about them"),
                       (found["train"] == 0, "are not in train: they cannot be learnt")):
         if few.any():
@@ -49,12 +49,12 @@ def _of_species(table: pd.DataFrame) -> Iterator[str]:
     for split, rows in table.assign(unit=tables.units(table)).query("split != 'train'").groupby("split"):
         single = rows.groupby("label")["unit"].nunique() == 1
         if single.any():
-            yield (f"{single.sum()} of {len(single)} species of {split} are there with a single group, which adds no width "
-                   "to the interval of its score: it is too narrow, and without any where all of them are")
+            yield (f"{single.sum()} of {len(single)} species of {split} are there with a single group, which adds no "
+                   "width to the interval of its score: it is too narrow, and without any where all of them are")
     most, least = found["train"].max(), max(1, found["train"].min())
     if most >= 10 * least:
-        yield (f"the commonest species has {most} recordings in train, the rarest {least}: rare ones will be missed more "
-               "often")
+        yield (f"the commonest species has {most} recordings in train, the rarest {least}: rare ones will be missed "
+               "more often")
 
 
 def _of_files(table: pd.DataFrame, front: FrontEnd) -> Iterator[str]:
@@ -62,19 +62,20 @@ def _of_files(table: pd.DataFrame, front: FrontEnd) -> Iterator[str]:
     rates = pd.Series({file: audio.info(file).rate for file in splits.index})
     low = rates < front.rate
     if low.any():
-        yield (f"{low.sum()} of {len(rates)} files have fewer than {front.rate:,} samples a second "
-               f"({_some(rates.index[low])}): they are resampled, and hold nothing above {rates[low].max() / 2000:g} kHz")
+        names, top = _some(rates.index[low]), rates[low].max() / 2000
+        yield (f"{low.sum()} of {len(rates)} files have fewer than {front.rate:,} samples a second ({names}): they are "
+               f"resampled, and hold nothing above {top:g} kHz")
     short = table["duration_s"] < front.seconds
     if short.any():
-        yield (f"{short.sum()} of {len(table)} recordings are shorter than the model's window of {front.seconds:.2g} s: the "
-               "rest is filled with silence")
+        yield (f"{short.sum()} of {len(table)} recordings are shorter than the model's window of {front.seconds:.2g} "
+               "s: the rest is filled with silence")
     size = pd.Series({file: Path(file).stat().st_size for file in splits.index})
     alike = size.index[size.duplicated(keep=False)]  # only files of one length can be the same
     content = pd.Series({file: sha256(Path(file).read_bytes()).hexdigest() for file in alike}, dtype=str)
     twice = [files for files in content.groupby(content).groups.values() if splits[list(files)].nunique() > 1]
     if twice:
-        yield (f"{len(twice)} files lie in more than one split under other names ({_some(files[0] for files in twice)}): "
-               "the scores will be too high")
+        yield (f"{len(twice)} files lie in more than one split under other names ({_some(files[0] for files in twice)})"
+               ": the scores will be too high")
 
 
 def _some(names: Iterable[object]) -> str:
@@ -83,9 +84,7 @@ def _some(names: Iterable[object]) -> str:
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a share of n; of none it is 0 to 1.
-
-    Unlike a bootstrap it has a width where all n agree, or n is 1."""
+    """The 95 % Wilson interval of a share of n, 0 to 1 of none; unlike a bootstrap it has a width where all n agree."""
     if not n:
         return 0.0, 1.0
     z2 = 1.959964**2
@@ -97,9 +96,8 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 def scores(seen: Predictions, labels: list[str]) -> pd.DataFrame:
     """Of each species that occurs n recordings in how many groups, recall, precision, and what it is mostly taken for.
 
-    Recall is the share of its recordings that were named so; precision the share of right ones among those named so
-    (NaN where none was). Intervals are Wilson's with n = groups, since recordings of one group share their fate: with
-    one group there is hardly a statement."""
+    Recall is the share of its recordings that were named so, precision the share of right ones among those named so.
+    Intervals are Wilson's with n = groups: with one group there is hardly a statement."""
     guess, rows = seen.probabilities.argmax(1), []
     for c in seen.classes:
         own, named = seen.targets == c, guess == c
