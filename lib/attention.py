@@ -1,7 +1,7 @@
 """Where a ViT looks: the self-attention of a block exactly as the model computes it, and how often it comes back.
 
 timm's attention is one fused call that never shows its weights; here they are computed again from the queries and keys
-that the block itself made, with every bias. Niizumi et al. 2022, Fig. 5 and 6, average the last block's over its heads."""
+that the block itself made. Niizumi et al. 2022, Fig. 5 and 6, average the last block's over its heads."""
 
 from typing import NamedTuple
 
@@ -54,7 +54,7 @@ class Period(NamedTuple):
 def autocorrelation(x: Tensor) -> Tensor:
     """How alike pictures (B, t, f) are to themselves k columns later: (B, t), 1 at k = 0; 0 where nothing changes.
 
-    Each mel row's mean over time is taken off, rows are added up, a lag's sum is divided by the columns it overlaps in."""
+    Each mel row's mean over time is taken off, rows are added up; a lag's sum is divided by the columns it overlaps."""
     if x.ndim != 3:
         raise ValueError(f"autocorrelation wants pictures (B, t, f), got {tuple(x.shape)}: one row of a map is "
                          "row[None, :, None]")
@@ -65,7 +65,7 @@ def autocorrelation(x: Tensor) -> Tensor:
 
 
 def period(x: Tensor, step_s: float) -> Period:
-    """After how many seconds pictures (B, t, f) of columns `step_s` apart repeat: the autocorrelation's first high peak.
+    """After how many seconds pictures (B, t, f) of columns `step_s` apart repeat: the autocorrelation's first peak.
 
     A peak stands above both neighbours and above 0; among those nearly as high as the highest the shortest lag counts.
     Lags reach from two columns to two thirds of the picture. A parabola through the peak gives parts of a column."""

@@ -5,6 +5,7 @@ All readouts share the draws, the choice on val and the evaluation: they differ 
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -108,14 +109,12 @@ def _encode(model: MAE, front: FrontEnd, table: pd.DataFrame, folder: Path, batc
             bar: str | None) -> None:
     """Write what `Features` holds of every window, a file for each array.
 
-    Tokens go to disk batch by batch, and not through a memory map: where the disk is full, it kills who writes to
-    it."""
+    Tokens are written batch by batch, and not by a memory map: where the disk is full, it kills who writes to it."""
     device, home, (t, f) = training.accelerator().device, next(model.parameters()).device, model.grid
     windows = data.Windows(table, front, ahead=device.type == "cpu", whole=True)
     shape = (len(windows), 1 + t * f, model.arch.dim)
     keep = 2 * np.prod(shape, dtype=float) <= MEMORY
-    log_mel, model = LogMel(front).to(device), model.to(device).eval()
-    found: dict[str, list[np.ndarray]] = {name: [] for name in ("row", "columns", *KINDS)}
+    log_mel, model, found = LogMel(front).to(device), model.to(device).eval(), defaultdict(list)
     with paths.atomic(folder / "tokens.npy") if keep else nullcontext(os.devnull) as place, open(place, "wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
         for clips in tqdm(data.loader(windows, batch, workers), desc=bar, disable=bar is None, leave=False):
@@ -133,8 +132,6 @@ def _encode(model: MAE, front: FrontEnd, table: pd.DataFrame, folder: Path, batc
             np.save(temporary, np.concatenate(batches))
 
 
-# ------------------------------------------------------------------------------------------------------------ readouts
-
 # BatchNorm without weights; its mean and variance are plain averages of all steps, since a running one forgets slowly
 _norm = partial(nn.BatchNorm1d, affine=False, eps=1e-6, momentum=None)
 
@@ -151,9 +148,7 @@ def linear(width: int, classes: int, generator: torch.Generator, batchnorm: bool
 class Attentive(nn.Module):
     """Attentive pooling: one learned query looks at all patches (W, L, D), then the linear probe.
 
-    timm's AttentionPoolLatent without its MLP: the smallest form of class attention (CaiT, Touvron et al. 2021) and of
-    the attentive probe (V-JEPA, Bardes et al. 2024)."""
-
+    timm's AttentionPoolLatent without its MLP, the smallest form of CaiT's class attention and V-JEPA's probe."""
     def __init__(self, width: int, classes: int, generator: torch.Generator) -> None:
         super().__init__()
         with torch.random.fork_rng():  # timm draws from the global generator
@@ -175,7 +170,6 @@ class Prototypes(nn.Module):
     layer in which a class hears only its own prototypes, with a bias that starts at -2. Unlike their public version: 5
     prototypes a class instead of 20 (weights start at 4 instead of 1: the same range), patches are first centred and
     scaled by BatchNorm without weights, no term keeps prototypes apart, the loss is the cross-entropy of one label."""
-
     def __init__(self, width: int, classes: int, generator: torch.Generator, each: int = 5) -> None:
         super().__init__()
         self.norm = _norm(width)
@@ -193,8 +187,6 @@ class Prototypes(nn.Module):
         best = self.similarity(tokens).amax(1)  # (W, C, J) where in the window does not matter
         return (best * self.weight.relu()).sum(-1) + self.bias  # (W, C)
 
-
-# ------------------------------------------------------------------------------------------------------------ learning
 
 @dataclass(frozen=True)
 class Recipe:
@@ -227,12 +219,27 @@ def train(name: str, features: Features, kind: str, readout: Callable[[int, int,
     """Train a readout once for each learning rate; the best class-averaged top-1 on val after the last step is kept.
 
     readout(width, classes, generator) makes the module; it is given features of that kind (`Features.take`)."""
-    device, windows = training.accelerator().device, _train_windows(features)[0]
-    width = features.take(kind, windows[:1]).shape[-1]
+    device, (windows, targets, first, count) = training.accelerator().device, _train_windows(features)
+    width, targets = features.take(kind, windows[:1]).shape[-1], torch.from_numpy(targets).to(device)
+    per_epoch = max(1, len(first) // recipe.batch)
+    steps = recipe.epochs * per_epoch
+    rise = round(recipe.warmup * steps)
 
-    def learn(lr: float) -> nn.Module:
-        model = readout(width, len(features.labels), training.generator(recipe.seed, 1)).to(device)
-        _descend(model, features, kind, lr, recipe)
+    def learn(lr: float) -> nn.Module:  # not by `training.fit`: bfloat16 loses small differences on a large offset
+        model = readout(width, len(features.labels), training.generator(recipe.seed, 1)).to(device).train()
+        optimizer = OPTIMIZERS[recipe.optimizer](model.parameters(), lr=lr, weight_decay=recipe.weight_decay)
+        cosine = CosineLRScheduler(optimizer, max(1, steps - rise), warmup_t=rise, warmup_prefix=True, t_in_epochs=False)
+        rng = training.generator(recipe.seed, 2)
+        for step in range(steps):
+            if step % per_epoch == 0:
+                drawn = first + (torch.rand(len(first), generator=rng).numpy() * count).astype(int)  # windows
+                batches = torch.randperm(len(first), generator=rng).tensor_split(per_epoch)
+            cosine.step_update(step)
+            chosen = drawn[batches[step % per_epoch].numpy()]
+            loss = nn.functional.cross_entropy(model(features.take(kind, windows[chosen]).to(device)), targets[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
         return model.eval()
 
     @torch.no_grad()
@@ -241,29 +248,6 @@ def train(name: str, features: Features, kind: str, readout: Callable[[int, int,
         return torch.cat([model(x).double().softmax(-1).cpu() for x in batches]).numpy()
 
     return _sweep(name, features, recipe.lrs, learn, ask, lambda model: sum(p.numel() for p in model.parameters()))
-
-
-def _descend(model: nn.Module, features: Features, kind: str, lr: float, recipe: Recipe) -> None:
-    """All steps of one learning rate. Not `training.fit`: in its bfloat16 small differences on a large offset are
-    lost."""
-    windows, targets, first, count = _train_windows(features)
-    device, rng = next(model.parameters()).device, training.generator(recipe.seed, 2)
-    targets = torch.from_numpy(targets).to(device)
-    optimizer = OPTIMIZERS[recipe.optimizer](model.parameters(), lr=lr, weight_decay=recipe.weight_decay)
-    per_epoch = max(1, len(first) // recipe.batch)
-    steps = recipe.epochs * per_epoch
-    rise = round(recipe.warmup * steps)
-    schedule = CosineLRScheduler(optimizer, max(1, steps - rise), warmup_t=rise, warmup_prefix=True, t_in_epochs=False)
-    model.train()
-    for epoch in range(recipe.epochs):
-        drawn = first + (torch.rand(len(first), generator=rng).numpy() * count).astype(int)  # a recording's window
-        for n, batch in enumerate(torch.randperm(len(first), generator=rng).tensor_split(per_epoch)):
-            schedule.step_update(epoch * per_epoch + n)
-            chosen = drawn[batch.numpy()]
-            loss = nn.functional.cross_entropy(model(features.take(kind, windows[chosen]).to(device)), targets[chosen])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
 
 
 def neighbours(features: Features, kind: str = "mean", ks: tuple[int, ...] = (1, 3, 10, 30, 100)) -> Rung:
@@ -303,8 +287,6 @@ def _sweep(name: str, features: Features, values: Sequence[float], learn: Callab
                 time.monotonic() - begun, models[best])
 
 
-# ---------------------------------------------------------------------------------------------------------- evaluation
-
 def evaluate(rung: Rung, features: Features, seed: int) -> metrics.Evaluation:
     """Scores of val and test as in every experiment: softmax, the split's classes, mean over windows, class average."""
     return metrics.evaluation({s: recordings(rung.probabilities, features, s) for s in ("val", "test")}, seed)
@@ -319,8 +301,7 @@ def recordings(ask: Callable, features: Features, split: str) -> tuple[np.ndarra
     if unknown := sorted(set(rows["label"]) - set(features.labels)):
         raise ValueError(f"{len(unknown)} labels of {split} were not in train, the first is {unknown[0]!r}: leave "
                          "those recordings out")
-    targets = np.searchsorted(features.labels, rows["label"])
-    groups, _ = pd.factorize(tables.units(rows))
+    targets, groups = np.searchsorted(features.labels, rows["label"]), pd.factorize(tables.units(rows))[0]
     windows = np.flatnonzero(np.isin(features.row, rows.index))
     classes = metrics.restrict(ask(windows), np.unique(targets))  # (W', C)
     return metrics.pool(classes, np.searchsorted(rows.index, features.row[windows]), len(rows)), targets, groups
