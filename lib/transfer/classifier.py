@@ -39,7 +39,7 @@ class Classifier(NamedTuple):
 
 class Answers(NamedTuple):
     """What a classifier says about files: label and score are the likeliest species and its probability, then the
-    next."""
+    second."""
     windows: pd.DataFrame  # file, start_s, end_s, label, score, second, second_score
     files: pd.DataFrame  # file, duration_s, rate, windows, and the same four of the mean over windows
     skipped: list[str]  # the files that could not be used, each with its reason
@@ -48,8 +48,8 @@ class Answers(NamedTuple):
 def frozen(encoder: MAE, readout: probe.Rung, labels: list[str]) -> VisionTransformer:
     """A MAE's encoder as it is, and above the mean of its patches the regression of `probe.logistic` as a linear head.
 
-    Its standardisation goes into the head's weights. Padding behind a recording shorter than the window is averaged
-    too, which `probe` leaves out."""
+    Its standardisation goes into the head's weights. Padding behind a short recording is averaged too; not in
+    `probe`."""
     scaler, regression = (step for _, step in readout.model.steps)
     weight, bias = regression.coef_ / scaler.scale_, regression.intercept_  # (C, D), (C,)
     bias = bias - weight @ scaler.mean_
@@ -62,8 +62,7 @@ def frozen(encoder: MAE, readout: probe.Rung, labels: list[str]) -> VisionTransf
 
 
 def save(model: VisionTransformer, card: Card, folder: str | Path) -> Path:
-    """Write NAME.safetensors and NAME.json; returns the weights' path. sha256 and chirp (eight logits) are filled in
-    here.
+    """Write NAME.safetensors and NAME.json, with sha256 and chirp (eight logits) filled in; returns the weights' path.
 
     The labels must be as many as the model's outputs. Low-rank updates (LoRA) are no part of a plain ViT: refused."""
     weights = paths.resolve(folder) / f"{card.name}.safetensors"
@@ -77,8 +76,7 @@ def save(model: VisionTransformer, card: Card, folder: str | Path) -> Path:
 
 
 def load(path: str | Path) -> Classifier:
-    """A classifier by the path of its weights or its card, in eval mode; ValueError where it is missing, changed or a
-    MAE."""
+    """A classifier by the path of its weights or card, in eval mode; ValueError where it was changed or is a MAE."""
     card, weights = checkpoints.described(path)
     if not card.labels:
         raise ValueError(f"{weights.name} is a MAE and names no species: train a classifier from it (notebook 12), or "
@@ -89,12 +87,11 @@ def load(path: str | Path) -> Classifier:
 
 
 def _build(card: Card, state: dict[str, Tensor], name: str) -> VisionTransformer:
-    outputs = len(state.get("head.weight", []))
-    if outputs != len(card.labels):
-        raise ValueError(f"{name} has {outputs} outputs, its card {len(card.labels)} labels: they must be of the same "
-                         "training")
+    outputs, labels = len(state.get("head.weight", [])), len(card.labels)
+    if outputs != labels:
+        raise ValueError(f"{name} has {outputs} outputs, its card {labels} labels: they must be of the same training")
     plain = {"fc_norm": False} if "norm.weight" in state else {}  # a frozen encoder's norm stands before its mean
-    model = mae.vit(card.arch, num_classes=len(card.labels), global_pool="avg", **plain)
+    model = mae.vit(card.arch, num_classes=labels, global_pool="avg", **plain)
     if wrong := sorted(model.state_dict().keys() ^ state.keys()):
         raise ValueError(f"{name} is no plain ViT with a head (LoRA's updates must be merged first); the first of "
                          f"{len(wrong)} tensors that do not fit is {wrong[0]}")
@@ -121,8 +118,8 @@ def sounds(place: str | Path) -> tuple[Path, list[str]]:
 def stretches(file: str | Path, front: FrontEnd) -> Iterator[tuple[np.ndarray, Tensor]]:
     """The windows of a file of any length, some at a time: first samples (W,) and waves (W, N) at the front end's rate.
 
-    They lie at the very places of `data.Windows`, half overlapping and the last aligned to the end. A file shorter than
-    a window gives one wave as long as it is."""
+    They lie where those of `data.Windows` do, half overlapping, the last aligned to the end. A file shorter than a
+    window gives one wave as long as it is."""
     need, step = front.samples, front.frames // 2 * front.hop
     wave, first, done = torch.zeros(0), 0, 0  # samples at hand, the place of the first of them, and windows given
     for piece in audio.stream(file, front.rate, PIECE):
@@ -140,12 +137,10 @@ def stretches(file: str | Path, front: FrontEnd) -> Iterator[tuple[np.ndarray, T
 @torch.no_grad()
 def predict(classifier: Classifier, place: str | Path, files: Sequence[str] | None = None, *,
             bar: str | None = "predicting") -> Answers:
-    """Every window of every sound of a folder (or of those `files` of it), and each file as its windows' mean
-    probability.
+    """Every window of every sound of a folder (or of those `files` of it), and each file as its windows' mean.
 
-    Any rate and number of channels; a file is read once, piece by piece: one of a day takes as little memory as one of
-    a minute. What cannot be read, has no samples or holds digital silence only is left out and named in `skipped`;
-    silent windows are left out too."""
+    Any rate and number of channels; a file is read piece by piece: one of a day takes no more memory than one of a
+    minute. What cannot be read or holds digital silence only is named in `skipped`; silent windows are left out too."""
     folder, names = sounds(place) if files is None else (paths.resolve(place), list(files))
     front, labels = classifier.card.front, np.array(classifier.card.labels)
     device = training.accelerator().device

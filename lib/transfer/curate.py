@@ -91,10 +91,9 @@ def confidence(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataF
                out_of_fold: int = 0, workers: int = 0) -> pd.DataFrame:
     """The probability that a classifier gives to a window's own species: high where the animal can be heard (Fig. 4).
 
-    out_of_fold = 0: as in the paper, by a selector that was trained on these very windows. 3: by three selectors, each
-    trained without the recordings it scores nor any other of their groups; a species that a selector has never met has
-    no score (NaN). No selector sees val: the last step is kept. encoder: what they start from; for out-of-fold scores
-    it must not know the recordings."""
+    out_of_fold = 0: as in the paper, by a selector trained on these very windows. 3: by three selectors, each trained
+    without the recordings it scores and their groups; a species that a selector has never met has no score (NaN). No
+    selector sees val. encoder: what they start from; out of fold it must not know the recordings."""
     recipe, train, count = replace(recipe, evaluate=0), _train(table), max(1, out_of_fold)
 
     def compute() -> np.ndarray:
@@ -125,8 +124,7 @@ def _own_class(tuned: Finetuned, front: FrontEnd, table: pd.DataFrame) -> np.nda
 
 
 def folds(table: pd.DataFrame, k: int, seed: int) -> np.ndarray:
-    """A fold 0 ... k - 1 for every recording, (R,): groups stay whole, and a class is spread as evenly as they
-    allow."""
+    """A fold 0 ... k - 1 of every recording, (R,): groups stay whole, classes are spread as evenly as they allow."""
     if k < 2:
         raise ValueError(f"out of fold needs 2 folds or more, got {k}")
     unit = tables.units(table).astype(str)
@@ -140,15 +138,14 @@ def folds(table: pd.DataFrame, k: int, seed: int) -> np.ndarray:
 
 def reconstruction_loss(model: MAE, front: FrontEnd, table: pd.DataFrame, *, masks: int = 4,
                         seed: int = 0) -> pd.DataFrame:
-    """How badly a MAE guesses a window's hidden patches, the mean over several masks: high where is structure (Fig. 5).
+    """How badly a MAE guesses a window's hidden patches, the mean over some masks: high where it has structure (Fig.
+    5).
 
-    The mean squared error over hidden patches, in units of the spec: the model must have been trained with the raw
-    target (norm_pixels=False), because a patch divided by its own std is as hard to guess in silence as in song.
-    Patches that reach into the padding behind a short recording do not count."""
+    The mean squared error in units of the spec: the model must have been trained with the raw target, because a patch
+    divided by its own std is as hard to guess in silence as in song. Patches that reach into padding do not count."""
     if model.arch.norm_pixels:
         raise ValueError("the reconstruction loss needs a MAE with the raw target: this one normalises every patch "
-                         "(norm_pixels=True), which hides how loud it was; pretrain one with "
-                         "mae.Arch(norm_pixels=False)")
+                         "(norm_pixels=True), which hides how loud it was; pretrain one with mae.Arch(norm_pixels=False)")
     train, what = _train(table), (model.arch, model, masks, seed)
     return _scored("loss", what, train, front, lambda: _losses(model, front, train, masks, seed))
 
@@ -158,8 +155,7 @@ def _losses(model: MAE, front: FrontEnd, train: pd.DataFrame, masks: int, seed: 
     device, ((t, f), (pt, _)) = training.accelerator().device, (model.grid, model.arch.patch)
     model, log_mel, losses = model.eval().to(device), LogMel(front).to(device), []
     ends = torch.arange(1, t + 1, device=device).repeat_interleave(f) * pt  # (L,) the last frame of each patch
-    loader = data.loader(_windows(train, front), 64)
-    for i, batch in enumerate(tqdm(loader, desc="reconstructing", leave=False)):
+    for i, batch in enumerate(tqdm(data.loader(_windows(train, front), 64), desc="reconstructing", leave=False)):
         spec = batch.spec(log_mel, device)  # (B, 1, T, M)
         frames = [n if batch.x.ndim == 4 else front.count(int(n)) for n in batch.length]
         inside = ends <= spec.new_tensor(frames)[:, None]  # (B, L)
@@ -176,15 +172,15 @@ def _losses(model: MAE, front: FrontEnd, train: pd.DataFrame, masks: int, seed: 
 def energy(front: FrontEnd, table: pd.DataFrame) -> pd.DataFrame:
     """The energy of each window of a recording scaled to peak 1: the first author's unpublished filter.
 
-    (Wuao652/AudioMAE, data_filters/mp_energy_threshold.py; it keeps 200 and more.) The sum of squares grows with the
-    sample rate and the window, and with quieter loudest clicks: 200 belongs to 22.05 kHz and 3 s."""
+    (Wuao652/AudioMAE, data_filters/mp_energy_threshold.py.) The sum of squares grows with rate and window and depends
+    on the loudest click of the recording: the 200 and more that it keeps belong to 22.05 kHz and 3 s."""
     train = _train(table)
 
     def compute() -> np.ndarray:
         waves, windows = data.Waves(train, front), grid(train, front)
         peak = [waves.read(row, 0, n).abs().max().item() for row, n in enumerate(waves.length)]  # (R,)
-        places = zip(windows["recording"], windows["start_s"])
-        pieces = ((row, waves.read(row, round(at * waves.per_s), waves.need)) for row, at in places)
+        pieces = ((row, waves.read(row, round(at * waves.per_s), waves.need))
+                  for row, at in zip(windows["recording"], windows["start_s"]))
         return np.array([(x.double() / max(peak[row], 1e-9)).square().sum().item() for row, x in pieces])
 
     return _scored("energy", (), train, front, compute)
@@ -244,11 +240,9 @@ def curated(table: pd.DataFrame, scores: pd.DataFrame, kept: Kept) -> pd.DataFra
         raise ValueError(f"these scores are of another table: they know {scores['recording'].max() + 1} train "
                          f"recordings, this one has {train.sum()}; score this very table")
     starts = scores[kept.keep].groupby("recording")["start_s"].agg(tuple)
-    column = pd.Series([None] * len(table), index=table.index, dtype=object)
-    column[train] = starts.reindex(range(train.sum())).to_numpy(dtype=object)
-    table = table.assign(kept=column)
-    stays = ~train | table["kept"].map(lambda starts: isinstance(starts, tuple))
-    return tables.check(table[stays].reset_index(drop=True), "the curated table")
+    starts = pd.Series(starts.reindex(range(train.sum())).to_numpy(object), index=table.index[train])
+    table = table.assign(kept=starts)[~train | starts.reindex(table.index).notna()]
+    return tables.check(table.reset_index(drop=True), "the curated table")
 
 
 class Detector(NamedTuple):

@@ -25,8 +25,7 @@ from lib.transfer import public
 
 __all__ = ["NAMES", "Start", "start", "READY", "READY_LOG", "READY_ARCH", "READY_RECIPE", "load_ready", "train_ready"]
 
-NAMES = ("random", "random+inat_ssl", "audioset_ssl", "audioset_ssl+inat_ssl", "imagenet_sl", "birdmae",  # the paper's
-         "ready")
+NAMES = ("random", "random+inat_ssl", "audioset_ssl", "audioset_ssl+inat_ssl", "imagenet_sl", "birdmae", "ready")
 PUBLIC = {"audioset_ssl": "audiomae", "imagenet_sl": "imagenet", "birdmae": "birdmae"}
 
 READY = paths.ROOT / "papermill_runs" / "ready" / "ready.safetensors"  # its card is ready.json
@@ -54,8 +53,8 @@ def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd
     ...+inat_ssl            pretraining goes on, on the wildlife pool
 
     weights: "hub", or a local file; "" is the hub where there is no stand-in. Public weights bring their own size and
-    front end. recipe: of each pretraining that happens here; it sets the ratio itself. What was pretrained before with
-    the same recipe and data is loaded."""
+    front end. recipe: of each pretraining that happens here, but for its ratio; what was pretrained before is
+    loaded."""
     if name not in NAMES:
         raise ValueError(f"init is {name!r}: it must be one of {', '.join(NAMES)}")
     first, _, further = name.partition("+")
