@@ -145,7 +145,8 @@ def reconstruction_loss(model: MAE, front: FrontEnd, table: pd.DataFrame, *, mas
     divided by its own std is as hard to guess in silence as in song. Patches that reach into padding do not count."""
     if model.arch.norm_pixels:
         raise ValueError("the reconstruction loss needs a MAE with the raw target: this one normalises every patch "
-                         "(norm_pixels=True), which hides how loud it was; pretrain one with mae.Arch(norm_pixels=False)")
+                         "(norm_pixels=True), which hides how loud it was; pretrain one with mae.Arch("
+                         "norm_pixels=False)")
     train, what = _train(table), (model.arch, model, masks, seed)
     return _scored("loss", what, train, front, lambda: _losses(model, front, train, masks, seed))
 

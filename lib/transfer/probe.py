@@ -223,12 +223,12 @@ def train(name: str, features: Features, kind: str, readout: Callable[[int, int,
     width, targets = features.take(kind, windows[:1]).shape[-1], torch.from_numpy(targets).to(device)
     per_epoch = max(1, len(first) // recipe.batch)
     steps = recipe.epochs * per_epoch
-    rise = round(recipe.warmup * steps)
+    up = round(recipe.warmup * steps)
 
     def learn(lr: float) -> nn.Module:  # not by `training.fit`: bfloat16 loses small differences on a large offset
         model = readout(width, len(features.labels), training.generator(recipe.seed, 1)).to(device).train()
         optimizer = OPTIMIZERS[recipe.optimizer](model.parameters(), lr=lr, weight_decay=recipe.weight_decay)
-        cosine = CosineLRScheduler(optimizer, max(1, steps - rise), warmup_t=rise, warmup_prefix=True, t_in_epochs=False)
+        cosine = CosineLRScheduler(optimizer, max(1, steps - up), warmup_t=up, warmup_prefix=True, t_in_epochs=False)
         rng = training.generator(recipe.seed, 2)
         for step in range(steps):
             if step % per_epoch == 0:
