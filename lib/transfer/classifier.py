@@ -38,8 +38,7 @@ class Classifier(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What a classifier says about files: label and score are the likeliest species and its probability, then the
-    second."""
+    """What a classifier says about files: the likeliest species and its probability as label and score, and the next."""
     windows: pd.DataFrame  # file, start_s, end_s, label, score, second, second_score
     files: pd.DataFrame  # file, duration_s, rate, windows, and the same four of the mean over windows
     skipped: list[str]  # the files that could not be used, each with its reason
@@ -48,8 +47,7 @@ class Answers(NamedTuple):
 def frozen(encoder: MAE, readout: probe.Rung, labels: list[str]) -> VisionTransformer:
     """A MAE's encoder as it is, and above the mean of its patches the regression of `probe.logistic` as a linear head.
 
-    Its standardisation goes into the head's weights. Padding behind a short recording is averaged too; not in
-    `probe`."""
+    Its standardisation goes into the head's weights. Padding is averaged too, which `probe` leaves out."""
     scaler, regression = (step for _, step in readout.model.steps)
     weight, bias = regression.coef_ / scaler.scale_, regression.intercept_  # (C, D), (C,)
     bias = bias - weight @ scaler.mean_
@@ -118,8 +116,7 @@ def sounds(place: str | Path) -> tuple[Path, list[str]]:
 def stretches(file: str | Path, front: FrontEnd) -> Iterator[tuple[np.ndarray, Tensor]]:
     """The windows of a file of any length, some at a time: first samples (W,) and waves (W, N) at the front end's rate.
 
-    They lie where those of `data.Windows` do, half overlapping, the last aligned to the end. A file shorter than a
-    window gives one wave as long as it is."""
+    They lie where those of `data.Windows` do, half overlapping. A file shorter than a window gives one short wave."""
     need, step = front.samples, front.frames // 2 * front.hop
     wave, first, done = torch.zeros(0), 0, 0  # samples at hand, the place of the first of them, and windows given
     for piece in audio.stream(file, front.rate, PIECE):

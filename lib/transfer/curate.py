@@ -138,15 +138,14 @@ def folds(table: pd.DataFrame, k: int, seed: int) -> np.ndarray:
 
 def reconstruction_loss(model: MAE, front: FrontEnd, table: pd.DataFrame, *, masks: int = 4,
                         seed: int = 0) -> pd.DataFrame:
-    """How badly a MAE guesses a window's hidden patches, the mean over some masks: high where it has structure (Fig.
-    5).
+    """How badly a MAE guesses a window's hidden patches, mean over some masks: high where there is structure (Fig. 5).
 
     The mean squared error in units of the spec: the model must have been trained with the raw target, because a patch
     divided by its own std is as hard to guess in silence as in song. Patches that reach into padding do not count."""
     if model.arch.norm_pixels:
         raise ValueError("the reconstruction loss needs a MAE with the raw target: this one normalises every patch "
-                         "(norm_pixels=True), which hides how loud it was; pretrain one with mae.Arch("
-                         "norm_pixels=False)")
+                         "(norm_pixels=True), which hides how loud it was; pretrain one with "
+                         "mae.Arch(norm_pixels=False)")
     train, what = _train(table), (model.arch, model, masks, seed)
     return _scored("loss", what, train, front, lambda: _losses(model, front, train, masks, seed))
 

@@ -77,7 +77,7 @@ def pilot(features: Features, *, unit: str = "group", draws: int = 20, seed: int
     quota, enough = _quota(rows)
     if enough.sum() < 2:
         raise ValueError(f"a pilot needs at least two species with {SIZES[LEAST - 1]} {unit}s to learn from and others "
-                         f"to ask about, got {int(enough.sum())} of {len(names)}: label a few more of each, or count "
+                         f"to ask about, got {enough.sum()} of {len(names)}: label a few more of each, or count "
                          "another unit")
     rows = rows[rows["target"].map(enough)].reset_index()  # index: the row of the table
     splits = [_split(rows, quota, np.random.default_rng([seed, draw])) for draw in range(draws)]
@@ -91,9 +91,8 @@ def pilot(features: Features, *, unit: str = "group", draws: int = 20, seed: int
         for k, n in enumerate(sizes):
             learnt = rest[order < n]
             hits[draw, k, asked] = _learn(x[learnt], rows.loc[learnt]).predict(x[asked]) == rows.loc[asked, "target"]
-    targets, enough = np.unique(rows["target"], return_inverse=True)[1], enough.to_numpy()
-    return Pilot(sizes, hits, targets, rows["group"].to_numpy(), names[enough].tolist(),
-                 names[~enough].tolist(), unit)
+    targets, groups = np.unique(rows["target"], return_inverse=True)[1], rows["group"].to_numpy()
+    return Pilot(sizes, hits, targets, groups, names[enough].tolist(), names[~enough].tolist(), unit)
 
 
 def _quota(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
@@ -235,14 +234,13 @@ def _count(n: float) -> str:
 
 
 def summary(p: Pilot, found: Curve, target: float) -> dict:
-    """What a record keeps of a plan and `plan` draws, as plain JSON: pilot, law, fan of the bootstrap's laws,
+    """What a record keeps of a plan and `plan` draws, as plain JSON: pilot, law, fan of the bootstrap's laws and
     answer."""
     n = np.geomspace(1, FURTHEST * found.sizes[-1], 60)
     low, high = 1 - np.percentile([power_law(n, *law) for law in found.laws], [97.5, 2.5], axis=0)
-    fan = {"n": n.round(2), "low": low.round(4), "high": high.round(4)}
+    fan, answer = {"n": n.round(2), "low": low.round(4), "high": high.round(4)}, needed(found, target)
     return paths.plain({"unit": p.unit, "species": len(p.labels), "left_out": p.left_out, "sizes": found.sizes,
-                        "error": found.error, "law": found.law, "fan": fan, "target": target,
-                        "answer": needed(found, target)})
+                        "error": found.error, "law": found.law, "fan": fan, "target": target, "answer": answer})
 
 
 def plan(ax: Axes, pilot: Mapping) -> None:

@@ -137,7 +137,7 @@ _norm = partial(nn.BatchNorm1d, affine=False, eps=1e-6, momentum=None)
 
 
 def linear(width: int, classes: int, generator: torch.Generator, batchnorm: bool = True) -> nn.Sequential:
-    """The published linear probe (`mae/main_linprobe.py`): BatchNorm without weights, then one layer, head N(0,
+    """The published linear probe (`mae/main_linprobe.py`): BatchNorm without weights, one linear layer, head N(0,
     0.01)."""
     head = nn.utils.skip_init(nn.Linear, width, classes)  # no draw from the global generator
     nn.init.normal_(head.weight, std=0.01, generator=generator)

@@ -170,8 +170,8 @@ def convert(state_dict: Mapping[str, Tensor], kind: str, *, grid: tuple[int, int
         raise ValueError(f"{len(wrong)} tensors do not fit {kind} with {heads} heads on a {t} x {f} grid, the first is "
                          f"{wrong[0]}")
     model.load_state_dict(ours, strict=True)
-    print(f"{kind}: loaded {len(names)} tensors, dropped {dropped}" + (" (a classifier's)" if dropped else "")
-          + f", fresh {len(ours) - len(names)}" + (" (the file has no decoder)" if bare else "")
+    whose, why = " (a classifier's)" if dropped else "", " (the file has no decoder)" if bare else ""
+    print(f"{kind}: loaded {len(names)} tensors, dropped {dropped}{whose}, fresh {len(ours) - len(names)}{why}"
           + asset.said.format(f"{t} x {f}"))
     return model.eval()
 

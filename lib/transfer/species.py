@@ -1,5 +1,4 @@
-"""Species by species: what a table holds of each, what to know before training on it, and how well each is told
-apart."""
+"""Species by species: what a table holds of each, what to know before training, and how well each is told apart."""
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256

@@ -3,9 +3,8 @@
     python -m lib.transfer.starts     trains the ready weights again (about an hour on one core; goes on after Ctrl-C)
 
 The ready weights are one small MAE that lies in the repository, so that a laptop sees good reconstructions at once. It
-was pretrained by the same `pretrain.pretrain` as everything else, on the train split of chorus (tiny, data_seed 0)
-only: the recordings that the notebooks look at and evaluate on are others. What it knows holds in the generator's
-world."""
+was pretrained like everything else, on the train split of chorus (tiny, data_seed 0) only: what the notebooks look at
+and evaluate on are other recordings. What it knows holds in the generator's world."""
 
 import math
 import sys
@@ -53,8 +52,7 @@ def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd
     ...+inat_ssl            pretraining goes on, on the wildlife pool
 
     weights: "hub", or a local file; "" is the hub where there is no stand-in. Public weights bring their own size and
-    front end. recipe: of each pretraining that happens here, but for its ratio; what was pretrained before is
-    loaded."""
+    front end. recipe: of a pretraining that happens here, but for its ratio; what was pretrained before is loaded."""
     if name not in NAMES:
         raise ValueError(f"init is {name!r}: it must be one of {', '.join(NAMES)}")
     first, _, further = name.partition("+")
