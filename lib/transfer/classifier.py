@@ -38,7 +38,7 @@ class Classifier(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What a classifier says about files: the likeliest species and its probability as label and score, and the next."""
+    """What a classifier says about files: the likeliest species and its probability as label and score; the next."""
     windows: pd.DataFrame  # file, start_s, end_s, label, score, second, second_score
     files: pd.DataFrame  # file, duration_s, rate, windows, and the same four of the mean over windows
     skipped: list[str]  # the files that could not be used, each with its reason

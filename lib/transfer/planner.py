@@ -246,13 +246,14 @@ def summary(p: Pilot, found: Curve, target: float) -> dict:
 def plan(ax: Axes, pilot: Mapping) -> None:
     """A plan as `summary` or a record of notebook 12 keeps it: the pilot, the law through it, and where it leads."""
     fan, sizes, law, target = (pilot[name] for name in ("fan", "sizes", "law", "target"))
-    n, accuracy = np.array(fan["n"]), 1 - pd.DataFrame(pilot["error"])
-    ends = [accuracy["value"] - accuracy["high"], accuracy["low"] - accuracy["value"]]  # the error's, turned round
+    n = np.array(fan["n"], float)
+    value, low, high = (1 - np.array([error[k] for error in pilot["error"]]) for k in ("value", "high", "low"))
     ax.axvspan(sizes[-1], n[-1], color="0.95", zorder=0)
     ax.fill_between(n, fan["low"], fan["high"], color="C0", alpha=0.2, linewidth=0,
                     label="95 % of the bootstrap's laws")
     ax.plot(n, 1 - power_law(n, *law), color="C0", label="power law")
-    ax.errorbar(sizes, accuracy["value"], np.maximum(0, ends), fmt="o", color="k", markersize=4, label="pilot")
+    ends = np.maximum(0, [value - low, high - value])
+    ax.errorbar(sizes, value, ends, fmt="o", color="k", markersize=4, label="pilot")
     ax.axhline(target, color="C3", linestyle=":", label=f"target {target:.0%}")
     ax.set(xscale="log", xlabel=f"labelled {pilot['unit']}s per species", ylabel="top-1, class average", ylim=(0, 1.02))
     ax.xaxis.set_major_formatter("{x:g}")
