@@ -1,4 +1,5 @@
-"""attention: the maps are what the model used, to the bit of a float; a period is found where there is one and nowhere else."""
+"""attention: the maps are what the model used, to the bit of a float; a period is found where there is one and nowhere
+else."""
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,8 @@ from lib.patches import Grid
 from lib.transfer import public
 
 GRID = Grid(6, 3)
-ARCH = Arch(frames=96, mels=48, patch=(16, 16), dim=32, depth=3, heads=4, decoder="plain", decoder_dim=16, decoder_depth=1,
+ARCH = Arch(frames=96, mels=48, patch=(16, 16), dim=32, depth=3, heads=4, decoder="plain", decoder_dim=16,
+            decoder_depth=1,
             decoder_heads=2, norm_pixels=False)
 
 
@@ -32,7 +34,8 @@ def specs(count=2, frames=96, mels=48):
 def through(model, spec, layer):
     """What went into and came out of a block's attention, from the model's own pass."""
     seen = {}
-    hook = model.encoder.blocks[layer].attn.register_forward_hook(lambda module, given, result: seen.update(x=given[0], y=result))
+    hook = model.encoder.blocks[layer].attn.register_forward_hook(lambda module, given,
+                                                                  result: seen.update(x=given[0], y=result))
     with torch.no_grad():
         model.encode(spec)
     hook.remove()
@@ -59,7 +62,8 @@ def test_the_maps_times_the_values_are_the_block_s_output(model, layer, fused):
 
 def test_with_normed_queries_and_keys_too(model):
     block = model.encoder.blocks[-1]
-    other = timm.models.vision_transformer.Attention(32, 4, qkv_bias=True, qk_norm=True, norm_layer=torch.nn.LayerNorm).eval()
+    other = timm.models.vision_transformer.Attention(32, 4, qkv_bias=True, qk_norm=True,
+                                                     norm_layer=torch.nn.LayerNorm).eval()
     block.attn = other
     x, y = through(model, specs(), -1)
     torch.testing.assert_close(mixed(other, attention.maps(model, specs()), x), y, rtol=1e-5, atol=1e-5)
@@ -75,14 +79,16 @@ def test_on_the_public_msm_mae(golden):
     torch.testing.assert_close(mixed(model.encoder.blocks[-1].attn, maps, x), y, rtol=1e-5, atol=1e-5)
     old = weights["blocks.1.attn.q_bias"]
     assert old.abs().max() > 0  # a learned bias, which a map without it would miss
-    bare = public.convert(weights | {"blocks.1.attn.q_bias": 0 * old}, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
+    bare = public.convert(weights | {"blocks.1.attn.q_bias": 0 * old}, "msm_mae", grid=(13, 5), heads=3,
+                          decoder_heads=3)
     assert not torch.allclose(attention.maps(bare, spec), maps, atol=1e-5)
 
 
 def test_biases_count_the_query_s_and_not_the_key_s(model):
     before, bias = attention.maps(model, specs()), model.encoder.blocks[-1].attn.qkv.bias
     with torch.no_grad():
-        bias[32:64] += torch.randn(32, generator=training.generator(3))  # of the keys: the same for all keys of a row, which softmax does not see
+        # of the keys: the same for all keys of a row, which softmax does not see
+        bias[32:64] += torch.randn(32, generator=training.generator(3))
     torch.testing.assert_close(attention.maps(model, specs()), before, rtol=1e-4, atol=1e-5)
     with torch.no_grad():
         bias[:32] += torch.randn(32, generator=training.generator(3))
@@ -168,11 +174,15 @@ def test_autocorrelation_of_itself():
 
 def test_errors_say_what_to_do(model):
     maps = attention.maps(model, specs())
-    for call, said in [(lambda: attention.maps(model, specs(), 3), "layer is 3, this encoder has 3 blocks: choose -3 to 2"),
-                       (lambda: attention.from_patch(maps, Grid(7, 3), (0, 0)), r"a 7 x 3 grid needs \(B, heads, 22, 22\)"),
-                       (lambda: attention.from_patch(maps, GRID, (2, 3)), r"is \(2, 3\), the grid has 6 columns and 3 mel rows"),
+    for call, said in [(lambda: attention.maps(model, specs(), 3),
+                        "layer is 3, this encoder has 3 blocks: choose -3 to 2"),
+                       (lambda: attention.from_patch(maps, Grid(7, 3), (0, 0)),
+                        r"a 7 x 3 grid needs \(B, heads, 22, 22\)"),
+                       (lambda: attention.from_patch(maps, GRID, (2, 3)),
+                        r"is \(2, 3\), the grid has 6 columns and 3 mel rows"),
                        (lambda: attention.autocorrelation(torch.ones(5)), r"row\[None, :, None\]"),
-                       (lambda: attention.period(torch.ones(1, 3, 2), 0.1), "got pictures of 3 columns, a repetition needs at least 4")]:
+                       (lambda: attention.period(torch.ones(1, 3, 2), 0.1),
+                        "got pictures of 3 columns, a repetition needs at least 4")]:
         with pytest.raises(ValueError, match=said):
             call()
 

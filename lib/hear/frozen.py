@@ -20,7 +20,7 @@ from lib.hear.tasks import Task
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.metrics import Interval
-from lib.transfer import ready
+from lib.transfer import starts
 
 __all__ = ["LogMelColumns", "Model", "model", "counts", "evaluate", "interval", "difference"]
 
@@ -70,7 +70,7 @@ def model(name: str, arch: Arch, front: FrontEnd, recipe: pretrain.Recipe, pools
     if name == "untrained":
         return Model(Embedder(MAE(arch, training.generator(recipe.seed)), front), 0, "MSM-MAE-208 at random weights", None)
     if name == "ready":
-        net, card = ready.load()
+        net, card = starts.load_ready()
         return Model(Embedder(net, card.front), 0, f"{card.name}, {card.trained_on} (sha256 {card.sha256[:12]})", None)
     if name in designs.DESIGNS:
         done = pretrain.pretrain(arch, front, recipe, *pools.values(), workers=workers, reuse=True)

@@ -23,7 +23,7 @@ from lib import data, mel, paths, pretrain, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.runs.scales import Scale
-from lib.transfer import finetune, ready
+from lib.transfer import finetune, starts
 
 __all__ = ["Cost", "Pace", "pretraining", "finetuning", "starting", "arch_of", "predicting", "total", "sheet",
            "windows", "PREDICTED", "pretraining_pace", "finetuning_pace", "predicting_pace", "clock", "number"]
@@ -96,7 +96,7 @@ def starting(init: str, setting: Scale, clips: int, weights: str = "") -> Cost:
 def arch_of(init: str, setting: Scale, weights: str = "") -> Arch:
     """The shape that `starts.start` will give: public weights are a ViT-B, here with AudioMAE's decoder."""
     if init == "ready":
-        return ready.ARCH
+        return starts.READY_ARCH
     return Arch() if weights or init.startswith(("imagenet", "birdmae")) else setting.arch()
 
 

@@ -1,5 +1,6 @@
-"""Species by species: what a recordings table holds of each, what to know before training on it, and how well each is told from the others."""
+"""Species by species: what a table holds of each, what to know before training, and how well each is told apart."""
 
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from math import sqrt
 from pathlib import Path
@@ -18,67 +19,84 @@ SHOWN = 3  # names in a warning; the rest is counted
 
 
 def counts(table: pd.DataFrame) -> pd.DataFrame:
-    """A row per species: recordings, groups (what counts as independent), minutes, and recordings in train, val and test."""
-    seconds = np.fmin(table["end_s"], table["duration_s"]) - table["start_s"].fillna(0) if {"start_s", "end_s"} <= set(table) else table["duration_s"]
+    """A row per species: recordings, groups (what counts as independent), minutes, and recordings in each split."""
+    times = table.reindex(columns=["start_s", "end_s", "duration_s"])
+    seconds = np.fmin(times["end_s"], times["duration_s"]) - times["start_s"].fillna(0)
     each = table.assign(unit=tables.units(table), minutes=seconds / 60)
-    found = each.groupby("label").agg(recordings=("file", "size"), groups=("unit", "nunique"), minutes=("minutes", "sum"))
+    by_label = each.groupby("label")
+    found = by_label.agg(recordings=("file", "size"), groups=("unit", "nunique"), minutes=("minutes", "sum"))
     split = pd.crosstab(each["label"], each["split"]).reindex(columns=["train", "val", "test"], fill_value=0)
     return found.join(split).sort_values("recordings", ascending=False)
 
 
 def warnings(table: pd.DataFrame, front: FrontEnd) -> list[str]:
     """What in this table will make a classifier worse, or its scores better than they should be: a sentence each."""
-    found, said = counts(table), []
+    return [*_of_species(table), *_of_files(table, front)]
+
+
+def _of_species(table: pd.DataFrame) -> Iterator[str]:
+    found = counts(table)
     if "group" not in table or table["group"].isna().all():
-        said.append("no group column: pieces of one animal, place or day may lie in train and in test, and then the scores are too high")
-    for few, text in ((found["groups"] < 3, "have fewer than 3 independent groups: one each to learn from, to choose on and to be tested on"),
+        yield ("no group column: pieces of one animal, place or day may lie in train and in test, and then the scores "
+               "are too high")
+    rare = "have fewer than 3 independent groups: one each to learn from, to choose on and to be tested on"
+    for few, text in ((found["groups"] < 3, rare),
                       (found["test"] == 0, "are not in test: nothing will be known about them"),
                       (found["train"] == 0, "are not in train: they cannot be learnt")):
         if few.any():
-            said.append(f"{few.sum()} of {len(found)} species {text} ({_some(found.index[few])})")
+            yield f"{few.sum()} of {len(found)} species {text} ({_some(found.index[few])})"
     for split, rows in table.assign(unit=tables.units(table)).query("split != 'train'").groupby("split"):
-        if (single := rows.groupby("label")["unit"].nunique() == 1).any():
-            said.append(f"{single.sum()} of {len(single)} species of {split} are there with a single group, which adds no width to the interval of its score: "
-                        "it is too narrow, and without any where all of them are")
+        single = rows.groupby("label")["unit"].nunique() == 1
+        if single.any():
+            yield (f"{single.sum()} of {len(single)} species of {split} are there with a single group, which adds no "
+                   "width to the interval of its score: it is too narrow, and without any where all of them are")
     most, least = found["train"].max(), max(1, found["train"].min())
     if most >= 10 * least:
-        said.append(f"the commonest species has {most} recordings in train, the rarest {least}: rare ones will be missed more often")
-    files = table.drop_duplicates("file")["file"]
-    rates = pd.Series({file: audio.info(file).rate for file in files})
-    if (low := rates < front.rate).any():
-        said.append(f"{low.sum()} of {len(files)} files have fewer than {front.rate:,} samples a second ({_some(rates.index[low])}): they are resampled, "
-                    f"and hold nothing above {rates[low].max() / 2000:g} kHz")
+        yield (f"the commonest species has {most} recordings in train, the rarest {least}: rare ones will be missed "
+               "more often")
+
+
+def _of_files(table: pd.DataFrame, front: FrontEnd) -> Iterator[str]:
+    splits = table.drop_duplicates("file").set_index("file")["split"]
+    rates = pd.Series({file: audio.info(file).rate for file in splits.index})
+    low = rates < front.rate
+    if low.any():
+        names, top = _some(rates.index[low]), rates[low].max() / 2000
+        yield (f"{low.sum()} of {len(rates)} files have fewer than {front.rate:,} samples a second ({names}): they are "
+               f"resampled, and hold nothing above {top:g} kHz")
     short = table["duration_s"] < front.seconds
     if short.any():
-        said.append(f"{short.sum()} of {len(table)} recordings are shorter than the model's window of {front.seconds:.2g} s: the rest is filled with silence")
-    size = pd.Series({file: Path(file).stat().st_size for file in files})  # only files of one length can be the same
-    same = pd.Series({file: sha256(Path(file).read_bytes()).hexdigest() for file in size.index[size.duplicated(keep=False)]}, dtype=str)
-    split = table.drop_duplicates("file").set_index("file")["split"]
-    if len(twice := [g for g in same.groupby(same).groups.values() if split[list(g)].nunique() > 1]):
-        said.append(f"{len(twice)} files lie in more than one split under other names ({_some([g[0] for g in twice])}): the scores will be too high")
-    return said
+        yield (f"{short.sum()} of {len(table)} recordings are shorter than the model's window of {front.seconds:.2g} "
+               "s: the rest is filled with silence")
+    size = pd.Series({file: Path(file).stat().st_size for file in splits.index})
+    alike = size.index[size.duplicated(keep=False)]  # only files of one length can be the same
+    content = pd.Series({file: sha256(Path(file).read_bytes()).hexdigest() for file in alike}, dtype=str)
+    twice = [files for files in content.groupby(content).groups.values() if splits[list(files)].nunique() > 1]
+    if twice:
+        yield (f"{len(twice)} files lie in more than one split under other names ({_some(files[0] for files in twice)})"
+               ": the scores will be too high")
 
 
-def _some(names) -> str:
+def _some(names: Iterable[object]) -> str:
     names = [Path(str(name)).name for name in names]
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a share of n; of none it is 0 to 1. Unlike a bootstrap it has a width where all n agree, or n is 1."""
+    """The 95 % Wilson interval of a share of n, 0 to 1 of none; unlike a bootstrap it has a width where all n agree."""
     if not n:
         return 0.0, 1.0
     z2 = 1.959964**2
-    middle, half = (share + z2 / (2 * n)) / (1 + z2 / n), sqrt(z2 * share * (1 - share) / n + z2**2 / (4 * n**2)) / (1 + z2 / n)
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = sqrt(z2 * share * (1 - share) / n + z2**2 / (4 * n**2)) / (1 + z2 / n)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def scores(seen: Predictions, labels: list[str]) -> pd.DataFrame:
-    """The species table: of each species that occurs, n recordings in how many groups, recall, precision, and what it is taken for most often.
+    """Of each species that occurs n recordings in how many groups, recall, precision, and what it is mostly taken for.
 
-    Recall is the share of its recordings that were named so; precision the share of right ones among those named so (NaN where none
-    was). Intervals are Wilson's with n = groups, since recordings of one group share their fate: with one group there is hardly a statement.
-    """
+    Recall is the share of its recordings that were named so, precision the share of right ones among those named so.
+    Intervals are Wilson's with n = groups: with one group there is hardly a statement."""
     guess, rows = seen.probabilities.argmax(1), []
     for c in seen.classes:
         own, named = seen.targets == c, guess == c
@@ -88,5 +106,6 @@ def scores(seen: Predictions, labels: list[str]) -> pd.DataFrame:
             share = right.sum() / among.sum() if among.any() else np.nan
             low, high = wilson(share, len(np.unique(seen.groups[among])))
             row |= {what: share, f"{what}_low": low, f"{what}_high": high}
-        rows.append(row | {"named": named.sum(), "taken_for": labels[np.bincount(wrong).argmax()] if len(wrong) else ""})
+        taken_for = labels[np.bincount(wrong).argmax()] if len(wrong) else ""
+        rows.append(row | {"named": named.sum(), "taken_for": taken_for})
     return pd.DataFrame(rows).set_index("species")

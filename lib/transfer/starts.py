@@ -1,21 +1,36 @@
-"""Where an encoder starts from: the six initialisations of Liu et al. 2026, Table 3, and the ready weights, behind one call."""
+"""Where an encoder starts from: the six initialisations of Liu et al. 2026, Table 3, and the ready weights.
+
+    python -m lib.transfer.starts     trains the ready weights again (about an hour on one core; goes on after Ctrl-C)
+
+The ready weights are one small MAE that lies in the repository, so that a laptop sees good reconstructions at once. It
+was pretrained like everything else, on the train split of chorus (tiny, data_seed 0) only: what the notebooks look at
+and evaluate on are other recordings. What it knows holds in the generator's world."""
 
 import math
+import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 import pandas as pd
+import torch
 
-from lib import mel, pretrain, training
+from lib import checkpoints, mel, paths, pretrain, training
+from lib.checkpoints import Card
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd
-from lib.transfer import public, ready
+from lib.sources import tables
+from lib.transfer import public
 
-__all__ = ["NAMES", "Start", "start"]
+__all__ = ["NAMES", "Start", "start", "READY", "READY_LOG", "READY_ARCH", "READY_RECIPE", "load_ready", "train_ready"]
 
-NAMES = ("random", "random+inat_ssl", "audioset_ssl", "audioset_ssl+inat_ssl", "imagenet_sl", "birdmae",  # as in reference_results.csv
-         "ready")
+NAMES = ("random", "random+inat_ssl", "audioset_ssl", "audioset_ssl+inat_ssl", "imagenet_sl", "birdmae", "ready")
 PUBLIC = {"audioset_ssl": "audiomae", "imagenet_sl": "imagenet", "birdmae": "birdmae"}
+
+READY = paths.ROOT / "papermill_runs" / "ready" / "ready.safetensors"  # its card is ready.json
+READY_LOG = READY.with_name("log.csv")  # step, loss, lr, clips: the mean of every 20 steps
+READY_ARCH = Arch(dim=256, depth=6, heads=4, decoder="plain", decoder_dim=96, decoder_depth=2, decoder_heads=2)  # 5.2 M
+READY_RECIPE = pretrain.Recipe(clips=144_000, batch=32, lr=1e-3, mask_ratio=0.8, ratio=3, seed=0)  # 6 times `tiny`'s
 
 
 class Start(NamedTuple):
@@ -25,40 +40,66 @@ class Start(NamedTuple):
     what: str  # one line: what it is, and whether it is the paper's or a stand-in
 
 
-def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: dict[str, pd.DataFrame], *, weights: str = "", workers: int = 0) -> Start:
+def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd.DataFrame], *, weights: str = "",
+          workers: int = 0) -> Start:
     """The model of an initialisation, by its name in the paper's Table 3.
 
     random                  no training at all
-    audioset_ssl            a MAE trained on sound of every kind: AudioMAE by `weights`; without it a STAND-IN, a MAE pretrained here on the
-                            general pool
+    audioset_ssl            a MAE trained on sound of every kind: AudioMAE by `weights`; without it a STAND-IN, a MAE
+                            pretrained here on the general pool
     imagenet_sl, birdmae    public weights only, there is no stand-in
-    ready                   the weights that lie in this repository (`lib.transfer.ready`), larger than the others at `tiny`: no arm of the paper
+    ready                   the weights in this repository, larger than the others at `tiny`: no arm of the paper
     ...+inat_ssl            pretraining goes on, on the wildlife pool
 
-    weights: "hub", or a local file; "" is the hub where there is no stand-in. Public weights bring their own size and front end.
-    recipe: of each pretraining that happens here; it sets the ratio itself. What was pretrained before with the same recipe and data is loaded.
-    """
+    weights: "hub", or a local file; "" is the hub where there is no stand-in. Public weights bring their own size and
+    front end. recipe: of a pretraining that happens here, but for its ratio; what was pretrained before is loaded."""
     if name not in NAMES:
         raise ValueError(f"init is {name!r}: it must be one of {', '.join(NAMES)}")
     first, _, further = name.partition("+")
     if weights and first in ("random", "ready"):
-        raise ValueError(f"init={name} starts from {first} weights and takes no weights, got {weights!r}: leave weights empty, or choose another init")
+        raise ValueError(f"init={name} starts from {first} weights and takes no weights, got {weights!r}: leave "
+                         "weights empty, or choose another init")
     if name == "ready":
-        model, card = ready.load()
-        return Start(model, card.front, ready.RECIPE.clips, f"the ready weights: {card.trained_on} (sha256 {card.sha256[:12]})")
+        model, card = load_ready()
+        what = f"the ready weights: {card.trained_on} (sha256 {card.sha256[:12]})"
+        return Start(model, card.front, READY_RECIPE.clips, what)
     model, front, samples, what = MAE(arch, training.generator(recipe.seed)), mel.INAT, 0, "random weights"
     if first == "audioset_ssl" and not weights:
-        model, samples = _pretrained(model, front, replace(recipe, ratio=math.inf), pools, None, workers), recipe.clips
+        model, samples = _pretrained(model, front, recipe, math.inf, pools, None, workers), recipe.clips
         what = f"STAND-IN for AudioSet weights: a MAE pretrained here on {recipe.clips:,} clips of the general pool"
     elif first in PUBLIC:
         model, card = public.load(PUBLIC[first], weights or "hub", frames=front.frames)
         front, what = card.front, f"{card.name}, {card.trained_on} ({card.source}, sha256 {card.sha256[:12]})"
     if further:
         begin = None if first == "random" else model
-        model, samples = _pretrained(model, front, replace(recipe, ratio=0.0), pools, begin, workers), samples + recipe.clips
+        model, samples = _pretrained(model, front, recipe, 0.0, pools, begin, workers), samples + recipe.clips
         what += f", then pretrained on {recipe.clips:,} clips of the wildlife pool"
     return Start(model.eval(), front, samples, what)
 
 
-def _pretrained(model: MAE, front: FrontEnd, recipe: pretrain.Recipe, pools: dict[str, pd.DataFrame], begin: MAE | None, workers: int) -> MAE:
-    return pretrain.pretrain(model.arch, front, recipe, pools["wildlife"], pools["general"], start=begin, workers=workers, reuse=True).model
+def _pretrained(model: MAE, front: FrontEnd, recipe: pretrain.Recipe, ratio: float, pools: Mapping[str, pd.DataFrame],
+                begin: MAE | None, workers: int) -> MAE:
+    return pretrain.pretrain(model.arch, front, replace(recipe, ratio=ratio), pools["wildlife"], pools["general"],
+                             start=begin, workers=workers, reuse=True).model
+
+
+def load_ready() -> tuple[MAE, Card]:
+    """The ready weights in eval mode, and their card; ValueError where a file is missing or was changed."""
+    return checkpoints.load(READY)
+
+
+def train_ready() -> None:
+    """Pretrain the ready weights, and write them, their card and the log. What was trained before is taken."""
+    pools = [tables.recordings("chorus", pool, "tiny", 0) for pool in ("wildlife", "general")]
+    print(pretrain.plan(READY_ARCH, READY_RECIPE, *pools), flush=True)
+    done = pretrain.pretrain(READY_ARCH, mel.INAT, READY_RECIPE, *pools, reuse=True)
+    about = (f"chorus (tiny, data_seed 0), train split only, {READY_RECIPE.clips:,} clips, general : wildlife "
+             f"{READY_RECIPE.ratio:g} : 1, seed {READY_RECIPE.seed}")
+    card = Card(READY.stem, READY_ARCH, mel.INAT, about, "MIT, as the code", "python -m lib.transfer.starts")
+    checkpoints.save(done.model.cpu(), card, READY.parent, torch.bfloat16)
+    rows = done.log.groupby(done.log["step"] // 20).agg({"step": "max", "loss": "mean", "lr": "last", "clips": "sum"})
+    paths.write_text(READY_LOG, rows.round({"loss": 5, "lr": 7}).to_csv(index=False))
+
+
+if __name__ == "__main__":
+    sys.exit(paths.command(train_ready, sys.argv[1:], __doc__))

@@ -9,7 +9,7 @@ import soundfile
 import torch
 from toys import ARCH, FRONT, mess, tone, tones
 
-from lib import audio, checkpoints, data, metrics, training
+from lib import audio, checkpoints, data, metrics, paths, training
 from lib.checkpoints import Card
 from lib.mae import MAE
 from lib.transfer import classifier, finetune, probe
@@ -20,14 +20,16 @@ LABELS = ["high", "low", "mid"]
 
 def toy(labels=LABELS, seed=0):
     model = finetune.classifier(MAE(ARCH, training.generator(seed)), ARCH, len(labels), training.generator(seed)).eval()
-    torch.nn.init.normal_(model.head.weight, std=1.0, generator=training.generator(seed, 1))  # a fresh head says the same about everything
+    # a fresh head says the same about everything
+    torch.nn.init.normal_(model.head.weight, std=1.0, generator=training.generator(seed, 1))
     return Classifier(model, Card("toy", ARCH, FRONT, "tones", "none", "a test", labels=labels))
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     table = tones(tmp_path_factory.mktemp("tones"))
-    recipe = finetune.Recipe(epochs=25, batch=6, lr=3e-3, mixup=False, mask_mels=0, mask_frames=0, drop_path=0.0, evaluate=1)
+    recipe = finetune.Recipe(epochs=25, batch=6, lr=3e-3, mixup=False, mask_mels=0, mask_frames=0, drop_path=0.0,
+                             evaluate=1)
     tuned = finetune.finetune(MAE(ARCH, training.generator(0)), ARCH, FRONT, table, recipe, bar=None)
     return Classifier(tuned.model, replace(toy().card, labels=tuned.labels)), table
 
@@ -38,7 +40,8 @@ def test_what_is_saved_says_the_same_when_loaded(tmp_path):
     known = toy()
     path = classifier.save(known.model, known.card, tmp_path)
     loaded = classifier.load(path)
-    assert classifier.load(path.with_suffix(".json")).card == loaded.card == replace(known.card, sha256=loaded.card.sha256, chirp=loaded.card.chirp)
+    card = replace(known.card, sha256=loaded.card.sha256, chirp=loaded.card.chirp)
+    assert classifier.load(path.with_suffix(".json")).card == loaded.card == card
     assert len(loaded.card.sha256) == 64 and len(loaded.card.chirp) == 3 and not loaded.model.training
     x = torch.randn(2, 1, FRONT.frames, FRONT.mels, generator=training.generator(2))
     assert torch.equal(loaded.model(x), known.model(x))
@@ -76,7 +79,8 @@ def test_a_frozen_encoder_with_its_readout_is_one_model(classes, tmp_path, monke
     readout = probe.logistic(features, "mean", Cs=(1.0,))
     model = classifier.frozen(encoder, readout, features.labels)
     logits = torch.cat([x for x, _ in finetune.window_logits(model, FRONT, table, bar=None)])
-    np.testing.assert_allclose(logits.softmax(-1), readout.probabilities(np.arange(len(logits))), atol=0.01)  # bfloat16 where the processor has it
+    # bfloat16 where the processor has it
+    np.testing.assert_allclose(logits.softmax(-1), readout.probabilities(np.arange(len(logits))), atol=0.01)
     path = classifier.save(model, replace(toy().card, labels=features.labels), tmp_path)
     x = torch.randn(2, 1, FRONT.frames, FRONT.mels, generator=training.generator(2))
     assert torch.equal(classifier.load(path).model(x), model(x))
@@ -91,18 +95,21 @@ def test_low_rank_updates_are_refused(tmp_path):
 
 # Windows of a stream
 
-@pytest.mark.parametrize("samples", [100, 511, 512, 8_575, 8_576, 8_577, 8_704, 12_671, 12_672, 12_673, 22_050, 100_000, 100_128, 111_111])
-def test_windows_are_those_of_the_experiments(samples, tmp_path):
+@pytest.mark.parametrize("samples", [100, 511, 512, 8_575, 8_576, 8_577, 8_704, 12_671, 12_672, 12_673, 22_050, 100_000,
+                                     100_128, 111_111])
+def test_windows_are_those_of_the_experiments(samples, tmp_path, monkeypatch):
     """At every length, and whether the pieces that are read are shorter or longer than the recording."""
     wave = 0.1 * torch.randn(samples, generator=training.generator(samples))
     file = audio.write(tmp_path / "a.wav", wave, FRONT.rate)
     ours = data.Windows(pd.DataFrame({"file": [str(file)], "label": "a", "split": "test"}), FRONT)
     theirs = [ours[i][0] for i in range(len(ours))]
     for seconds in (1, 2, 96):
-        starts, waves = zip(*classifier.stretches(file, FRONT, seconds))
+        monkeypatch.setattr(classifier, "PIECE", seconds)
+        starts, waves = zip(*classifier.stretches(file, FRONT))
         assert np.concatenate(starts).tolist() == ours.places[:, 1].tolist()
         got = [one for some in waves for one in some]
-        assert len(got) == len(theirs) and all(len(a) == len(b) and torch.allclose(a, b, atol=1e-4) for a, b in zip(got, theirs))
+        assert len(got) == len(theirs)
+        assert all(len(a) == len(b) and torch.allclose(a, b, atol=1e-4) for a, b in zip(got, theirs))
 
 
 def test_answers_are_those_of_the_evaluation(trained):
@@ -115,7 +122,8 @@ def test_answers_are_those_of_the_evaluation(trained):
     assert answers.files["file"].tolist() == names and not answers.skipped
     assert answers.files["label"].tolist() == [known.card.labels[i] for i in seen.probabilities.argmax(1)]
     np.testing.assert_allclose(answers.files["score"], seen.probabilities.max(1), atol=0.01)
-    assert metrics.class_average(metrics.topk_hits(seen.probabilities, seen.targets, 1), seen.targets) > 0.8  # and it knows something
+    # and it knows something
+    assert metrics.class_average(metrics.topk_hits(seen.probabilities, seen.targets, 1), seen.targets) > 0.8
     assert len(answers.windows) == answers.files["windows"].sum() == 6 * 3
 
 
@@ -125,19 +133,23 @@ def test_any_rate_and_channels_are_heard_alike(trained, tmp_path):
     soundfile.write(tmp_path / "stereo44.wav", np.stack([wave, wave], 1), 44_100)
     soundfile.write(tmp_path / "mono22.wav", tone(1500.0, 2.0, np.random.default_rng(0), 22_050).numpy(), 22_050)
     files = classifier.predict(trained[0], tmp_path, bar=None).files
-    assert files["label"].eq("mid").all() and files["rate"].tolist() == [22_050, 44_100, 44_100] and files["score"].std() < 0.02
+    assert files["label"].eq("mid").all() and files["rate"].tolist() == [22_050, 44_100, 44_100]
+    assert files["score"].std() < 0.02
 
 
 def test_unusable_files_are_counted_and_named(tmp_path):
     root = mess(tmp_path / "mess")
     answers = classifier.predict(toy(), root, bar=None)
     reasons = dict(line.split(": ", 1) for line in answers.skipped)
-    named = {"empty.wav": "is empty", "cut.wav": "cut off", "cut.flac": "decoded", "cut.ogg": "cut off", "text.wav": "no sound format", "nan.wav": "NaN",
-             "zero.wav": "no samples", "gone.wav": "no such file", "loop.wav": "cannot be read", "silent.flac": "nothing but digital silence"}
+    named = {"empty.wav": "is empty", "cut.wav": "cut off", "cut.flac": "decoded", "cut.ogg": "cut off",
+             "text.wav": "no sound format", "nan.wav": "NaN",
+             "zero.wav": "no samples", "gone.wav": "no such file", "loop.wav": "cannot be read",
+             "silent.flac": "nothing but digital silence"}
     assert {f"{label}/{name}" for label in ("frog", "toad") for name in named} == set(reasons)
     assert all(named[file.split("/")[1]] in reason and str(root) not in reason for file, reason in reasons.items())
     assert len(answers.files) == 16 and set(answers.windows["file"]) == set(answers.files["file"])
-    assert (answers.windows["end_s"] <= answers.windows["file"].map(answers.files.set_index("file")["duration_s"]) + 1e-9).all()
+    assert (answers.windows["end_s"] <= answers.windows["file"].map(answers.files.set_index("file")["duration_s"])
+            + 1e-9).all()
 
 
 def test_silence_within_a_recording_is_left_out(tmp_path):
@@ -160,6 +172,10 @@ def test_nothing_to_predict_is_an_error(tmp_path):
 
 # The command line
 
+def command(*words) -> int:
+    return paths.command(classifier.answer, words, classifier.__doc__)
+
+
 def test_the_command_writes_all_files(trained, tmp_path, capsys):
     known, table = trained
     model = classifier.save(known.model, known.card, tmp_path / "model")
@@ -167,19 +183,25 @@ def test_the_command_writes_all_files(trained, tmp_path, capsys):
     for label in ("low", "high"):
         shutil.copy(table.loc[table["label"] == label, "file"].iloc[-1], new / f"{label}.wav")
     (new / "broken.wav").touch()
-    assert classifier.main([str(model), str(tmp_path / "new"), f"out={tmp_path / 'out'}", "threshold=0.4"]) == 0
-    assert capsys.readouterr().out.startswith("2 files, 6 windows, 2 selections of 2 species with a score of 0.4 or more; 1 files skipped\n  pond/broken.wav: is empty")
+    assert command(str(model), str(tmp_path / "new"), f"out={tmp_path / 'out'}", "threshold=0.4") == 0
+    said = ("2 files, 6 windows, 2 selections of 2 species with a score of 0.4 or more; 1 files skipped\n"
+            "  pond/broken.wav: is empty")
+    assert capsys.readouterr().out.startswith(said)
     written = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
-    assert written == ["audacity/pond/high.txt", "audacity/pond/low.txt", "files.csv", "raven/pond/high.Table.1.selections.txt",
+    assert written == ["audacity/pond/high.txt", "audacity/pond/low.txt", "files.csv",
+                       "raven/pond/high.Table.1.selections.txt",
                        "raven/pond/low.Table.1.selections.txt", "selections.csv", "skipped.txt", "windows.csv"]
     files = pd.read_csv(tmp_path / "out" / "files.csv")
     assert files[["file", "label"]].to_numpy().tolist() == [["pond/high.wav", "high"], ["pond/low.wav", "low"]]
-    assert (tmp_path / "out" / "audacity" / "pond" / "low.txt").read_text() == "0.000000\t0.597914\tlow\n"  # the end of the last whole frame
+    # the end of the last whole frame
+    assert (tmp_path / "out" / "audacity" / "pond" / "low.txt").read_text() == "0.000000\t0.597914\tlow\n"
 
 
 @pytest.mark.parametrize("words, said", [
-    (["MODEL", "NEW"], "no out=DIR"), (["MODEL", "NEW", "out=OUT", "treshold=0.4"], "got treshold"), (["MODEL", "NEW", "out=OUT", "threshold=80"], "threshold is 80"),
-    (["MODEL", "NEW", "out"], "got 'out': it must be name=value"), (["none.safetensors", "NEW", "out=OUT"], "none.json is missing"),
+    (["MODEL", "NEW"], "no out=DIR"), (["MODEL", "NEW", "out=OUT", "threshold=80"], "threshold is 80"),
+    (["MODEL", "NEW", "out=OUT", "treshold=0.4"], "no 'treshold', did you mean threshold?"),
+    (["MODEL", "NEW", "out"], "got 'out': it must be name=value"),
+    (["none.safetensors", "NEW", "out=OUT"], "none.json is missing"),
     (["MODEL", "NEW/no", "out=OUT"], "no such folder or sound file")])
 def test_a_mistake_is_one_line(words, said, tmp_path, capsys):
     known = toy()
@@ -189,6 +211,6 @@ def test_a_mistake_is_one_line(words, said, tmp_path, capsys):
     put = {"MODEL": str(model), "NEW": str(tmp_path / "new"), "OUT": str(tmp_path / "out")}
     for name, path in put.items():
         words = [word.replace(name, path) for word in words]
-    assert classifier.main(words) == 2
+    assert command(*words) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and not (tmp_path / "out").exists()

@@ -26,10 +26,12 @@ def cache(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """18 train recordings of 1 s (5 windows each) in groups of two; val and test are not there, so that reading one is an error."""
+    """18 train recordings of 1 s (5 windows each) in groups of two; val and test are not there, so that reading one is
+    an error."""
     made = tones(tmp_path_factory.mktemp("tones"), 6, 2, 2, seconds=1.0)
     made["group"] = [f"{label} {split} {i // 2}" for i, (label, split) in enumerate(zip(made["label"], made["split"]))]
-    return made.assign(file=made["file"].where(made["split"] == "train", "/gone/" + made["split"] + made.index.astype(str)))
+    gone = "/gone/" + made["split"] + made.index.astype(str)
+    return made.assign(file=made["file"].where(made["split"] == "train", gone))
 
 
 def train_labels(table) -> np.ndarray:
@@ -40,14 +42,16 @@ def some(score, per_recording=5) -> pd.DataFrame:
     score = np.asarray(score, float)
     recording = np.arange(len(score)) // per_recording
     start_s = np.arange(len(score)) % per_recording * 0.2
-    return pd.DataFrame({"recording": recording, "file": [f"{r}.wav" for r in recording], "start_s": start_s, "score": score})
+    return pd.DataFrame({"recording": recording, "file": [f"{r}.wav" for r in recording], "start_s": start_s,
+                         "score": score})
 
 
-# ------------------------------------------------------------------------------------------------------------------ grid
+# ----------------------------------------------------------------------------------------------------------------- grid
 
 def test_the_grid_is_that_of_evaluation(table):
     train = table[table["split"] == "train"].reset_index(drop=True)
-    grid, windows = curate.grid(table, FRONT), data.Windows(train, FRONT, ahead=training.accelerator().device.type == "cpu")
+    on_cpu = training.accelerator().device.type == "cpu"
+    grid, windows = curate.grid(table, FRONT), data.Windows(train, FRONT, ahead=on_cpu)
     assert len(grid) == len(windows) and list(grid["recording"]) == [row for row, _ in windows.places]
     assert set(grid["file"]) == set(train["file"])
     first = grid[grid["recording"] == 0]["start_s"].to_numpy()
@@ -60,7 +64,7 @@ def test_a_table_without_train_is_refused(table):
         curate.grid(table[table["split"] != "train"], FRONT)
 
 
-# ---------------------------------------------------------------------------------------------------------------- scores
+# --------------------------------------------------------------------------------------------------------------- scores
 
 class Perfect(torch.nn.Module):
     """Knows the pitch by the loudest mel band: the truth of the toys."""
@@ -80,7 +84,8 @@ def test_the_confidence_of_a_perfect_classifier_is_one(table, monkeypatch):
     np.testing.assert_allclose(scores["score"], 1.0)
     swapped = table.assign(label=table["label"].map({"low": "mid", "mid": "low", "high": "high"}))
     scores = curate.confidence(None, ARCH, FRONT, swapped, QUICK)
-    np.testing.assert_allclose(scores["score"], (train_labels(swapped)[scores["recording"]] == "high").astype(float), atol=1e-12)
+    np.testing.assert_allclose(scores["score"], (train_labels(swapped)[scores["recording"]] == "high").astype(float),
+                               atol=1e-12)
 
 
 def test_confidence_repeats_by_seed_and_is_stored(table, monkeypatch, tmp_path):
@@ -124,7 +129,8 @@ def test_a_species_with_one_group_has_no_score_out_of_fold_and_stays(table):
     low = train_labels(lonely)[scores["recording"]] == "low"
     assert scores["score"].isna().to_numpy()[low].all() and scores["score"].notna().to_numpy()[~low].all()
     kept = curate.keep(scores, "50%")
-    assert kept.keep[low].all() and kept.unscored == low.sum() and kept.keep[~low].mean() == pytest.approx(0.5, abs=0.05)
+    assert kept.keep[low].all() and kept.unscored == low.sum()
+    assert kept.keep[~low].mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_the_reconstruction_loss_averages_several_masks(table):
@@ -138,7 +144,8 @@ def test_the_reconstruction_loss_averages_several_masks(table):
     with torch.no_grad():
         for k in range(3):
             mask = patches.random_mask(64, model.grid, 0.8, training.generator(7, 4, 0, k))
-            each.append(model.loss(spec[:1], model.decode(model.encode(spec, mask), mask)[:1], patches.Mask(*(m[:1] for m in mask))))
+            each.append(model.loss(spec[:1], model.decode(model.encode(spec, mask), mask)[:1],
+                                   patches.Mask(*(m[:1] for m in mask))))
     assert scores[0] == pytest.approx(float(torch.stack(each).mean()), rel=1e-5) and torch.stack(each).std() > 0
     one = curate.reconstruction_loss(model, FRONT, table, masks=1, seed=7)["score"].to_numpy()
     other = curate.reconstruction_loss(model, FRONT, table, masks=1, seed=8)["score"].to_numpy()
@@ -150,7 +157,8 @@ def test_padding_does_not_count_as_easy_to_guess(tmp_path):
     rng = np.random.default_rng(0)
     whole = tone(1500, FRONT.seconds, rng)
     half = audio.write(tmp_path / "half.wav", whole[: len(whole) // 2], 22_050)
-    both = pd.DataFrame({"file": [str(audio.write(tmp_path / "whole.wav", whole, 22_050)), str(half)], "label": "mid", "split": "train"})
+    both = pd.DataFrame({"file": [str(audio.write(tmp_path / "whole.wav", whole, 22_050)), str(half)], "label": "mid",
+                         "split": "train"})
     scores = curate.reconstruction_loss(MAE(RAW, training.generator(0)), FRONT, both, masks=8)["score"]
     assert scores[1] == pytest.approx(scores[0], rel=0.4)  # with the padding it is 1.8 has another loss than a tone
 
@@ -172,7 +180,7 @@ def test_energy_of_silence_is_zero_and_loudness_does_not_matter(tmp_path):
     assert scores[0][0] == pytest.approx(float(first.square().sum()), rel=0.02)
 
 
-# ------------------------------------------------------------------------------------------------------------------ keep
+# ----------------------------------------------------------------------------------------------------------------- keep
 
 def test_a_threshold_keeps_what_reaches_it():
     scores = some([0.1, 0.5, 0.5, 0.9, 0.2, 0.9, 0.9, 0.9, 0.9, 0.9])
@@ -195,7 +203,10 @@ def test_a_control_keeps_as_many_in_every_recording():
     scores = some(np.random.default_rng(0).random(200))
     kept = curate.keep(scores, "40%")
     control = curate.control(scores, kept, np.random.default_rng(1))
-    count = lambda k: pd.Series(k.keep).groupby(scores["recording"]).sum().tolist()  # noqa: E731
+
+    def count(kept):
+        return pd.Series(kept.keep).groupby(scores["recording"]).sum().tolist()
+
     assert count(control) == count(kept) and (control.keep != kept.keep).any() and control[1:] == kept[1:]
     again, other = (curate.control(scores, kept, np.random.default_rng(seed)) for seed in (1, 2))
     assert (again.keep == control.keep).all() and (other.keep != control.keep).any()
@@ -233,7 +244,8 @@ def test_pretraining_is_cached_by_what_was_kept(table):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (("loudness", "50%", False), "filter is 'loudness': it must be one of none, confidence, confidence_oof, loss, energy"),
+    (("loudness", "50%", False),
+     "filter is 'loudness': it must be one of none, confidence, confidence_oof, loss, energy"),
     (("none", "50%", True), "keeps all: choose a filter or control=False"),
     (("loss", "half", False), "threshold is 'half': it must be a score such as 0.88, or the share"),
     (("loss", "0%", False), "threshold is '0%'"),
@@ -246,15 +258,17 @@ def test_wrong_choices_are_refused(arguments, message):
 
 
 def test_right_choices():
-    assert (curate.check("confidence", "50%", True), curate.check("energy", 200, False), curate.check("loss", "0.25", False)) == (0.5, 200, 0.25)
+    assert (curate.check("confidence", "50%", True), curate.check("energy", 200, False),
+            curate.check("loss", "0.25", False)) == (0.5, 200, 0.25)
 
 
 def test_an_empty_result_names_the_scores():
-    with pytest.raises(ValueError, match="threshold 2 keeps none of 10 windows: their scores run from 0 to 0.9; choose a lower one"):
+    match = "threshold 2 keeps none of 10 windows: their scores run from 0 to 0.9; choose a lower one"
+    with pytest.raises(ValueError, match=match):
         curate.keep(some(np.arange(10) / 10), 2)
 
 
-# -------------------------------------------------------------------------------------------- against the generator's truth
+# ---------------------------------------------------------------------------------------- against the generator's truth
 
 def test_calls_follow_the_rule_of_empty_share():
     table = chorus.make("wildlife", "smoke", progress=False)
@@ -267,7 +281,8 @@ def test_calls_follow_the_rule_of_empty_share():
     assert 1 - calls.mean() == pytest.approx(chorus.empty_share(train, events), abs=0.1)  # windows of 2.99 and 3 s
     i = int(np.flatnonzero(~calls)[0]) if (~calls).any() else None
     if i is not None:
-        inside = events[(events["file"] == windows["file"][i]) & (events["kind"] == "call") & (events["start_s"] < windows["start_s"][i] + 2.89)]
+        start_s, calls = windows["start_s"][i], events[events["kind"] == "call"]
+        inside = calls[(calls["file"] == windows["file"][i]) & (calls["start_s"] < start_s + 2.89)]
         assert not (inside["end_s"] > windows["start_s"][i] + 0.1).any()
 
 
@@ -277,14 +292,15 @@ def test_the_detector_is_scikit_learns():
     scores["score"] += 0.3 * calls
     kept = curate.keep(scores, "45%")
     found = curate.detector(scores, kept, calls)
-    theirs = precision_score(calls, kept.keep), recall_score(calls, kept.keep), roc_auc_score(calls, scores["score"]), calls.mean()
+    theirs = (precision_score(calls, kept.keep), recall_score(calls, kept.keep), roc_auc_score(calls, scores["score"]),
+              calls.mean())
     assert found == pytest.approx(theirs)
     assert np.isnan(curate.detector(scores, kept, np.ones(200, bool)).auc)
     unknown = scores.assign(score=scores["score"].where(np.arange(200) > 20))
     assert curate.detector(unknown, kept, calls).auc == pytest.approx(roc_auc_score(calls[21:], scores["score"][21:]))
 
 
-# ----------------------------------------------------------------------------------------------------------------- proxy
+# ---------------------------------------------------------------------------------------------------------------- proxy
 
 def test_the_proxy_learns_from_kept_windows_and_repeats(table):
     scores = curate.grid(table, FRONT).assign(score=1.0)

@@ -13,13 +13,16 @@ SIZES = np.array([1, 2, 3, 4, 6, 8])
 
 
 def synthetic(a, b, c, seed, species=8, each=20, draws=10, sizes=SIZES):
-    """A pilot whose every recording errs with the law's probability; recordings differ, and some are hard in all draws."""
+    """A pilot whose every recording errs with the law's probability; recordings differ, and some are hard in all
+    draws."""
     rng = np.random.default_rng(seed)
     R, D = species * each, draws
-    luck = norm.cdf(0.5**0.5 * rng.standard_normal(R)[None] + 0.5**0.5 * rng.standard_normal((D, R)))  # uniform, in part the recording's own
+    # uniform, in part the recording's own
+    luck = norm.cdf(0.5**0.5 * rng.standard_normal(R)[None] + 0.5**0.5 * rng.standard_normal((D, R)))
     hits = (luck[:, None] > planner.power_law(sizes, a, b, c)[None, :, None]).astype(float)  # (D, K, R)
     asked = rng.random((D, R)) < 0.3
-    return planner.Pilot(sizes, np.where(asked[:, None], hits, np.nan), np.arange(R) % species, np.arange(R), list("abcdefgh")[:species], [], "recording")
+    return planner.Pilot(sizes, np.where(asked[:, None], hits, np.nan), np.arange(R) % species, np.arange(R),
+                         list("abcdefgh")[:species], [], "recording")
 
 
 @pytest.mark.parametrize("law", [(0.6, 0.5, 0.1), (0.8, 1.0, 0.0), (0.3, 0.2, 0.3), (0.5, 2.0, 0.2)])
@@ -44,7 +47,8 @@ def test_the_interval_holds_the_truth():
 
 
 @pytest.mark.parametrize("law, target, verdict", [
-    ((0.7, 0.9, 0.05), 0.75, "reached"), ((0.8, 0.6, 0.02), 0.8, "forecast"), ((0.5, 2.0, 0.4), 0.9, "cannot be reached"),
+    ((0.7, 0.9, 0.05), 0.75, "reached"), ((0.8, 0.6, 0.02), 0.8, "forecast"),
+    ((0.5, 2.0, 0.4), 0.9, "cannot be reached"),
     ((0.0, 1.0, 0.5), 0.8, "cannot be said"), ((0.5, 0.3, 0.25), 0.74, "cannot be said")])
 def test_verdicts(law, target, verdict):
     answer = planner.needed(planner.curve(synthetic(*law, 1, species=8, each=60), n=100), target)
@@ -60,8 +64,10 @@ def test_a_flat_pilot_gives_no_number():
 def test_a_summary_is_plain_json():
     p = synthetic(0.8, 0.6, 0.02, 1)
     short = json.loads(json.dumps(planner.summary(p, planner.curve(p, n=50), 0.8), allow_nan=False))
-    assert short["sizes"] == SIZES.tolist() and short["answer"]["verdict"] and short["target"] == 0.8 and short["fan"]["n"][-1] == 80
-    assert all(a <= b for a, b in zip(short["fan"]["low"], short["fan"]["high"])) and np.all(np.diff(short["fan"]["high"]) >= 0)
+    assert short["sizes"] == SIZES.tolist() and short["answer"]["verdict"] and short["target"] == 0.8
+    assert short["fan"]["n"][-1] == 80
+    assert all(a <= b for a, b in zip(short["fan"]["low"], short["fan"]["high"]))
+    assert np.all(np.diff(short["fan"]["high"]) >= 0)
 
 
 def test_three_sizes_are_too_few():
@@ -82,10 +88,12 @@ def known(species=3, groups=8, rows=2, spread=1.0, seed=0, places=False):
         for g in range(groups):
             centre = 3 * np.eye(species)[s] + spread * rng.standard_normal(species)
             for r in range(rows):
-                table.append(dict(file=f"{s}-{g}-{r}.wav", label=f"species {s}", group=f"place {g}" if places else f"{s}-{g}", split="train"))
+                group = f"place {g}" if places else f"{s}-{g}"
+                table.append(dict(file=f"{s}-{g}-{r}.wav", label=f"species {s}", group=group, split="train"))
                 x.append(np.stack([centre, centre]) + 0.1 * rng.standard_normal((2, species)))  # two windows
     row = np.repeat(np.arange(len(table)), 2)
-    return Features(pd.DataFrame(table), row, np.ones(len(row)), {"mean": np.concatenate(x).astype("f4")}, None, Grid(1, 1), [], True)
+    return Features(pd.DataFrame(table), row, np.ones(len(row)), {"mean": np.concatenate(x).astype("f4")}, None,
+                    Grid(1, 1), [], True)
 
 
 def test_a_pilot_never_asks_what_it_has_learnt(monkeypatch):
@@ -98,7 +106,8 @@ def test_a_pilot_never_asks_what_it_has_learnt(monkeypatch):
     for i, rows in enumerate(learnt):
         asked = p.groups[~np.isnan(p.hits[i // K, i % K])]
         assert not set(asked) & set(rows["group"]) and len(set(asked)) == 6  # two groups of each species
-        assert (rows.groupby("target")["group"].nunique() == p.sizes[i % K]).all() and (rows.groupby("group").size() == 2).all()
+        assert (rows.groupby("target")["group"].nunique() == p.sizes[i % K]).all()
+        assert (rows.groupby("group").size() == 2).all()
         if i % K:
             assert set(learnt[i - 1].index) < set(rows.index)  # nested
 
@@ -118,17 +127,20 @@ def test_places_with_all_species_are_held_out_whole():
 
 def test_a_pilot_repeats_itself_and_learns():
     first, second, other = (planner.pilot(known(), draws=3, seed=seed, bar=None) for seed in (0, 0, 1))
-    assert np.array_equal(first.hits, second.hits, equal_nan=True) and not np.array_equal(first.hits, other.hits, equal_nan=True)
+    assert np.array_equal(first.hits, second.hits, equal_nan=True)
+    assert not np.array_equal(first.hits, other.hits, equal_nan=True)
     easy = planner.curve(planner.pilot(known(spread=0.1), draws=3, bar=None), n=20)
     assert easy.error[-1].value == 0
     hard = planner.curve(planner.pilot(known(spread=2.0, groups=20), draws=10, bar=None), n=20)
-    assert hard.error[0].value > hard.error[-1].value + 0.05 and hard.error[0].low <= hard.error[0].value <= hard.error[0].high
+    assert hard.error[0].value > hard.error[-1].value + 0.05
+    assert hard.error[0].low <= hard.error[0].value <= hard.error[0].high
 
 
 def test_rare_species_are_left_out_and_named():
     features = known(groups=8)
     rare = features.table["label"].eq("species 1") & ~features.table["group"].isin(["1-0", "1-1", "1-2"])
-    p = planner.pilot(Features(features.table[~rare].reset_index(drop=True), *_thin(features, ~rare)), draws=2, bar=None)
+    p = planner.pilot(Features(features.table[~rare].reset_index(drop=True), *_thin(features, ~rare)), draws=2,
+                      bar=None)
     assert p.left_out == ["species 1"] and p.labels == ["species 0", "species 2"]
     with pytest.raises(ValueError, match="at least two species with 4 groups"):
         planner.pilot(known(groups=4), draws=2, bar=None)
@@ -138,9 +150,11 @@ def test_rare_species_are_left_out_and_named():
 
 def test_a_rare_species_does_not_cut_the_curve_short():
     features = known(species=6, groups=12)
-    rare = features.table["label"].eq("species 1") & features.table["group"].str.len().gt(3)  # 1-10 and 1-11 are left out
+    # 1-10 and 1-11 are left out
+    rare = features.table["label"].eq("species 1") & features.table["group"].str.len().gt(3)
     rare |= features.table["label"].eq("species 1") & features.table["group"].isin(["1-5", "1-6", "1-7", "1-8", "1-9"])
-    p = planner.pilot(Features(features.table[~rare].reset_index(drop=True), *_thin(features, ~rare)), draws=2, bar=None)
+    p = planner.pilot(Features(features.table[~rare].reset_index(drop=True), *_thin(features, ~rare)), draws=2,
+                      bar=None)
     assert p.left_out == ["species 1"] and p.sizes[-1] == 8  # it has 5 groups, the others 12: 4 and 10 to learn from
 
 
@@ -148,4 +162,5 @@ def _thin(features, keep):
     keep = keep.to_numpy()
     windows = keep[features.row]
     row = (np.cumsum(keep) - 1)[features.row[windows]]
-    return row, features.columns[windows], {k: v[windows] for k, v in features.kinds.items()}, None, features.grid, [], True
+    kinds = {k: v[windows] for k, v in features.kinds.items()}
+    return row, features.columns[windows], kinds, None, features.grid, [], True

@@ -1,4 +1,5 @@
-"""Probing: the encoder is read once and stays as it was, readouts learn from train alone, and are what the well-known ones are."""
+"""Probing: the encoder is read once and stays as it was, readouts learn from train alone, and are what the well-known
+ones are."""
 
 from dataclasses import replace
 from functools import partial
@@ -18,8 +19,9 @@ from lib.mel import LogMel
 from lib.patches import Grid
 from lib.transfer import probe, public
 
-QUICK = replace(probe.STANDARD, epochs=20, batch=8, lrs=(0.1,))
-READOUTS = {"linear": ("mean", probe.linear), "plain": ("class", partial(probe.linear, batchnorm=False)), "attentive": ("tokens", probe.Attentive),
+QUICK = probe.Recipe(epochs=20, batch=8, lrs=(0.1,))
+READOUTS = {"linear": ("mean", probe.linear), "plain": ("class", partial(probe.linear, batchnorm=False)),
+            "attentive": ("tokens", probe.Attentive),
             "prototypes": ("tokens", probe.Prototypes)}
 
 
@@ -47,14 +49,18 @@ def made(shift: float, seed: int = 0, recordings: int = 60, windows: int = 3, wi
     """Features without an encoder: every class lies in a direction of its own, `shift` noise widths away."""
     rng, grid = np.random.default_rng(seed), Grid(4, 2)
     label = np.arange(recordings) % classes
-    split = np.where(np.arange(recordings) < recordings // 2, "train", np.where(np.arange(recordings) % 2, "val", "test"))
-    table = pd.DataFrame({"file": [f"{i}.wav" for i in range(recordings)], "label": [f"s{i}" for i in label], "split": split})
+    split = np.where(np.arange(recordings) < recordings // 2, "train",
+                     np.where(np.arange(recordings) % 2, "val", "test"))
+    table = pd.DataFrame({"file": [f"{i}.wav" for i in range(recordings)], "label": [f"s{i}" for i in label],
+                          "split": split})
     row = np.arange(recordings).repeat(windows)
     x = shift * np.eye(classes, width)[label[row]] + rng.standard_normal((len(row), width))
     tokens = rng.standard_normal((len(row), 1 + 8, width))
-    tokens[np.arange(len(row)), 1 + rng.integers(8, size=len(row))] += 3 * shift * np.eye(classes, width)[label[row]]  # one patch tells
+    # one patch tells
+    tokens[np.arange(len(row)), 1 + rng.integers(8, size=len(row))] += 3 * shift * np.eye(classes, width)[label[row]]
     x = (scale * x).astype(np.float32)
-    return probe.Features(table, row, np.full(len(row), 4), {"class": x, "mean": x, "frequency": np.concatenate([x, x], 1)},
+    return probe.Features(table, row, np.full(len(row), 4),
+                          {"class": x, "mean": x, "frequency": np.concatenate([x, x], 1)},
                           tokens.astype(np.float16), grid, sorted(set(table["label"])), False)
 
 
@@ -69,16 +75,18 @@ def relabel(known, split):
     return replace(known, table=known.table.assign(label=np.where(here, turned, known.table["label"])))
 
 
-# -------------------------------------------------------------------------------------------------------------- features
+# ------------------------------------------------------------------------------------------------------------- features
 
 def test_features_are_the_encoder_s_answers_to_every_window(table, model):
     known = probe.features(model, FRONT, table, batch=7, bar=None)
     windows = data.Windows(table, FRONT, ahead=True)
-    assert len(known.row) == len(windows) == len(known.tokens) and known.row.tolist() == [row for row, _ in windows.places]
+    assert len(known.row) == len(windows) == len(known.tokens)
+    assert known.row.tolist() == [row for row, _ in windows.places]
     batch = next(iter(data.loader(windows, len(windows))))
     with torch.no_grad():
         tokens = model.encode(batch.spec(LogMel(FRONT)))
-    assert torch.allclose(torch.tensor(known.tokens.astype(np.float32)), tokens, atol=2e-3) and known.tokens.dtype == np.float16
+    assert torch.allclose(torch.tensor(known.tokens.astype(np.float32)), tokens, atol=2e-3)
+    assert known.tokens.dtype == np.float16
     assert torch.allclose(torch.from_numpy(known.kinds["class"]), tokens[:, 0], atol=1e-5)
     full = known.columns == 4
     assert torch.allclose(torch.from_numpy(known.kinds["mean"][full]), tokens[full, 1:].mean(1), atol=1e-5)
@@ -130,9 +138,12 @@ def test_a_second_call_only_reads(table, model, monkeypatch):
     monkeypatch.setattr(MAE, "encode", lambda self, *a: calls.append(1) or real(self, *a))
     again = probe.features(model, FRONT, table.assign(label="x", split="train"), batch=3, bar=None)
     assert not first.cached and again.cached and not calls and again.labels == ["x"]
-    assert all(np.array_equal(first.kinds[k], again.kinds[k]) for k in probe.KINDS) and np.array_equal(first.tokens, again.tokens)
-    for other, front, rows in [(MAE(ARCH, training.generator(1)), FRONT, table), (model, replace(FRONT, mean=FRONT.mean + 1), table),
-                               (model, FRONT, table.iloc[1:]), (model, FRONT, table.iloc[::-1]), (model, FRONT, table.assign(start_s=0.1))]:
+    assert all(np.array_equal(first.kinds[k], again.kinds[k]) for k in probe.KINDS)
+    assert np.array_equal(first.tokens, again.tokens)
+    for other, front, rows in [(MAE(ARCH, training.generator(1)), FRONT, table),
+                               (model, replace(FRONT, mean=FRONT.mean + 1), table),
+                               (model, FRONT, table.iloc[1:]), (model, FRONT, table.iloc[::-1]),
+                               (model, FRONT, table.assign(start_s=0.1))]:
         calls.clear()
         assert not probe.features(other, front, rows, bar=None).cached and calls
 
@@ -161,7 +172,7 @@ def test_tokens_too_large_to_keep_leave_the_pooled_kinds(table, model, monkeypat
         known.take("tokens", np.array([0]))
 
 
-# -------------------------------------------------------------------------------------------------------------- readouts
+# ------------------------------------------------------------------------------------------------------------- readouts
 
 @pytest.mark.parametrize("name", READOUTS)
 def test_what_is_separable_is_learnt(name):
@@ -191,8 +202,12 @@ def test_the_linear_probe_is_near_logistic_regression():
 
 def test_batchnorm_undoes_the_scale_of_a_feature():
     base, small = made(3.0), made(3.0, scale=1e-2)
-    small = replace(small, kinds={k: x + 5.0 for k, x in small.kinds.items()})  # all that tells lies in the second digit
-    top1 = lambda known, norm: probe.train("x", known, "mean", partial(probe.linear, batchnorm=norm), QUICK).sweep["top1"].max()  # noqa: E731
+    # all that tells lies in the second digit
+    small = replace(small, kinds={k: x + 5.0 for k, x in small.kinds.items()})
+
+    def top1(known, norm):
+        return probe.train("x", known, "mean", partial(probe.linear, batchnorm=norm), QUICK).sweep["top1"].max()
+
     with_norm, without = ([top1(known, norm) for known in (base, small)] for norm in (True, False))
     assert abs(with_norm[0] - with_norm[1]) < 0.1 and with_norm[1] > 0.9 and without[0] > 0.9 and without[1] < 0.6
 
@@ -202,7 +217,8 @@ def test_parity_with_scikit_learn_s_neighbours():
     rung, train, val = probe.neighbours(known, ks=(5,)), windows_of(known, "train"), windows_of(known, "val")
     y = known.table["label"].to_numpy()[known.row]
     unit = known.kinds["mean"] / np.linalg.norm(known.kinds["mean"], axis=1, keepdims=True)
-    theirs = KNeighborsClassifier(5).fit(unit[train], y[train])  # on the unit sphere the nearest by angle is the nearest
+    # on the unit sphere the nearest by angle is the nearest
+    theirs = KNeighborsClassifier(5).fit(unit[train], y[train])
     np.testing.assert_allclose(rung.probabilities(val), theirs.predict_proba(unit[val]), atol=1e-6)
     assert rung.trainable == 0 and probe.neighbours(known, ks=(1, 10_000)).sweep["value"].tolist() == [1]
 
@@ -216,7 +232,8 @@ def test_a_prototype_finds_its_patch():
         assert found.shape == (5, 10, 3, 2) and found[2, 7, 1, 0] > 0.999 and found.abs().max() <= 1.0001
         expected = 10 * found.amax(1).sum(-1) - 2
         assert torch.allclose(model(tokens), expected, atol=1e-4)
-        assert torch.allclose(model(tokens[:, torch.randperm(10, generator=training.generator(2))]), expected, atol=1e-4)  # a place tells nothing
+        assert torch.allclose(model(tokens[:, torch.randperm(10, generator=training.generator(2))]), expected,
+                              atol=1e-4)  # a place tells nothing
         model.weight[1] = -1.0
         assert torch.allclose(model(tokens)[:, 1], torch.tensor(-2.0))  # no class can be spoken against
 
@@ -231,25 +248,30 @@ def test_the_seed_decides_and_the_global_generator_does_not():
         torch.manual_seed(2)
         b, c = (probe.train(name, known, kind, readout, replace(QUICK, epochs=2, seed=seed)) for seed in (0, 1))
         val = windows_of(known, "val")
-        assert np.array_equal(a.probabilities(val), b.probabilities(val)) and not np.array_equal(a.probabilities(val), c.probabilities(val))
+        assert np.array_equal(a.probabilities(val), b.probabilities(val))
+        assert not np.array_equal(a.probabilities(val), c.probabilities(val))
 
 
 def test_every_field_of_the_recipe_matters():
     known, val = made(1.0), windows_of(made(1.0), "val")
     plain = probe.train("x", known, "mean", probe.linear, QUICK).probabilities(val)
-    for change in (dict(epochs=10), dict(batch=16), dict(optimizer="AdamW"), dict(lrs=(0.3,)), dict(weight_decay=0.1), dict(warmup=0.5),
+    for change in (dict(epochs=10), dict(batch=16), dict(optimizer="AdamW"), dict(lrs=(0.3,)), dict(weight_decay=0.1),
+                   dict(warmup=0.5),
                    dict(seed=1)):
-        assert not np.allclose(probe.train("x", known, "mean", probe.linear, replace(QUICK, **change)).probabilities(val), plain), change
+        other = probe.train("x", known, "mean", probe.linear, replace(QUICK, **change))
+        assert not np.allclose(other.probabilities(val), plain), change
 
 
 @pytest.mark.parametrize("learn", [partial(probe.neighbours, ks=(5,)), partial(probe.logistic, Cs=(1.0,)), *[
-    partial(probe.train, "x", kind=kind, readout=readout, recipe=replace(QUICK, epochs=3)) for kind, readout in READOUTS.values()]])
+    partial(probe.train, "x", kind=kind, readout=readout, recipe=replace(QUICK, epochs=3))
+    for kind, readout in READOUTS.values()]])
 def test_labels_of_val_and_test_are_not_learnt_from(learn):
     known = made(2.0)
     val, results = windows_of(known, "val"), []
     for changed in (known, relabel(known, "val"), relabel(known, "test"), relabel(known, "train")):
-        results.append(learn(known=changed).probabilities(val))
-    assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2]) and not np.allclose(results[0], results[3])
+        results.append(learn(features=changed).probabilities(val))
+    assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+    assert not np.allclose(results[0], results[3])
 
 
 def test_the_choice_is_made_on_val_and_test_is_not_looked_at():
@@ -275,7 +297,8 @@ def test_answers_fit_a_record():
     known = replace(known, table=known.table.assign(group=[f"g{i // 2}" for i in range(60)]))
     result = probe.evaluate(probe.neighbours(known), known, 0)
     for split, answer in result.answers.items():
-        assert {k: len(v) for k, v in answer.items()} == dict.fromkeys(("hits", "targets", "groups"), (known.table["split"] == split).sum())
+        n = (known.table["split"] == split).sum()
+        assert {k: len(v) for k, v in answer.items()} == {"hits": n, "targets": n, "groups": n}
         assert result.scores[split].recordings == len(answer["hits"])
 
 
@@ -286,8 +309,9 @@ def test_errors():
     for bad in (no_val, one):
         for learn in (probe.neighbours, probe.logistic, partial(probe.train, "x", kind="mean", readout=probe.linear)):
             with pytest.raises(ValueError, match="at least two labels in train and some recordings in val, got"):
-                learn(known=bad)
-    stranger = replace(known, table=known.table.assign(label=np.where(known.table["split"] == "val", "owl", known.table["label"])))
+                learn(features=bad)
+    owls = known.table["label"].mask(known.table["split"] == "val", "owl")
+    stranger = replace(known, table=known.table.assign(label=owls))
     with pytest.raises(ValueError, match="1 labels of val were not in train, the first is 'owl'"):
         probe.neighbours(stranger)
     with pytest.raises(ValueError, match="no features 'max': there are class, mean, frequency, tokens"):
