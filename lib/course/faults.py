@@ -1,9 +1,8 @@
 """Seeded faults for the lesson *break the MAE* (notebook 13): healthy parts of this library, each broken in one place.
 
-Three of the six stand in public code (3 and 4 in AudioMAE, 6 in MSM-MAE's runtime). They are numbered and not named, and say nothing about
-themselves, so that the lesson can show a run before it says what is wrong with it. Nothing but the lesson and its tests may import this.
-"""
-
+Three of the six stand in public code (3 and 4 in AudioMAE, 6 in MSM-MAE's runtime). They are numbered and not named,
+and say nothing about themselves, so that the lesson can show a run before it says what is wrong with it. Nothing but
+the lesson and its tests may import this."""
 import json
 from dataclasses import asdict, replace
 from hashlib import sha256
@@ -53,12 +52,12 @@ def six(spec: Tensor, mean: float, std: float) -> Tensor:
     return (spec - spec.mean()) / spec.std() * std + mean
 
 
-def train(kind: type[MAE], arch: Arch, specs: Tensor, clips: int, batch: int, lr: float, seed: int) -> tuple[MAE, pd.DataFrame]:
-    """A small pretraining on specs (N, 1, T, M), `clips` random ones of them: the model in eval mode, and its log (step, loss, lr, clips).
+def train(kind: type[MAE], arch: Arch, specs: Tensor, clips: int, batch: int, lr: float,
+          seed: int) -> tuple[MAE, pd.DataFrame]:
+    """A small pretraining on `clips` random ones of specs (N, 1, T, M): the model, and its log (step, loss, lr, clips).
 
-    As `pretrain.pretrain` trains, at mask ratio 0.8, but of any kind of MAE. Kept in the cache under a hash of all this, the kind's source
-    among it; a second call only reads.
-    """
+    As `pretrain.pretrain` trains, at mask ratio 0.8, but of any kind of MAE. Kept in the cache under a hash of all
+    this, the kind's source among it; a second call only reads. The model is in eval mode."""
     model, steps = kind(arch, training.generator(seed)), max(2, clips // batch)
     own = [getsource(c) for c in kind.__mro__ if c.__module__.startswith("lib.")]
     known = sha256(json.dumps([own, asdict(arch), steps, batch, lr, seed]).encode())
@@ -68,7 +67,8 @@ def train(kind: type[MAE], arch: Arch, specs: Tensor, clips: int, batch: int, lr
 
     def batches(first: int):
         for step in range(first, steps):
-            yield (specs[torch.randint(len(specs), (batch,), generator=training.generator(seed, step, 1))],)  # (B, 1, T, M)
+            drawn = torch.randint(len(specs), (batch,), generator=training.generator(seed, step, 1))
+            yield (specs[drawn],)  # (B, 1, T, M)
 
     def loss_of(model: MAE, one: tuple[Tensor], step: int) -> Tensor:
         mask = patches.random_mask(batch, arch.grid, 0.8, training.generator(seed, step))
@@ -76,8 +76,10 @@ def train(kind: type[MAE], arch: Arch, specs: Tensor, clips: int, batch: int, lr
 
     with training.alone(folder):
         if not weights.exists():
-            optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr, betas=(0.9, 0.95), weight_decay=1e-4)
-            for _ in training.fit(model, optimizer, batches, loss_of, steps=steps, seed=seed, warmup=steps // 10, folder=folder):
+            trained = [p for p in model.parameters() if p.requires_grad]
+            optimizer = torch.optim.AdamW(trained, lr, betas=(0.9, 0.95), weight_decay=1e-4)
+            for _ in training.fit(model, optimizer, batches, loss_of, steps=steps, seed=seed, warmup=steps // 10,
+                                  folder=folder):
                 pass
             training.save_weights(model, weights)
             for state in folder.glob("state-*.pt"):
