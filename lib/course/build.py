@@ -173,17 +173,13 @@ def lint(ipynb: Path) -> list[str]:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     middle = statistics.median(len(cell.source.splitlines()) for cell in code) if code else 0
     tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
-    found = []
-    if size > BYTES:
-        found.append(f"{size:,} bytes, at most {BYTES:,}: fewer or smaller figures and sounds")
-    if kernel != KERNEL["name"]:
-        found.append(f"kernelspec is {kernel!r}, needs {KERNEL['name']}")
-    if "widgets" in notebook.metadata:
-        found.append("metadata.widgets is there: widget state is not stored")
-    if middle > MEDIAN:
-        found.append(f"median code cell has {middle:g} lines, at most {MEDIAN}")
-    if len(tagged) > 1 or (EXPERIMENT.match(ipynb.name) and not tagged):
-        found.append(f"{len(tagged)} cells tagged `parameters`, needs one")
+    found = [problem for holds, problem in [
+        (size > BYTES, f"{size:,} bytes, at most {BYTES:,}: fewer or smaller figures and sounds"),
+        (kernel != KERNEL["name"], f"kernelspec is {kernel!r}, needs {KERNEL['name']}"),
+        ("widgets" in notebook.metadata, "metadata.widgets is there: widget state is not stored"),
+        (middle > MEDIAN, f"median code cell has {middle:g} lines, at most {MEDIAN}"),
+        (len(tagged) > 1 or (EXPERIMENT.match(ipynb.name) and not tagged),
+         f"{len(tagged)} cells tagged `parameters`, needs one")] if holds]
     for n, (cell, after) in enumerate(zip(notebook.cells, [*notebook.cells[1:], None])):
         found += [f"cell {n}: {problem}" for problem in _lint_lines(cell) + _lint_outputs(cell, after)]
     found += [problem for cell in tagged for problem in _lint_parameters(cell.source)]
@@ -217,22 +213,19 @@ def _lint_outputs(cell: NotebookNode, after: NotebookNode | None) -> list[str]:
         found.append("execution times are stored")
     if cell.cell_type != "code":
         return found
-    if any(output.output_type == "error" for output in cell.outputs):
-        found.append("an error is stored")
     found += [f"a warning or progress bar is stored: {output.text[:80]}"
               for output in cell.outputs if output.get("name") == "stderr"]
-    if any(WIDGET in output.get("data", {}) for output in cell.outputs):
-        found.append("a widget is stored without its state")
-    if "NBVAL_CHECK_OUTPUT" in cell.source and not cell.outputs:
-        found.append("NBVAL_CHECK_OUTPUT without a stored output checks nothing")
-    if cell.source.strip() and cell.execution_count is None:
-        found.append("was never executed")
     images = [output.metadata.get(kind, {}) for output in cell.outputs for kind in _images(output)]
-    if images and (after is None or after.cell_type != "markdown"):
-        found.append("a figure without a sentence after it")
-    elif any(not image.get("alt") for image in images):
-        found.append("a figure without an alt text: build it again, and begin the caption below it with a sentence")
-    return found
+    told = after is not None and after.cell_type == "markdown"
+    return found + [problem for holds, problem in [
+        (any(output.output_type == "error" for output in cell.outputs), "an error is stored"),
+        (any(WIDGET in output.get("data", {}) for output in cell.outputs), "a widget is stored without its state"),
+        ("NBVAL_CHECK_OUTPUT" in cell.source and not cell.outputs,
+         "NBVAL_CHECK_OUTPUT without a stored output checks nothing"),
+        (cell.source.strip() and cell.execution_count is None, "was never executed"),
+        (images and not told, "a figure without a sentence after it"),
+        (told and any(not image.get("alt") for image in images),
+         "a figure without an alt text: build it again, and begin the caption below it with a sentence")] if holds]
 
 
 def _lint_parameters(text: str) -> list[str]:

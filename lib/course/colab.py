@@ -2,8 +2,7 @@
 
     python -m lib.course.build dress        writes the set-up cell and the badges into every notebooks/*.py
 
-Only the standard library and `packaging`, which every Jupyter kernel has, are imported here: in Colab this runs before
-anything is installed."""
+Only the standard library and `packaging` are imported here: in Colab this runs before anything is installed."""
 import importlib.metadata
 import os
 import re
