@@ -95,16 +95,22 @@ def test_saving_in_jupyterlab_leaves_the_source_as_it_is(py, lab, tmp_path):
     assert (tmp_path / "notebooks" / py.name).read_bytes() == py.read_bytes(), "run: python -m lib.course.build dress"
 
 
-@pytest.mark.parametrize("at", ["", "notebooks"])
-def test_jupyterlab_pairs_the_notebooks_of_this_folder_and_no_others(at, lab, tmp_path):
+@pytest.fixture
+def empty():
     content = nbformat.v4.new_notebook(cells=[code("1")], metadata={"kernelspec": build.KERNEL})
-    paired = f"{'' if at else 'notebooks/'}new.ipynb"
-    lab(at).save({"type": "notebook", "content": content}, paired)
+    return {"type": "notebook", "content": content}
+
+
+@pytest.mark.parametrize("at", ["", "notebooks"])
+def test_jupyterlab_pairs_a_notebook_of_this_folder(at, lab, empty, tmp_path):
+    lab(at).save(empty, f"{'' if at else 'notebooks/'}new.ipynb")
     assert (tmp_path / "notebooks" / "new.py").read_text() == "# %%\n1\n"
-    for other in ["other.ipynb"] if not at else []:
-        lab().save({"type": "notebook", "content": content}, other)
-        lab().save({"type": "notebook", "content": content}, f"elsewhere/{other}")
-        assert not list(tmp_path.rglob("other.py"))
+
+
+@pytest.mark.parametrize("name", ["other.ipynb", "elsewhere/other.ipynb"])
+def test_a_notebook_elsewhere_gets_no_twin(name, lab, empty, tmp_path):
+    lab().save(empty, name)
+    assert (tmp_path / name).exists() and not list(tmp_path.rglob("other.py"))
 
 
 # The builder and the checks
@@ -116,7 +122,8 @@ def test_a_build_is_clean_and_repeatable(toy):
     assert build.pair(toy, ipynb) == [] == build.lint(ipynb)
     assert b"execute_time" not in first and b"widget" not in first and b"it/s" not in first.replace(b"3.1it/s", b"", 1)
     assert [c["execution_count"] for c in stored["cells"] if c["cell_type"] == "code"] == [1, 2, 3, 4, 5, 6]
-    assert stored["cells"][2]["outputs"] == [] and stored["cells"][4]["outputs"][0]["data"]["text/plain"] == ["<object>"]
+    assert (stored["cells"][2]["outputs"] == []
+            and stored["cells"][4]["outputs"][0]["data"]["text/plain"] == ["<object>"])
     assert len({c["id"] for c in stored["cells"]}) == len(stored["cells"])
     assert stored["metadata"].keys() == {"kernelspec", "language_info"}
     build.build(toy, timeout=120)
@@ -130,7 +137,8 @@ def test_ids_stay_when_another_cell_changes(toy, tmp_path):
     assert same == [False, True, True, True, True, True, True]
 
 
-CHANGED = TOY.replace("print(ratio)", "from lib import paths, plots\nplots.source(paths.processes)").replace("# # A", "# # Our")
+CHANGED = TOY.replace("print(ratio)", "from lib import paths, plots\nplots.source(paths.processes)").replace("# # A",
+                                                                                                             "# # Our")
 
 
 def test_a_patch_follows_the_source_keeps_outputs_and_shows_the_library_as_it_is_now(toy, tmp_path):
@@ -166,7 +174,8 @@ def test_the_command_line(toy, monkeypatch, capsys):
     monkeypatch.setattr(build, "build", lambda *given: print(given) or toy.with_suffix(".ipynb"))
     assert build.main(["build", "05_toy", "scale=tiny", "timeout=60"]) == 0
     assert "05_toy.py'), 'tiny', 60)" in (out := capsys.readouterr().out) and "1 notebooks, nothing to mend" in out
-    for words, told in [(["check", "6_toy"], "6_toy.py: not in notebooks/, which has 05_toy"), (["clean"], "patch [NAME"),
+    for words, told in [(["check", "6_toy"], "6_toy.py: not in notebooks/, which has 05_toy"),
+                        (["clean"], "patch [NAME"),
                         ([], "patch [NAME"), (["build", "05_toy", "timeout=soon"], "use a whole number"),
                         (["check", "scale=tiny"], "there is no 'scale'")]:
         assert build.main(words) == 2 and told in capsys.readouterr().err
@@ -184,8 +193,10 @@ def test_a_failing_build_leaves_what_was_there(toy, tmp_path):
 
 def test_pair_sees_any_difference(toy, tmp_path):
     py = tmp_path / "05_toy.py"
-    for changed, said in [(TOY.replace("print(ratio)", "print(ratio + 1)"), "cell 3"), (TOY.replace(' tags=["parameters"]', ""), "cell 1"),
-                          (TOY + "\n# %%\n2\n", "has 7 cells, 05_toy.py 8"), (TOY.replace("%% [markdown]\n", "%%\n", 1), "cell 0")]:
+    for changed, said in [(TOY.replace("print(ratio)", "print(ratio + 1)"), "cell 3"),
+                          (TOY.replace(' tags=["parameters"]', ""), "cell 1"),
+                          (TOY + "\n# %%\n2\n", "has 7 cells, 05_toy.py 8"),
+                          (TOY.replace("%% [markdown]\n", "%%\n", 1), "cell 0")]:
         py.write_text(changed)
         assert said in build.pair(py, toy.with_suffix(".ipynb"))[0]
 
@@ -212,11 +223,15 @@ def show(**data):
     ([code(count=None)], "never executed"),
     ([code(execution={"iopub.status.busy": "2026"})], "execution times"),
     ([code(outputs=[show(image_png="AAAA")])], "a figure without a sentence"),
-    ([code(outputs=[show(image_png="AAAA")]), nbformat.v4.new_markdown_cell("What to see.")], "a figure without an alt text"),
-    *[([code(f"# a longer comment = fine\nx: int = 3  # right\n{line}", tags=["parameters"])], "parameters, line 3: not")
+    ([code(outputs=[show(image_png="AAAA")]), nbformat.v4.new_markdown_cell("What to see.")], "a figure without an alt "
+     "text"),
+    *[([code(f"# a longer comment = fine\nx: int = 3  # right\n{line}", tags=["parameters"])],
+       "parameters, line 3: not")
       for line in ("x = 1  # without a type", "x: int = 1", "x: int = 1  # where a = b", "x: int = 1.5  # no integer",
-                   "x: list = [1]  # no plain literal", "x: bool = 1  # no bool", "x: str = '#'  # papermill cuts it here",
-                   "x: float = float('inf')  # a call", "x: int = (\n    1)  # two lines", "x: int = True  # no integer")],
+                   "x: list = [1]  # no plain literal", "x: bool = 1  # no bool", "x: str = '#'  # papermill cuts it "
+                   "here",
+                   "x: float = float('inf')  # a call", "x: int = (\n    1)  # two lines",
+                   "x: int = True  # no integer")],
 ])
 def test_lint_finds(cells, said, tmp_path):
     path = tmp_path / "00_x.ipynb"
@@ -230,7 +245,8 @@ def test_lint_finds(cells, said, tmp_path):
      "Four recordings as the model sees them: time to the right."),
     ("*Figure 2 (the paper's Fig. 2). Three sounds, of which 75 % are hidden, in `three` draws.* More.",
      "Three sounds, of which 75 % are hidden, in three draws."),
-    ("**See:** the scores of all [train windows](x.html) of the pool; right of the line\nis what stays. More.\n\nAnd more.",
+    ("**See:** the scores of all [train windows](x.html) of the pool; right of the line\nis what stays. More.\n\nAnd "
+     "more.",
      "The scores of all train windows of the pool; right of the line is what stays."),
     ("Left: the input. Right: what Liu et al. Fig. 2 show of the same input. More.",
      "Left: the input. Right: what Liu et al. Fig. 2 show of the same input."),
@@ -258,10 +274,12 @@ def test_folding_is_kept_and_compared(toy, tmp_path):
 
 def test_lint_of_a_whole_file(tmp_path):
     path = tmp_path / "05_x.ipynb"
-    parameters = ('ratio: float = 1  # a ratio, e.g. 7\nfilter: str = "50 %"  # what stays\n# of the draws\nseed: int = -1  # a seed\n'
+    parameters = ('ratio: float = 1  # a ratio, e.g. 7\nfilter: str = "50 %"  # what stays\n# of the draws\nseed: int '
+                  '= -1  # a seed\n'
                   'rate: float = 1e-4  # a rate\npanel: bool = True  # also the panel')
     cells = [code(parameters, tags=["parameters"]), code(outputs=[show(image_png="AAAA", text_html="/x")]),
-             nbformat.v4.new_markdown_cell("What to see. Data from folder:/nowhere and https://example.org/Users/x are no such paths.")]
+             nbformat.v4.new_markdown_cell("What to see. Data from folder:/nowhere and https://example.org/Users/x are "
+                                           "no such paths.")]
     notebook = build.tidy(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNEL}))
     build.write(notebook, path)
     assert build.lint(path) == []
