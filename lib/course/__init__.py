@@ -1,1 +1,1 @@
-"""What the lessons need besides the study: exercises with their checks, seeded faults, the set-up cell, the builder of notebooks."""
+"""What the lessons need besides the study: exercises that answer, seeded faults, the set-up cell, the builder."""

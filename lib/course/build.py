@@ -1,25 +1,27 @@
 """The notebooks as files: built from their .py, compared with it, and checked for what a reader would trip over.
 
-    python -m lib.course.build build 05_mix_ratio scale=tiny timeout=1800    runs NAME.py afresh and writes NAME.ipynb
-    python -m lib.course.build check                                         reads all pairs, changes nothing
-    python -m lib.course.build dress                                         set-up cell and badges of lib.course.colab into every .py
+    python -m lib.course.build build NAME ... [scale=tiny] [timeout=1800]   runs NAME.py afresh and writes NAME.ipynb
+    python -m lib.course.build check [NAME ...]    reads all pairs, changes nothing
+    python -m lib.course.build dress [NAME ...]    set-up cell and badges of lib.course.colab into every .py
+    python -m lib.course.build patch [NAME ...]    sources of the .py into the stored .ipynb, without running anything
 
-A .py is the reviewed source (jupytext's percent format); its .ipynb holds the same cells and their outputs."""
-import ast
+A .py is the reviewed source (jupytext's percent format); its .ipynb holds the same cells and their outputs. `patch` is
+for changes that cannot change an output: imports, wrapped lines, comments, prose. Figures get the alt text of their
+captions again, and what `plots.source(...)` shows is read from lib again; all else stays as it was computed, so after
+any other change the numbers are made by `build`. `patch` refuses where cells were added, removed or changed type."""
 import difflib
 import hashlib
-import io
 import json
 import os
 import re
 import statistics
 import sys
-import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 
 import jupytext
 import nbformat
+from IPython.core.formatters import DisplayFormatter
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -28,17 +30,20 @@ from nbformat.v4.nbjson import JSONWriter
 from lib import paths
 from lib.course import colab
 
-__all__ = ["FOLDER", "source", "build", "tidy", "alt", "write", "pair", "lint"]
+__all__ = ["FOLDER", "source", "build", "tidy", "alt", "write", "patch", "pair", "lint"]
 
 FOLDER = paths.ROOT / "notebooks"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-KEPT = ("tags", "jupyter", "collapsed", "cellView")          # metadata of a cell: its tags, and whether it is folded
+KEPT = ("tags", "jupyter", "collapsed", "cellView")  # metadata of a cell: its tags, and whether it is folded
 WIDGET = "application/vnd.jupyter.widget-view+json"
-EXPERIMENT = re.compile(r"0[3-9]_|12_")          # these leave records, so they take parameters
-LONGEST, MEDIAN, BYTES = 30, 8, 1_500_000    # lines of a code cell, their median, size of a file
+EXPERIMENT = re.compile(r"0[3-9]_|12_")  # these leave records, so they take parameters
+LONGEST, MEDIAN, BYTES = 30, 8, 1_500_000  # lines of a code cell, their median, size of a file
+CODE, PROSE = 100, 118  # columns of a line of code and of Markdown, which has two more in the .py
+# a parameter as papermill reads it: it takes a # in the literal for the help's, and stumbles over an = in the help
+PARAMETER = re.compile(r'\w+: (bool = (True|False)|int = -?\d+|float = -?[\d.]+(e-?\d+)?|str = "[^"#]*")  # [^=]{3,}')
 # a path of one machine
 PLACE = re.compile(r"(?<![\w.:/\\-])(?:/(?:home|root|tmp|work|Users|mnt|var|opt)/[\w.]|[A-Za-z]:\\\w)")
-BAR = re.compile(r"\r|\d+%\|.*\||\d+(?:\.\d+)?(?:it|s|clip|clips)/(?:it|s|clip)\b")       # a progress bar's line
+BAR = re.compile(r"\r|\d+%\|.*\||\d+(?:\.\d+)?(?:it|s|clip|clips)/(?:it|s|clip)\b")  # a progress bar's line
 DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]+")
 
 
@@ -58,7 +63,7 @@ def source(py: Path) -> NotebookNode:
 
 
 def tidy(notebook: NotebookNode) -> NotebookNode:
-    """Takes out what changes without meaning: times, widgets and their state, progress bars, addresses in memory. Gives figures an alt text."""
+    """Takes out what changes without meaning: times, widgets, progress bars, addresses. Gives figures an alt text."""
     notebook.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(name="python"))
     for cell, after in zip(notebook.cells, [*notebook.cells[1:], None]):
         cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in KEPT})
@@ -74,15 +79,16 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
                     continue
             if "text/plain" in output.get("data", {}):
                 output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]{6,}", "", output.data["text/plain"])
+            caption = alt(after.source if after else "")
             for kind in _images(output):
-                output.metadata[kind] = NotebookNode(output.metadata.get(kind, {}), alt=alt(after.source if after else ""))
+                output.metadata[kind] = NotebookNode(output.metadata.get(kind, {}), alt=caption)
             kept.append(output)
         cell.outputs = kept
     return notebook
 
 
 def alt(caption: str) -> str:
-    """The alt text of a figure: the first sentence of the caption below it, more where that is shorter than 55 characters, as plain text.
+    """A figure's alt text: its caption's first sentence as plain text, and more where that has less than 55 characters.
 
     It goes where nbconvert, nbsphinx and IPython look for it (`alt` in the output's metadata of that image type)."""
     text = " ".join(caption.strip().partition("\n\n")[0].split())
@@ -116,47 +122,66 @@ def build(py: Path, scale: str = "auto", timeout: int = 1800) -> Path:
     return write(tidy(client.execute()), py.with_suffix(".ipynb"))
 
 
+def patch(py: Path) -> int:
+    """Puts the sources of a .py into its stored .ipynb, see the top of this file for when; how many cells changed."""
+    ipynb, ours = py.with_suffix(".ipynb"), source(py).cells
+    notebook = nbformat.read(ipynb, as_version=4)
+    if [cell.cell_type for cell in ours] != [cell.cell_type for cell in notebook.cells]:
+        raise ValueError(f"{py.name} has {len(ours)} cells, {ipynb.name} {len(notebook.cells)}, or their types differ: "
+                         f"run it with python -m lib.course.build build {py.stem}")
+    code = "\n".join(cell.source for cell in ours if cell.cell_type == "code")
+    names, changed = {}, 0
+    exec("\n".join(re.findall(r"^from lib\S* import (?:\([^)]*\)|.+)", code, re.M)), names)
+    for new, old in zip(ours, notebook.cells):
+        changed += new.source != old.source
+        old.source, old.id, old.metadata = new.source, new.id, new.metadata
+        call = re.search(r"^plots\.source\([\w.]+\)$", new.source, re.M)
+        if new.cell_type == "code" and call:
+            shown = NotebookNode(DisplayFormatter().format(eval(call[0], names))[0])
+            next(output for output in old.outputs if output.output_type == "execute_result").data = shown
+    write(tidy(notebook), ipynb)
+    return changed
+
+
 # Checking -----------------------------------------------------------------------------------------------------------
 
 def pair(py: Path, ipynb: Path) -> list[str]:
-    """Where a .py and its .ipynb differ in cell types, tags, folding or sources; empty if they agree. Changes nothing."""
+    """Where a .py and its .ipynb differ in cell types, tags, folding or sources; empty if they agree."""
     ours, theirs = source(py).cells, nbformat.read(ipynb, as_version=4).cells
-    told = [[f"[{cell.cell_type} {json.dumps({k: cell.metadata[k] for k in KEPT if k in cell.metadata})}]\n{cell.source}" for cell in cells]
-            for cells in (ours, theirs)]
-    for n, (a, b) in enumerate(zip(*told)):
+    for n, (a, b) in enumerate(zip(map(_compared, ours), map(_compared, theirs))):
         if a != b:
             lines = [x for x in difflib.ndiff(a.splitlines(), b.splitlines()) if x[0] in "+-"]
-            return [f"{ipynb.name}: cell {n} is not that of {py.name}: {' '.join(lines[:4])}; build it again"]
+            return [f"{ipynb.name}: cell {n} is not that of {py.name}: {' '.join(lines[:4])}; build or patch it"]
     if len(ours) == len(theirs):
         return []
     return [f"{ipynb.name} has {len(theirs)} cells, {py.name} {len(ours)}; build it again"]
 
 
+def _compared(cell: NotebookNode) -> str:
+    return f"[{cell.cell_type} {json.dumps({k: cell.metadata[k] for k in KEPT if k in cell.metadata})}]\n{cell.source}"
+
+
 def lint(ipynb: Path) -> list[str]:
     """What is wrong with a stored notebook, a line each; empty if nothing is."""
     text = ipynb.read_text(encoding="utf-8")
-    found = [f"{len(text.encode()):,} bytes, at most {BYTES:,}: fewer or smaller figures and sounds"] \
-        if len(text.encode()) > BYTES else []
     try:
-        notebook = nbformat.from_dict(json.loads(text, parse_constant=_refuse))
-        nbformat.validate(notebook)
+        nbformat.validate(nbformat.from_dict(json.loads(text, parse_constant=_refuse)))
     except (ValueError, nbformat.ValidationError) as error:
         return [f"{ipynb.name}: not a strict notebook: {str(error).splitlines()[0]}"]
     notebook = nbformat.reads(text, as_version=4)  # joins the lists of lines
-    if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
-        found.append(f"kernelspec is {notebook.metadata.get('kernelspec', {}).get('name')!r}, needs python3")
-    if "widgets" in notebook.metadata:
-        found.append("metadata.widgets is there: widget state is not stored")
+    size, kernel = len(text.encode()), notebook.metadata.get("kernelspec", {}).get("name")
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    lengths = [len(cell.source.splitlines()) for cell in code]
-    if lengths and statistics.median(lengths) > MEDIAN:
-        found.append(f"median code cell has {statistics.median(lengths):g} lines, at most {MEDIAN}")
-    for n, cell in enumerate(notebook.cells):
-        after = notebook.cells[n + 1] if n + 1 < len(notebook.cells) else None
-        found += [f"cell {n}: {problem}" for problem in _lint_cell(cell, after)]
+    middle = statistics.median(len(cell.source.splitlines()) for cell in code) if code else 0
     tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
-    if len(tagged) > 1 or (EXPERIMENT.match(ipynb.name) and not tagged):
-        found.append(f"{len(tagged)} cells tagged `parameters`, needs one")
+    found = [problem for holds, problem in [
+        (size > BYTES, f"{size:,} bytes, at most {BYTES:,}: fewer or smaller figures and sounds"),
+        (kernel != KERNEL["name"], f"kernelspec is {kernel!r}, needs {KERNEL['name']}"),
+        ("widgets" in notebook.metadata, "metadata.widgets is there: widget state is not stored"),
+        (middle > MEDIAN, f"median code cell has {middle:g} lines, at most {MEDIAN}"),
+        (len(tagged) > 1 or (EXPERIMENT.match(ipynb.name) and not tagged),
+         f"{len(tagged)} cells tagged `parameters`, needs one")] if holds]
+    for n, (cell, after) in enumerate(zip(notebook.cells, [*notebook.cells[1:], None])):
+        found += [f"cell {n}: {problem}" for problem in _lint_lines(cell) + _lint_outputs(cell, after)]
     found += [problem for cell in tagged for problem in _lint_parameters(cell.source)]
     return [f"{ipynb.name}: {problem}" for problem in found]
 
@@ -173,86 +198,95 @@ def _texts(cell: NotebookNode) -> list[str]:
     return [DATA_URI.sub("", text) for text in texts]
 
 
-def _lint_cell(cell: NotebookNode, after: NotebookNode | None) -> list[str]:
+def _lint_lines(cell: NotebookNode) -> list[str]:
+    lines, most = cell.source.splitlines(), CODE if cell.cell_type == "code" else PROSE
+    wide = [line for line in lines if len(line) > most and not line.startswith(("|", "[![", "<"))]  # table, badge, HTML
+    found = [f"{len(wide)} lines wider than {most} columns, the first: {wide[0].strip()[:60]} ..."] if wide else []
+    if cell.cell_type == "code" and len(lines) > LONGEST:
+        found.append(f"{len(lines)} lines, at most {LONGEST}: move what it does into lib")
+    return found
+
+
+def _lint_outputs(cell: NotebookNode, after: NotebookNode | None) -> list[str]:
     found = [f"a path of one machine: {match} ..." for text in _texts(cell) for match in PLACE.findall(text)][:1]
     if "execution" in cell.metadata or "papermill" in cell.metadata:
         found.append("execution times are stored")
     if cell.cell_type != "code":
         return found
-    if len(cell.source.splitlines()) > LONGEST:
-        found.append(f"{len(cell.source.splitlines())} lines, at most {LONGEST}: move what it does into lib")
-    if any(output.output_type == "error" for output in cell.outputs):
-        found.append("an error is stored")
     found += [f"a warning or progress bar is stored: {output.text[:80]}"
               for output in cell.outputs if output.get("name") == "stderr"]
-    if any(WIDGET in output.get("data", {}) for output in cell.outputs):
-        found.append("a widget is stored without its state")
-    if "NBVAL_CHECK_OUTPUT" in cell.source and not cell.outputs:
-        found.append("NBVAL_CHECK_OUTPUT without a stored output checks nothing")
-    if cell.source.strip() and cell.execution_count is None:
-        found.append("was never executed")
     images = [output.metadata.get(kind, {}) for output in cell.outputs for kind in _images(output)]
-    if images and (after is None or after.cell_type != "markdown"):
-        found.append("a figure without a sentence after it")
-    elif any(not image.get("alt") for image in images):
-        found.append("a figure without an alt text: build it again, and begin the caption below it with a sentence")
-    return found
+    told = after is not None and after.cell_type == "markdown"
+    return found + [problem for holds, problem in [
+        (any(output.output_type == "error" for output in cell.outputs), "an error is stored"),
+        (any(WIDGET in output.get("data", {}) for output in cell.outputs), "a widget is stored without its state"),
+        ("NBVAL_CHECK_OUTPUT" in cell.source and not cell.outputs,
+         "NBVAL_CHECK_OUTPUT without a stored output checks nothing"),
+        (cell.source.strip() and cell.execution_count is None, "was never executed"),
+        (images and not told, "a figure without a sentence after it"),
+        (told and any(not image.get("alt") for image in images),
+         "a figure without an alt text: build it again, and begin the caption below it with a sentence")] if holds]
 
 
 def _lint_parameters(text: str) -> list[str]:
-    """Plain literals, one a line, each with a comment that papermill can read (it stumbles over `=` in a comment)."""
-    comments = {token.start[0]: token.string for token in tokenize.generate_tokens(io.StringIO(text).readline)
-                if token.type == tokenize.COMMENT}
-    found = []
-    for node in ast.parse(text).body:
-        plain = isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+    return [f"parameters, line {n}: not `name: type = literal  # help` (bool, int, float or str; no = sign in the help)"
+            for n, line in enumerate(text.splitlines(), 1)
+            if line.strip() and not line.startswith("#") and not PARAMETER.fullmatch(line)]
+
+
+# The command line -----------------------------------------------------------------------------------------------------
+
+def _files(names: Sequence[str]) -> list[Path]:
+    """The .py of the notebooks named, all of them where none is; ValueError where there is none of that name."""
+    there = sorted(FOLDER.glob("*.py"))
+    files = [FOLDER / f"{Path(name).stem}.py" for name in names] or there
+    if missing := [file.name for file in files if not file.exists()]:
+        raise ValueError(f"{', '.join(missing)}: not in notebooks/, which has {', '.join(py.stem for py in there)}")
+    return files
+
+
+def _build(name: str, *names: str, scale: str = "auto", timeout: int = 1800) -> int:
+    for py in _files([name, *names]):
         try:
-            plain = plain and isinstance(ast.literal_eval(node.value), (bool, int, float, str, type(None)))
-        except ValueError:
-            plain = False
-        if not plain or node.lineno != node.end_lineno:
-            found.append(f"parameters, line {node.lineno}: not name = literal on one line")
-        elif len(comments.get(node.lineno, "").strip("# ")) < 3 or "=" in comments[node.lineno]:
-            found.append(f"parameters, line {node.lineno}: needs a comment, without an = sign, that says what it is")
-    return found
+            ipynb = build(py, scale, timeout)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            line = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else str(error)
+            print(f"{py.name}: {' '.join(line.split())[:500]}; its .ipynb is left as it was", file=sys.stderr)
+            return 1
+        print(f"{ipynb.name}: {ipynb.stat().st_size / 1e6:.2f} MB")
+    return _check(name, *names)
 
 
-def main(words: Sequence[str]) -> int:
-    """The command line, see the top of this file."""
-    options = dict(word.split("=", 1) for word in words[1:] if "=" in word)
-    names = [Path(word).stem for word in words[1:] if "=" not in word]
-    known = bool(words) and words[0] in ("build", "check", "dress") and not set(options) - {"scale", "timeout"}
-    if not known or (words[0] == "build" and not names):
-        print(__doc__.partition("\n\n")[2], file=sys.stderr)
-        return 2
-    files = [FOLDER / f"{name}.py" for name in names] or sorted(FOLDER.glob("*.py"))
-    missing = [file.name for file in files if not file.exists()]
-    if missing:
-        there = ", ".join(file.stem for file in sorted(FOLDER.glob("*.py")))
-        print(f"{', '.join(missing)}: not in notebooks/, which has {there}", file=sys.stderr)
-        return 2
-    if words[0] == "dress":
-        for py in files:
-            text = py.read_text(encoding="utf-8")
-            dressed = colab.dress(text, py.stem)
-            if dressed != text:
-                paths.write_text(py, dressed)
-                print(f"{py.name}: set-up cell and badges written; build it again")
-        return 0
+def _check(*names: str) -> int:
     found = []
-    for py in files:
-        if words[0] == "build":
-            try:
-                ipynb = build(py, options.get("scale", "auto"), int(options.get("timeout", 1800)))
-            except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-                line = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else str(error)
-                print(f"{py.name}: {' '.join(line.split())[:500]}; its .ipynb is left as it was", file=sys.stderr)
-                return 1
-            print(f"{ipynb.name}: {ipynb.stat().st_size / 1e6:.2f} MB")
+    for py in (files := _files(names)):
         ipynb = py.with_suffix(".ipynb")
         found += pair(py, ipynb) + lint(ipynb) if ipynb.exists() else [f"{ipynb.name} is not built"]
     print("\n".join(found) or f"{len(files)} notebooks, nothing to mend")
     return 1 if found else 0
+
+
+def _dress(*names: str) -> None:
+    for py in _files(names):
+        text = py.read_text(encoding="utf-8")
+        if (dressed := colab.dress(text, py.stem)) != text:
+            paths.write_text(py, dressed)
+            print(f"{py.name}: set-up cell and badges written; patch its .ipynb")
+
+
+def _patch(*names: str) -> int:
+    for py in _files(names):
+        print(f"{py.stem}.ipynb: {patch(py)} cells changed, outputs as they were")
+    return _check(*names)
+
+
+def main(words: Sequence[str]) -> int:
+    """The command line, see the top of this file."""
+    steps = {"build": _build, "check": _check, "dress": _dress, "patch": _patch}
+    if not words or words[0] not in steps:
+        print(__doc__.partition("\n\n")[2], file=sys.stderr)
+        return 2
+    return paths.command(steps[words[0]], words[1:], __doc__)
 
 
 if __name__ == "__main__":

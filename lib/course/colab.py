@@ -1,9 +1,8 @@
-"""Notebooks opened where nothing is installed: the badges that lead there, the set-up cell, and what the cell then asks for.
+"""Notebooks opened where nothing is installed: the badges that lead there, the set-up cell, and what it asks for.
 
     python -m lib.course.build dress        writes the set-up cell and the badges into every notebooks/*.py
 
-Only the standard library and `packaging`, which every Jupyter kernel has, are imported here: in Colab this runs before anything is installed.
-"""
+Only the standard library and `packaging` are imported here: in Colab this runs before anything is installed."""
 import importlib.metadata
 import os
 import re
@@ -17,9 +16,9 @@ from packaging.version import Version
 
 __all__ = ["URL", "CELL", "badges", "dress", "missing", "prepare"]
 
-URL = ""  # the repository's public address, https://github.com/OWNER/NAME; while it is empty there are no badges and nothing to clone
+URL = ""  # the public address, https://github.com/OWNER/NAME; while it is empty there are no badges, no clone
 ROOT = Path(__file__).resolve().parents[2]
-LATER = "# Not needed inside a running notebook"  # what stands below this line of requirements.txt is not installed by a notebook
+LATER = "# Not needed inside a running notebook"  # below this line of requirements.txt a notebook installs nothing
 TORCH = ("torch", "torchaudio", "torchvision")  # a working set is never replaced: Colab's fits its GPU driver
 DRIVE = "/content/drive"
 
@@ -37,12 +36,13 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near if (folder / "lib/course/colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, "
+                                  "or set STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "-q", "--depth", "1", REPOSITORY, str(root)], check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -69,9 +69,11 @@ def badges(name: str, url: str = "") -> str:
 
 
 def dress(text: str, name: str, url: str | None = None) -> str:
-    """The text of notebooks/NAME.py with badges below its title and the set-up cell as its first code cell; dressed text stays as it is."""
+    """The text of notebooks/NAME.py with badges below its title and the set-up cell as its first code cell.
+
+    A jupytext header goes: JupyterLab saves none (notebooks/jupytext.toml). Dressed text stays as it is."""
     url = URL if url is None else url
-    cells = re.split(r"(?m)^(?=# %%)", text)
+    cells = re.split(r"(?m)^(?=# %%)", re.sub(r"\A# ---\n(?:#.*\n)+?# ---\n+", "", text))
     title = next((i for i, cell in enumerate(cells) if re.match(r"# %% \[markdown\]\n# # .+\n", cell)), None)
     code = [i for i, cell in enumerate(cells) if re.match(r"# %%(?! \[(?:markdown|raw)\])", cell)]
     if title is None or not code:
@@ -97,17 +99,17 @@ def _version(name: str) -> str | None:
 def missing(text: str, version=_version) -> list[str]:
     """The requirements (lines of requirements.txt up to LATER) that `version(name)`, None where absent, does not meet.
 
-    A torch that is there is kept whatever its version; torchaudio has to match it, and is asked for in torch's version where it does not."""
+    A torch that is there is kept whatever its version, and a torchaudio that does not match it is asked for."""
     lines = [line.partition("#")[0].strip() for line in text.partition(LATER)[0].splitlines()]
-    wanted = [Requirement(line) for line in lines if line]
-    torch = version("torch")
-    absent = []
-    for one in wanted:
+    torch, absent = version("torch"), []
+    for one in [Requirement(line) for line in lines if line]:
         have = version(one.name)
+        if torch and one.name == "torch":
+            continue
         if torch and one.name == "torchaudio":
-            ours, theirs = Version(torch).release[:2], Version(have).release[:2] if have else None
-            absent += [] if ours == theirs else [f"torchaudio=={ours[0]}.{ours[1]}.*"]
-        elif not (torch and one.name == "torch") and not (have and one.specifier.contains(have, prereleases=True)):
+            major, minor = Version(torch).release[:2]
+            one = Requirement(f"torchaudio=={major}.{minor}.*")
+        if not (have and one.specifier.contains(have, prereleases=True)):
             absent.append(str(one))
     return absent
 
@@ -129,8 +131,8 @@ def _install(absent: list[str]) -> None:
 
 
 def prepare(keep_on_drive: bool = False) -> None:
-    """Nothing where the study is installed. Elsewhere installs what is missing; in Colab also switches its widgets on, names the
-    device, and on request keeps the cache on Google Drive (Colab asks for permission)."""
+    """Nothing where the study is installed. Elsewhere installs what is missing; in Colab also switches its widgets on,
+    names the device, and on request keeps the cache on Google Drive (Colab asks for permission)."""
     colab = "google.colab" in sys.modules
     if _version("bioacoustic-mae") and not colab:
         return
@@ -149,5 +151,8 @@ def prepare(keep_on_drive: bool = False) -> None:
         os.environ["STUDY_CACHE"] = f"{DRIVE}/MyDrive/bioacoustic-mae"
     import torch
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU (enough for `tiny`; Runtime > Change runtime type lends one)"
-    print(f"torch {torch.__version__}, {device}; the cache is {'on your Drive' if keep_on_drive else 'lost with this session'}")
+    device = "no GPU (enough for `tiny`; Runtime > Change runtime type lends one)"
+    if torch.cuda.is_available():
+        device = torch.cuda.get_device_name()
+    cache = "on your Drive" if keep_on_drive else "lost with this session"
+    print(f"torch {torch.__version__}, {device}; the cache is {cache}")

@@ -1,54 +1,29 @@
-"""Exercises that answer: a check runs what the learner wrote on fresh inputs and prints one line, "Right" or a hint that fits the mistake.
+"""Exercises that answer: a check runs what the learner wrote on fresh inputs and prints "Right" or a fitting hint.
 
-How to add an exercise to notebook NN, in four places (`hidden_share` of notebook 01 is a complete example):
+How to add an exercise to notebook NN, in three places (`hidden_share` of notebook 01 is a complete example):
 
-1. `notebooks/NN_....py`: a markdown cell with the numbered task; a code cell with the tag `exercise`, which holds a stub that returns
-   None and ends with the check; and at the top of the next markdown cell the folded solution, the same function in a python block:
+1. `notebooks/NN_....py`: a markdown cell with the numbered task; a code cell with the tag `exercise` that holds a stub,
+   which returns None, and ends with `check.NAME(NAME)`; a markdown cell that begins with the folded solution:
+   `<details><summary>Solution</summary>`, a python block with the same function, a sentence on why, `</details>`.
+   Stub and solution use the notebook's imports and their own arguments only, so that they can be tested alone.
+2. `lib/course/exercises_NN.py`, which the notebook imports as `check`: a function of that name under
+   `@exercise(first_hint)`. It calls the attempt on two or three inputs drawn from a seeded generator, so that a
+   hard-coded answer fails, and hands each result to `compare` with the results of typical mistakes, each under its
+   hint; `need(holds, hint)` asks for anything else. It returns what is printed after "Right:", in 0.2 s, without data.
+3. `tests/course/mistakes/nb_NN.py`: two typical mistakes as working code, with some words of the hint each must get.
 
-       # %% tags=["exercise"]
-       def hidden_share(mask):
-           '''The share of patches that a mask hides: a number between 0 and 1.'''
-           return None
-
-
-       check.hidden_share(hidden_share)
-
-       # %% [markdown]
-       # <details><summary>Solution</summary>
-       #
-       # ```python
-       # def hidden_share(mask):
-       #     return mask.hidden.float().mean()
-       # ```
-       # And a sentence on why.
-       # </details>
-       #
-       # ### 2 · The next task
-
-   Once, at the head of the section, a code cell says `from lib import exercises_NN as check`. Stub and solution use the notebook's imports
-   and their own arguments, never variables of other cells, so that they can be tested alone. The last line must be `check.NAME(NAME)`.
-2. `lib/exercises_NN.py`: a function of that name under `@exercises.exercise(first_hint)`. It calls the attempt on two or three inputs drawn
-   from a seeded generator, so that a hard-coded answer fails, and hands each result to `compare` with the results of typical mistakes, each
-   under its hint. Other properties are asked for with `need(holds, hint)`. What it returns is printed after "Right:".
-   It takes less than 0.2 s and reads no data.
-3. `tests/mistakes_NN.py`: two typical mistakes per exercise as working code, each with some words of the hint it must get.
-4. The name `exercises_NN` has its floor in tests/test_floors.py already.
-
-`tests/test_exercises.py` finds the exercises of every notebook and checks all of this.
-
-To *predict before you run*, a cell with the tag `predict` holds a name that is None (`lost = None  # your number in per cent`), and a later cell,
-after the measurement, ends with `exercises.predicted("calls lost", lost, measured, "%")`. Both work when nothing was filled in.
-Every notebook has one at least.
-"""
-
+`tests/course/test_exercises.py` checks all of this. To *predict before you run*, a cell with the tag `predict` holds
+names that are None, and a later cell says `exercises.predicted(...)` of each."""
 import functools
+import itertools
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
-__all__ = ["Hint", "exercise", "need", "compare", "same", "predicted"]
+__all__ = ["Hint", "exercise", "need", "yes", "compare", "same", "generator", "predicted"]
 
 
 class Hint(Exception):
@@ -58,8 +33,7 @@ class Hint(Exception):
 def exercise(first: str) -> Callable:
     """Makes a check of a function: it takes the attempt, prints one line, returns nothing and raises nothing.
 
-    `first` is the hint for the untouched stub: where to begin, or which tool to take.
-    """
+    `first` is the hint for the untouched stub: where to begin, or which tool to take."""
     def decorate(body: Callable[[Callable], str]) -> Callable[[Any], None]:
         @functools.wraps(body)
         def check(attempt: Any) -> None:
@@ -85,8 +59,9 @@ def _guarded(attempt: Any, first: str) -> Callable:
         try:
             result = attempt(*args, **kwargs)
         except Exception as error:
-            own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _file(attempt)]
-            where = f" in line {own[-1]} of your cell" if own else ""
+            frames, code = traceback.extract_tb(error.__traceback__), getattr(attempt, "__code__", None)
+            lines = [frame.lineno for frame in frames if code and frame.filename == code.co_filename]
+            where = f" in line {lines[-1]} of your cell" if lines else ""
             text = (str(error).splitlines() or [""])[0]
             raise Hint(f"your code stopped{where} with {type(error).__name__}{': ' if text else ''}{text}") from None
         if result is None or result is ...:
@@ -95,29 +70,39 @@ def _guarded(attempt: Any, first: str) -> Callable:
     return call
 
 
-def _file(attempt: Any) -> str | None:
-    return getattr(getattr(attempt, "__code__", None), "co_filename", None)
-
-
 def need(holds: Any, hint: str) -> None:
     """Ends the check with `hint` unless `holds`."""
     if not holds:
         raise Hint(hint)
 
 
-def compare(got: Any, want: Any, mistakes: Mapping[str, Any] | None = None, otherwise: str = "", tolerance: float = 1e-4) -> None:
-    """Ends the check unless `got` is `want`: with the hint whose wrong result it is, else with `otherwise`, or with both values.
+def yes(answer: Any) -> bool:
+    """Whether an attempt said True; ends the check unless it said True or False."""
+    single = isinstance(answer, torch.Tensor) and answer.numel() == 1
+    need(isinstance(answer, (bool, int, np.bool_)) or single, f"the answer is True or False, not {_show(answer)}")
+    return bool(answer)
 
-    got, want and the values of `mistakes` are numbers, strings, arrays, tensors, or lists and tuples of them.
-    """
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def compare(got: Any, want: Any, mistakes: Mapping[str, Any] | None = None, otherwise: str = "",
+            tolerance: float = 1e-4) -> None:
+    """Ends the check unless `got` is `want`: with the hint whose mistake it is, else with `otherwise` or the values.
+
+    got, want and the values of `mistakes` are numbers, strings, arrays, tensors, or lists and tuples of them."""
+    if hasattr(want, "shape") and isinstance(got, (list, tuple)):
+        got = _array(got)
     if same(got, want, tolerance):
         return
     for hint, wrong in (mistakes or {}).items():
         if same(got, wrong, tolerance):
             raise Hint(hint)
-    a, b = getattr(got, "shape", ()), getattr(want, "shape", ())
-    if tuple(a) != tuple(b):
-        raise Hint(f"{'shape ' + str(tuple(a)) if a else _show(got)} came back, needed is {'shape ' + str(tuple(b)) if b else 'a single value'}. {otherwise}")
+    a, b = (tuple(getattr(x, "shape", ())) for x in (got, want))
+    if a != b:
+        came, needed = f"shape {a}" if a else _show(got), f"shape {b}" if b else "a single value"
+        raise Hint(f"{came} came back, needed is {needed}. {otherwise}")
     raise Hint(otherwise or f"for one input your function gives {_show(got)}, right is {_show(want)}")
 
 
@@ -129,7 +114,8 @@ def same(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
         a, b = _array(a), _array(b)
         if a.dtype.kind in "US" or b.dtype.kind in "US":
             return a.shape == b.shape and bool((a == b).all())
-        return a.shape == b.shape and np.allclose(a.astype(float), b.astype(float), rtol=tolerance, atol=tolerance, equal_nan=True)
+        a, b = a.astype(float), b.astype(float)
+        return a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
     except (TypeError, ValueError, RuntimeError):
         return False
 
@@ -149,29 +135,28 @@ def _show(x: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)[:200]
 
 
-# ------------------------------------------------------------------------------------------------------------ predictions
-
 def predicted(what: str, guess: Any, measured: Any, unit: str = "") -> None:
     """Prints a prediction beside what was measured: a number, a name, or an order of names (a list, first to last)."""
     print(" ".join(_beside(what, guess, measured, f" {unit}" if unit else "").split()))
 
 
 def _beside(what: str, guess: Any, measured: Any, unit: str) -> str:
-    said = " > ".join(map(str, measured)) if isinstance(measured, (list, tuple)) else f"{_show(measured)}{unit}"
+    names = list(map(str, measured)) if isinstance(measured, (list, tuple)) else []
+    answer = f"{what}: measured {' > '.join(names) if names else f'{_show(measured)}{unit}'}"
     if guess is None or guess is ...:
-        return f"{what}: measured {said}; no prediction was made"
-    if isinstance(measured, (list, tuple)):
-        if isinstance(guess, str) or not isinstance(guess, Sequence) or sorted(map(str, guess)) != sorted(map(str, measured)):
-            return f"{what}: measured {said}; your prediction {_show(guess)} is not a list of these names, each once"
-        rank = [list(measured).index(name) for name in guess]
-        pairs = [(i, j) for i in range(len(rank)) for j in range(i + 1, len(rank))]
-        kept = sum(rank[i] < rank[j] for i, j in pairs)
-        return f"{what}: measured {said}; you predicted {' > '.join(guess)}: {kept} of {len(pairs)} pairs in the right order"
+        return f"{answer}; no prediction was made"
+    if names:
+        if isinstance(guess, str) or not isinstance(guess, Sequence) or sorted(map(str, guess)) != sorted(names):
+            return f"{answer}; your prediction {_show(guess)} is not a list of these names, each once"
+        pairs = list(itertools.combinations([names.index(str(name)) for name in guess], 2))
+        right = sum(first < second for first, second in pairs)
+        return f"{answer}; you predicted {' > '.join(guess)}: {right} of {len(pairs)} pairs in the right order"
     if isinstance(measured, str):
-        return f"{what}: measured {said}; you predicted {guess}: {'yes' if str(guess) == measured else 'no'}"
+        return f"{answer}; you predicted {guess}: {'yes' if str(guess) == measured else 'no'}"
     try:
         off = float(guess) - float(measured)
     except (TypeError, ValueError):
-        return f"{what}: measured {said}; your prediction {_show(guess)} is not a number"
-    return f"{what}: measured {said}; you predicted {float(guess):.4g}{unit}: {abs(off):.3g}{unit} too {'high' if off > 0 else 'low'}" if off else \
-        f"{what}: measured {said}; you predicted exactly that"
+        return f"{answer}; your prediction {_show(guess)} is not a number"
+    if not off:
+        return f"{answer}; you predicted exactly that"
+    return f"{answer}; you predicted {float(guess):.4g}{unit}: {abs(off):.3g}{unit} too {'high' if off > 0 else 'low'}"

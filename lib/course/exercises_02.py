@@ -1,11 +1,10 @@
-"""Checks of notebook 02's exercises: the loss, the picture, one step of training, the frozen decoder, the clips that were seen."""
-
+"""Checks of notebook 02's exercises: the loss, the picture, a step of training, the frozen decoder, the clips seen."""
 import copy
 
 import torch
 
 from lib import patches
-from lib.course.exercises import compare, exercise, need
+from lib.course.exercises import compare, exercise, generator, need
 from lib.mae import MAE, Arch
 
 __all__ = ["masked_loss", "pasted", "train_step", "freeze_decoder", "wildlife_clips"]
@@ -13,53 +12,52 @@ __all__ = ["masked_loss", "pasted", "train_step", "freeze_decoder", "wildlife_cl
 TOY = dict(frames=32, mels=32, dim=16, depth=1, heads=2, decoder_dim=16, decoder_depth=1, decoder_heads=2)
 
 
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-@exercise("`hidden` picks rows: `guess[hidden]` are the guesses of hidden patches only, (number hidden, P). Then the mean of the squared differences")
+@exercise("`hidden` picks rows: `guess[hidden]` are the guesses of hidden patches only, (number hidden, P). Then the "
+          "mean of the squared differences")
 def masked_loss(attempt):
     for seed in (0, 1):
-        guess, target = (torch.randn(3, 12, 5, generator=_generator(10 * seed + k)) for k in (1, 2))
-        hidden = patches.random_mask(3, patches.Grid(4, 3), 0.75, _generator(seed)).hidden
+        guess, target = (torch.randn(3, 12, 5, generator=generator(10 * seed + k)) for k in (1, 2))
+        hidden = patches.random_mask(3, patches.Grid(4, 3), 0.75, generator(seed)).hidden
         error = (guess - target).square().mean(-1)  # (B, L)
         compare(attempt(guess.clone(), target.clone(), hidden.clone()), error[hidden].mean(), {
-            "this is the mean over all patches: the visible ones, which the encoder was shown, must not count": error.mean(),
+            "this is the mean over all patches: visible ones, which the encoder saw, must not count": error.mean(),
             "this is the loss on the *visible* patches; True in `hidden` means hidden": error[~hidden].mean(),
-            "the visible patches add nothing, but they still count below the fraction line: divide by the number of hidden patches": (error * hidden).mean(),
+            "visible patches still count below the fraction line: divide by the number hidden": (error * hidden).mean(),
             "this sums over the pixels of a patch; equation (2) divides by P": 5 * error[hidden].mean(),
             "this sums over the hidden patches; equation (2) divides by their number": error[hidden].sum(),
             "squared, not absolute, differences": (guess - target).abs().mean(-1)[hidden].mean()})
     return "a network could bring the visible part down without having understood anything."
 
 
-@exercise("three steps: the guess times each target patch's std plus its mean; then `torch.where(hidden[..., None], guessed, given)`")
+@exercise("three steps: the guess times each target patch's std plus its mean; then `torch.where(hidden[..., None], "
+          "guessed, given)`")
 def pasted(attempt):
     for seed in (0, 1):
-        x = torch.randn(2, 12, 64, generator=_generator(seed)) * (0.5 + torch.rand(2, 12, 1, generator=_generator(seed + 5)))
-        x = x + torch.randn(2, 12, 1, generator=_generator(seed + 6))
-        guess = torch.randn(2, 12, 64, generator=_generator(seed + 7))
-        hidden = patches.random_mask(2, patches.Grid(4, 3), 0.5, _generator(seed)).hidden
-        mean, std = x.mean(-1, keepdim=True), x.std(-1, keepdim=True)
-        paste = lambda guessed, given=x, hidden=hidden: torch.where(hidden[..., None], guessed, given)  # noqa: E731
+        spread = 0.5 + torch.rand(2, 12, 1, generator=generator(seed + 5))
+        x = torch.randn(2, 12, 64, generator=generator(seed)) * spread
+        x = x + torch.randn(2, 12, 1, generator=generator(seed + 6))
+        guess = torch.randn(2, 12, 64, generator=generator(seed + 7))
+        hidden = patches.random_mask(2, patches.Grid(4, 3), 0.5, generator(seed)).hidden
+        mean, std, at = x.mean(-1, keepdim=True), x.std(-1, keepdim=True), hidden[..., None]
         right = guess * std + mean
-        compare(attempt(x.clone(), guess.clone(), hidden.clone()), paste(right), {
-            "the guess is still in the units of a normalised patch: give it the target patch's std and mean": paste(guess),
-            "this pastes the wrong way round: visible patches are given, hidden ones guessed": paste(x, right),
+        compare(attempt(x.clone(), guess.clone(), hidden.clone()), right.where(at, x), {
+            "the guess is in the units of a normalised patch: give it the target's std and mean": guess.where(at, x),
+            "this pastes the wrong way round: visible patches are given, hidden ones guessed": x.where(at, right),
             "visible patches show the guess too; nothing was ever asked of it there, so paste the input": right,
-            "the guess has the level, but not the spread: times the std, plus the mean": paste(guess + mean),
-            "the guess has the spread, but not the level: times the std, plus the mean": paste(guess * std),
-            "this multiplies by the variance; dividing by the std is undone by multiplying with the std": paste(guess * std**2 + mean),
-            "this borrows one mean and std for all patches; every patch was normalised by its own": paste(guess * x.std() + x.mean())},
-            "hidden patches: guess times std plus mean of the target patch; visible patches: the input as it is", tolerance=5e-3)
+            "the guess has the level, but not the spread: times the std, plus the mean": (guess + mean).where(at, x),
+            "the guess has the spread, but not the level: times the std, plus the mean": (guess * std).where(at, x),
+            "this multiplies by the variance; times the std is right": (guess * std**2 + mean).where(at, x),
+            "one mean and std for all: each was normalised by its own": (guess * x.std() + x.mean()).where(at, x)},
+            "hidden patches: guess times std plus mean of the target patch; visible ones: the input", tolerance=5e-3)
     return "an honest caption says that each hidden patch borrowed two numbers of the answer."
 
 
-@exercise("five lines: the old gradients to zero, `value = model(spec, mask).loss`, `value.backward()`, a step of the optimizer, return `value.item()`")
+@exercise("five lines: the old gradients to zero, `value = model(spec, mask).loss`, `value.backward()`, a step of the "
+          "optimizer, return `value.item()`")
 def train_step(attempt):
-    start, steps = MAE(Arch(**TOY, decoder="plain"), _generator(0)), 3
-    specs = torch.randn(steps, 2, 1, 32, 32, generator=_generator(1))
-    masks = [patches.random_mask(2, start.grid, 0.5, _generator(k)) for k in range(steps)]
+    start, steps = MAE(Arch(**TOY, decoder="plain"), generator(0)), 3
+    specs = torch.randn(steps, 2, 1, 32, 32, generator=generator(1))
+    masks = [patches.random_mask(2, start.grid, 0.5, generator(k)) for k in range(steps)]
 
     def after(how):
         """Losses, and all weights after three steps made in the manner `how`."""
@@ -80,32 +78,36 @@ def train_step(attempt):
         return value.item()
 
     untouched = after(lambda model, optimizer, spec, mask: model(spec, mask).loss.item())[1]
-    losses, weights = after(attempt)
-    right = after(step)
+    added, late = (after(how)[1] for how in (lambda *a: step(*a, forget=True), lambda *a: step(*a, early=True)))
+    (losses, weights), right = after(attempt), after(step)
     compare(weights, right[1], {
-        "the weights have not moved: after `backward()` comes `optimizer.step()`, and no gradient may be set to zero between the two": untouched,
-        "gradients of earlier steps are still there and add up: call `optimizer.zero_grad()` in every step": after(lambda *a: step(*a, forget=True))[1],
-        "the weights lag a step behind: `backward()` makes the gradient that `step()` uses, so it comes first": after(lambda *a: step(*a, early=True))[1]},
+        "the weights have not moved: `optimizer.step()` comes after `backward()`, no zeros between the two": untouched,
+        "gradients of earlier steps are still there and add up: call `optimizer.zero_grad()` in every step": added,
+        "the weights lag a step behind: `backward()` makes the gradient that `step()` uses, so it comes first": late},
         "the weights have moved, but not by one SGD step per call down the loss of that call", tolerance=1e-5)
-    compare(losses, right[0], otherwise="the weights are right; return the loss of the step as a number, `value.item()`")
+    compare(losses, right[0], {}, "the weights are right; return the loss of the step as a number, `value.item()`")
     return "all that `training.fit` adds is a schedule, mixed precision and saved states."
 
 
-@exercise("go through `model.named_parameters()` and call `requires_grad_(False)` where the name says that it is not the encoder's; return the model")
+@exercise("go through `model.named_parameters()` and call `requires_grad_(False)` where the name says that it is not "
+          "the encoder's; return the model")
 def freeze_decoder(attempt):
     for kind in ("plain", "window"):
-        model = MAE(Arch(**(TOY | {"frames": 64, "mels": 64}), decoder=kind), _generator(0))
+        model = MAE(Arch(**(TOY | {"frames": 64, "mels": 64}), decoder=kind), generator(0))
         before = {name for name, p in model.named_parameters() if p.requires_grad}
         result = attempt(model)
         need(result is model, "return the model that came in, frozen")
         trains = {name for name, p in result.named_parameters() if p.requires_grad}
         encoder = {name for name in before if name.startswith("encoder.")}
+        left, frozen = sorted(trains - encoder), " and ".join(sorted(encoder - trains)[:2])
         need(encoder & trains or not trains, "the wrong half: the encoder stands still and the decoder trains")
-        need(encoder <= trains, f"the encoder must go on learning, and {' and '.join(sorted(encoder - trains)[:2])} are frozen")
-        left = sorted(trains - encoder)
-        need(left != ["mask_token"], "one weight of the decoder's is left: the mask token, which it puts where a patch is missing. Its name does not begin with `decoder`")
-        need(not any(name.startswith("encoder.") for name in left), f"{left[0] if left else ''} did not train before and must not now: its table is fixed")
-        need(not left, f"these still train: {', '.join(sorted({name.split('.')[0] for name in left}))}. The decoder is everything that is not the encoder")
+        need(encoder <= trains, f"the encoder must go on learning, and {frozen} are frozen")
+        need(left != ["mask_token"], "one weight of the decoder's is left: the mask token, which it puts where a patch "
+             "is missing. Its name does not begin with `decoder`")
+        tables = [name for name in left if name.startswith("encoder.")]
+        need(not tables, f"{' and '.join(tables)} did not train before and must not now: its table is fixed")
+        need(not left, f"these still train: {', '.join(sorted({name.split('.')[0] for name in left}))}. The decoder is "
+             "everything that is not the encoder")
     return "that is variant (c) of the paper: whatever adapts now is in the encoder."
 
 
@@ -113,10 +115,9 @@ def freeze_decoder(attempt):
 def wildlife_clips(attempt):
     for clips, ratio in ((24_000, 7), (24_000, 1), (6_000, 0), (40_000, 3), (8_000, float("inf"))):
         wild = clips / (1 + ratio)
-        general = clips - wild
         compare(attempt(clips, ratio), wild, {
-            "these are the general clips; `ratio` is general clips *per wildlife clip*": general,
-            "of every `ratio` clips one is wildlife, you say; but the wildlife clip comes on top: 1 + ratio": clips / ratio if ratio else -1,
+            "these are the general clips; `ratio` is general clips *per wildlife clip*": clips - wild,
+            "of `ratio` clips one is wildlife here, but that one comes on top": clips / ratio if ratio else -1,
             "this multiplies: a larger ratio means more general sound and less wildlife": clips * ratio},
-            f"for {clips:,} clips at ratio {ratio} it should be {wild:,.0f}: 0 is wildlife only, inf general only", tolerance=1e-6)
+            f"for {clips:,} clips at ratio {ratio} it is {wild:,.0f}: 0 is wildlife only, inf general only", 1e-6)
     return "equal clips compares computing time, equal wildlife clips what general sound adds to what you have."

@@ -1,5 +1,4 @@
-"""Checks of notebook 04's exercises: layer decay, one answer per recording, the class average, mixing in power, LoRA."""
-
+"""Checks of notebook 04's exercises: layer decay, one answer a recording, the class average, mixing in power, LoRA."""
 import numpy as np
 import torch
 
@@ -15,12 +14,13 @@ def rate(attempt):
         down = np.arange(blocks + 1.0, 0, -1)  # factors between the head and block 0, 1 ... n
         got = [float(attempt(block, blocks, decay)) for block in range(blocks + 1)]
         compare(got, (decay**down).tolist(), {
-            "the last block has the head's rate here; it stands one factor below the head: the exponent begins at n + 1": (decay ** (down - 1.0)).tolist(),
-            "the wrong way round: what is near the input learns slowest, so the rate must grow with the number of the block": (decay ** (blocks + 1.0 - down)).tolist()})
+            "the last block has the head's rate; it stands one factor below the head: n + 1": decay ** (down - 1.0),
+            "the wrong way round: what is near the input learns slowest": decay ** (blocks + 1.0 - down)})
     return f"at 0.75 the embedding of a ViT-B, with 12 blocks, learns {0.75**-13:.0f} times more slowly than its head."
 
 
-@exercise("for every recording: take the rows of `windows` where `recording` is its number, and their mean over windows (axis 0)")
+@exercise("for every recording: take the rows of `windows` where `recording` is its number, and their mean over "
+          "windows (axis 0)")
 def one_answer(attempt):
     rng = np.random.default_rng(0)
     for n, classes in ((4, 3), (6, 5)):
@@ -29,33 +29,31 @@ def one_answer(attempt):
         parts = [windows[recording == i] for i in range(n)]
         runs = np.split(windows, np.cumsum(np.bincount(recording))[:-1])
         compare(attempt(windows.copy(), recording.copy(), n), metrics.pool(windows, recording, n), {
-            "this is a sum: it ranks the classes rightly, but it is no probability. Divide by the recording's number of windows": [p.sum(0) for p in parts],
-            "only one window of each recording was counted: `total[recording] += windows` adds once per recording, `np.add.at` every time":
-                [p[-1] / len(p) for p in parts],
-            "the windows of a recording need not stand together: look at `recording`, not at the order": [p.mean(0) for p in runs],
+            "this is a sum, no probability: divide by the recording's number of windows": [p.sum(0) for p in parts],
+            "only one window of each recording was counted: see `np.add.at`": [p[-1] / len(p) for p in parts],
+            "windows of a recording need not stand together: look at `recording`": [p.mean(0) for p in runs],
             "this is the maximum over windows; wanted is the mean": [p.max(0) for p in parts],
             "this is a vote: the share of windows whose highest class it is. Average the probabilities themselves":
                 [np.bincount(p.argmax(1), minlength=classes) / len(p) for p in parts]})
     return "the most sure window and the least sure one now speak for the recording together."
 
 
-@exercise("for each class that occurs in `targets`: the share of its recordings that were guessed right. Then the mean of these shares")
+@exercise("for each class that occurs in `targets`: the share of its recordings that were guessed right. Then the mean "
+          "of these shares")
 def class_average(attempt):
     rng = np.random.default_rng(1)
     for classes in (4, 7):
-        targets = rng.choice(np.arange(1, classes), 60, p=rng.dirichlet(np.full(classes - 1, 3.0)))  # class 0 never occurs ...
-        guesses = np.where(rng.random(60) < 0.6, targets, rng.integers(classes, size=60))  # ... and is guessed
-        guesses[0] = 0
+        targets = rng.choice(np.arange(1, classes), 60, p=rng.dirichlet(np.full(classes - 1, 3.0)))
+        guesses = np.where(rng.random(60) < 0.6, targets, rng.integers(classes, size=60))
+        guesses[0] = 0  # which never occurs
         hits, occurs = guesses == targets, np.unique(targets)
         shares = np.array([hits[targets == c].mean() for c in occurs])
-        either = np.union1d(targets, guesses)
-        got = attempt(guesses.copy(), targets.copy())
-        need(not np.isnan(float(got)), "a class without a recording in `targets` has no share (0 / 0): go through the classes that occur there, and no others")
+        got, either = attempt(guesses.copy(), targets.copy()), np.union1d(targets, guesses)
+        need(not np.isnan(float(got)), "0 / 0: go through the classes that occur in `targets`, and no others")
         compare(got, shares.mean(), {
-            "this is the share of all recordings, in which common species count more. Make it a share per class first": hits.mean(),
-            "a class that is guessed but never a target counts as a zero here (so does torchmetrics): average over the classes in `targets` only":
-                shares.sum() / len(either),
-            "of those *guessed* as a class, how many are it: that is precision. Wanted: of those that *are* the class, how many were guessed":
+            "this is the share of all recordings: common species count more. Make it a share per class": hits.mean(),
+            "a class guessed but never a target counts as a zero: average over `targets`": shares.sum() / len(either),
+            "this is precision, the share of those *guessed* as a class. Wanted is that of those that *are* the class":
                 np.mean([hits[guesses == c].mean() for c in np.unique(guesses)])})
     return "a species with two recordings weighs as much as one with fifty; scikit-learn calls it balanced accuracy."
 
@@ -65,26 +63,29 @@ def mix(attempt):
     generator = torch.Generator().manual_seed(2)
     for share in (0.5, 0.2):
         a, b = 60 * torch.rand(2, 4, 3, generator=generator, dtype=torch.float64) - 60  # (4, 3) dB each
-        power = share * 10 ** (a / 10) + (1 - share) * 10 ** (b / 10)
+        one, other = 10 ** (a / 10), 10 ** (b / 10)
+        power = share * one + (1 - share) * other
         compare(attempt(a.clone(), b.clone(), share), 10 * power.log10(), {
-            "this is the mean of the dB values, which pulls every call down into the other clip's silence: mix powers": share * a + (1 - share) * b,
+            "this is the mean of the dB values, pulled down into silence: mix powers": share * a + (1 - share) * b,
             "with 20 in place of 10 amplitudes are mixed; two sounds that do not know of each other add up in power":
                 20 * (share * 10 ** (a / 20) + (1 - share) * 10 ** (b / 20)).log10(),
             "this is the mixed power itself; the model wants it in dB again": power,
-            "these logarithms are natural ones, a dB is a tenth of the decimal logarithm: 10 ** (x / 10) and 10 * log10":
+            "these logarithms are natural; a dB is a tenth of the decimal one: 10 ** (x / 10) and 10 * log10":
                 (share * a.exp() + (1 - share) * b.exp()).log(),
-            "the shares are exchanged: `share` belongs to the first clip": 10 * ((1 - share) * 10 ** (a / 10) + share * 10 ** (b / 10)).log10()},
-            "wanted is 10 * log10 of the mixed power: nothing is lost of the sound but 10 * log10(share) dB, 3 at one half")
+            "the shares are exchanged: `share` is the first clip's": 10 * ((1 - share) * one + share * other).log10()},
+            "wanted is 10 * log10 of the mixed power: a sound loses 10 * log10(share) dB and no more, 3 at one half")
     return "where the other clip is silent a call loses 3 dB at one half, and keeps its shape."
 
 
-@exercise("an update of rank r is the product of two small matrices, r x inputs and outputs x r: how many numbers do they hold, for one qkv layer?")
+@exercise("an update of rank r is the product of two small matrices, r x inputs and outputs x r: how many numbers do "
+          "they hold, for one qkv layer?")
 def lora_weights(attempt):
     for dim, blocks, rank in ((768, 12, 8), (128, 4, 2)):
-        compare(attempt(dim, blocks, rank), blocks * rank * (dim + 3 * dim), {
-            "this is the whole layer, which stays as it is: only the two small matrices are trained": blocks * dim * 3 * dim,
-            "only one of the two matrices is counted: one takes dim numbers to rank, the other takes rank to the outputs": blocks * rank * dim,
-            "the second matrix makes q, k and v at once: it has 3 * dim outputs": blocks * rank * 2 * dim,
-            "q, k and v are one layer here, so that they share the matrix on the input side: it is counted three times": 3 * blocks * rank * 2 * dim,
-            "this is one block; every block has its own": rank * (dim + 3 * dim)})
+        small = rank * dim
+        compare(attempt(dim, blocks, rank), blocks * (small + 3 * small), {
+            "this is the whole layer, which stays as it is: only two small matrices train": blocks * dim * 3 * dim,
+            "only one of the two matrices is counted: dim numbers to rank, rank to the outputs": blocks * small,
+            "the second matrix makes q, k and v at once: it has 3 * dim outputs": blocks * 2 * small,
+            "q, k and v are one layer, and share the input matrix: it is counted three times": 3 * blocks * 2 * small,
+            "this is one block; every block has its own": small + 3 * small})
     return f"a ViT-B has {12 * 8 * 4 * 768:,} of them at rank 8, 0.3 % of 86 million."

@@ -1,5 +1,4 @@
-"""Checks of notebook 05's exercises: shares and exact counts, the batch they need, paired draws, the smallest detectable difference."""
-
+"""Checks of notebook 05's exercises: shares and exact counts, their batch, paired draws, what could be detected."""
 import math
 
 import numpy as np
@@ -15,57 +14,64 @@ def general_share(attempt):
     ratios = np.array([0, 1, 3, 7, 0.5])
     compare([float(attempt(float(r))) for r in ratios], (ratios / (1 + ratios)).tolist(), {
         "this is the share of *wildlife* clips; a ratio of 7 should give 7 / 8": (1 / (1 + ratios)).tolist(),
-        "the ratio is general to wildlife, not general to all: at 1 : 1 half of the clips are general": ratios.tolist()})
+        "the ratio is general to wildlife, not to all: at 1 : 1 half of the clips are general": ratios.tolist()})
     only = float(attempt(math.inf))
-    need(not math.isnan(only), "right for numbers, but inf / inf is not a number: general only needs a line of its own, or 1 - 1 / (1 + ratio)")
+    need(not math.isnan(only), "inf / inf is not a number: general only needs its own line, or 1 - 1 / (1 + ratio)")
     compare(only, 1.0, otherwise="right for numbers; at infinity all clips are general: the share is 1")
     return "1 - 1 / (1 + ratio) has no trouble with infinity."
 
 
-@exercise("equation (1) says how many there are after k batches. The batch of this step holds the difference of two of those")
+@exercise("equation (1) says how many there are after k batches. The batch of this step holds the difference of two of "
+          "those")
 def general_in_batch(attempt):
     for ratio, batch in ((2, 32), (4, 16)):
         steps, part = np.arange(9), batch * ratio / (1 + ratio)
         mixture = data.Mixture(wildlife=9, general=9, ratio=ratio, batch=batch, samples=9 * batch, seed=0)
-        compare([int(attempt(int(step), batch, ratio / (1 + ratio))) for step in steps], [mixture.counts(int(step))[1] for step in steps], {
-            "every batch is rounded for itself, so the error adds up, a third of a clip a step at 2 : 1: carry what is left": [math.floor(part + 0.5)] * 9,
-            "every batch is cut off for itself, so that general clips are lost at each step: carry what is left": [math.floor(part)] * 9,
-            "this is the count of all batches together; subtract what the batches before this one hold": [math.floor((s + 1) * part + 0.5) for s in steps],
-            "this is what the batches *before* this one hold together; the count after it, less that, is wanted": [math.floor(s * part + 0.5) for s in steps]},
+        before, after = (np.floor(k * part + 0.5).tolist() for k in (steps, steps + 1))
+        got = [int(attempt(int(step), batch, part / batch)) for step in steps]
+        compare(got, [mixture.counts(int(step))[1] for step in steps], {
+            "every batch is rounded for itself, so the error adds up: carry what is left": [math.floor(part + 0.5)] * 9,
+            "every batch is cut off for itself, which loses general clips: carry what is left": [math.floor(part)] * 9,
+            "this is the count of all batches together; subtract what the batches before this one hold": after,
+            "this is what the batches *before* this one hold; the count after it, less that, is wanted": before},
             "some batches are one off: floor(k * batch * share + 1/2) for k = step + 1, less the same for k = step")
     return "the total is right to half a clip after every step, as in `data.Mixture`."
 
 
-@exercise("r : 1 needs batches that are a multiple of r + 1. Which number is a multiple of all of them, and the smallest such? See np.lcm.reduce")
+@exercise("r : 1 needs batches that are a multiple of r + 1. Which number is a multiple of all of them, and the "
+          "smallest such? See np.lcm.reduce")
 def smallest_batch(attempt):
-    cases = ([1, 3, 7, 15], [1, 2], [2, 5, 1])
-    each = [[r + 1 for r in ratios] for ratios in cases]
-    compare([int(attempt(list(ratios))) for ratios in cases], [math.lcm(*parts) for parts in each], {
-        "the largest is enough for 1, 3, 7, 15, but batches of 3 cannot hold 1 : 1: it must be a multiple of *each* r + 1": [max(parts) for parts in each],
-        "the product works, but it is not the smallest: 1 : 1 and 3 : 1 both fit into 4": [math.prod(parts) for parts in each],
-        "7 : 1 is a pattern of 8 clips, not of 7: count the wildlife clip": [math.lcm(*ratios) for ratios in cases]})
+    for ratios in ([1, 3, 7, 15], [1, 2], [2, 5, 1]):
+        each = [r + 1 for r in ratios]
+        compare(int(attempt(list(ratios))), math.lcm(*each), {
+            "enough here, but batches of 3 cannot hold 1 : 1: it must be a multiple of *each* r + 1": max(each),
+            "the product works, but it is not the smallest: 1 : 1 and 3 : 1 both fit into 4": math.prod(each),
+            "7 : 1 is a pattern of 8 clips, not of 7: count the wildlife clip": math.lcm(*ratios)})
     return "16 for the paper's ratios, which is why every scale's batch is a multiple of 16."
 
 
-@exercise("for each class: draw as many of its recordings as it has, with replacement, and average a - b over those; then the mean over classes")
+@exercise("for each class: draw as many of its recordings as it has, with replacement, and average a - b over those; "
+          "then the mean over classes")
 def paired_draw(attempt):
     rng, targets = np.random.default_rng(0), np.repeat([0, 1, 2], [1, 10, 30])
     a, b = (rng.random((2, 41)) < [[0.8], [0.4]]).astype(float)
 
     def draws(a, b, n):
-        return np.array([float(attempt(a.copy(), b.copy(), targets.copy(), np.random.default_rng([1, i]))) for i in range(n)])
+        rngs = [np.random.default_rng([1, i]) for i in range(n)]
+        return np.array([float(attempt(a.copy(), b.copy(), targets.copy(), one)) for one in rngs])
 
-    need(not draws(a, a, 20).any(), "an arm minus itself is not 0: draw once, and take the same recordings for both arms")
+    need(not draws(a, a, 20).any(), "an arm minus itself is not 0: draw once, the same recordings for both arms")
     rare = np.where(targets == 0, 1.0, 0.0)
     alone = draws(rare, 0 * rare, 30)
     need(not np.allclose(alone, -1 / 3), "the sign is turned: wanted is a minus b")
-    need(np.allclose(alone, 1 / 3), "the class with one recording is sometimes missing, or does not count a third: draw *within* each "
-         "class, as many as it has, and give each class the same weight")
+    need(np.allclose(alone, 1 / 3), "the class with one recording is sometimes missing, or does not count a third: "
+         "draw *within* each class, as many as it has, and give each class the same weight")
     got, parts = draws(a, b, 300), [(a - b)[targets == c] for c in range(3)]
     value, spread = np.mean([p.mean() for p in parts]), math.sqrt(sum(p.var() / len(p) for p in parts)) / 3
-    need(got.std() > 0, "every draw gives the same number: draw *with* replacement, so that some recordings come twice and some not at all")
-    need(abs(got.mean() - value) < spread / 4, f"300 draws have the mean {got.mean():+.3f}, but the difference is {value:+.3f}: the mean over classes comes last")
-    need(0.8 < got.std() / spread < 1.25, "the draws scatter too much or too little: take from each class as many recordings as it has")
+    need(got.std() > 0, "every draw gives the same number: draw *with* replacement, so that some recordings come twice")
+    need(abs(got.mean() - value) < spread / 4, f"300 draws have the mean {got.mean():+.3f}, but the difference is "
+         f"{value:+.3f}: the mean over classes comes last")
+    need(0.8 < got.std() / spread < 1.25, "the draws scatter too much or too little: take as many of a class as it has")
     return "what both arms find easy cancels, so that the interval is that of the difference alone."
 
 
@@ -74,13 +80,12 @@ def detectable(attempt):
     rng = np.random.default_rng(3)
     for value in (0.2, -0.08):
         draws = value + 0.03 * rng.gumbel(size=500) - 0.02
-        away = np.abs(draws - value)
+        away, width = np.abs(draws - value), np.ptp(np.quantile(draws, [0.025, 0.975]))
         compare(attempt(draws.copy(), value), np.quantile(away, 0.95), {
-            "this grows with the difference itself: subtract the value first, as if the arms did not differ": np.quantile(np.abs(draws), 0.95),
-            "drop the signs (np.abs) before the quantile: a difference can go either way": np.quantile(draws - value, 0.95),
-            "this is the whole width of the interval; half of it is on one side": np.ptp(np.quantile(draws, [0.025, 0.975])),
-            "half the width is close, and right if the draws are symmetric; these are not: take the 95 % quantile of the distances":
-                np.ptp(np.quantile(draws, [0.025, 0.975])) / 2,
+            "this grows with the difference itself: subtract the value first": np.quantile(np.abs(draws), 0.95),
+            "drop the signs (np.abs) first: a difference can go either way": np.quantile(draws - value, 0.95),
+            "this is the whole width of the interval; half of it is on one side": width,
+            "half the width is for symmetric draws; these are not: take the quantile of the distances": width / 2,
             "one standard deviation holds two thirds of the draws, not 95 %": draws.std(),
-            "1.96 standard deviations hold 95 % of normal draws; these are skewed: take the quantile itself": 1.96 * draws.std()}, tolerance=1e-6)
+            "1.96 standard deviations are for normal draws: take the quantile": 1.96 * draws.std()}, tolerance=1e-6)
     return "a smaller difference than this one would be *undecided*, however real it is."

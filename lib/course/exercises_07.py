@@ -1,5 +1,4 @@
-"""Checks of notebook 07's exercises: two shares, the threshold of a share, a control of equal size, the ROC area, energy and a click."""
-
+"""Checks of notebook 07's exercises: two shares, a share's threshold, a control of equal size, the ROC area, energy."""
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
@@ -9,7 +8,8 @@ from lib.course.exercises import compare, exercise, need
 __all__ = ["two_shares", "threshold_of", "at_random", "auc", "energies"]
 
 
-@exercise("`keep` is True for a kept window: its mean is the first share. For the second, a mean for each recording first")
+@exercise("`keep` is True for a kept window: its mean is the first share. For the second, a mean for each recording "
+          "first")
 def two_shares(attempt):
     rng = np.random.default_rng(0)
     for size in ([1, 2, 4, 9], [3, 12, 5]):
@@ -18,14 +18,15 @@ def two_shares(attempt):
         keep[recording == len(size) - 1] = False  # one loses all of its windows
         shares = np.array([keep[recording == r].mean() for r in range(len(size))])
         compare([float(x) for x in attempt(keep.copy(), recording.copy())], [keep.mean(), shares.mean()], {
-            "both are the share of all windows; in the second every *recording* counts once, long or short": [keep.mean()] * 2,
+            "both are the share of all windows; in the second every *recording* counts once": [keep.mean()] * 2,
             "both are the average over recordings; in the first every *window* counts once": [shares.mean()] * 2,
             "a recording that loses all of its windows counts too, with 0": [keep.mean(), shares[shares > 0].mean()],
-            "the other way round: first the share of windows, then that of a recording on average": [shares.mean(), keep.mean()]})
+            "the other way round: the share of windows comes first": [shares.mean(), keep.mean()]})
     return "the paper's 50 and 55 % at 0.88 are these two numbers."
 
 
-@exercise("if a quarter is to be kept, which quantile of the scores must a window reach? And what does a NaN do to np.quantile?")
+@exercise("if a quarter is to be kept, which quantile of the scores must a window reach? And what does a NaN do to "
+          "np.quantile?")
 def threshold_of(attempt):
     rng = np.random.default_rng(1)
     for share, n in ((0.5, 200), (0.25, 200), (0.1, 400)):
@@ -35,16 +36,17 @@ def threshold_of(attempt):
             if holes:  # windows without a score
                 score = rng.permutation(np.append(score, np.full(40, np.nan)))
                 got = float(attempt(score.copy(), share))
-                need(not np.isnan(got), "a window without a score (NaN) makes the quantile NaN: leave those out, np.nanquantile does")
+                need(not np.isnan(got), "a window without a score makes the quantile NaN: np.nanquantile leaves it out")
             kept = int((known >= got).sum())
-            need(not (share < 0.5 and abs(kept - (1 - share) * n) <= 1), f"to keep {share:.0%} this keeps {kept} of {n}: the *best* share lies above the quantile "
-                 "1 - share. At 50 % nobody would have noticed")
-            need(kept == round(share * n), f"asked for the best {share:.0%} of {n} scores, {'with 40 NaN between them, ' if holes else ''}this threshold keeps {kept}: "
-                 f"{round(share * n)} should reach it")
+            need(not (share < 0.5 and abs(kept - (1 - share) * n) <= 1), f"to keep {share:.0%} this keeps {kept} of "
+                 f"{n}: the *best* share lies above the quantile 1 - share. At 50 % nobody would have noticed")
+            need(kept == round(share * n), f"asked for {share:.0%} of {n} scores{' and 40 NaN' if holes else ''}, this "
+                 f"threshold keeps {kept}: {round(share * n)} should reach it")
     return "at 50 % both ends look alike, so try a filter at 25 % as well."
 
 
-@exercise("go through the recordings: how many windows does the filter keep in this one? Choose as many of its windows with rng.choice")
+@exercise("go through the recordings: how many windows does the filter keep in this one? Choose as many of its windows "
+          "with rng.choice")
 def at_random(attempt):
     rng = np.random.default_rng(2)
     size, kept = np.array([2, 5, 9, 20]), np.array([0, 2, 9, 6])
@@ -53,21 +55,22 @@ def at_random(attempt):
 
     def draw(i):
         chosen = np.asarray(attempt(keep.copy(), recording.copy(), np.random.default_rng(i)))
-        need(chosen.shape == keep.shape and chosen.dtype == bool, f"wanted is a bool for each of the {len(keep)} windows, True where it is kept")
+        need(chosen.shape == keep.shape and chosen.dtype == bool, f"wanted is a bool for each of {len(keep)} windows")
         return chosen
 
     drawn = [draw(i) for i in range(20)]
-    need(not all((d == keep).all() for d in drawn), "these are the filter's own windows: the control must not look at which they are")
+    need(not all((d == keep).all() for d in drawn), "these are the filter's own windows: the control may not know them")
     counts = np.array([np.bincount(recording, weights=d, minlength=4) for d in drawn])
-    need(not (counts.sum(1) < keep.sum()).any(), "some draws keep fewer windows than the filter: draw without replacement, or a window is taken twice")
-    need((counts.sum(1) == keep.sum()).all(), "some draws keep more windows than the filter: as many, not about as many")
-    need((counts == kept).all(), "as many windows overall, but not in every recording: a filter also chooses recordings, and the control must share that choice. "
-         "Draw within each recording")
-    need(np.stack(drawn)[:, np.isin(recording, [1, 3])].any(0).all(), "some windows are never chosen: every window of a recording has the same chance")
+    need(not (counts.sum(1) < keep.sum()).any(), "some draws keep fewer than the filter: draw without replacement")
+    need((counts.sum(1) == keep.sum()).all(), "some draws keep more windows than the filter: keep exactly as many")
+    need((counts == kept).all(), "as many windows overall, but not in every recording: a filter also chooses "
+         "recordings, and the control must share that choice. Draw within each recording")
+    need(np.stack(drawn)[:, np.isin(recording, [1, 3])].any(0).all(), "some windows are never chosen: all can be")
     return "what is left between filter and control is the choice of windows, and nothing else."
 
 
-@exercise("compare every window with a call to every one without: in which share of the pairs does the one with the call have the higher score?")
+@exercise("compare every window with a call to every one without: in which share of the pairs does the one with the "
+          "call have the higher score?")
 def auc(attempt):
     rng = np.random.default_rng(3)
     for n, share in ((60, 0.7), (90, 0.2)):
@@ -78,26 +81,25 @@ def auc(attempt):
         compare(attempt(score.copy(), calls.copy()), right, {
             "two equal scores are a coin, not a mistake: a tie counts one half": (pairs > 0).mean(),
             "two equal scores are a coin, not a success: a tie counts one half": (pairs >= 0).mean(),
-            "this is the area for a filter turned round: the window *with* a call should have the higher score": 1 - right,
-            "divided by all pairs of windows: only pairs of one with and one without a call are asked": (np.sum(pairs > 0) + np.sum(pairs == 0) / 2) / n**2,
-            "this is how the scores differ on average; the area asks for the order only": score[calls].mean() - score[~calls].mean()})
+            "this is for a filter turned round: the window *with* a call should have the higher score": 1 - right,
+            "divided by all pairs: only those of one with and one without a call are asked": right * pairs.size / n**2,
+            "this is a difference of scores; the area asks for the order": score[calls].mean() - score[~calls].mean()})
     return "0.5 is a coin; it needs no threshold, and is the area under the ROC curve."
 
 
-@exercise("divide the whole recording by its largest absolute value, then for each start: the sum of squares of `length` samples from there on")
+@exercise("divide the whole recording by its largest absolute value, then for each start: the sum of squares of "
+          "`length` samples from there on")
 def energies(attempt):
     generator = torch.Generator().manual_seed(4)
     for peak, starts in ((0.3, [0, 50, 100]), (2.5, [20, 60, 130, 190])):
         wave = torch.randn(300, generator=generator) * torch.linspace(0.2, 1, 300)
         wave = wave * peak / wave.abs().max()
         pieces = torch.stack([wave[s : s + 100] for s in starts])  # (W, 100)
-        right = (pieces / peak).square().sum(1)
-        got = attempt(wave.clone(), list(starts), 100)
-        got = torch.stack([torch.as_tensor(x) for x in got]) if isinstance(got, (list, tuple)) else got
-        compare(got, right, {
-            "each window is scaled to its own peak, so that an empty one becomes as loud as a call: scale the recording once": (pieces / pieces.abs().amax(1, keepdim=True)).square().sum(1),
-            "this is the mean of the squares; the fork's 200 belongs to their sum, which grows with the window": (pieces / peak).square().mean(1),
-            "the wave is not scaled yet: divide by the largest absolute value of the whole recording": pieces.square().sum(1),
-            "divided by the peak after squaring: scale the wave, then square, or divide by the peak squared": pieces.square().sum(1) / peak,
-            "the largest *value* may be smaller than the largest swing downwards: take the absolute value": (pieces / wave.max()).square().sum(1)})
+        sums, right = pieces.square().sum(1), (pieces / peak).square().sum(1)
+        compare(attempt(wave.clone(), list(starts), 100), right, {
+            "scaled to its own peak an empty window becomes as loud as a call": sums / pieces.abs().amax(1).square(),
+            "this is the mean of the squares; the fork's 200 belongs to their sum, which grows": right / 100,
+            "not scaled yet: divide by the largest absolute value of the whole recording": sums,
+            "divided by the peak after squaring: scale the wave first, or divide by the peak squared": sums / peak,
+            "the largest *value* may be less than the swing downwards: take absolute values": sums / wave.max() ** 2})
     return "a single click ten times as loud as all else divides every other window's energy by a hundred."

@@ -1,57 +1,58 @@
-"""Checks of notebook 08's exercises: a design's grid, the price of a second, features from patches, an F-measure over recordings."""
-
+"""Checks of notebook 08's exercises: a design's grid, the price of a second, features from patches, an F-measure."""
 import numpy as np
 import torch
 
-from lib.course.exercises import compare, exercise, need
+from lib.course.exercises import compare, exercise, generator, need
 from lib.hear import designs
 from lib.patches import Grid
 
 __all__ = ["grid_of_design", "patches_a_second", "features", "f_measure"]
 
 
-@exercise("split the name at the underscore: frames first, then the patch as mel bins x frames, 16 x 16 where the name has none")
+@exercise("split the name at the underscore: frames first, then the patch as mel bins x frames, 16 x 16 where the name "
+          "has none")
 def grid_of_design(attempt):
-    names = list(designs.DESIGNS)
-    right = [tuple(designs.DESIGNS[name].grid) for name in names]
-    turned = [(d.frames // d.patch[1], 80 // d.patch[0]) for d in designs.DESIGNS.values()]
-    got = [tuple(int(n) for n in attempt(name)) for name in names]
-    compare(got, right, {
-        "a name such as 200_16x4 writes the patch as *mel bins* x *frames*: 16 mel bins high and 4 frames wide": turned,
-        "our order is time before mel: first the number of columns, then the number of mel rows": [(f, t) for t, f in right]},
-        next((f"{name} has {t} columns x {f} mel rows, not {a[0]} x {a[1] if len(a) > 1 else '?'}" for name, (t, f), a in zip(names, right, got) if a != (t, f)), ""))
+    for name, design in designs.DESIGNS.items():
+        (t, f), got = design.grid, tuple(int(n) for n in attempt(name))
+        compare(got, (t, f), {
+            "a name such as 200_16x4 writes the patch as *mel bins* x *frames*: 16 mel bins high and 4 frames wide":
+                (design.frames // design.patch[1], 80 // design.patch[0]),
+            "our order is time before mel: first the number of columns, then the number of mel rows": (f, t)},
+            f"{name} has {t} columns x {f} mel rows, not {' x '.join(map(str, got))}")
     return "so 304_80x4 is a grid of 76 x 1: strips."
 
 
-@exercise("count the patches of one clip, columns times mel rows, and divide by the clip's length in seconds; a frame is 10 ms")
+@exercise("count the patches of one clip, columns times mel rows, and divide by the clip's length in seconds; a frame "
+          "is 10 ms")
 def patches_a_second(attempt):
-    cases = [(512, 16, 16), (96, 16, 16), (200, 16, 4), (304, 80, 4)]
-    per_clip = [(frames // wide) * (80 // high) for frames, high, wide in cases]
-    compare([float(attempt(*case)) for case in cases], [n / (frames / 100) for n, (frames, _, _) in zip(per_clip, cases)], {
-        "these are the patches of a clip; designs hear 1 to 5 seconds, so divide by the seconds": per_clip,
-        "divided by frames in place of seconds: 100 frames are one second": [n / frames for n, (frames, _, _) in zip(per_clip, cases)],
-        "the mel rows are missing: a column holds 80 / (mel bins of a patch) patches": [(frames // wide) / (frames / 100) for frames, _, wide in cases],
-        "the height of the patch goes into its 80 mel bins, its width into the frames; the two are exchanged":
-            [(frames // high) * (80 // wide) / (frames / 100) for frames, high, wide in cases]})
-    return "512 and 96 cost the same a second; the patch sets the price: 125 patches a second of 16 x 4, and 31 of 16 x 16."
+    for frames, high, wide in ((512, 16, 16), (96, 16, 16), (200, 16, 4), (304, 80, 4)):
+        seconds, columns, rows = frames / 100, frames // wide, 80 // high
+        compare(float(attempt(frames, high, wide)), columns * rows / seconds, {
+            "these are the patches of a clip; designs hear 1 to 5 seconds, so divide by the seconds": columns * rows,
+            "divided by frames in place of seconds: 100 frames are one second": columns * rows / frames,
+            "the mel rows are missing: a column holds 80 / (mel bins of a patch) patches": columns / seconds,
+            "height belongs to mel bins, width to frames; they are exchanged": frames // high * (80 // wide) / seconds})
+    return "512 and 96 cost the same a second; the patch sets the price: 125 a second of 16 x 4, and 31 of 16 x 16."
 
 
-@exercise("equation (1): bring tokens (B, L, D) into (B, columns, mel rows, D), then lay the mel rows of a column end to end")
+@exercise("equation (1): bring tokens (B, L, D) into (B, columns, mel rows, D), then lay the mel rows of a column end "
+          "to end")
 def features(attempt):
-    generator = torch.Generator().manual_seed(0)
+    draws = generator(0)
     for grid in (Grid(6, 5), Grid(10, 3)):
-        tokens = torch.randn(2, grid.t * grid.f, 4, generator=generator)
+        tokens = torch.randn(2, grid.t * grid.f, 4, generator=draws)
         by_time = tokens.unflatten(1, tuple(grid))  # (B, t, f, D)
         by_mel = tokens.unflatten(1, (grid.f, grid.t)).transpose(1, 2)
         compare(attempt(tokens.clone(), grid), by_time.flatten(2), {
-            "these tokens were read mel-major; here they run time-major: all mel rows of the first column come first": by_mel.flatten(2),
+            "these tokens were read mel-major; here all mel rows of the first column come first": by_mel.flatten(2),
             "the mean over mel rows forgets at which pitch something was: lay them end to end": by_time.mean(2),
-            "right numbers in another order: the D numbers of the lowest mel row stand together, then those of the next": by_time.transpose(2, 3).flatten(2),
-            "this is the mean over time as well; the features of every moment are asked for": by_time.flatten(2).mean(1)})
+            "in another order: the D numbers of a token stay together": by_time.transpose(2, 3).flatten(2),
+            "this is the mean over time as well; every moment is asked for": by_time.flatten(2).mean(1)})
     return "a feature of 208 has 5 x D numbers, one of 208_8x16 has 10 x D."
 
 
-@exercise("add up over recordings first, then divide once: twice the right guesses, by all guesses plus all true events")
+@exercise("add up over recordings first, then divide once: twice the right guesses, by all guesses plus all true "
+          "events")
 def f_measure(attempt):
     rng = np.random.default_rng(1)
     for n in (12, 30):
@@ -59,14 +60,12 @@ def f_measure(attempt):
         true[:2], guessed[:2] = (0, 3), 0  # a recording with no event and no guess, and one with no guess
         right = np.floor(np.minimum(true, guessed) * rng.random(n)).astype(int)
         each = np.divide(2.0 * right, guessed + true, out=np.zeros(n), where=guessed + true > 0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            kept = np.nanmean(2 * right / (guessed + true))
-        got = float(attempt(right.copy(), guessed.copy(), true.copy()))
-        need(not np.isnan(got), "a recording without any event and without any guess is 0 / 0: add up over recordings before you divide")
-        compare(got, 2 * right.sum() / (guessed.sum() + true.sum()), {
-            "this is the mean over recordings, in which one event in a quiet recording weighs as much as eight in a busy one: add up first, divide once": each.mean(),
-            "this is the mean over the recordings that have events: add up over recordings first, divide once": kept,
-            "half of it: a right guess is one of the guesses and one of the events, so it counts twice above the line": right.sum() / (guessed.sum() + true.sum()),
-            "this is the precision: events that nobody guessed must cost too": right.sum() / guessed.sum(),
-            "this is the recall: guesses where nothing was must cost too": right.sum() / true.sum()})
+        got, hits = float(attempt(right.copy(), guessed.copy(), true.copy())), right.sum()
+        need(not np.isnan(got), "nothing there and nothing guessed is 0 / 0: add up over recordings before you divide")
+        compare(got, 2 * hits / (guessed.sum() + true.sum()), {
+            "this is the mean over recordings, in which a quiet one weighs as much as a busy one": each.mean(),
+            "this is the mean over the recordings that have events": each[guessed + true > 0].mean(),
+            "half of it: a right guess is a guess and an event, it counts twice": hits / (guessed.sum() + true.sum()),
+            "this is the precision: events that nobody guessed must cost too": hits / guessed.sum(),
+            "this is the recall: guesses where nothing was must cost too": hits / true.sum()})
     return "so a record that keeps both sums of every recording can draw its recordings anew."

@@ -1,80 +1,77 @@
 """Checks of notebook 10's exercises: whose error, which token, attention, repetition, and what is right by chance."""
-
 import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from lib import attention
-from lib.course.exercises import compare, exercise, need
+from lib.course.exercises import compare, exercise, generator
 from lib.patches import Grid
 
 __all__ = ["hidden_error", "token_of", "attend", "repeats", "by_chance"]
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 @exercise("`errors[hidden]` picks the hidden patches of all clips")
 def hidden_error(attempt):
     for seed, ratio in ((0, 0.75), (1, 0.4)):
-        errors = torch.rand(4, 95, generator=_generator(seed)) + 0.5
-        hidden = torch.rand(4, 95, generator=_generator(seed + 9)) < ratio
+        errors = torch.rand(4, 95, generator=generator(seed)) + 0.5
+        hidden = torch.rand(4, 95, generator=generator(seed + 9)) < ratio
         errors[~hidden] += 1.0  # visible patches were never trained to be reproduced
         compare(attempt(errors.clone(), hidden.clone()), errors[hidden].mean(), {
-            "this is the whole picture's error with the visible patches pasted: it falls when less is hidden, whatever the model does": (errors * hidden).mean(),
-            "visible patches are in this mean; they were never trained to be reproduced, take the hidden ones only": errors.mean(),
+            "with the visible patches pasted this falls when less is hidden, in any model": (errors * hidden).mean(),
+            "visible patches are in this mean; they were never trained to be reproduced": errors.mean(),
             "these are the visible patches: in `hidden`, True means hidden": errors[~hidden].mean(),
             "this is a sum; divide by the number of hidden patches": errors[hidden].sum()})
     return "only this number can be compared between mask ratios, and even it is over other patches each time."
 
 
-@exercise("tokens run time-major: all mel rows of the first column, then those of the second. Token 0 is the class token")
+@exercise("tokens run time-major: all mel rows of the first column, then those of the second. Token 0 is the class "
+          "token")
 def token_of(attempt):
-    cases = [(t, f, grid) for grid in (Grid(19, 5), Grid(32, 8)) for t, f in ((0, 0), (7, 2), (12, 1), (18, 4))]
-    right = [1 + t * grid.f + f for t, f, grid in cases]
-    compare([int(attempt(*case)) for case in cases], right, {
-        "one too low: token 0 of the maps is the class token, patches begin at 1": [i - 1 for i in right],
-        "this counts along time first; here a column's mel rows come one after the other (MSM-MAE's own order is the other one)": [1 + f * grid.t + t for t, f, grid in cases],
-        "this counts along time first, and forgets the class token": [f * grid.t + t for t, f, grid in cases],
-        "a step in time passes over a column, which has grid.f patches": [1 + t * grid.t + f for t, f, grid in cases]})
+    for grid in (Grid(19, 5), Grid(32, 8)):
+        for t, f in ((7, 2), (0, 0), (12, 1), (18, 4)):
+            right, along = 1 + t * grid.f + f, 1 + f * grid.t + t
+            compare(int(attempt(t, f, grid)), right, {
+                "one too low: token 0 of the maps is the class token, patches begin at 1": right - 1,
+                "this counts along time first, as MSM-MAE does; here a column's mel rows follow each other": along,
+                "this counts along time first, and forgets the class token": along - 1,
+                "a step in time passes over a column, which has grid.f patches": 1 + t * grid.t + f})
     return "a map drawn from the wrong row looks just as plausible."
 
 
-@exercise("equation (4): queries times keys (`q @ k.mT`), divided by the square root of d, then softmax over what is looked at")
+@exercise("equation (4): queries times keys (`q @ k.mT`), divided by the square root of d, then softmax over what is "
+          "looked at")
 def attend(attempt):
     for heads, n, d in ((2, 6, 4), (3, 5, 16)):
-        q, k = 2 * torch.randn(2, heads, n, d, generator=_generator(n))
-        got, scores = attempt(q.clone(), k.clone()), q @ k.mT
-        compare(got, scaled_dot_product_attention(q, k, torch.eye(n).expand(heads, n, n)), {
-            "columns sum to 1 here, and rows do not: a query (row) shares itself out over the keys, so the softmax runs along the last axis": (scores / d**0.5).softmax(-2),
+        q, k = 2 * torch.randn(2, heads, n, d, generator=generator(n))
+        scores = q @ k.mT
+        scaled = scores / d**0.5
+        compare(attempt(q.clone(), k.clone()), scaled_dot_product_attention(q, k, torch.eye(n).expand(heads, n, n)), {
+            "columns sum to 1 here, and rows do not: the softmax runs over the keys, the last axis": scaled.softmax(-2),
             "the scores are not divided by sqrt(d): the maps are far too sharp": scores.softmax(-1),
             "divided by d in place of its square root: the maps are far too flat": (scores / d).softmax(-1),
-            "these are the scores; softmax makes shares of them": scores / d**0.5,
-            "q and k are exchanged: row i must say where token i looks": (scores.mT / d**0.5).softmax(-1)})
-        need(got.shape == scores.shape, "one map a head")
+            "these are the scores; softmax makes shares of them": scaled,
+            "q and k are exchanged: row i must say where token i looks": scaled.mT.softmax(-1)})
     return "each row sums to 1: a token has one whole attention to give."
 
 
-@exercise("take the mean off, then for each lag k: the sum of x[: n - k] * x[k:], divided by its n - k terms; at the end divide all by r(0)")
+@exercise("take the mean off, then for each lag k: the sum of x[: n - k] * x[k:], divided by its n - k terms; at the "
+          "end divide all by r(0)")
 def repeats(attempt):
-    def lags(y, overlap):
-        return torch.stack([(y[: len(y) - k] * y[k:]).sum() / overlap(k) for k in range(len(y))])
+    def lags(y):
+        return torch.stack([(y[: len(y) - k] * y[k:]).sum() for k in range(len(y))])
 
     for n, period in ((19, 5), (32, 7)):
         wave = (2 * torch.pi * torch.arange(n, dtype=torch.float64) / period).cos()
-        x = 3 + wave + 0.3 * torch.randn(n, generator=_generator(n), dtype=torch.float64)
-        got = attempt(x.clone())
-        got = torch.stack([torch.as_tensor(v) for v in got]) if isinstance(got, (list, tuple)) else got
-        raw, right, short = lags(x, lambda k: n - k), lags(x - x.mean(), lambda k: n - k), lags(x - x.mean(), lambda k: n)
-        compare(got, attention.autocorrelation(x[None, :, None])[0], {
+        x = 3 + wave + 0.3 * torch.randn(n, generator=generator(n), dtype=torch.float64)
+        centred, left = x - x.mean(), torch.arange(n, 0, -1)
+        raw, right, short = lags(x) / left, lags(centred) / left, lags(centred) / n
+        compare(attempt(x.clone()), attention.autocorrelation(x[None, :, None])[0], {
             "the mean is still in: r hardly leaves 1, because a constant is like itself at every lag": raw / raw[0],
-            "a longer lag overlaps in fewer columns: divide by n - k, or the far repetitions look weak": short / short[0],
+            "a longer lag overlaps in fewer columns: divide by n - k, or repetitions look weak": short / short[0],
             "r(0) should be 1: divide all by it at the end": right})
     return "its first high peak after lag 0 is the period; at lag 0 everything is like itself."
 
 
-@exercise("pair every answer with every truth, `np.abs(answers[:, None] - truths)`: in which share of the pairs are they close?")
+@exercise("pair every answer with every truth, `np.abs(answers[:, None] - truths)`: in which share of the pairs are "
+          "they close?")
 def by_chance(attempt):
     rng = np.random.default_rng(5)
     for n in (30, 44):
@@ -84,9 +81,9 @@ def by_chance(attempt):
         found = ~np.isnan(answers)
         close = np.abs(answers[:, None] - truths) <= 0.16
         compare(attempt(answers.copy(), truths.copy(), 0.16), close.mean(), {
-            "this pairs each answer with its own truth: that is how often the method *is* right. By chance: every answer with every truth": np.diag(close).mean(),
-            "recordings in which no period was found (NaN) are left out; they count as wrong, or saying nothing would pay": close[found].mean(),
-            "this pairs each answer with its own truth, and leaves out recordings without an answer": np.diag(close)[found].mean(),
+            "this pairs each answer with its own truth: that is how often it *is* right": np.diag(close).mean(),
+            "NaN is left out here; it counts as wrong, or saying nothing would pay": close[found].mean(),
+            "each answer with its own truth, and NaN is left out": np.diag(close)[found].mean(),
             "these are the pairs that are far apart": 1 - close.mean()},
-            "shuffling the truths comes close to it; all n x n pairs give it exactly, with NaN as wrong and as one of the n")
+            "shuffled truths come close; all n x n pairs give it exactly, with NaN as wrong and as one of the n")
     return "a method that always says the usual interval is right as often as by chance, and has learned nothing."

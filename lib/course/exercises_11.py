@@ -1,5 +1,4 @@
-"""Checks of notebook 11's exercises: what could be seen, a verdict from two intervals, drawing groups, how many recordings, many comparisons."""
-
+"""Checks of notebook 11's exercises: what could be seen, a verdict, drawing groups, how many, many comparisons."""
 import math
 
 import numpy as np
@@ -16,20 +15,22 @@ __all__ = ["could_be_seen", "verdict", "group_draw", "recordings_needed", "at_le
 def could_be_seen(attempt):
     rng = np.random.default_rng(0)
     for n in (30, 50):
-        table = pd.DataFrame({"paper_change": rng.normal(0, 6, n), "change": rng.normal(0, 4, n), "detectable": rng.uniform(2, 5, n)})
-        table.loc[rng.random(n) < 0.3, "paper_change"] = np.nan  # the paper does not say
-        theirs, least = table["paper_change"], table["detectable"]
-        compare(int(attempt(table.copy())), int((theirs.abs() > least).sum()), {
-            "a difference of -10 is as visible as one of +10: take the absolute value": int((theirs > least).sum()),
-            "these are the differences measured here (`change`); asked is for the paper's (`paper_change`)": int((table["change"].abs() > least).sum()),
-            "these are the rows where the paper's difference is too small, or where it has none": int((~(theirs.abs() > least)).sum()),
-            "these are the ones too small to be seen here": int((theirs.abs() < least).sum())})
+        paper, ours, least = rng.normal(0, 6, n), rng.normal(0, 4, n), rng.uniform(2, 5, n)
+        paper[rng.random(n) < 0.3] = np.nan  # the paper does not say
+        table = pd.DataFrame({"paper_change": paper, "change": ours, "detectable": least})
+        seen = np.abs(paper) > least
+        compare(int(attempt(table.copy())), seen.sum(), {
+            "a difference of -10 is as visible as one of +10: take the absolute value": (paper > least).sum(),
+            "these were measured here (`change`); asked is for the paper's": (np.abs(ours) > least).sum(),
+            "these are the rows where the paper's difference is too small, or where it has none": (~seen).sum(),
+            "these are the ones too small to be seen here": (np.abs(paper) < least).sum()})
     return "that a difference could be seen does not say that it is there at this scale."
 
 
 VERDICTS = ("same direction", "opposite", "undecided", "no verdict")
-CASES = [((1, 5), (0.5, 6), 3, 1), ((1, 5), (-1, 7), 3, 1), ((-5, -1), (-6, -0.5), 3, 1), ((-5, -1), (-6, -0.5), 3, -1), ((1, 5), (0.5, 6), 1, 1),
-         ((-2, 3), (-4, 5), 3, 1), ((-5, -1), (-6, 2), 2, -1), ((2, 3), (1, 4), 2, -1), ((-2, 3), (-4, 5), 1, -1)]  # recordings, species, seeds, direction
+CASES = [((1, 5), (0.5, 6), 3, 1), ((1, 5), (-1, 7), 3, 1), ((-5, -1), (-6, -0.5), 3, 1), ((-5, -1), (-6, -0.5), 3, -1),
+         ((1, 5), (0.5, 6), 1, 1), ((-2, 3), (-4, 5), 3, 1), ((-5, -1), (-6, 2), 2, -1), ((2, 3), (1, 4), 2, -1),
+         ((-2, 3), (-4, 5), 1, -1)]  # recordings, species, seeds, direction
 
 
 def _verdict(recordings, species, seeds, direction):
@@ -38,63 +39,65 @@ def _verdict(recordings, species, seeds, direction):
     return "no verdict" if said.endswith("no verdict") else said
 
 
-@exercise("first: are there two seeds? Then: does one of the two intervals hold 0? Only then: is the sign the paper's `direction`?")
+@exercise("first: are there two seeds? Then: does one of the two intervals hold 0? Only then: is the sign the paper's "
+          "`direction`?")
 def verdict(attempt):
     got = [attempt(*case) for case in CASES]
     need(all(word in VERDICTS for word in got), f"one of four answers, as a text: {', '.join(VERDICTS)}")
     right = [_verdict(*case) for case in CASES]
     compare(got, right, {
-        "an interval over species that holds 0 leaves it undecided too: the recordings of *these* species agree, other species might not":
+        "an interval over species that holds 0 leaves it undecided too: these species agree, other species might not":
             [_verdict(recordings, recordings, seeds, direction) for recordings, _, seeds, direction in CASES],
-        "one seed gives no verdict, however narrow the intervals: they do not know how much another seed would move them":
-            [_verdict(recordings, species, 2, direction) for recordings, species, _, direction in CASES],
-        "what is decided may be decided against the paper: compare the sign with `direction`": ["same direction" if r == "opposite" else r for r in right],
-        "the paper's difference can be negative: same direction means the same sign as `direction`": [_verdict(*case[:3], 1) for case in CASES]},
+        "one seed gives no verdict, however narrow the intervals": [_verdict(a, b, 2, way) for a, b, _, way in CASES],
+        "it may speak against the paper: see `direction`": [r.replace("opposite", "same direction") for r in right],
+        "the paper's difference can be negative: see `direction`": [_verdict(*case[:3], 1) for case in CASES]},
         next((f"intervals {a} and {b}, {seeds} seeds, the paper's direction {way:+d}: this is {want!r}, not {word!r}"
               for (a, b, seeds, way), want, word in zip(CASES, right, got) if want != word), ""))
     return "both intervals on one side of 0, two seeds, and the paper's sign."
 
 
-@exercise("draw as many groups as there are, with replacement; gather all recordings of each drawn group; take the mean of their hits")
+@exercise("draw as many groups as there are, with replacement; gather all recordings of each drawn group; take the "
+          "mean of their hits")
 def group_draw(attempt):
     rng = np.random.default_rng(1)
 
     def draws(hits, groups, n):
         return np.array([float(attempt(hits.copy(), groups.copy(), np.random.default_rng([2, i]))) for i in range(n)])
 
-    hits, groups = np.repeat([1.0, 0.0], [1, 30]), np.repeat([0, 1], [1, 30])  # a pond with one frog, and one with thirty
+    hits, groups = np.repeat([1.0, 0.0], [1, 30]), np.repeat([0, 1], [1, 30])  # ponds with one frog and with thirty
     seen = set(np.round(draws(hits, groups, 40), 6))
-    need(0.5 not in seen, "this is the mean of the groups' means: every *recording* counts once, so gather them all before taking the mean")
+    need(0.5 not in seen, "this is the mean of the groups' means: every *recording* counts once, so gather them first")
     groups = rng.permutation(np.repeat(np.arange(8), 25))  # eight ponds, twenty-five recordings of each, all alike
     hits = (groups < 4).astype(float)
     spread = draws(hits, groups, 200).std()
-    need(spread > 0, "every draw gives the same number: draw groups *with* replacement, so that some come twice and some not at all")
-    twice = set(np.round(draws(np.array([1.0, 0.0, 0.0]), np.arange(3), 60), 6))  # one of three ponds, with one recording each
-    need(round(2 / 3, 6) in twice, "a group that was drawn twice counts twice: `np.isin` keeps it once. Go through the drawn groups, one by one")
+    need(spread > 0, "every draw gives the same number: draw groups *with* replacement, so that some come twice")
+    twice = set(np.round(draws(np.array([1.0, 0.0, 0.0]), np.arange(3), 60), 6))  # three ponds, a recording each
+    need(round(2 / 3, 6) in twice, "a group that was drawn twice counts twice, and `np.isin` keeps it once")
     wanted = 0.5 / math.sqrt(8)
-    need(spread > 0.5 * wanted, "the draws scatter far too little: eight ponds are eight chances, not two hundred. Draw groups, each with all its recordings")
+    need(spread > 0.5 * wanted, "the draws scatter far too little: eight ponds are eight chances, not two hundred")
     need(spread < 1.4 * wanted, "the draws scatter too much: draw as many groups as there are")
-    need(seen <= {0.0, 1.0, round(1 / 31, 6)}, "of two groups with 1 and 30 recordings only 0, 1/31 and 1 can come out: whole groups, every one of their recordings once a draw")
-    return "recordings of one pond on one night say nearly the same: windows and recordings would make the interval too narrow."
+    need(seen <= {0.0, 1.0, round(1 / 31, 6)}, "draw whole groups: of 1 and 30 recordings only 0, 1/31 and 1 can come")
+    return "recordings of one pond and night are alike: drawing windows or recordings makes the interval too narrow."
 
 
 @exercise("an interval narrows with the square root of the number: half the width takes four times as many recordings")
 def recordings_needed(attempt):
-    cases = [(264, 3.5, 0.9), (100, 2.0, 1.0), (93, 6.0, 2.5)]
-    compare([float(attempt(*case)) for case in cases], [math.ceil(n * (now / wanted) ** 2) for n, now, wanted in cases], {
-        "width falls with the *root* of the number, so the factor is squared": [math.ceil(n * now / wanted) for n, now, wanted in cases],
-        "recordings come whole: round up (np.ceil)": [n * (now / wanted) ** 2 for n, now, wanted in cases],
-        "a smaller difference needs more recordings, not fewer": [math.ceil(n * (wanted / now) ** 2) for n, now, wanted in cases],
-        "these are the further ones; asked is for all": [math.ceil(n * (now / wanted) ** 2) - n for n, now, wanted in cases]},
-        "recordings times the square of (detectable now / wanted), rounded up")
+    for n, now, wanted in ((264, 3.5, 0.9), (100, 2.0, 1.0), (93, 6.0, 2.5)):
+        exact = n * (now / wanted) ** 2
+        compare(float(attempt(n, now, wanted)), math.ceil(exact), {
+            "width falls with the *root* of the number, so the factor is squared": math.ceil(n * now / wanted),
+            "recordings come whole: round up (np.ceil)": exact,
+            "a smaller difference needs more recordings, not fewer": math.ceil(n * (wanted / now) ** 2),
+            "these are the further ones; asked is for all": math.ceil(exact) - n},
+            "recordings times the square of (detectable now / wanted), rounded up")
     return "if the new ones are of new groups; more windows of the same ponds do not count."
 
 
 @exercise("what is the chance that *none* of m independent comparisons says `differs`? The rest is the answer")
 def at_least_one(attempt):
-    cases = [(1, 0.05), (20, 0.05), (40, 0.01)]
-    compare([float(attempt(*case)) for case in cases], [1 - (1 - level) ** m for m, level in cases], {
-        "this is how many to expect, not how likely one is: at 40 comparisons it would be a chance of 2": [m * level for m, level in cases],
-        "this is the chance that *all* of them differ": [level**m for m, level in cases],
-        "this is the chance that none differs; asked is for at least one": [(1 - level) ** m for m, level in cases]})
+    for m, level in ((20, 0.05), (1, 0.05), (40, 0.01)):
+        compare(float(attempt(m, level)), 1 - (1 - level) ** m, {
+            "this is how many to expect, not how likely one is: a chance is never above 1": m * level,
+            "this is the chance that *all* of them differ": level**m,
+            "this is the chance that none differs; asked is for at least one": (1 - level) ** m})
     return "of twenty comparisons without any truth at least one differs in 64 of 100 studies."

@@ -1,7 +1,8 @@
 """Seeded faults for the lesson *break the MAE* (notebook 13): healthy parts of this library, each broken in one place.
 
-Three of the six stand in public code (3 and 4 in AudioMAE, 6 in MSM-MAE's runtime). They are numbered and not named, and say nothing about
-themselves, so that the lesson can show a run before it says what is wrong with it. Nothing but the lesson and its tests may import this.
+Three of the six stand in public code (3 and 4 in AudioMAE, 6 in MSM-MAE's runtime). They are numbered and not named,
+and say nothing about themselves, so that the lesson can show a run before it says what is wrong with it. Nothing but
+the lesson and its tests may import this.
 """
 
 from collections.abc import Iterator
@@ -56,8 +57,8 @@ def train(kind: type[MAE], arch: Arch, specs: Tensor, clips: int, batch: int, lr
           seed: int) -> tuple[MAE, pd.DataFrame]:
     """A small pretraining on `clips` random ones of specs (N, 1, T, M): the model in eval mode, and its log.
 
-    The log has step, loss, lr, clips. As `pretrain.pretrain` trains, at mask ratio 0.8, but of any kind of MAE. Kept in the
-    cache under a hash of all this, the kind's source among it; a second call only reads.
+    The log has step, loss, lr, clips. As `pretrain.pretrain` trains, at mask ratio 0.8, but of any kind of MAE. Kept
+    in the cache under a hash of all this, the kind's source among it; a second call only reads.
     """
     model, steps, device = kind(arch, training.generator(seed)), max(2, clips // batch), training.accelerator().device
     source = [getsource(c) for c in kind.__mro__ if c.__module__.startswith("lib.")]

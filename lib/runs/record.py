@@ -59,8 +59,8 @@ def defaults_of(path: Path) -> dict[str, object]:
         found = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
     if not found:
         raise ValueError(f"{path.name} has no cell tagged `parameters`: it takes none and leaves no record")
-    return {node.targets[0].id: ast.literal_eval(node.value)
-            for node in ast.parse(found[0]).body if isinstance(node, ast.Assign)}
+    return {ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0]): ast.literal_eval(node.value)
+            for node in ast.parse(found[0]).body if isinstance(node, (ast.AnnAssign, ast.Assign))}
 
 
 def folder(scale_name: str) -> Path:

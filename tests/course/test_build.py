@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import nbformat
 import pytest
@@ -13,7 +14,8 @@ TOY = '''# %% [markdown]
 # # A toy
 
 # %% tags=["parameters"]
-ratio = 7  # general clips per wildlife clip
+# 0 is wildlife only.
+ratio: float = 7  # general clips per wildlife clip
 
 # %%
 import sys
@@ -61,14 +63,54 @@ def test_lint(ipynb):
     assert not build.lint(ipynb)
 
 
-@pytest.mark.parametrize("ipynb", [path for path in NOTEBOOKS if build.EXPERIMENT.match(path.name)], ids=lambda path: path.stem)
+@pytest.mark.parametrize("ipynb", NOTEBOOKS, ids=lambda path: path.stem)
 def test_papermill_and_the_launcher_see_the_same_parameters(ipynb):
     import papermill
 
     from lib.runs import record
     seen = papermill.inspect_notebook(str(ipynb))
-    assert list(seen) == list(record.defaults_of(ipynb)) and all(p["help"] for p in seen.values())
-    assert (paths.ROOT / "papermill_runs" / ipynb.stem).is_dir(), "papermill makes no folder: keep a file in it"
+    if not seen:
+        assert not build.EXPERIMENT.match(ipynb.name)
+        return
+    assert list(seen) == list(record.defaults_of(ipynb))
+    assert all(p["help"] and p["inferred_type_name"] in ("bool", "int", "float", "str") for p in seen.values())
+    if build.EXPERIMENT.match(ipynb.name):
+        assert (paths.ROOT / "papermill_runs" / ipynb.stem).is_dir(), "papermill makes no folder: keep a file in it"
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """The pairs as JupyterLab opens them: its contents manager over a copy of notebooks/, with a folder beside it."""
+    from jupyter_server.services.contents.largefilemanager import LargeFileManager
+    from jupytext.sync_contentsmanager import build_sync_jupytext_contents_manager_class
+    shutil.copytree(build.FOLDER, tmp_path / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    (tmp_path / "elsewhere").mkdir()
+    return lambda at="": build_sync_jupytext_contents_manager_class(LargeFileManager)(root_dir=str(tmp_path / at))
+
+
+@pytest.mark.parametrize("py", SOURCES, ids=lambda path: path.stem)
+def test_saving_in_jupyterlab_leaves_the_source_as_it_is(py, lab, tmp_path):
+    name = f"notebooks/{py.stem}.ipynb"
+    lab().save({"type": "notebook", "content": lab().get(name, type="notebook")["content"]}, name)
+    assert (tmp_path / "notebooks" / py.name).read_bytes() == py.read_bytes(), "run: python -m lib.course.build dress"
+
+
+@pytest.fixture
+def empty():
+    content = nbformat.v4.new_notebook(cells=[code("1")], metadata={"kernelspec": build.KERNEL})
+    return {"type": "notebook", "content": content}
+
+
+@pytest.mark.parametrize("at", ["", "notebooks"])
+def test_jupyterlab_pairs_a_notebook_of_this_folder(at, lab, empty, tmp_path):
+    lab(at).save(empty, f"{'' if at else 'notebooks/'}new.ipynb")
+    assert (tmp_path / "notebooks" / "new.py").read_text() == "# %%\n1\n"
+
+
+@pytest.mark.parametrize("name", ["other.ipynb", "elsewhere/other.ipynb"])
+def test_a_notebook_elsewhere_gets_no_twin(name, lab, empty, tmp_path):
+    lab().save(empty, name)
+    assert (tmp_path / name).exists() and not list(tmp_path.rglob("other.py"))
 
 
 # The builder and the checks
@@ -80,7 +122,8 @@ def test_a_build_is_clean_and_repeatable(toy):
     assert build.pair(toy, ipynb) == [] == build.lint(ipynb)
     assert b"execute_time" not in first and b"widget" not in first and b"it/s" not in first.replace(b"3.1it/s", b"", 1)
     assert [c["execution_count"] for c in stored["cells"] if c["cell_type"] == "code"] == [1, 2, 3, 4, 5, 6]
-    assert stored["cells"][2]["outputs"] == [] and stored["cells"][4]["outputs"][0]["data"]["text/plain"] == ["<object>"]
+    assert (stored["cells"][2]["outputs"] == []
+            and stored["cells"][4]["outputs"][0]["data"]["text/plain"] == ["<object>"])
     assert len({c["id"] for c in stored["cells"]}) == len(stored["cells"])
     assert stored["metadata"].keys() == {"kernelspec", "language_info"}
     build.build(toy, timeout=120)
@@ -94,6 +137,51 @@ def test_ids_stay_when_another_cell_changes(toy, tmp_path):
     assert same == [False, True, True, True, True, True, True]
 
 
+CHANGED = TOY.replace("print(ratio)", "from lib import paths, plots\nplots.source(paths.processes)").replace("# # A",
+                                                                                                             "# # Our")
+
+
+def test_a_patch_follows_the_source_keeps_outputs_and_shows_the_library_as_it_is_now(toy, tmp_path):
+    py, ipynb = tmp_path / "05_toy.py", tmp_path / "05_toy.ipynb"
+    py.write_text(CHANGED)
+    build.build(py, timeout=120)
+    built = ipynb.read_bytes()
+    assert build.patch(py) == 0 and ipynb.read_bytes() == built
+    stale = json.loads(built)
+    stale["cells"][3]["outputs"][0]["data"]["text/html"] = "as it was before"
+    ipynb.write_text(json.dumps(stale).replace("WORLD_SIZE", "OLD"))
+    py.write_text(CHANGED.replace("# the same text twice\n1", "# another comment\n1", 1))
+    assert build.patch(py) == 1 and build.pair(py, ipynb) == []
+    assert b"WORLD_SIZE" in ipynb.read_bytes() and b"OLD" not in ipynb.read_bytes()
+    assert ipynb.read_bytes().count(b"another comment") == 1
+    outputs = [[cell.get("outputs") for cell in json.loads(text)["cells"]] for text in (built, ipynb.read_bytes())]
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize("changed", [TOY + "\n# %%\n2\n", TOY[:-len("# %%\n# the same text twice\n1\n")],
+                                     TOY.replace("# %%\nobject()", "# %% [markdown]\n# object()")])
+def test_a_patch_refuses_other_cells(changed, toy, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(build, "FOLDER", tmp_path)
+    (tmp_path / "05_toy.py").write_text(changed)
+    shutil.copy(toy.with_suffix(".ipynb"), tmp_path)
+    assert build.main(["patch", "05_toy"]) == 2
+    assert "run it with python -m lib.course.build build 05_toy" in capsys.readouterr().err
+    assert (tmp_path / "05_toy.ipynb").read_bytes() == toy.with_suffix(".ipynb").read_bytes()
+
+
+def test_the_command_line(toy, monkeypatch, capsys):
+    monkeypatch.setattr(build, "FOLDER", toy.parent)
+    monkeypatch.setattr(build, "build", lambda *given: print(given) or toy.with_suffix(".ipynb"))
+    assert build.main(["build", "05_toy", "scale=tiny", "timeout=60"]) == 0
+    assert "05_toy.py'), 'tiny', 60)" in (out := capsys.readouterr().out) and "1 notebooks, nothing to mend" in out
+    for words, told in [(["check", "6_toy"], "6_toy.py: not in notebooks/, which has 05_toy"),
+                        (["clean"], "patch [NAME"),
+                        ([], "patch [NAME"), (["build", "05_toy", "timeout=soon"], "use a whole number"),
+                        (["check", "scale=tiny"], "there is no 'scale'")]:
+        assert build.main(words) == 2 and told in capsys.readouterr().err
+    assert build.main(["build"]) == 2
+
+
 def test_a_failing_build_leaves_what_was_there(toy, tmp_path):
     py = tmp_path / "05_toy.py"
     py.write_text(TOY + "\n# %%\nraise ValueError('no')\n")
@@ -105,8 +193,10 @@ def test_a_failing_build_leaves_what_was_there(toy, tmp_path):
 
 def test_pair_sees_any_difference(toy, tmp_path):
     py = tmp_path / "05_toy.py"
-    for changed, said in [(TOY.replace("print(ratio)", "print(ratio + 1)"), "cell 3"), (TOY.replace(' tags=["parameters"]', ""), "cell 1"),
-                          (TOY + "\n# %%\n2\n", "has 7 cells, 05_toy.py 8"), (TOY.replace("%% [markdown]\n", "%%\n", 1), "cell 0")]:
+    for changed, said in [(TOY.replace("print(ratio)", "print(ratio + 1)"), "cell 3"),
+                          (TOY.replace(' tags=["parameters"]', ""), "cell 1"),
+                          (TOY + "\n# %%\n2\n", "has 7 cells, 05_toy.py 8"),
+                          (TOY.replace("%% [markdown]\n", "%%\n", 1), "cell 0")]:
         py.write_text(changed)
         assert said in build.pair(py, toy.with_suffix(".ipynb"))[0]
 
@@ -123,6 +213,8 @@ def show(**data):
     ([code("open('/Users/me/x.wav')")], "a path of one machine: /Users/m"),
     ([code(outputs=[nbformat.v4.new_output("stream", text="saved C:\\Users\\x")])], "a path of one machine"),
     ([code("\n".join(["x = 1"] * 31))], "31 lines, at most 30"),
+    ([code("x = 1\n" + "x" * 101 + "\n" + "y" * 102)], "cell 0: 2 lines wider than 100 columns, the first: xxx"),
+    ([nbformat.v4.new_markdown_cell("| " + "x" * 200 + " |\n" + "x" * 119)], "cell 0: 1 lines wider than 118 columns"),
     ([code("\n".join(["x = 1"] * 9))], "median code cell has 9 lines"),
     ([code(outputs=[nbformat.v4.new_output("error", ename="E", evalue="e", traceback=[])])], "an error is stored"),
     ([code(outputs=[nbformat.v4.new_output("stream", name="stderr", text="FutureWarning: x")])], "a warning"),
@@ -131,10 +223,15 @@ def show(**data):
     ([code(count=None)], "never executed"),
     ([code(execution={"iopub.status.busy": "2026"})], "execution times"),
     ([code(outputs=[show(image_png="AAAA")])], "a figure without a sentence"),
-    ([code(outputs=[show(image_png="AAAA")]), nbformat.v4.new_markdown_cell("What to see.")], "a figure without an alt text"),
-    ([code("x = [1]  # a list is no plain literal", tags=["parameters"])], "line 1: not name = literal"),
-    ([code("x = 1", tags=["parameters"])], "line 1: needs a comment"),
-    ([code("x = 1  # where a = b", tags=["parameters"])], "without an = sign"),
+    ([code(outputs=[show(image_png="AAAA")]), nbformat.v4.new_markdown_cell("What to see.")], "a figure without an alt "
+     "text"),
+    *[([code(f"# a longer comment = fine\nx: int = 3  # right\n{line}", tags=["parameters"])],
+       "parameters, line 3: not")
+      for line in ("x = 1  # without a type", "x: int = 1", "x: int = 1  # where a = b", "x: int = 1.5  # no integer",
+                   "x: list = [1]  # no plain literal", "x: bool = 1  # no bool", "x: str = '#'  # papermill cuts it "
+                   "here",
+                   "x: float = float('inf')  # a call", "x: int = (\n    1)  # two lines",
+                   "x: int = True  # no integer")],
 ])
 def test_lint_finds(cells, said, tmp_path):
     path = tmp_path / "00_x.ipynb"
@@ -148,7 +245,8 @@ def test_lint_finds(cells, said, tmp_path):
      "Four recordings as the model sees them: time to the right."),
     ("*Figure 2 (the paper's Fig. 2). Three sounds, of which 75 % are hidden, in `three` draws.* More.",
      "Three sounds, of which 75 % are hidden, in three draws."),
-    ("**See:** the scores of all [train windows](x.html) of the pool; right of the line\nis what stays. More.\n\nAnd more.",
+    ("**See:** the scores of all [train windows](x.html) of the pool; right of the line\nis what stays. More.\n\nAnd "
+     "more.",
      "The scores of all train windows of the pool; right of the line is what stays."),
     ("Left: the input. Right: what Liu et al. Fig. 2 show of the same input. More.",
      "Left: the input. Right: what Liu et al. Fig. 2 show of the same input."),
@@ -176,8 +274,12 @@ def test_folding_is_kept_and_compared(toy, tmp_path):
 
 def test_lint_of_a_whole_file(tmp_path):
     path = tmp_path / "05_x.ipynb"
-    cells = [code("ratio = 1  # a ratio, e.g. 7", tags=["parameters"]), code(outputs=[show(image_png="AAAA", text_html="/x")]),
-             nbformat.v4.new_markdown_cell("What to see. Data from folder:/nowhere and https://example.org/Users/x are no such paths.")]
+    parameters = ('ratio: float = 1  # a ratio, e.g. 7\nfilter: str = "50 %"  # what stays\n# of the draws\nseed: int '
+                  '= -1  # a seed\n'
+                  'rate: float = 1e-4  # a rate\npanel: bool = True  # also the panel')
+    cells = [code(parameters, tags=["parameters"]), code(outputs=[show(image_png="AAAA", text_html="/x")]),
+             nbformat.v4.new_markdown_cell("What to see. Data from folder:/nowhere and https://example.org/Users/x are "
+                                           "no such paths.")]
     notebook = build.tidy(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNEL}))
     build.write(notebook, path)
     assert build.lint(path) == []

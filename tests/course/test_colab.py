@@ -1,4 +1,5 @@
-"""colab: the same set-up cell in every notebook, badges only with an address, and a notebook that comes without its repository."""
+"""colab: the same set-up cell in every notebook, badges only with an address, and a notebook that comes without its
+repository."""
 import importlib.metadata
 import os
 import shutil
@@ -65,9 +66,10 @@ def test_the_dress_command_rewrites_what_is_not_dressed(tmp_path, monkeypatch, c
     assert build.main(["dress"]) == 0 and not capsys.readouterr().out
 
 
-# ------------------------------------------------------------------------------------------------------- what is missing
+# ------------------------------------------------------------------------------------------------------ what is missing
 
-REQUIRED = "# a comment\ntorch>=2.6,<2.12\ntorchaudio>=2.6,<2.12\ntimm>=1.0.31,<2  # models\nnumpy>=1.26\n" + colab.LATER + "\nipykernel>=6.29\n-e .\n"
+REQUIRED = ("# a comment\ntorch>=2.6,<2.12\ntorchaudio>=2.6,<2.12\ntimm>=1.0.31,<2  # models\nnumpy>=1.26\n"
+            f"{colab.LATER}\nipykernel>=6.29\n-e .\n")
 
 
 @pytest.mark.parametrize("have, absent", [
@@ -84,11 +86,12 @@ def test_missing_never_asks_for_a_torch_that_is_there(have, absent):
 
 def test_the_lists_of_requirements_are_the_ones_that_are_read():
     text = (paths.ROOT / "requirements.txt").read_text(encoding="utf-8")
-    assert colab.missing(text, {}.get) and not any(name in str(colab.missing(text, {}.get)) for name in ("ipykernel", "jupyterlab", "-e"))
+    assert colab.missing(text, {}.get) and not any(name in str(colab.missing(text, {}.get))
+                                                   for name in ("ipykernel", "jupyterlab", "-e"))
     assert "-r ../requirements.txt" in (paths.ROOT / ".binder" / "requirements.txt").read_text(encoding="utf-8")
 
 
-# ------------------------------------------------------------------------------------- a notebook without its repository
+# ------------------------------------------------------------------------------------ a notebook without its repository
 
 PIP = """import json, sys
 asked = [open(a).read() if a.endswith('.txt') else a for a in sys.argv[1:]]
@@ -101,14 +104,18 @@ GOOGLE = {"google/__init__.py": "", "google/colab/__init__.py": "",
 
 @pytest.fixture
 def elsewhere(tmp_path):
-    """run(code, colab=True, **environment) -> what an interpreter prints that has the libraries but neither lib nor a repository near it."""
+    """run(code, colab=True, **environment) -> what an interpreter prints that has the libraries but neither lib nor a
+    repository near it."""
     origin, outside = tmp_path / "origin", tmp_path / "content"
     outside.mkdir()
     shutil.copytree(paths.ROOT / "lib", origin / "lib", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(paths.ROOT / "requirements.txt", origin)
     text = (origin / "requirements.txt").read_text(encoding="utf-8")
-    (origin / "requirements.txt").write_text(text.replace(colab.LATER, f"no-such-package-of-this-study>=3\n{colab.LATER}"), encoding="utf-8")
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-qm", "x"]):
+    (origin / "requirements.txt").write_text(text.replace(colab.LATER,
+                                                          f"no-such-package-of-this-study>=3\n{colab.LATER}"),
+                                                          encoding="utf-8")
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=x", "-c", "user.email=x@example.org",
+                                                    "commit", "-qm", "x"]):
         subprocess.run(["git", *command], cwd=origin, check=True, stdout=subprocess.DEVNULL)
     for name, code in {"pip/__init__.py": "", "pip/__main__.py": PIP, **GOOGLE}.items():
         (tmp_path / "fake" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -116,9 +123,12 @@ def elsewhere(tmp_path):
 
     def run(code, in_colab=True, **environment):
         search = os.pathsep.join([str(tmp_path / "fake"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
-        code = "import importlib.util\nassert importlib.util.find_spec('lib') is None\n" + "import google.colab\n" * in_colab + code
+        nothing = "import importlib.util\nassert importlib.util.find_spec('lib') is None\n"
+        code = nothing + "import google.colab\n" * in_colab + code
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "STUDY"))}
-        return subprocess.run([sys.executable, "-S", "-c", code], cwd=outside, capture_output=True, text=True, timeout=300,  # -S: no editable install
+        # -S: no editable install
+        return subprocess.run([sys.executable, "-S", "-c", code], cwd=outside, capture_output=True,
+                              text=True, timeout=300,
                               env={**clean, "PYTHONPATH": search, **environment})
 
     run.fake, run.origin, run.outside = tmp_path / "fake", origin.as_uri(), outside
@@ -130,7 +140,8 @@ def cell(url=""):
 
 
 def test_as_in_colab_the_cell_alone_is_enough(elsewhere):
-    after = "import os, sys\nfrom lib import mel\nprint('cache', os.environ.get('STUDY_CACHE'), '| at', os.getcwd(), '|', mel.INAT.rate)\n"
+    after = ("import os, sys\nfrom lib import mel\n"
+             "print('cache', os.environ.get('STUDY_CACHE'), '| at', os.getcwd(), '|', mel.INAT.rate)\n")
     done = elsewhere(cell(elsewhere.origin).replace("KEEP_ON_DRIVE = False", "KEEP_ON_DRIVE = True") + after)
     assert done.returncode == 0, done.stderr
     root = elsewhere.outside / "bioacoustic-mae"
@@ -138,16 +149,19 @@ def test_as_in_colab_the_cell_alone_is_enough(elsewhere):
     assert f"cache /content/drive/MyDrive/bioacoustic-mae | at {root} | 22050" in done.stdout
     asked = (elsewhere.fake / "pip" / "asked.json").read_text()
     assert asked.count("no-such-package-of-this-study") == 1 and "timm" not in asked
-    assert all(f"{name}=={importlib.metadata.version(name)}" in asked for name in ("torch", "torchaudio"))  # as constraints: they stay
+    # as constraints: they stay
+    assert all(f"{name}=={importlib.metadata.version(name)}" in asked for name in ("torch", "torchaudio"))
     assert "\ntorch 2." in done.stdout and "lost with this session" not in done.stdout
     again = elsewhere(cell() + after)  # a restarted session finds the clone, without an address
-    assert again.returncode == 0 and f"cache None | at {root} | 22050" in again.stdout and "lost with this session" in again.stdout
+    assert (again.returncode == 0 and f"cache None | at {root} | 22050" in again.stdout
+            and "lost with this session" in again.stdout)
 
 
 def test_an_address_may_come_from_the_environment_and_no_address_says_what_to_do(elsewhere):
     failed = elsewhere(cell(), in_colab=False)
     assert failed.returncode == 1 and failed.stderr.strip().splitlines()[-1] == (
-        "ModuleNotFoundError: no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address")
+        "ModuleNotFoundError: no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its "
+        "address")
     done = elsewhere(cell() + "from lib import patches", in_colab=False, STUDY_REPOSITORY=elsewhere.origin)
     assert done.returncode == 0 and "google" not in done.stdout, done.stderr
 
@@ -165,4 +179,5 @@ def test_inside_a_checkout_nothing_is_cloned_and_where_the_study_is_installed_no
 def test_a_failing_pip_is_told_in_one_line(elsewhere):
     (elsewhere.fake / "pip" / "__main__.py").write_text("import sys\nsys.exit('ERROR: no network')\n")
     done = elsewhere(cell(elsewhere.origin))
-    assert done.stderr.strip().splitlines()[-1] == "RuntimeError: pip could not install no-such-package-of-this-study>=3: ERROR: no network"
+    assert done.stderr.strip().splitlines()[-1] == (
+        "RuntimeError: pip could not install no-such-package-of-this-study>=3: ERROR: no network")

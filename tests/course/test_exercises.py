@@ -1,4 +1,5 @@
-"""Every exercise of every notebook: the stub gets a first hint, the solution is right, two typical mistakes get their own hints."""
+"""Every exercise of every notebook: the stub gets a first hint, the solution is right, two typical mistakes get their
+own hints."""
 import ast
 import contextlib
 import importlib
@@ -37,9 +38,12 @@ def find(py) -> list[Exercise]:
             continue
         last = cell.source.strip().splitlines()[-1]
         name = re.fullmatch(r"check\.(\w+)\((\w+)\)", last)
-        assert name and name[1] == name[2], f"{py.name}: an exercise cell ends with check.NAME(NAME), this one with {last!r}"
-        solution = SOLUTION.match(after.source.lstrip()) if after is not None and after.cell_type == "markdown" else None
-        assert solution, f"{py.name}: after the cell of {name[1]} comes a markdown cell that begins with its folded solution"
+        assert name and name[1] == name[2], (
+            f"{py.name}: an exercise cell ends with check.NAME(NAME), this one with {last!r}")
+        told = after is not None and after.cell_type == "markdown"
+        solution = SOLUTION.match(after.source.lstrip()) if told else None
+        assert solution, (
+            f"{py.name}: after the cell of {name[1]} comes a markdown cell that begins with its folded solution")
         found.append(Exercise(py.stem[:2], name[1], cell.source, solution[1], imports))
     return found
 
@@ -64,7 +68,8 @@ def said(check, attempt) -> str:
     return printed.getvalue().strip()
 
 
-NOTEBOOKS = sorted(py for py in build.FOLDER.glob("*.py") if (paths.ROOT / "lib" / "course" / f"exercises_{py.stem[:2]}.py").exists())
+NOTEBOOKS = sorted(py for py in build.FOLDER.glob("*.py")
+                   if (paths.ROOT / "lib" / "course" / f"exercises_{py.stem[:2]}.py").exists())
 ALL = [one for py in NOTEBOOKS for one in find(py)]
 each = pytest.mark.parametrize("one", ALL, ids=lambda one: f"{one.number}-{one.name}")
 
@@ -97,7 +102,8 @@ def test_every_prediction_is_answered_later_and_may_be_left_out(py):
 @each
 def test_stub_gets_a_first_hint_and_solution_is_right(one):
     names, line = run(one.stub, one.imports)
-    assert line.startswith("Not yet: ") and len(line.splitlines()) == 1 and len(line) > 40 and "cannot be read" not in line and "stopped" not in line
+    assert (line.startswith("Not yet: ") and len(line.splitlines()) == 1 and len(line) > 40
+            and "cannot be read" not in line and "stopped" not in line)
     names, printed = run(one.solution, one.imports)
     assert printed == "" and one.name in names
     begun = time.process_time()
@@ -112,7 +118,8 @@ def test_two_typical_mistakes_get_their_hints(one):
     for attempt, words in importlib.import_module(f"mistakes.nb_{one.number}").MISTAKES[one.name]:
         lines.append(said(check_of(one), attempt))
         assert lines[-1].startswith("Not yet: ") and words in lines[-1], lines[-1]
-        assert not any(generic in lines[-1] for generic in ("came back", "your function gives", "stopped", "cannot be read"))
+        assert not any(generic in lines[-1] for generic in ("came back", "your function gives", "stopped",
+                                                            "cannot be read"))
     assert len(set(lines)) == len(lines) >= 2
     assert said(check_of(one), lambda *args, **kwargs: None) not in lines
 
@@ -128,7 +135,8 @@ def test_a_hard_coded_answer_fails(one):
         return first[0]
 
     assert said(check_of(one), constant).startswith("Not yet: ")
-    for odd in (3, "x", lambda: 1, lambda *args, **kwargs: "x", lambda *args, **kwargs: torch.zeros(2, 3, 4), lambda *args, **kwargs: 1 / 0, object):
+    for odd in (3, "x", lambda: 1, lambda *args, **kwargs: "x", lambda *args, **kwargs: torch.zeros(2, 3, 4),
+                lambda *args, **kwargs: 1 / 0, object):
         assert said(check_of(one), odd).startswith("Not yet: ")
 
 
@@ -157,24 +165,31 @@ def test_what_goes_wrong_in_the_learners_code_is_a_hint_with_the_line():
         return y / (y - y)
 
     line = said(twice, broken)
-    assert line == f"Not yet: your code stopped in line {broken.__code__.co_firstlineno + 2} of your cell with ZeroDivisionError: division by zero"
+    where = f"in line {broken.__code__.co_firstlineno + 2} of your cell"
+    assert line == f"Not yet: your code stopped {where} with ZeroDivisionError: division by zero"
     assert "TypeError" in said(twice, lambda: 3) and "missing" not in said(twice, lambda x: x.missing).split("with")[0]
     assert "needed is a single value" in said(twice, lambda x: torch.zeros(3, 4))
 
 
 @pytest.mark.parametrize("a, b, agree", [
-    (1, 1.0, True), (0.1 + 0.2, 0.3, True), (torch.ones(3), np.ones(3), True), (torch.ones(3), torch.ones(1, 3), False), ("a", "a", True), ("a", 1, False),
-    ([1, torch.ones(2)], (1, np.ones(2)), True), ([1, 2], [1], False), (True, torch.tensor(True), True), (object(), 1, False), (float("nan"), float("nan"), True)])
+    (1, 1.0, True), (0.1 + 0.2, 0.3, True), (torch.ones(3), np.ones(3), True), (torch.ones(3), torch.ones(1, 3), False),
+    ("a", "a", True), ("a", 1, False),
+    ([1, torch.ones(2)], (1, np.ones(2)), True), ([1, 2], [1], False), (True, torch.tensor(True), True),
+    (object(), 1, False), (float("nan"), float("nan"), True)])
 def test_same(a, b, agree):
     assert exercises.same(a, b) is agree and exercises.same(b, a) is agree
 
 
 def test_predictions_stand_beside_what_was_measured(capsys):
     for guess, measured, words in [
-            (None, 36.6, "measured 36.6 %; no prediction was made"), (..., 3, "no prediction"), (40, 36.0, "you predicted 40 %: 4 % too high"),
-            (30, np.float32(36), "6 % too low"), ("many", 36, "is not a number"), (5, 5, "exactly that"), ("time", "time", ": yes"), ("mel", "time", ": no"),
-            (["b", "a", "c"], ["a", "b", "c"], "measured a > b > c; you predicted b > a > c: 2 of 3 pairs in the right order"),
-            (["a", "x"], ["a", "b"], "not a list of these names, each once"), ("a", ["a", "b"], "not a list of these names")]:
+            (None, 36.6, "measured 36.6 %; no prediction was made"), (..., 3, "no prediction"),
+            (40, 36.0, "you predicted 40 %: 4 % too high"),
+            (30, np.float32(36), "6 % too low"), ("many", 36, "is not a number"), (5, 5, "exactly that"),
+            ("time", "time", ": yes"), ("mel", "time", ": no"),
+            (["b", "a", "c"], ["a", "b", "c"], "measured a > b > c; you predicted b > a > c: 2 of 3 pairs in the right "
+             "order"),
+            (["a", "x"], ["a", "b"], "not a list of these names, each once"),
+            ("a", ["a", "b"], "not a list of these names")]:
         predicted("calls lost", guess, measured, "%")
         line = capsys.readouterr().out
         assert words in line and line.count("\n") == 1 and line.startswith("calls lost: measured"), line

@@ -13,12 +13,19 @@ def _with_replacement(keep, recording, rng):
 
 MISTAKES = {
     "two_shares": [(lambda keep, recording: (keep.mean(), keep.mean()), "every *recording* counts once"),
-                   (lambda keep, recording: (keep.mean(), np.mean([keep[recording == r].mean() for r in np.unique(recording[keep])])), "counts too, with 0")],
+                   (lambda keep, recording:
+                    (keep.mean(), np.mean([keep[recording == r].mean() for r in np.unique(recording[keep])])),
+                    "counts too, with 0")],
     "threshold_of": [(lambda score, share: np.nanquantile(score, share), "nobody would have noticed"),
                      (lambda score, share: np.quantile(score, 1 - share), "makes the quantile NaN")],
-    "at_random": [(lambda keep, recording, rng: rng.permutation(keep), "not in every recording"), (_with_replacement, "draw without replacement")],
+    "at_random": [(lambda keep, recording, rng: rng.permutation(keep), "not in every recording"),
+                  (_with_replacement, "draw without replacement")],
     "auc": [(lambda score, calls: np.mean(score[calls][:, None] > score[~calls]), "not a mistake"),
-            (lambda score, calls: np.mean(score[calls][:, None] < score[~calls]) + np.mean(score[calls][:, None] == score[~calls]) / 2, "turned round")],
-    "energies": [(lambda wave, starts, length: torch.stack([(wave[s : s + length] / wave[s : s + length].abs().max()).square().sum() for s in starts]), "to its own peak"),
-                 (lambda wave, starts, length: torch.stack([(wave / wave.abs().max())[s : s + length].square().mean() for s in starts]), "mean of the squares")],
+            (lambda score, calls: np.mean(score[calls][:, None] < score[~calls])
+             + np.mean(score[calls][:, None] == score[~calls]) / 2, "turned round")],
+    "energies": [(lambda wave, starts, length:
+                  torch.stack([(wave[s : s + length] / wave[s : s + length].abs().max()).square().sum()
+                               for s in starts]), "to its own peak"),
+                 (lambda wave, starts, length: torch.stack([(wave / wave.abs().max())[s : s + length].square().mean()
+                                                            for s in starts]), "mean of the squares")],
 }

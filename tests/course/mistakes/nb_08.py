@@ -9,11 +9,14 @@ def _grid(name, turned):
 
 
 MISTAKES = {
-    "grid_of_design": [(lambda name: _grid(name, True), "*mel bins* x *frames*"), (lambda name: _grid(name, False)[::-1], "time before mel")],
+    "grid_of_design": [(lambda name: _grid(name, True), "*mel bins* x *frames*"),
+                       (lambda name: _grid(name, False)[::-1], "time before mel")],
     "patches_a_second": [(lambda frames, high, wide: (frames // wide) * (80 // high), "patches of a clip"),
                          (lambda frames, high, wide: (frames // wide) * (80 // high) / frames, "divided by frames")],
-    "features": [(lambda tokens, grid: tokens.unflatten(1, (grid.f, grid.t)).transpose(1, 2).flatten(2), "read mel-major"),
+    "features": [(lambda tokens, grid: tokens.unflatten(1, (grid.f, grid.t)).transpose(1, 2).flatten(2),
+                  "read mel-major"),
                  (lambda tokens, grid: tokens.unflatten(1, tuple(grid)).mean(2), "forgets at which pitch")],
-    "f_measure": [(lambda right, guessed, true: np.mean(2 * right / np.maximum(1, guessed + true)), "mean over recordings, in which"),
+    "f_measure": [(lambda right, guessed, true: np.mean(2 * right / np.maximum(1, guessed + true)),
+                   "mean over recordings, in which"),
                   (lambda right, guessed, true: right.sum() / guessed.sum(), "this is the precision")],
 }

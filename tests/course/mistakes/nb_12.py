@@ -14,13 +14,18 @@ def _strict(start, end):
 
 
 MISTAKES = {
-    "selection_ends": [(_strict, "windows that only touch"), (lambda start, end: np.stack([start, end], 1), "as they came")],
-    "precision": [(lambda guess, target, s: ((guess == s) & (target == s)).sum() / (target == s).sum(), "that is recall"),
-                  (lambda guess, target, s: ((guess == s) & (target == s)).sum() / max(1, (guess == s).sum()), "nothing was named this species")],
+    "selection_ends": [(_strict, "windows that only touch"), (lambda start, end: np.stack([start, end], 1),
+                                                              "as they came")],
+    "precision": [(lambda guess, target, s: ((guess == s) & (target == s)).sum() / (target == s).sum(),
+                   "that is recall"),
+                  (lambda guess, target, s: ((guess == s) & (target == s)).sum() / max(1, (guess == s).sum()),
+                   "nothing was named this species")],
     "split_groups": [(lambda group, share, rng: rng.random(len(group)) < share, "groups lie on both sides"),
-                     (lambda group, share, rng: np.isin(group, np.unique(group)[: round(share * len(np.unique(group)))]), "the same split")],
+                     (lambda group, share, rng:
+                      np.isin(group, np.unique(group)[: round(share * len(np.unique(group)))]), "the same split")],
     "labels_needed": [(lambda a, b, c, target: (a / (1 - target)) ** (1 / b), "the floor c is missing"),
-                      (lambda a, b, c, target: (a / max(1 - target - c, 1e-9)) ** (1 / b), "infinity (np.inf) is the honest answer")],
+                      (lambda a, b, c, target: (a / max(1 - target - c, 1e-9)) ** (1 / b), "infinity (np.inf) is the "
+                       "honest answer")],
     "true_share": [(lambda present, recall, false: recall, "the recall itself"),
                    (lambda present, recall, false: recall / (recall + false), "weigh both")],
 }
