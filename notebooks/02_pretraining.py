@@ -83,7 +83,8 @@ setting = runs.scale(scale)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("02_pretraining", globals(), pools)
-pd.DataFrame({name: {**table["split"].value_counts(), "hours": round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
+pd.DataFrame({name: {**table["split"].value_counts(), "hours":
+                     round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
 
 # %% [markdown]
 # Offline both pools are `chorus`, this project's synthetic sound world (notebook 00). What it shows about reconstruction holds in the generator's
@@ -108,7 +109,8 @@ pd.DataFrame({name: {**table["split"].value_counts(), "hours": round(table["dura
 front = mel.INAT
 log_mel = mel.LogMel(front)
 synthetic = set(pools["wildlife"].get("source", [])) == {"chorus"}
-events = chorus.events(pools["wildlife"]) if synthetic else pd.DataFrame(columns=chorus.EVENT_COLUMNS)
+events = (chorus.events(pools["wildlife"])
+          if synthetic else pd.DataFrame(columns=chorus.EVENT_COLUMNS))
 calls = events[events["kind"] == "call"]
 
 
@@ -131,7 +133,8 @@ def held_out(table):
 
 
 wild, world = (held_out(table) for table in pools.values())
-inside = (calls["end_s"].clip(upper=3) - calls["start_s"].clip(upper=3)).groupby(calls["file"]).sum()
+inside = ((calls["end_s"].clip(upper=3) - calls["start_s"].clip(upper=3)).groupby(calls["file"])
+          .sum())
 filled = wild["file"].map(inside).fillna(0)
 best = filled.groupby(wild.get("taxon", wild["label"])).idxmax().head(4)
 examples = pd.concat([wild.loc[best], world.iloc[[0, len(world) // 2]]])
@@ -152,7 +155,8 @@ def tokens(ax, x, colours):
 
 def picture(ax, x, spec):
     shown = plt.get_cmap("magma").with_extremes(bad=plots.HIDDEN)
-    ax.imshow(spec[0, 0].T, origin="lower", aspect="auto", cmap=shown, extent=(x, x + 1.5, 0.7, 2.1), vmin=-1, vmax=2.5)
+    ax.imshow(spec[0, 0].T, origin="lower", aspect="auto", cmap=shown,
+              extent=(x, x + 1.5, 0.7, 2.1), vmin=-1, vmax=2.5)
 
 
 # %%
@@ -166,11 +170,13 @@ tokens(ax, 6.45, ["C0", "0.85", "0.85", "C0", "0.85", "0.85", "0.85"])
 box(ax, 7.0, 0.95, 1.1, 0.9, "DECODER\nsees all\npositions", "#fde3cc")
 tokens(ax, 8.5, ["C1"] * 7)
 picture(ax, 9.1, specs[:1])
-for x, text in ((0, "log-mel 512 x 128"), (2.1, f"16 x 16 patches,\n{mask_ratio:.0%} hidden"), (4.05, "visible\ntokens"), (6.2, "latents +\nmask tokens"),
+for x, text in ((0, "log-mel 512 x 128"), (2.1, f"16 x 16 patches,\n{mask_ratio:.0%} hidden"),
+                (4.05, "visible\ntokens"), (6.2, "latents +\nmask tokens"),
                 (8.3, "guesses"), (9.1, "target: loss on\nhidden patches only")):
     ax.text(x, 0.58, text, va="top", fontsize=12)
 for x in (1.8, 3.85, 4.6, 6.28, 6.82, 8.3, 8.9):
-    ax.annotate("", (x + 0.15, 1.4), (x - 0.12, 1.4), arrowprops=dict(arrowstyle="-|>", color="0.3"))
+    ax.annotate("", (x + 0.15, 1.4), (x - 0.12, 1.4),
+                arrowprops=dict(arrowstyle="-|>", color="0.3"))
 ax.set(xlim=(-0.1, 10.8), ylim=(0.05, 2.25))
 ax.axis("off")
 plots.save(figure, "mae_overview") if setting.name != "smoke" else None
@@ -189,10 +195,12 @@ plots.save(figure, "mae_overview") if setting.name != "smoke" else None
 
 # %%
 arch = setting.arch(norm_pixels=norm_pixels)
-model = mae.MAE(dataclasses.replace(arch, decoder="plain"), training.generator(seed)).eval()  # untrained
+# untrained
+model = mae.MAE(dataclasses.replace(arch, decoder="plain"), training.generator(seed)).eval()
 vit, grid = model.encoder, model.grid
 mask = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed))
-print(type(vit).__module__, type(vit).__name__, "|", grid, "|", f"{mask.keep.shape[1]} of {grid.t * grid.f} patches visible")
+print(type(vit).__module__, type(vit).__name__, "|", grid, "|",
+      f"{mask.keep.shape[1]} of {grid.t * grid.f} patches visible")
 
 # %%
 def encode(spec, mask):
@@ -212,7 +220,8 @@ print(f"{specs[0].numel():,} pixels a clip -> {tuple(latent.shape[1:])} latent")
 # **Checkpoint.** Your five lines are the library's `encode`; and with nothing hidden they are timm's own forward pass. If this passes, go on.
 
 # %%
-everything = patches.mask_from_keep(torch.arange(grid.t * grid.f).expand(len(specs), -1), grid.t * grid.f)
+everything = patches.mask_from_keep(torch.arange(grid.t * grid.f).expand(len(specs), -1),
+                                    grid.t * grid.f)
 with torch.no_grad():
     assert torch.equal(encode(specs, mask), model.encode(specs, mask))
     assert torch.equal(encode(specs, everything), vit.forward_features(specs))
@@ -225,9 +234,11 @@ moves = None  # the largest change of a number in the latent, whose variance is 
 
 # %%
 louder = patches.patchify(specs, arch.patch)
-louder = patches.unpatchify(torch.where(mask.hidden[..., None], 100 * louder, louder), grid, arch.patch)
+louder = patches.unpatchify(torch.where(mask.hidden[..., None], 100 * louder, louder), grid,
+                            arch.patch)
 with torch.no_grad():
-    exercises.predicted("largest change of the latent", moves, float((encode(louder, mask) - latent).abs().max()))
+    exercises.predicted("largest change of the latent", moves,
+                        float((encode(louder, mask) - latent).abs().max()))
 
 # %% [markdown]
 # Not at all. Hidden patches are not zeroed or blurred, they are never computed: that is what makes an encoder at mask ratio 0.8 about four times
@@ -242,7 +253,8 @@ table = model.encoder.pos_embed[0, 1:]  # (L, D)
 alike = torch.nn.functional.cosine_similarity(table[:, None], table[None], dim=-1).unflatten(1, grid)  # (L, t, f)
 figure, axes = plt.subplots(1, 3, figsize=(12, 2.3), sharey=True)
 for ax, (t, f) in zip(axes, ((3, 1), (16, 4), (28, 6))):
-    image = ax.imshow(alike[t * grid.f + f].T, origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=1)
+    image = ax.imshow(alike[t * grid.f + f].T, origin="lower", aspect="auto", cmap="viridis",
+                      vmin=0, vmax=1)
     ax.plot(t, f, "wo", markerfacecolor="none")
     ax.set(xlabel="patch in time", title=f"the code of patch ({t}, {f})")
 axes[0].set_ylabel("mel row")
@@ -287,11 +299,13 @@ print(tuple(guess.shape))
 def loss(spec, guess, mask):
     target = patches.patchify(spec, arch.patch)[mask.hidden]  # (B*(L-K), P)
     if norm_pixels:
-        target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
+        target = (target - target.mean(-1,
+                                       keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
     return (guess[mask.hidden] - target).square().mean()
 
 
-print(f"untrained: {loss(specs, guess, mask):.3f}; a guess of 0 everywhere: {loss(specs, torch.zeros_like(guess), mask):.3f}")
+print(f"untrained: {loss(specs, guess, mask):.3f}; a guess of 0 everywhere: "
+      f"{loss(specs, torch.zeros_like(guess), mask):.3f}")
 assert torch.isclose(loss(specs, guess, mask), model.loss(specs, guess, mask))
 
 # %% [markdown]
@@ -300,7 +314,8 @@ assert torch.isclose(loss(specs, guess, mask), model.loss(specs, guess, mask))
 # of the variance inside hidden patches is explained. (With `norm_pixels=False` the scale is another: then the level counts too.)
 
 # %%
-raw, normalised = (patches.unpatchify(model.target(specs[:1], which), grid, arch.patch) for which in (False, True))
+raw, normalised = (patches.unpatchify(model.target(specs[:1], which), grid, arch.patch)
+                   for which in (False, True))
 figure, axes = plt.subplots(1, 2, figsize=(12, 2.9), sharey=True)
 plots.spec(axes[0], raw, front, f"{names[0]}: raw target")
 plots.spec(axes[1], normalised, front, "the same, every patch normalised")
@@ -344,7 +359,8 @@ figure, ax = plt.subplots(figsize=(6, 2.8))
 ax.plot(losses, label="the mask it trained on")
 ax.plot(len(losses), other, "o", color="C3", label="another mask, same clips")
 ax.axhline(1, color="0.6", linestyle=":", label="guessing each patch's mean")
-ax.set(xlabel="step", ylabel="loss", ylim=(0, None), title=f"two clips: {losses[0]:.2f} -> {losses[-1]:.2f}; another mask: {other:.2f}")
+ax.set(xlabel="step", ylabel="loss", ylim=(0, None),
+       title=f"two clips: {losses[0]:.2f} -> {losses[-1]:.2f}; another mask: {other:.2f}")
 ax.legend(loc="lower left")
 assert losses[-1] < losses[0]
 
@@ -356,7 +372,8 @@ assert losses[-1] < losses[0]
 # ## What will be computed
 
 # %%
-recipe = pretrain.Recipe(clips=setting.pretrain_clips, batch=setting.batch, lr=setting.lr, mask_ratio=mask_ratio, ratio=1, seed=seed)
+recipe = pretrain.Recipe(clips=setting.pretrain_clips, batch=setting.batch, lr=setting.lr,
+                         mask_ratio=mask_ratio, ratio=1, seed=seed)
 print(pretrain.plan(arch, recipe, *pools.values()))
 
 # %% [markdown]
@@ -364,9 +381,11 @@ print(pretrain.plan(arch, recipe, *pools.values()))
 # refused here, before it begins.
 
 # %%
-further = dataclasses.replace(recipe, clips=max(2 * setting.batch, recipe.clips // 4))  # the variants at the end of this notebook
+# the variants at the end of this notebook
+further = dataclasses.replace(recipe, clips=max(2 * setting.batch, recipe.clips // 4))
 alone = dataclasses.replace(recipe, clips=recipe.clips + further.clips)
-cost.sheet([cost.pretraining(arch, front, recipe), cost.pretraining(arch, front, further, what="two that go on from it", times=2),
+cost.sheet([cost.pretraining(arch, front, recipe),
+            cost.pretraining(arch, front, further, what="two that go on from it", times=2),
             cost.pretraining(arch, front, alone, what="wildlife only")], max_hours)
 
 # %% [markdown]
@@ -400,29 +419,35 @@ def guessed(specs, mask):
 
 def score(model, ratio=mask_ratio):
     """The loss on the hidden patches of the held-out clips, per pool."""
-    masks = {pool: patches.random_mask(len(x), grid, ratio, training.generator(7)) for pool, x in fixed_specs.items()}
-    return {pool: float(errors(model, x, masks[pool])[guessed(x, masks[pool])].mean()) for pool, x in fixed_specs.items()}
+    masks = {pool: patches.random_mask(len(x), grid, ratio, training.generator(7))
+             for pool, x in fixed_specs.items()}
+    return {pool: float(errors(model, x, masks[pool])[guessed(x, masks[pool])].mean())
+            for pool, x in fixed_specs.items()}
 
 
 fixed_specs = {"wildlife": first_window(wild["file"]), "general": first_window(world["file"])}
 start = score(mae.MAE(arch, training.generator(seed)).eval())
-print({pool: len(x) for pool, x in fixed_specs.items()}, "clips; before training:", {pool: round(v, 3) for pool, v in start.items()})
+print({pool: len(x) for pool, x in fixed_specs.items()}, "clips; before training:",
+      {pool: round(v, 3) for pool, v in start.items()})
 
 # %% [markdown]
 # ## Pretraining
 
 # %%
-pretrained = pretrain.pretrain(arch, front, recipe, *pools.values(), workers=setting.workers, reuse=True)
+pretrained = pretrain.pretrain(arch, front, recipe, *pools.values(), workers=setting.workers,
+                               reuse=True)
 model = pretrained.model.cpu().eval()
 end = score(model)
 print("loaded from an earlier run" if pretrained.reused else "trained now")
-print(f"held-out loss: wildlife {start['wildlife']:.3f} -> {end['wildlife']:.3f}, general {start['general']:.3f} -> {end['general']:.3f}")
+print(f"held-out loss: wildlife {start['wildlife']:.3f} -> {end['wildlife']:.3f}, "
+      f"general {start['general']:.3f} -> {end['general']:.3f}")
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 3.2))
 plots.curve(ax, pretrained.log, "training, both pools (mean of 20 steps)", smooth=20)
 for i, (pool, value) in enumerate(end.items()):
-    ax.plot([0, recipe.clips], [start[pool], value], "o", color=f"C{i + 1}", label=f"held-out {pool}, before and after")
+    ax.plot([0, recipe.clips], [start[pool], value], "o", color=f"C{i + 1}",
+            label=f"held-out {pool}, before and after")
 ax.axhline(1, color="0.6", linestyle="--", label="guessing each patch's mean")
 ax.legend(fontsize="small");
 
@@ -438,7 +463,8 @@ ax.legend(fontsize="small");
 # %%
 mask = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed, 3))
 rows = [0, 1, 2, len(specs) - 1]
-plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in mask)), front, [names[i] for i in rows]);
+plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in mask)), front,
+                     [names[i] for i in rows]);
 
 # %% [markdown]
 # *Figure 6. Held-out recordings at the mask ratio of training.* **See:** from a distance every call is in its place. Look closer: inside a
@@ -451,7 +477,9 @@ plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in m
 
 # %%
 for ratio in (0.5, 0.95):
-    figure = plots.reconstruction(model, specs[:1], patches.random_mask(1, grid, ratio, training.generator(seed, 4)), front, names[:1])
+    figure = plots.reconstruction(model, specs[:1],
+                                  patches.random_mask(1, grid, ratio, training.generator(seed, 4)),
+                                  front, names[:1])
 
 # %% [markdown]
 # *Figure 7. One recording with 50 % and with 95 % hidden.* Over all held-out clips:
@@ -472,10 +500,12 @@ ratios.style.format("{:.3f}")
 
 # %%
 stored, card = ready.load()
-print(f"{sum(p.numel() for p in stored.parameters()) / 1e6:.1f} M parameters, {ready.FILE.stat().st_size / 1e6:.1f} MB; {card.trained_on}")
+print(f"{sum(p.numel() for p in stored.parameters()) / 1e6:.1f} M parameters, "
+      f"{ready.FILE.stat().st_size / 1e6:.1f} MB; {card.trained_on}")
 figure, ax = plt.subplots(figsize=(7, 3))
 log = pd.read_csv(ready.LOG)
-ax.plot(log["clips"].cumsum(), log["loss"].rolling(5, min_periods=1).mean(), label=f"ready weights, general : wildlife {ready.RECIPE.ratio:g} : 1")
+ax.plot(log["clips"].cumsum(), log["loss"].rolling(5, min_periods=1).mean(),
+        label=f"ready weights, general : wildlife {ready.RECIPE.ratio:g} : 1")
 plots.curve(ax, pretrained.log, "this notebook's model, 1 : 1", smooth=100)
 ax.set(ylim=(0.7, 1.1))
 ax.legend(fontsize="small");
@@ -485,8 +515,10 @@ ax.legend(fontsize="small");
 
 # %%
 with torch.no_grad():
-    longer = {pool: float(errors(stored, x, m)[guessed(x, m)].mean()) for pool, x in fixed_specs.items()
-              for m in [patches.random_mask(len(x), grid, mask_ratio, training.generator(7))]} if norm_pixels else {}
+    longer = {pool: float(errors(stored, x, m)[guessed(x, m)].mean())
+              for pool, x in fixed_specs.items()
+              for m in [patches.random_mask(len(x), grid, mask_ratio,
+                                            training.generator(7))]} if norm_pixels else {}
 pd.DataFrame({"this notebook's": end, "ready": longer}).T.style.format("{:.3f}")
 
 # %%
@@ -506,8 +538,10 @@ plots.reconstruction(stored, specs[rows[:2]], some, front, [names[i] for i in ro
 one = patches.Mask(*(view[:1] for view in mask))
 with torch.no_grad():
     guess = model.decode(model.encode(specs[:1], one), one)
-unpasted = model.picture(specs[:1], guess, one._replace(hidden=torch.ones_like(one.hidden)))  # as if all had been hidden
-panels = {"as shown above": model.picture(specs[:1], guess, one), "visible patches not pasted": unpasted,
+# as if all had been hidden
+unpasted = model.picture(specs[:1], guess, one._replace(hidden=torch.ones_like(one.hidden)))
+panels = {"as shown above": model.picture(specs[:1], guess, one),
+          "visible patches not pasted": unpasted,
           "nor the level borrowed: what came out": patches.unpatchify(guess, grid, arch.patch)}
 figure, axes = plt.subplots(1, 3, figsize=(13, 2.9), sharey=True)
 for ax, (title, x) in zip(axes, panels.items()):
@@ -521,8 +555,10 @@ for ax, (title, x) in zip(axes, panels.items()):
 
 # %%
 drawn = patches.random_mask(len(wild), grid, mask_ratio, training.generator(7))
-error, hidden = errors(model, fixed_specs["wildlife"], drawn), guessed(fixed_specs["wildlife"], drawn)
-print(f"held-out wildlife, mean squared error: hidden patches {error[hidden].mean():.3f}, visible patches {error[~drawn.hidden].mean():.3f}")
+error, hidden = errors(model, fixed_specs["wildlife"],
+                       drawn), guessed(fixed_specs["wildlife"], drawn)
+print(f"held-out wildlife, mean squared error: hidden patches {error[hidden].mean():.3f}, "
+      f"visible patches {error[~drawn.hidden].mean():.3f}")
 
 # %% [markdown]
 # The loss never asks for visible patches, so nothing keeps the decoder from making noise there (at `tiny` 1.31, worse than saying nothing at all).
@@ -575,21 +611,27 @@ def call_share(file):
     canvas, centres = torch.zeros(1, 1, front.frames, front.mels), mel.centres(front)
     for event in calls[calls["file"] == file].itertuples():
         rows = (centres >= event.low_hz) & (centres <= event.high_hz)
-        canvas[0, 0, round(event.start_s / front.hop_s) : round(event.end_s / front.hop_s), rows] = 1
+        canvas[0, 0, round(event.start_s
+                           / front.hop_s) : round(event.end_s / front.hop_s), rows] = 1
     return patches.patchify(canvas, arch.patch)[0].mean(-1)
 
 
 share = torch.stack([call_share(file) for file in wild["file"]])  # (N, L)
-regions = {"all": hidden, "on calls": hidden & (share >= 0.25), "background": hidden & (share == 0)} if synthetic else {"all": hidden}
+regions = {"all": hidden, "on calls": hidden & (share >= 0.25),
+           "background": hidden & (share == 0)} if synthetic else {"all": hidden}
 print({name: f"{int(where.sum()):,} hidden patches" for name, where in regions.items()})
 if not synthetic:
-    print("no boxes of calls are known for this data: the split into calls and background is skipped")
+    print("no boxes of calls are known for this data: the split into calls and background is "
+          "skipped")
 
 # %%
 target = model.target(fixed_specs["wildlife"])  # (N, L, P)
-guesses = {"mean": mean_patch, "nearest": nearest_visible, "row here": row_here, "row elsewhere": row_elsewhere}
-squared = {"network": error} | {name: (make(target, drawn) - target).square().mean(-1) for name, make in guesses.items()}
-comparison = pd.DataFrame({name: {place: float(e[where].mean()) for place, where in regions.items()} for name, e in squared.items()}).T
+guesses = {"mean": mean_patch, "nearest": nearest_visible, "row here": row_here,
+           "row elsewhere": row_elsewhere}
+squared = {"network": error} | {name: (make(target, drawn) - target).square().mean(-1)
+                                for name, make in guesses.items()}
+comparison = pd.DataFrame({name: {place: float(e[where].mean()) for place, where in regions.items()}
+                           for name, e in squared.items()}).T
 comparison.style.format("{:.3f}")
 
 # %% [markdown]
@@ -607,7 +649,8 @@ low = mel.centres(front)[:: arch.patch[1]] / 1000  # kHz at the lower edge of ea
 figure, ax = plt.subplots(figsize=(7.5, 3))
 for (place, where), colour in zip(list(regions.items())[1:] or regions.items(), ("C3", "C0")):
     for name, style in (("network", "o-"), ("row elsewhere", "o:")):
-        ax.plot([float(squared[name][where & (rows == f)].mean()) for f in range(grid.f)], style, color=colour, label=f"{name}, {place}")
+        ax.plot([float(squared[name][where & (rows == f)].mean()) for f in range(grid.f)], style,
+                color=colour, label=f"{name}, {place}")
 ax.axhline(1, color="0.6", linewidth=0.8)
 ax.set_xticks(range(grid.f), [f"from\n{khz:.1f} kHz" for khz in low])
 ax.set(xlabel="mel row", ylabel="squared error")
@@ -619,8 +662,10 @@ ax.legend(fontsize="small");
 # the network is below 1 in every row, while the usual patch of the row is hardly better than the mean anywhere.
 
 # %%
-level = patches.patchify(fixed_specs["wildlife"], arch.patch).var(-1) if norm_pixels else torch.ones_like(error)
-print("in units of the log-mel (borrowed std put back):", {place: round(float((error * level)[where].mean()), 3) for place, where in regions.items()})
+level = (patches.patchify(fixed_specs["wildlife"], arch.patch).var(-1)
+         if norm_pixels else torch.ones_like(error))
+print("in units of the log-mel (borrowed std put back):",
+      {place: round(float((error * level)[where].mean()), 3) for place, where in regions.items()})
 
 # %% [markdown]
 # Calls vary more, so in these units the error on them is about four times that on background: that is what the error pictures show.
@@ -634,34 +679,43 @@ print("in units of the log-mel (borrowed std put back):", {place: round(float((e
 # > **Predict.** With the decoder frozen only the encoder can adapt. Will (c) end close to (a), or close to where it started?
 
 # %%
-more = dataclasses.replace(recipe, clips=max(2 * setting.batch, recipe.clips // 4), ratio=0, lr=setting.lr / 2)  # continued, at half the rate
+more = dataclasses.replace(recipe, clips=max(2 * setting.batch, recipe.clips // 4), ratio=0,
+                           lr=setting.lr / 2)  # continued, at half the rate
 whole = dataclasses.replace(recipe, clips=recipe.clips + more.clips, ratio=0)  # (b) sees as many clips as the others in all
 frozen = dataclasses.replace(more, freeze_decoder=True)
 three = {}
-for name, plan, begin in (("(a) continued", more, model), ("(b) wildlife only", whole, None), ("(c) decoder frozen", frozen, model)):
-    three[name] = pretrain.pretrain(arch, front, plan, *pools.values(), start=begin, workers=setting.workers, reuse=True).model.cpu().eval()
+for name, plan, begin in (("(a) continued", more, model), ("(b) wildlife only", whole, None),
+                          ("(c) decoder frozen", frozen, model)):
+    three[name] = pretrain.pretrain(arch, front, plan, *pools.values(), start=begin,
+                                    workers=setting.workers, reuse=True).model.cpu().eval()
 
 # %%
 scores = {"start of (a) and (c)": {"clips": recipe.clips, **end}}
 scores |= {name: {"clips": whole.clips, **score(one_of)} for name, one_of in three.items()}
-pd.DataFrame(scores).T.astype({"clips": int}).style.format({"clips": "{:,}", "wildlife": "{:.3f}", "general": "{:.3f}"})
+pd.DataFrame(scores).T.astype({"clips": int}).style.format({"clips": "{:,}", "wildlife": "{:.3f}",
+                                                            "general": "{:.3f}"})
 
 # %%
-same = all(torch.equal(a, b) for (n, a), (_, b) in zip(model.named_parameters(), three["(c) decoder frozen"].named_parameters()) if "decoder" in n)
-moved = any(not torch.equal(a, b) for a, b in zip(model.encoder.parameters(), three["(c) decoder frozen"].encoder.parameters()))
+same = all(torch.equal(a, b)
+           for (n, a), (_, b) in zip(model.named_parameters(), three["(c) decoder frozen"]
+                                     .named_parameters()) if "decoder" in n)
+moved = any(not torch.equal(a, b) for a, b in zip(model.encoder.parameters(),
+                                                  three["(c) decoder frozen"].encoder.parameters()))
 assert same and moved
 print("(c): the decoder is untouched, the encoder has moved")
 
 # %%
 chosen = [0, 1]
 some = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed, 3))
-figure, axes = plt.subplots(len(chosen), 5, figsize=(13, 2.4 * len(chosen)), sharex=True, sharey=True)
+figure, axes = plt.subplots(len(chosen), 5, figsize=(13, 2.4 * len(chosen)), sharex=True,
+                            sharey=True)
 for row, i in zip(axes, chosen):
     x, m = specs[i : i + 1], patches.Mask(*(view[i : i + 1] for view in some))
     limits = tuple(np.quantile(x, [0.01, 0.998]))
     with torch.no_grad():
         shown = {names[i]: x, "masked": plots.masked(x, m, arch.patch)}
-        shown |= {name: net.picture(x, net.decode(net.encode(x, m), m), m) for name, net in three.items()}
+        shown |= {name: net.picture(x, net.decode(net.encode(x, m), m), m)
+                  for name, net in three.items()}
     for ax, (title, part) in zip(row, shown.items()):
         plots.spec(ax, part, front, title, limits)
         ax.title.set_size("small")
@@ -691,12 +745,15 @@ plots.sound(mel.to_wave(specs[loud, 0], front), front.rate)
 # %%
 with torch.no_grad():
     rebuilt = model.picture(specs, model.decode(model.encode(specs, mask), mask), mask)
-print(f"the reconstruction turned into sound: {mask_ratio:.0%} of the patches guessed, their level borrowed")
+print(f"the reconstruction turned into sound: {mask_ratio:.0%} of the patches guessed, "
+      "their level borrowed")
 plots.sound(mel.to_wave(rebuilt[loud, 0], front), front.rate)
 
 # %%
 floor = specs[loud].min()
-masked = plots.masked(specs[loud : loud + 1], patches.Mask(*(view[loud : loud + 1] for view in mask)), arch.patch).nan_to_num(floor.item())
+masked = plots.masked(specs[loud : loud + 1],
+                      patches.Mask(*(view[loud : loud + 1] for view in mask)),
+                      arch.patch).nan_to_num(floor.item())
 print("for comparison, only the visible patches, the rest silent")
 plots.sound(mel.to_wave(masked[0, 0], front), front.rate)
 
@@ -713,11 +770,15 @@ plots.sound(mel.to_wave(masked[0, 0], front), front.rate)
 
 # %%
 stored, card = ready.load()
-models = {"trained here": (model, front), "ready weights": (stored, card.front), "untrained": (mae.MAE(arch, training.generator(seed)), front)}
-sounds = {f"{i + 1}. {row.label}": base.Sound(audio.read(row.file, rate=front.rate, duration_s=3.0), front.rate,
-                                                calls[calls["file"] == row.file] if synthetic else None) for i, row in enumerate(examples.itertuples())}
+models = {"trained here": (model, front), "ready weights": (stored, card.front),
+          "untrained": (mae.MAE(arch, training.generator(seed)), front)}
+sounds = {f"{i + 1}. {row.label}":
+          base.Sound(audio.read(row.file, rate=front.rate, duration_s=3.0), front.rate,
+                     calls[calls["file"] == row.file] if synthetic else None)
+          for i, row in enumerate(examples.itertuples())}
 explorer = reconstruction.Studio(models, sounds)
-view = explorer.update(recording=list(sounds)[1], model="ready weights", kind="time columns", ratio=0.5, seed=1)
+view = explorer.update(recording=list(sounds)[1], model="ready weights", kind="time columns",
+                       ratio=0.5, seed=1)
 print(view.text)
 Image(view.image)
 
@@ -741,16 +802,22 @@ explorer
 # ## Summary
 
 # %%
-paper = {"model": "ViT-B 768 x 12", "decoder": "16 window blocks of 512", "clips": "100 epochs x 137,012 (our reading)", "mask ratio": "0.8",
+paper = {"model": "ViT-B 768 x 12", "decoder": "16 window blocks of 512",
+         "clips": "100 epochs x 137,012 (our reading)", "mask ratio": "0.8",
          "target": "normalised patches", "held-out loss": "not given"}
-here = {"model": f"ViT {arch.dim} x {arch.depth}", "decoder": f"{arch.decoder_depth} {arch.decoder} block(s) of {arch.decoder_dim}",
-        "clips": f"{recipe.clips:,}", "mask ratio": f"{mask_ratio:g}", "target": "normalised patches" if norm_pixels else "raw patches",
+here = {"model": f"ViT {arch.dim} x {arch.depth}",
+        "decoder": f"{arch.decoder_depth} {arch.decoder} block(s) of {arch.decoder_dim}",
+        "clips": f"{recipe.clips:,}", "mask ratio": f"{mask_ratio:g}",
+        "target": "normalised patches" if norm_pixels else "raw patches",
         "held-out loss": f"wildlife {end['wildlife']:.3f}, general {end['general']:.3f}"}
-pd.DataFrame({"paper: Liu et al. 2026": paper, f"this run: {setting.name}, {' + '.join(d['name'] for d in run.data.values())}, seed {seed}": here})
+pd.DataFrame({"paper: Liu et al. 2026": paper,
+              f"this run: {setting.name}, {' + '.join(d['name'] for d in run.data.values())}, "
+              f"seed {seed}": here})
 
 # %%
 published = runs.reference("finetune", split="test", metric="top1")
-published[published["setting"].str.contains("random|inat")][["paper", "place", "setting", "split", "metric", "value"]]
+published[published["setting"].str.contains("random|inat")][["paper", "place", "setting", "split",
+                                                             "metric", "value"]]
 
 # %% [markdown]
 # Liu et al. give no loss and no error for their reconstructions, only pictures (Fig. 2, Table 3 right); what pretraining is *for* is the table
@@ -930,6 +997,10 @@ check.wildlife_clips(wildlife_clips)
 # ## The record
 
 # %%
-path = run.record({"loss": end, "loss_start": start, "ratios": ratios.T.to_dict(), "baselines": comparison.T.to_dict(), "three": scores},
-                  samples_seen=recipe.clips + 2 * more.clips + whole.clips, device=training.accelerator().device, reused=pretrained.reused, verdict="no verdict: one seed",
-                  recipes={"arch": arch, "pretrain": recipe, "continued": more, "wildlife_only": whole}, held_out={pool: len(x) for pool, x in fixed_specs.items()})
+path = run.record({"loss": end, "loss_start": start, "ratios": ratios.T.to_dict(),
+                   "baselines": comparison.T.to_dict(), "three": scores},
+                  samples_seen=recipe.clips + 2 * more.clips + whole.clips,
+                  device=training.accelerator().device, reused=pretrained.reused,
+                  verdict="no verdict: one seed",
+                  recipes={"arch": arch, "pretrain": recipe, "continued": more, "wildlife_only":
+                           whole}, held_out={pool: len(x) for pool, x in fixed_specs.items()})

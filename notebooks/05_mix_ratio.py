@@ -93,7 +93,8 @@ pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, da
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("05_mix_ratio", globals(), pools)
 pd.DataFrame({name: {**table["split"].value_counts(), "classes": table["label"].nunique(),
-                     "hours": round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
+                     "hours": round(table["duration_s"].sum() / 3600, 2)}
+              for name, table in pools.items()})
 
 # %% [markdown]
 # One clip of each, to see and to hear: an animal in its field, and everyday sound.
@@ -118,7 +119,8 @@ for ax, (name, table) in zip(axes, pools.items()):
 
 # %%
 padded = sources.padded_share(pools["wildlife"].query("split == 'train'"), front)
-print(f"window: {front.frames} frames = {front.seconds:.2f} s; padding fills {100 * padded:.1f} % of the wildlife windows")
+print(f"window: {front.frames} frames = {front.seconds:.2f} s; padding fills {100 * padded:.1f} % "
+      "of the wildlife windows")
 
 # %% [markdown]
 # ## A mixture with exact counts
@@ -140,10 +142,12 @@ general_clips = None  # your number, of 128
 # NBVAL_CHECK_OUTPUT
 for r in (15, 2):
     mixture = data.Mixture(wildlife=100, general=100, ratio=r, batch=32, samples=128, seed=0)
-    print(f"{r}:1", [mixture.counts(step)[::-1] for step in range(len(mixture))], "(general, wildlife)")
+    print(f"{r}:1", [mixture.counts(step)[::-1] for step in range(len(mixture))],
+          "(general, wildlife)")
 
 # %%
-exercises.predicted("general clips in four batches of 32 at 2:1", general_clips, sum(mixture.counts(step)[1] for step in range(4)), "clips")
+exercises.predicted("general clips in four batches of 32 at 2:1", general_clips,
+                    sum(mixture.counts(step)[1] for step in range(4)), "clips")
 
 # %% [markdown]
 # At 2 : 1 a batch holds 21 or 22 general clips, and four of them hold 85 of 128: two thirds, to a third of a clip.
@@ -161,7 +165,8 @@ print(pretrain.plan(arch, recipe, pools["wildlife"], pools["general"]))
 
 # %%
 labelled = setting.finetuning("audiomae", seed)
-cost.sheet([cost.pretraining(arch, front, recipe), *cost.finetuning(arch, front, labelled, pools["wildlife"])], max_hours)
+cost.sheet([cost.pretraining(arch, front, recipe),
+            *cost.finetuning(arch, front, labelled, pools["wildlife"])], max_hours)
 
 # %% [markdown]
 # **See:** that the ratio is in none of these numbers: all ratios cost the same. Measured a moment ago from a few steps on random clips. With `budget="sweep"` models
@@ -172,8 +177,8 @@ cost.sheet([cost.pretraining(arch, front, recipe), *cost.finetuning(arch, front,
 # The model hides 80 % of the patches of each clip and learns to guess them (notebook 02). Labels are not used.
 
 # %%
-pretrained = pretrain.pretrain(arch, front, recipe, pools["wildlife"], pools["general"], workers=setting.workers,
-                               reuse=budget == "sweep")
+pretrained = pretrain.pretrain(arch, front, recipe, pools["wildlife"], pools["general"],
+                               workers=setting.workers, reuse=budget == "sweep")
 figure, ax = plt.subplots(figsize=(6, 3))
 plots.curve(ax, pretrained.log)
 ax.axhline(1, color="0.6", linestyle=":", label="guessing each patch's mean")
@@ -197,7 +202,8 @@ expected = None  # your top-1 on val, in per cent
 # The best look at `val` is kept.
 
 # %%
-tuned = finetune.finetune(pretrained.model, arch, front, pools["wildlife"], labelled, workers=setting.workers, reuse=budget == "sweep")
+tuned = finetune.finetune(pretrained.model, arch, front, pools["wildlife"], labelled,
+                          workers=setting.workers, reuse=budget == "sweep")
 tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
 
 # %% [markdown]
@@ -218,12 +224,17 @@ def alone(targets, groups):
 
 scores, answers = {}, {}
 for split in ("val", "test"):
-    answers[split] = finetune.predict(tuned.model, front, pools["wildlife"].query("split == @split"), tuned.labels, workers=setting.workers)
-    scores[split] = metrics.score(answers[split].probabilities, answers[split].targets, np.random.default_rng(seed), answers[split].groups)
+    answers[split] = finetune.predict(tuned.model, front,
+                                      pools["wildlife"].query("split == @split"), tuned.labels,
+                                      workers=setting.workers)
+    scores[split] = metrics.score(answers[split].probabilities, answers[split].targets,
+                                  np.random.default_rng(seed), answers[split].groups)
     top1, top5 = scores[split].top1, scores[split].top5
-    print(f"{split}: top-1 {top1.value:.1%} [{top1.low:.1%}, {top1.high:.1%}], top-5 {top5.value:.1%}, "
-          f"{scores[split].recordings} recordings of {scores[split].classes} classes, each guess among {scores[split].chosen_from}; "
-          f"{alone(answers[split].targets, answers[split].groups):.0%} of the classes have a single group")
+    print(f"{split}: top-1 {top1.value:.1%} [{top1.low:.1%}, {top1.high:.1%}], "
+          f"top-5 {top5.value:.1%}, {scores[split].recordings} recordings of "
+          f"{scores[split].classes} classes, each guess among {scores[split].chosen_from}; "
+          f"{alone(answers[split].targets, answers[split].groups):.0%} of the classes have a "
+          "single group")
 
 # %%
 exercises.predicted("class-averaged top-1 on val", expected, 100 * scores["val"].top1.value, "%")
@@ -235,7 +246,8 @@ exercises.predicted("class-averaged top-1 on val", expected, 100 * scores["val"]
 from sklearn.metrics import balanced_accuracy_score
 
 guess = answers["val"].probabilities.argmax(1)
-assert abs(balanced_accuracy_score(answers["val"].targets, guess) - scores["val"].top1.value) < 0.02  # ties count as shares
+# ties count as shares
+assert abs(balanced_accuracy_score(answers["val"].targets, guess) - scores["val"].top1.value) < 0.02
 assert scores["val"].top1.low <= scores["val"].top1.value <= scores["val"].top1.high
 
 # %% [markdown]
@@ -246,11 +258,14 @@ assert scores["val"].top1.low <= scores["val"].top1.value <= scores["val"].top1.
 # %%
 paper = runs.paper("mix_ratio", share) if clips else runs.paper("finetune", "random")
 hits = {split: metrics.topk_hits(a.probabilities, a.targets, 1) for split, a in answers.items()}
-path = run.record(
-    {**scores["val"]._asdict(), "test": scores["test"], "loss": pretrained.log["loss"].tail(100).mean()},
-    samples_seen=recipe.clips, device=next(tuned.model.parameters()).device, paper=paper, padded_share=padded, labels=tuned.labels,
-    recipes={"arch": arch, "pretrain": dataclasses.replace(recipe, ratio=0), "finetune": labelled},
-    answers={s: {"hits": hits[s].round(3), "targets": a.targets, "groups": a.groups} for s, a in answers.items()})
+path = run.record({**scores["val"]._asdict(), "test": scores["test"],
+                   "loss": pretrained.log["loss"].tail(100).mean()},
+                  samples_seen=recipe.clips, device=next(tuned.model.parameters()).device,
+                  paper=paper, padded_share=padded, labels=tuned.labels,
+                  recipes={"arch": arch, "pretrain": dataclasses.replace(recipe, ratio=0),
+                           "finetune": labelled},
+                  answers={s: {"hits": hits[s].round(3), "targets": a.targets, "groups": a.groups}
+                           for s, a in answers.items()})
 
 # %% [markdown]
 # ## All ratios that have been run
@@ -286,15 +301,18 @@ def against_wildlife_only(group: pd.DataFrame) -> pd.DataFrame:
         known = [np.asarray(arms[r].iloc[0][f"answers.{split}.{k}"]) for k in ("targets", "groups")]
         change = metrics.across_seeds(ours, base, *known, rng=np.random.default_rng(0))
         least = metrics.smallest_detectable(ours, base, *known, rng=np.random.default_rng(0))
-        answer = "too few groups" if alone(*known) > 0.5 else "undecided" if change.low <= 0 <= change.high else "differs"
-        rows.append({"ratio": r, "split": split, "seeds": len(seeds), "change": change.value, "low": change.low, "high": change.high,
+        answer = ("too few groups" if alone(*known) > 0.5 else "undecided"
+                  if change.low <= 0 <= change.high else "differs")
+        rows.append({"ratio": r, "split": split, "seeds": len(seeds), "change": change.value,
+                     "low": change.low, "high": change.high,
                      "smallest detectable": least, "answer": answer})
     return pd.DataFrame(rows)
 
 
 compared = swept.groupby(["data", "scale"]).apply(against_wildlife_only) if len(swept) else swept
 points = ["change", "low", "high", "smallest detectable"]
-display(compared.style.format("{:+.1%}", subset=points[:3]).format("{:.1%}", subset=points[3:])) if len(compared) else print("no sweep records yet")
+(display(compared.style.format("{:+.1%}", subset=points[:3]).format("{:.1%}", subset=points[3:]))
+ if len(compared) else print("no sweep records yet"))
 
 # %% [markdown]
 # Rows of `chorus` hold in the generator's world; only rows of real recordings may carry a verdict about animals.
@@ -306,8 +324,9 @@ display(compared.style.format("{:+.1%}", subset=points[:3]).format("{:.1%}", sub
 
 # %%
 same = table[table["ratio"] == 7] if len(table) else table
-same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique"), val=("top1.value", "mean"), lowest=("top1.value", "min"),
-                                                         highest=("top1.value", "max"), test=("test.top1.value", "mean")).round(3) if len(same) else None
+same.groupby(["data.wildlife.name", "samples_seen"]).agg(
+    seeds=("seed", "nunique"), val=("top1.value", "mean"), lowest=("top1.value", "min"),
+    highest=("top1.value", "max"), test=("test.top1.value", "mean")).round(3) if len(same) else None
 
 # %% [markdown]
 # ## What was seen

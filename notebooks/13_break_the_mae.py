@@ -84,11 +84,13 @@ wildlife = "chorus"  # the animal recordings: chorus, inatsounds:ROOT, or folder
 # %%
 setting = runs.scale(scale)
 table = sources.recordings(wildlife, "wildlife", setting.chorus, data_seed)
-table = table.sample(min(len(table), 1000), random_state=0).sort_index(ignore_index=True)  # all of chorus
+# all of chorus
+table = table.sample(min(len(table), 1000), random_state=0).sort_index(ignore_index=True)
 front = dataclasses.replace(mel.AUDIOMAE, frames=256)
 arch = setting.arch(frames=256, norm_pixels=False, decoder="plain")
 clips = setting.pretrain_clips // 6  # of one run; there are eight
-print(f"{setting.name}: {len(table)} recordings, {arch.grid.t} x {arch.grid.f} patches of {front.seconds:.2f} s, {clips:,} clips a run")
+print(f"{setting.name}: {len(table)} recordings, {arch.grid.t} x {arch.grid.f} patches of "
+      f"{front.seconds:.2f} s, {clips:,} clips a run")
 
 # %% [markdown]
 # The first two windows of every recording, as specs in memory. The recordings are `chorus`, this project's synthetic sound world (notebook 00). A
@@ -98,7 +100,8 @@ print(f"{setting.name}: {len(table)} recordings, {arch.grid.t} x {arch.grid.f} p
 windows, log_mel = data.Windows(table, front, ahead=True), mel.LogMel(front)
 recording = pd.Series(windows.places[:, 0])
 two = np.flatnonzero(recording.groupby(recording).cumcount() < 2)
-specs = torch.cat([windows.__getitems__(some.tolist()).spec(log_mel) for some in np.array_split(two, len(two) // 64 + 1)])
+specs = torch.cat([windows.__getitems__(some.tolist()).spec(log_mel)
+                   for some in np.array_split(two, len(two) // 64 + 1)])
 known = table.iloc[recording[two]].reset_index(drop=True)  # a row per window: label, split, group
 is_train = torch.tensor(known["split"] == "train")
 print(tuple(specs.shape), known["split"].value_counts().to_dict())
@@ -126,11 +129,13 @@ def errors(run):
     """The mean squared error on held-out windows, of hidden and of visible patches, and the last training losses."""
     model, log = run
     each = model.patch_errors(held, model.decode(model.encode(held, mask), mask))
-    return {"training loss": log["loss"].tail(20).mean(), "hidden": float(each[mask.hidden].mean()), "visible": float(each[~mask.hidden].mean())}
+    return {"training loss": log["loss"].tail(20).mean(), "hidden": float(each[mask.hidden].mean()),
+            "visible": float(each[~mask.hidden].mean())}
 
 
 def compare(**shown):
-    return pd.DataFrame({name.replace("_", " "): errors(run) for name, run in shown.items()}).T.style.format("{:.4f}")
+    return pd.DataFrame({name.replace("_", " "): errors(run)
+                         for name, run in shown.items()}).T.style.format("{:.4f}")
 
 
 compare(healthy=healthy, healthy_another_seed=again)
@@ -173,7 +178,8 @@ def symptom(broken, healthy=healthy, name="the run"):
 
 # %%
 def fold(part):
-    return HTML(f"<details><summary>the fault in the code</summary><pre>{html.escape(inspect.getsource(part))}</pre></details>")
+    return HTML("<details><summary>the fault in the "
+                f"code</summary><pre>{html.escape(inspect.getsource(part))}</pre></details>")
 
 
 def catches(test, healthy, broken):
@@ -184,7 +190,8 @@ def catches(test, healthy, broken):
     except AssertionError:
         print(f"{test.__name__}: the healthy one passes, the broken one fails")
     else:
-        raise AssertionError(f"{test.__name__} passes on the broken part: it does not see the fault")
+        raise AssertionError(f"{test.__name__} passes on the broken part: "
+                             "it does not see the fault")
 
 
 # %% [markdown]
@@ -220,9 +227,11 @@ fold(faults.One)
 
 # %%
 def test_visible_guesses_do_not_count(kind):
-    model, mask = kind(arch, training.generator(0)), patches.random_mask(2, arch.grid, 0.8, training.generator(1))
+    model, mask = kind(arch, training.generator(0)), patches.random_mask(2, arch.grid, 0.8,
+                                                                         training.generator(1))
     guess = model.decode(model.encode(specs[:2], mask), mask)
-    other = torch.where(mask.hidden[..., None], guess, guess + 1)  # other guesses where nothing is hidden
+    # other guesses where nothing is hidden
+    other = torch.where(mask.hidden[..., None], guess, guess + 1)
     assert torch.equal(model.loss(specs[:2], guess, mask), model.loss(specs[:2], other, mask))
 
 
@@ -296,8 +305,11 @@ fold(faults.Two)
 
 # %%
 def test_the_order_of_the_visible_does_not_matter(kind):
-    model, mask = kind(arch, training.generator(0)).eval(), patches.random_mask(2, arch.grid, 0.8, training.generator(1))
-    turned = patches.mask_from_keep(mask.keep.flip(1), mask.hidden.shape[1])  # the same patches, in another order
+    model, mask = kind(arch,
+                       training.generator(0)).eval(), patches.random_mask(2, arch.grid, 0.8,
+                                                                          training.generator(1))
+    # the same patches, in another order
+    turned = patches.mask_from_keep(mask.keep.flip(1), mask.hidden.shape[1])
     a, b = (model.decode(model.encode(specs[:2], m), m) for m in (mask, turned))
     assert torch.allclose(a, b, atol=1e-4)
 
@@ -312,7 +324,8 @@ turned = patches.mask_from_keep(mask.keep.flip(1), mask.hidden.shape[1])
 with torch.no_grad():
     for name, (model, _) in {"healthy": healthy, "run 2": second}.items():
         a, b = (model.decode(model.encode(held, m), m)[mask.hidden] for m in (mask, turned))
-        print(f"{name}: the guess changes by {(a - b).square().mean() / a.var():.1%} of its variance when the visible patches come in another order")
+        print(f"{name}: the guess changes by {(a - b).square().mean() / a.var():.1%} of its "
+              "variance when the visible patches come in another order")
 
 # %% [markdown]
 # **In this repository**: `tests/test_mae.py`, `test_order_of_the_visible_patches_does_not_matter`; `tests/test_patches.py`,
@@ -349,7 +362,8 @@ compare(healthy=healthy, healthy_another_seed=again, run_3=third, run_3_another_
 figure, axes = plt.subplots(1, 2, figsize=(10, 2.3), sharey=True)
 for ax, (name, (model, _)) in zip(axes, {"healthy": healthy, "run 3": third}.items()):
     code = model.encoder.pos_embed[0, 1:]  # (L, D)
-    alike = torch.nn.functional.cosine_similarity(code, code[5 * arch.grid.f + 3 :][:1]).unflatten(0, arch.grid)
+    alike = (torch.nn.functional.cosine_similarity(code, code[5 * arch.grid.f + 3 :][:1])
+             .unflatten(0, arch.grid))
     image = ax.imshow(alike.T, origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=1)
     ax.plot(5, 3, "wo", markerfacecolor="none")
     ax.set(title=f"{name}: how similar is the code of each place", xlabel="patch in time")
@@ -383,11 +397,13 @@ then = None  # "better" or "worse"
 
 # %%
 mended = mae.MAE(arch).eval()
-mended.load_state_dict({name: x for name, x in third[0].state_dict().items() if "pos_embed" not in name}, strict=False)  # keeps its own right tables
+mended.load_state_dict({name: x for name, x in third[0].state_dict().items()
+                        if "pos_embed" not in name}, strict=False)  # keeps its own right tables
 compare(healthy=healthy, run_3=third, run_3_with_the_right_table=(mended, third[1]))
 
 # %%
-exercises.predicted("the right table in run 3", then, "worse" if errors((mended, third[1]))["hidden"] > errors(third)["hidden"] else "better")
+exercises.predicted("the right table in run 3", then, "worse"
+                    if errors((mended, third[1]))["hidden"] > errors(third)["hidden"] else "better")
 
 # %% [markdown]
 # **See**: worse. From 0.0567 to 0.0678: the repair costs more than twice what the fault did (0.0527 without it). The weights have learned where
@@ -401,7 +417,8 @@ exercises.predicted("the right table in run 3", then, "worse" if errors((mended,
 def test_a_code_says_row_and_time(kind):
     code = kind(arch, training.generator(0)).encoder.pos_embed[0, 1:].unflatten(0, arch.grid)  # (t, f, D)
     row, time = code.chunk(2, dim=-1)
-    assert torch.equal(row, row[:1].expand_as(row))  # the code of a mel row is the same at all times
+    # the code of a mel row is the same at all times
+    assert torch.equal(row, row[:1].expand_as(row))
     assert torch.equal(time, time[:, :1].expand_as(time))  # and that of a time in all rows
 
 
@@ -440,7 +457,8 @@ loudest = {}
 for name, part in {"healthy": log_mel, "run 4": broken_log_mel}.items():
     frame = part.fit(short)[:, 0].mean(-1).argmax(1)  # (N,) the loudest one
     loudest[name] = float((frame >= 100).float().mean())
-print("the loudest frame of the window lies in the padding:", {name: f"{share:.0%} of {len(short)} clips" for name, share in loudest.items()})
+print("the loudest frame of the window lies in the padding:",
+      {name: f"{share:.0%} of {len(short)} clips" for name, share in loudest.items()})
 
 # %% [markdown]
 # What does the encoder make of it? Each one-second clip asks: which of all held-out windows do you come from? Its features (the patches of a time
@@ -451,7 +469,9 @@ print("the loudest frame of the window lies in the padding:", {name: f"{share:.0
 def features(x, columns=None, model=healthy[0]):
     """Specs (N, 1, T, M) -> (N, f*D), the mean over the first `columns` time columns (all)."""
     grid = Grid(x.shape[2] // arch.patch[0], arch.grid.f)
-    return torch.cat([probe.pooled(model.encode(part), grid, torch.full((len(part),), columns or grid.t))["frequency"] for part in x.split(64)])
+    return torch.cat([probe.pooled(model.encode(part), grid, torch.full((len(part),), columns
+                                                                        or grid.t))["frequency"]
+                      for part in x.split(64)])
 
 
 every = features(specs)
@@ -466,11 +486,13 @@ def unit(x):
 # %%
 whole = unit(features(held))
 found = {}
-asks = {"the real frames only": short[:, :, :96], "padded with silence": log_mel.fit(short), "padded with 0 (run 4)": broken_log_mel.fit(short)}
+asks = {"the real frames only": short[:, :, :96], "padded with silence": log_mel.fit(short),
+        "padded with 0 (run 4)": broken_log_mel.fit(short)}
 for name, x in asks.items():
     alike = unit(features(x, 6)) @ whole.T  # (N, N)
     rank = (alike >= alike.diagonal()[:, None]).sum(1)
-    found[name] = {"finds its own window": float((rank == 1).float().mean()), "cosine to it": float(alike.diagonal().median())}
+    found[name] = {"finds its own window": float((rank == 1).float().mean()),
+                   "cosine to it": float(alike.diagonal().median())}
 pd.DataFrame(found).T.style.format({"finds its own window": "{:.1%}", "cosine to it": "{:.2f}"})
 
 # %% [markdown]
@@ -524,7 +546,8 @@ test = np.flatnonzero(known["split"] == "test")
 pool = known[(known["split"] != "test") & evaluated]  # what we may learn from, and validate on
 val = faults.five(pool, 0.25, np.random.default_rng(seed))
 chance = 1 / known["label"][evaluated].nunique()
-print(f"val: {nearest(pool.index[~val], pool.index[val]):.1%} of {val.sum()} windows right; chance is {chance:.1%}")
+print(f"val: {nearest(pool.index[~val], pool.index[val]):.1%} of {val.sum()} windows right; "
+      f"chance is {chance:.1%}")
 
 # %% [markdown]
 # > **Your diagnosis.** A few thousand clips of pretraining, no training of the classifier, and this. Would you publish it? There are test recordings
@@ -544,10 +567,13 @@ def by(unit_of):
     return unit_of.isin(chosen[: len(chosen) // 4]).to_numpy()
 
 
-splits = {"by window (run 5)": val, "by recording": by(pool["file"]), "by group": by(sources.units(pool))}
-leak = pd.DataFrame({name: {"val": nearest(pool.index[~v], pool.index[v]), "test": nearest(pool.index[~v], test)} for name, v in splits.items()}).T
+splits = {"by window (run 5)": val, "by recording": by(pool["file"]),
+          "by group": by(sources.units(pool))}
+leak = pd.DataFrame({name: {"val": nearest(pool.index[~v], pool.index[v]),
+                            "test": nearest(pool.index[~v], test)} for name, v in splits.items()}).T
 ax = (100 * leak).plot.bar(rot=0, figsize=(7, 2.8), ylabel="windows right (%)")
-ax.legend(["the val windows that the split held back", "test recordings, untouched"], fontsize="small");
+ax.legend(["the val windows that the split held back",
+           "test recordings, untouched"], fontsize="small");
 
 # %% [markdown]
 # *Figure 7. The same features and the same classifier; only what was held back together differs.* **See:** split by window, val says 59.2 % where the
@@ -579,7 +605,8 @@ def test_nothing_is_on_both_sides(split):
     assert not set(together[val]) & set(together[~val])
 
 
-catches(test_nothing_is_on_both_sides, lambda windows, share, rng: by(sources.units(windows)), faults.five)
+catches(test_nothing_is_on_both_sides, lambda windows, share, rng: by(sources.units(windows)),
+        faults.five)
 
 # %% [markdown]
 # **In this repository**: `tests/test_data.py`, `test_no_group_crosses_splits`; and not as a test only: `tables.check` refuses a table in which a
@@ -593,7 +620,8 @@ catches(test_nothing_is_on_both_sides, lambda windows, share, rng: by(sources.un
 # orders. One preparation of the batch is healthy, the other is not.
 
 # %%
-mean, std = float(specs[is_train].mean()), float(specs[is_train].std())  # so that a large batch comes out as it went in
+# so that a large batch comes out as it went in
+mean, std = float(specs[is_train].mean()), float(specs[is_train].std())
 preparations = {"healthy": lambda x: x, "run 6": lambda x: faults.six(x, mean, std)}
 train_rows = np.flatnonzero(known["split"] == "train")
 
@@ -602,14 +630,17 @@ def answers(prepare, order):
     """The vectors of the test windows, in their own order whatever `order` they were encoded in, and the species guessed for each."""
     batches = specs[test][order].split(64)
     vectors = unit(torch.cat([features(prepare(batch)) for batch in batches]))[order.argsort()]
-    return vectors, known["label"].to_numpy()[train_rows][(vectors @ unit(every)[train_rows].T).argmax(1)]
+    return vectors, known["label"].to_numpy()[train_rows][(vectors
+                                                           @ unit(every)[train_rows].T).argmax(1)]
 
 
 # %%
 orders = [torch.randperm(len(test), generator=training.generator(seed, k)) for k in range(3)]
-asked = {name: [answers(prepare, order) for order in orders] for name, prepare in preparations.items()}
+asked = {name: [answers(prepare, order) for order in orders]
+         for name, prepare in preparations.items()}
 truth = known["label"].to_numpy()[test]
-right = {name: {f"order {k + 1}": (guess == truth).mean() for k, (_, guess) in enumerate(three)} for name, three in asked.items()}
+right = {name: {f"order {k + 1}": (guess == truth).mean() for k, (_, guess) in enumerate(three)}
+         for name, three in asked.items()}
 pd.DataFrame(right).T.style.format("{:.1%}")
 
 # %% [markdown]
@@ -623,7 +654,8 @@ for name, ((a, guess_a), (b, guess_b), _) in asked.items():
     same[f"{name}: another species for {changed[name]:.0%}"] = (a * b).sum(-1).numpy()  # (N,) cosine between a window's two vectors
 figure, ax = plt.subplots(figsize=(7, 2.8))
 ax.hist(list(same.values()), np.linspace(0.4, 1.0, 31), label=list(same))
-ax.set(yscale="log", xlabel="cosine between the two vectors of the same window, in orders 1 and 2", ylabel="test windows")
+ax.set(yscale="log", xlabel="cosine between the two vectors of the same window, in orders 1 and 2",
+       ylabel="test windows")
 ax.legend(fontsize="small", loc="upper left");
 
 # %% [markdown]
@@ -663,15 +695,21 @@ catches(test_alone_as_in_company, *preparations.values())
 
 # %%
 score = lambda run: errors(run)["hidden"]  # noqa: E731
-summary = pd.DataFrame([
-    ("1 loss on visible patches", "training loss: lower", f"{errors(first)['training loss']:.4f} / {errors(healthy)['training loss']:.4f}"),
-    ("2 unshuffle forgotten, global decoder", "held-out error: none beyond a seed", f"{score(second):.4f} / {score(healthy):.4f}"),
-    ("2 unshuffle forgotten, local decoder", "held-out error: higher", f"{score(second_local):.4f} / {score(healthy_local):.4f}"),
-    ("3 positions transposed", "held-out error: a little higher", f"{score(third):.4f} / {score(healthy):.4f}"),
-    ("4 zero before normalising", "loudest frame is padding", f"{loudest['run 4']:.0%} / {loudest['healthy']:.0%}"),
-    ("5 leak", "val accuracy: higher", f"{leak.iloc[0, 0]:.1%} / {leak.iloc[2, 0]:.1%}"),
-    ("6 batch statistics", "answers change on asking again", f"{changed['run 6']:.0%} / {changed['healthy']:.0%}"),
-], columns=["fault", "symptom", "broken / healthy"]).set_index("fault")
+summary = pd.DataFrame(
+    [("1 loss on visible patches", "training loss: lower",
+      f"{errors(first)['training loss']:.4f} / {errors(healthy)['training loss']:.4f}"),
+     ("2 unshuffle forgotten, global decoder", "held-out error: none beyond a seed",
+      f"{score(second):.4f} / {score(healthy):.4f}"),
+     ("2 unshuffle forgotten, local decoder", "held-out error: higher",
+      f"{score(second_local):.4f} / {score(healthy_local):.4f}"),
+     ("3 positions transposed", "held-out error: a little higher",
+      f"{score(third):.4f} / {score(healthy):.4f}"),
+     ("4 zero before normalising", "loudest frame is padding",
+      f"{loudest['run 4']:.0%} / {loudest['healthy']:.0%}"),
+     ("5 leak", "val accuracy: higher", f"{leak.iloc[0, 0]:.1%} / {leak.iloc[2, 0]:.1%}"),
+     ("6 batch statistics", "answers change on asking again",
+      f"{changed['run 6']:.0%} / {changed['healthy']:.0%}"),],
+    columns=["fault", "symptom", "broken / healthy"]).set_index("fault")
 summary
 
 # %% [markdown]
