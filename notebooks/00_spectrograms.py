@@ -69,12 +69,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -112,11 +115,13 @@ plots.style()
 plt.rcParams["figure.dpi"] = 72
 
 # %% tags=["parameters"]
-scale = "auto"       # smoke, tiny, small or paper; auto is tiny unless STUDY_SCALE says otherwise
-seed = 0             # which clips are drawn for the histograms
-data_seed = 0        # which synthetic world is made
-wildlife = "chorus"  # the animal recordings, chorus, inatsounds:ROOT, or folder:PATH with one folder per species
-general = "chorus"   # everyday sounds, chorus, audioset:ROOT, esc50 or folder:PATH with one folder per class
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # which clips are drawn for the histograms
+data_seed: int = 0  # which synthetic world is made
+# folder:PATH has one folder per species, or per class
+wildlife: str = "chorus"  # the animal recordings: chorus, inatsounds:ROOT or folder:PATH
+general: str = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
 
 # %% [markdown]
 # **What will be computed.** Two tables of recordings, a log-mel step by step, the same recording through four front

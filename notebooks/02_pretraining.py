@@ -35,12 +35,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -69,20 +72,25 @@ plots.style()
 plt.rcParams["figure.dpi"] = 66  # many spectrograms: at 100 dpi this file would be twice as large
 
 # %% tags=["parameters"]
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training: weights, order, crops and masks
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the animal recordings: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
-mask_ratio = 0.8  # share of patches hidden in training; 0.8 is Liu et al., 0.75 Niizumi et al.
-norm_pixels = True  # the target is each patch minus its mean over its std; False is the log-mel itself
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training: weights, order, crops and masks
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the animal recordings: chorus, inatsounds:ROOT or folder:PATH
+general: str = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
+# 0.8 is Liu et al., 0.75 Niizumi et al.
+mask_ratio: float = 0.8  # share of patches hidden in training
+# False: the target is the log-mel itself
+norm_pixels: bool = True  # the target is each patch minus its mean over its std
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("02_pretraining", globals(), pools)
+run = runs.start("02_pretraining", pools, scale=scale, seed=seed, data_seed=data_seed,
+                 wildlife=wildlife, general=general, mask_ratio=mask_ratio, norm_pixels=norm_pixels)
 pd.DataFrame({name: {**table["split"].value_counts(), "hours":
                      round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
 

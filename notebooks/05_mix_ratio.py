@@ -34,12 +34,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -63,14 +66,19 @@ from lib.transfer import finetune
 plots.style(photo=False)
 
 # %% tags=["parameters"]
-ratio = 7  # general clips per wildlife clip: 0 is wildlife only; general only is the string "inf" (papermill: -r ratio inf)
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training: weights, order, crops and masks
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the species: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other pool: chorus, chorus:other_species (a null), audioset:ROOT, esc50 or folder:PATH
-budget = "main"  # pretraining clips: main (this notebook in minutes), sweep (what the records use) or none (random weights)
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# 0 is wildlife only; general only is the string "inf" (papermill: -r ratio inf)
+ratio: float = 7  # general clips per wildlife clip
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training: weights, order, crops and masks
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT or folder:PATH
+# chorus:other_species is a null
+general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
+# main: this notebook in minutes; sweep: what the records use; none: random weights
+budget: str = "main"  # pretraining clips: main, sweep or none
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %% [markdown]
 # A parameter that makes no sense is refused here, before anything is computed.
@@ -91,7 +99,8 @@ print(f"scale {setting.name}: {clips:,} pretraining clips, {share:g} general : 1
 # %%
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("05_mix_ratio", globals(), pools)
+run = runs.start("05_mix_ratio", pools, ratio=ratio, scale=scale, seed=seed, data_seed=data_seed,
+                 wildlife=wildlife, general=general, budget=budget)
 pd.DataFrame({name: {**table["split"].value_counts(), "classes": table["label"].nunique(),
                      "hours": round(table["duration_s"].sum() / 3600, 2)}
               for name, table in pools.items()})

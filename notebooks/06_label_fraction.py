@@ -33,12 +33,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -64,17 +67,26 @@ from lib.transfer import finetune, starts
 plots.style(photo=False)
 
 # %% tags=["parameters"]
-init = "random+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the paper's Figure 3, or ready, the weights that lie in this repository
-fraction = "4"  # what is kept of train: recordings per species such as "4", a share such as "10%", or "all"
-equal_steps = False  # False: as many epochs as for all labels, as in the paper; True: as many steps
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training and of which recordings are kept
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the species: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other pool, AudioSet or what stands in for it: chorus, audioset:ROOT, esc50 or folder:PATH
-weights = ""  # public weights: hub, or a local file; empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
-budget = "main"  # clips of each pretraining that happens here: main, or sweep (what the records use)
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the
+# paper's Figure 3, or ready, the weights that lie in this repository
+init: str = "random+inat_ssl"  # what the encoder starts from, ready or a row of Figure 3
+# recordings per species such as "4", a share such as "10%", or "all"
+fraction: str = "4"  # what is kept of train
+# False: as many epochs as for all labels, as in the paper; True: as many steps
+equal_steps: bool = False  # train for as many steps as with all labels
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training and of which recordings are kept
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT or folder:PATH
+# AudioSet, or what stands in for it
+general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
+# empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
+weights: str = ""  # public weights: hub, or a local file
+# sweep is what the records use
+budget: str = "main"  # clips of each pretraining that happens here: main or sweep
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 fraction = str(fraction)  # papermill turns 4 into a number
@@ -83,7 +95,9 @@ clips = runs.clips(setting, budget)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 part = sources.subset(pools["wildlife"], fraction, seed)
-run = runs.start("06_label_fraction", globals(), pools)
+run = runs.start("06_label_fraction", pools, init=init, fraction=fraction, equal_steps=equal_steps,
+                 scale=scale, seed=seed, data_seed=data_seed, wildlife=wildlife, general=general,
+                 weights=weights, budget=budget)
 train, kept = (t[t["split"] == "train"] for t in (pools["wildlife"], part))
 print(f"{fraction}: {len(kept)} of {len(train)} labelled recordings of {kept['label'].nunique()} "
       f"species ({len(kept) / len(train):.0%})")

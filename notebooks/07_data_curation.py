@@ -35,12 +35,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -67,16 +70,22 @@ from lib.transfer import curate, finetune, starts
 plots.style()
 
 # %% tags=["parameters"]
-filter = "confidence"  # what windows are scored by: none, confidence, confidence_oof, loss or energy
-threshold = "50%"  # what is kept: a share of the windows such as "50%", or every window with at least this score, such as 0.88
-control = False  # True keeps as many windows of every recording as the filter does, at random
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training, the folds and the control
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the species, which is curated: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other pool, on which the selector is pretrained: chorus, audioset:ROOT, esc50 or folder:PATH
-budget = "main"  # pretraining clips: main (this notebook in minutes), sweep (what the records use) or none (random weights)
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# none, confidence, confidence_oof, loss or energy
+filter: str = "confidence"  # what windows are scored by
+# a share of the windows such as "50%", or every window with at least this score, such as 0.88
+threshold: str = "50%"  # what is kept
+control: bool = False  # True keeps as many windows of every recording as the filter does, at random
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training, the folds and the control
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# this pool is curated; folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT or folder:PATH
+# on this one the selector is pretrained
+general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
+# main: this notebook in minutes; sweep: what the records use; none: random weights
+budget: str = "main"  # pretraining clips: main, sweep or none
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %% [markdown]
 # A parameter that makes no sense is refused here, before anything is computed.
@@ -87,7 +96,9 @@ setting = runs.scale(scale)
 clips = runs.clips(setting, budget)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("07_data_curation", globals(), pools)
+run = runs.start("07_data_curation", pools, filter=filter, threshold=threshold, control=control,
+                 scale=scale, seed=seed, data_seed=data_seed, wildlife=wildlife, general=general,
+                 budget=budget)
 print(f"scale {setting.name}: filter {filter}, threshold {threshold}, "
       f"control {control}; {clips:,} pretraining clips")
 

@@ -35,12 +35,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -71,14 +74,19 @@ plots.style()
 plt.rcParams["figure.dpi"] = 72
 
 # %% tags=["parameters"]
-model = "208"  # the design of Table 1, by its frames and, unless 16 x 16, its patch in mel bins x frames; lib.hear.designs names all nine
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the pretraining and of the predictors on top
-data_seed = 0  # of the synthetic recordings and tasks, and of the split of a folder that brings none
-wildlife = "chorus"  # what it is pretrained on, half of it; chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other half; chorus, audioset:ROOT, esc50 or folder:PATH
-budget = "main"  # clips of the pretraining, half as many as in other notebooks since there are nine designs; main, sweep, or none
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# by its frames and, unless 16 x 16, its patch in mel bins x frames; lib.hear.designs names all nine
+model: str = "208"  # the design of Table 1
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the pretraining and of the predictors on top
+# also of the split of a folder that brings none
+data_seed: int = 0  # of the synthetic recordings and tasks
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # half the pretraining: chorus, inatsounds:ROOT or folder:PATH
+general: str = "chorus"  # the other half: chorus, audioset:ROOT, esc50 or folder:PATH
+# half as many as in other notebooks, since there are nine designs
+budget: str = "main"  # clips of the pretraining: main, sweep or none
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
@@ -86,7 +94,8 @@ model = str(model)  # papermill turns 208 into a number
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 arch, front = setting.msm_mae(model)
-run = runs.start("08_design_choices", {**globals(), "model": model}, pools)
+run = runs.start("08_design_choices", pools, model=model, scale=scale, seed=seed,
+                 data_seed=data_seed, wildlife=wildlife, general=general, budget=budget)
 
 # %% [markdown]
 # ## Nine ways to cut a sound

@@ -32,12 +32,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -65,24 +68,32 @@ from lib.runs import results_hear
 plots.style(photo=False)
 
 # %% tags=["parameters"]
-model = "512"  # a design of Table 1 (pretrained here as in 08), logmel, untrained, ready, public weights such as msm_mae or msm_mae:FILE, or a checkpoint
-benchmark = "offline"  # the five tasks made here; or HEAR's names with blanks between, such as "esc50 speech_commands", which are fetched into root
-root = "DATA/hear"  # where HEAR's own tasks lie or are to be fetched; see lib.hear.tasks for names and terms
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the pretraining and of the predictors on top
-data_seed = 0  # of the synthetic recordings and tasks, and of the split of a folder that brings none
-wildlife = "chorus"  # what a design is pretrained on, half of it; chorus, inatsounds:ROOT, or folder:PATH
-general = "chorus"  # the other half; chorus, audioset:ROOT, esc50 or folder:PATH
-budget = "main"  # clips of a design's pretraining, as in 08; main, sweep, or none
-max_hours = 1.0  # a pretraining that would take longer on this machine is refused
+# a design of Table 1 (pretrained here as in 08), logmel, untrained, ready, public weights such as
+# msm_mae or msm_mae:FILE, or a checkpoint
+model: str = "512"  # whose embeddings are tested
+# the five tasks made here; or HEAR's names with blanks between, such as "esc50 speech_commands",
+# which are fetched into root
+benchmark: str = "offline"  # the tasks
+# see lib.hear.tasks for names and terms
+root: str = "DATA/hear"  # where HEAR's own tasks lie or are to be fetched
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the pretraining and of the predictors on top
+# also of the split of a folder that brings none
+data_seed: int = 0  # of the synthetic recordings and tasks
+wildlife: str = "chorus"  # half of a design's pretraining: chorus, inatsounds:ROOT or folder:PATH
+general: str = "chorus"  # the other half: chorus, audioset:ROOT, esc50 or folder:PATH
+budget: str = "main"  # clips of a design's pretraining, as in 08: main, sweep or none
+max_hours: float = 1.0  # a pretraining that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
 model = str(model)  # papermill turns 512 into a number
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("09_frozen_benchmark", {**globals(), "model": model.replace(str(paths.ROOT), "")},
-                 pools)
+run = runs.start("09_frozen_benchmark", pools, model=model.replace(str(paths.ROOT), ""),
+                 benchmark=benchmark, scale=scale, seed=seed, data_seed=data_seed,
+                 wildlife=wildlife, general=general, budget=budget)
 
 # %%
 clips = runs.clips(setting, budget) // 2  # half as many as elsewhere, as in 08

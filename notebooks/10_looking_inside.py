@@ -37,12 +37,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -74,22 +77,30 @@ plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
 
 # %% tags=["parameters"]
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training and of the masks
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the animal recordings: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
-model = "304"  # the design of Table 1 to look into (lib.hear.designs names all nine); the paper looks into 304
-weights = ""  # public MSM-MAE weights in place of our own model: hub or a file; empty pretrains here
-appendix = "96 512 200_16x8 200_16x4 208_8x16 304_80x4"  # further designs for the last reconstructions; empty leaves them out
-budget = "main"  # pretraining clips: main (the further designs get a quarter), or sweep (all get as many)
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training and of the masks
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the animal recordings: chorus, inatsounds:ROOT or folder:PATH
+general: str = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
+# lib.hear.designs names all nine; the paper looks into 304
+model: str = "304"  # the design of Table 1 to look into
+# hub or a file; empty pretrains here
+weights: str = ""  # public MSM-MAE weights in place of our own model
+# further designs for the last reconstructions; empty leaves them out
+appendix: str = "96 512 200_16x8 200_16x4 208_8x16 304_80x4"  # further designs
+# main: the further designs get a quarter; sweep: all get as many
+budget: str = "main"  # pretraining clips: main or sweep
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("10_looking_inside", globals(), pools)
+run = runs.start("10_looking_inside", pools, scale=scale, seed=seed, data_seed=data_seed,
+                 wildlife=wildlife, general=general, model=model, weights=weights,
+                 appendix=appendix, budget=budget)
 arch, front = setting.msm_mae(model)
 if arch.grid.f < 3:
     raise ValueError(f"model {model} has {arch.grid.f} mel rows: every second row cannot be "

@@ -34,12 +34,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -68,17 +71,23 @@ from lib.transfer import classifier, finetune, planner, probe, ready, species
 plots.style()
 
 # %% tags=["parameters"]
-wildlife = "chorus"  # your recordings: folder:PATH (one folder per class, a folder with metadata.csv, or a CSV), or chorus
-method = "frozen"  # how to train: frozen (the encoder stays as it is and a readout learns, seconds) or finetune (all weights, minutes)
-threshold = 0.5  # the score from which on a window counts as a find
-target = 0.8  # the accuracy to plan for: class-averaged top-1
-unit = "group"  # what the plan counts as one label: group (animal, place, long recording) or recording (a row of the table)
-new = ""  # a folder of new recordings to predict; empty: one long recording is joined from test
-out = ""  # the folder for the classifier and its answers; empty: the user's cache
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training, the pilot and the intervals
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# one folder per class, a folder with metadata.csv, or a CSV
+wildlife: str = "chorus"  # your recordings: folder:PATH, or chorus
+# frozen: the encoder stays as it is and a readout learns, seconds; finetune: all weights, minutes
+method: str = "frozen"  # how to train: frozen or finetune
+threshold: float = 0.5  # the score from which on a window counts as a find
+target: float = 0.8  # the accuracy to plan for: class-averaged top-1
+# group (animal, place, long recording) or recording (a row of the table)
+unit: str = "group"  # what the plan counts as one label: group or recording
+# empty: one long recording is joined from test
+new: str = ""  # a folder of new recordings to predict
+# empty: the user's cache
+out: str = ""  # the folder for the classifier and its answers
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training, the pilot and the intervals
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %% [markdown]
 # ## From a folder to a table
@@ -107,7 +116,9 @@ selections.annotations(pond)
 # %%
 setting, band = runs.scale(scale), selections.checked(threshold)
 table = sources.recordings(wildlife, "wildlife", setting.chorus, data_seed)
-run = runs.start("12_your_recordings", globals(), {"wildlife": table})
+run = runs.start("12_your_recordings", {"wildlife": table}, wildlife=wildlife, method=method,
+                 threshold=threshold, target=target, unit=unit, scale=scale, seed=seed,
+                 data_seed=data_seed)
 counts = species.counts(table)
 print(f"scale {setting.name}; {len(table)} recordings of {len(counts)} species in "
       f"{sources.units(table).nunique()} groups, {table['duration_s'].sum() / 3600:.2f} h")
