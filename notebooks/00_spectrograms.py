@@ -108,8 +108,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lib import audio, mel, plots, runs, sources
 from lib.course import exercises
 from lib.explorers import base, front_ends
-from lib.sources import chorus
-from lib.sources import tables
+from lib.sources import chorus, tables
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72
@@ -212,10 +211,10 @@ pd.concat({"wildlife": overview(wild), "general": overview(world)}).fillna(0)
 
 # %%
 sizes = pd.DataFrame(columns=["recordings (train / val / test)", "labels", "chance, top-1"])
-sizes.loc["paper: iNatSounds"] = ["137,012 / 45,698 / 49,527", "5,569 species, 1,212 evaluated",
-                                  "0.08 %"]
-sizes.loc["paper: AudioSet"] = ["1,880,019 clips for pretraining", "527 event classes, not used",
-                                ""]
+sizes.loc["paper: iNatSounds"] = ["137,012 / 45,698 / 49,527",
+                                  "5,569 species, 1,212 evaluated", "0.08 %"]
+sizes.loc["paper: AudioSet"] = ["1,880,019 clips for pretraining",
+                                "527 event classes, not used", ""]
 scored = wild[wild.split == "val"].label.nunique()
 counted = " / ".join(str((wild.split == part).sum()) for part in ("train", "val", "test"))
 sizes.loc["this run: wildlife"] = [counted, f"{wild.label.nunique()} labels, {scored} evaluated",
@@ -618,11 +617,11 @@ print(f"0 before normalising becomes {zero:+.3f}, true silence is {silence:+.3f}
 
 # %%
 def clips(table, rate, count=200):
-    """Waves of up to 3 s of random recordings, padded with zeros to one tensor, and their lengths."""
+    """Waves of up to 3 s of random recordings, zero-padded to one tensor, and their lengths."""
     table = table[table.duration_s > 0]
-    rows = table.file.iloc[
-        torch.randperm(len(table), generator=torch.Generator().manual_seed(seed))[:count].tolist()]
-    waves = [audio.read(file, rate=rate, duration_s=3.0) for file in rows]
+    order = torch.randperm(len(table), generator=torch.Generator().manual_seed(seed))
+    files = table.file.iloc[order[:count].tolist()]
+    waves = [audio.read(file, rate=rate, duration_s=3.0) for file in files]
     return pad_sequence(waves, batch_first=True), torch.tensor([len(w) for w in waves])
 
 
@@ -747,8 +746,8 @@ explorer
 # - `audiomae`, and a band that ends at 8 kHz: what of this animal does a model at 16 kHz not hear? Press *listen*.
 
 # %%
-assert again.shape == x.shape and torch.corrcoef(torch.stack([x.flatten(),
-                                                              again.flatten()]))[0, 1] > 0.9
+assert again.shape == x.shape
+assert torch.corrcoef(torch.stack([x.flatten(), again.flatten()]))[0, 1] > 0.9
 assert mel.normalise(0.0, mel.AUDIOMAE) > 0 > mel.normalise(mel.AUDIOMAE.pad, mel.AUDIOMAE)
 print("checkpoint passed")
 
@@ -831,7 +830,9 @@ from lib.course import exercises_00 as check
 
 # %% tags=["exercise"]
 def frames_of(samples, window, hop, centred):
-    """The number of frames of a wave; window and hop in samples. A wave shorter than the window has none."""
+    """The number of frames of a wave; window and hop in samples.
+
+    A wave shorter than the window has none."""
     return None
 
 
@@ -879,7 +880,9 @@ check.empty_filters(empty_filters)
 
 # %% tags=["exercise"]
 def gain_shift(factor, front):
-    """What a wave times `factor` adds to the normalised spec; `front` has INAT's decibels, a `divisor` and a `std`."""
+    """What a wave times `factor` adds to the normalised spec.
+
+    `front` has INAT's decibels, a `divisor` and a `std`."""
     return None
 
 
@@ -905,7 +908,9 @@ check.gain_shift(gain_shift)
 
 # %% tags=["exercise"]
 def padded(log_mel, front, frames):
-    """A log-mel (T, M) in the front end's logarithm -> what the model sees, (frames, M), the end filled with nothing."""
+    """A log-mel (T, M) in the front end's logarithm -> what the model sees, (frames, M).
+
+    The end is filled with nothing."""
     return None
 
 

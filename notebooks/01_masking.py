@@ -80,8 +80,7 @@ colab.prepare(KEEP_ON_DRIVE)
 
 # %% tags=["predict"]
 calls_lost = None  # from most to fewest calls lost, a list of "random", "time", "frequency"
-# from the largest to the smallest error of the best copy, a list of the same three
-hard_to_copy = None
+hard_to_copy = None  # from the largest to the smallest error of the best copy, the same three
 
 # %%
 import itertools
@@ -209,8 +208,8 @@ def draw_grid(ax):
     """Patch borders over a plots.spec, and each patch's token number."""
     wide, high = patch[0] * front.hop_s, patch[1]
     ax.vlines([a * wide for a in range(1, grid.t)], 0, front.mels, color="w", linewidth=0.4)
-    ax.hlines([b * high for b in range(1, grid.f)], 0, front.frames * front.hop_s, color="w",
-              linewidth=0.4)
+    ax.hlines([b * high for b in range(1, grid.f)], 0, front.frames * front.hop_s,
+              color="w", linewidth=0.4)
     for i in range(L):
         place = (i // grid.f + 0.5) * wide, (i % grid.f + 0.5) * high
         ax.text(*place, str(i), color="w", fontsize=10, ha="center", va="center", clip_on=True,
@@ -299,8 +298,8 @@ for ax, x, title in zip(axes, (tokens, lined_up, in_place),
 
 # %%
 assert torch.equal(order.gather(1, restore), torch.arange(L)[None])  # equation (3)
-assert torch.equal(in_place.isnan().all(-1), mask.hidden) and torch.equal(in_place[~mask.hidden],
-                                                                          tokens[~mask.hidden])
+assert torch.equal(in_place.isnan().all(-1), mask.hidden)
+assert torch.equal(in_place[~mask.hidden], tokens[~mask.hidden])
 assert int(plots.masked(spec, mask, patch).isnan().sum()) == (L - K) * 256
 
 # %% [markdown]
@@ -311,8 +310,8 @@ assert int(plots.masked(spec, mask, patch).isnan().sum()) == (L - K) * 256
 # %%
 # NBVAL_CHECK_OUTPUT
 for n, r in ((10, 0.9), (100, 0.9), (10, 0.7), (256, 0.8)):
-    print(f"{n} patches, ratio {r}: int() keeps {int(n * (1 - r))}, rounding keeps "
-          f"{n - round(r * n)}   ({n * (1 - r)!r})")
+    print(f"{n} patches, ratio {r}: int() keeps {int(n * (1 - r))}, "
+          f"rounding keeps {n - round(r * n)}   ({n * (1 - r)!r})")
 
 # %% [markdown]
 # None: $1 - 0.9$ is a little less than 0.1 for a computer, and `int` cuts. Counts are rounded here, and at least one patch always stays.
@@ -376,8 +375,8 @@ for name, x in heard.items():
     sound = mel.to_wave(x[0, 0], front)
     # dB, where the encoder sees something
     error = front.std * (log_mel(sound[None], frames=front.frames) - x)[x != silence]
-    print(f"{name}: the spectrogram of this sound differs by {error.square().mean().sqrt():.1f} dB "
-          "(rms) where patches are visible")
+    print(f"{name}: the spectrogram of this sound differs by "
+          f"{error.square().mean().sqrt():.1f} dB (rms) where patches are visible")
     display(plots.sound(sound, front.rate))
 
 # %% [markdown]
@@ -424,10 +423,13 @@ for ax, r in zip(axes.flat, (0.4, 0.6, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99)):
 
 # %%
 # NBVAL_CHECK_OUTPUT
-gone = lambda total, visible, n: math.comb(total - n, visible) / math.comb(total, visible)  # noqa: E731
+def gone(total, visible, n):
+    return math.comb(total - n, visible) / math.comb(total, visible)
+
+
 print("hidden completely at 75 %    random     time  frequency")
-for what, c, m in (("click, 1 x 1 patch", 1, 1), ("chirp, 2 x 2", 2, 2), ("trill, 6 x 1", 6, 1),
-                   ("song, 9 x 3", 9, 3)):
+for what, c, m in (("click, 1 x 1 patch", 1, 1), ("chirp, 2 x 2", 2, 2),
+                   ("trill, 6 x 1", 6, 1), ("song, 9 x 3", 9, 3)):
     print(f"{what:25s} {gone(256, 64, c * m):9.2%} {gone(32, 8, c):8.2%} {gone(8, 2, m):10.2%}")
 
 # %% [markdown]
@@ -439,16 +441,17 @@ table = pools["wildlife"]
 if (table["source"] == "chorus").all():
     calls = chorus.events(table).query("kind == 'call' and start_s < @front.seconds - 0.1")
 else:
-    print(
-        "this pool has no true boxes: 500 made-up calls of 0.1 to 1 s in 1 to 3 mel rows stand in")
+    print("this pool has no true boxes: 500 made-up calls of 0.1 to 1 s "
+          "in 1 to 3 mel rows stand in")
     u = torch.rand(500, 4, generator=torch.Generator().manual_seed(seed)).numpy()
     low = (u[:, 2] * 6).astype(int) * 16
-    calls = pd.DataFrame({"file": "", "start_s": 2 * u[:, 0], "end_s": 2 * u[:, 0] + 0.1
-                          + 0.9 * u[:, 1], "low_hz": mel.centres(front)[low],
+    calls = pd.DataFrame({"file": "", "start_s": 2 * u[:, 0],
+                          "end_s": 2 * u[:, 0] + 0.1 + 0.9 * u[:, 1],
+                          "low_hz": mel.centres(front)[low],
                           "high_hz": mel.centres(front)[low + 16 * (u[:, 3] * 3).astype(int)]})
 seconds = (calls["end_s"].clip(upper=front.seconds) - calls["start_s"])
-print(f"{len(calls)} calls begin in the first {front.seconds:.2f} s; the middle 80 % last "
-      f"{seconds.quantile(0.1):.2f} to {seconds.quantile(0.9):.2f} s")
+print(f"{len(calls)} calls begin in the first {front.seconds:.2f} s; "
+      f"the middle 80 % last {seconds.quantile(0.1):.2f} to {seconds.quantile(0.9):.2f} s")
 
 # %% [markdown]
 # Each box becomes a small boolean picture on the grid: the patches it touches.
@@ -457,17 +460,20 @@ print(f"{len(calls)} calls begin in the first {front.seconds:.2f} s; the middle 
 column_s = patch[0] * front.hop_s
 first, last = (torch.tensor((calls[c] / column_s).to_numpy()) for c in ("start_s", "end_s"))
 hz = torch.tensor(calls[["low_hz", "high_hz"]].to_numpy(), dtype=torch.float32).contiguous()
-rows = (torch.searchsorted(mel.centres(front), hz).clamp(max=front.mels - 1) // patch[1])[..., None]  # (N, 2, 1)
+bands = torch.searchsorted(mel.centres(front), hz).clamp(max=front.mels - 1)  # (N, 2)
+rows = (bands // patch[1])[..., None]  # (N, 2, 1)
 a, b = torch.arange(grid.t), torch.arange(grid.f)
 in_time = (a >= first.floor()[:, None]) & (a < last.ceil()[:, None])  # (N, t)
 cells = in_time[:, :, None] & ((b >= rows[:, 0]) & (b <= rows[:, 1]))[:, None]  # (N, t, f)
-print(f"a call touches {int(cells.sum((1, 2)).median())} patches: {int(in_time.sum(1).median())} "
-      f"columns and {int(cells.any(1).sum(1).median())} rows (medians)")
+print(f"a call touches {int(cells.sum((1, 2)).median())} patches: "
+      f"{int(in_time.sum(1).median())} columns and "
+      f"{int(cells.any(1).sum(1).median())} rows (medians)")
 
 
 # %%
 def survival(cells, visible):
-    """Calls (N, t, f) under drawn masks (R, t, f): share hidden completely, mean longest stretch without a trace in seconds."""
+    """Calls (N, t, f) under drawn masks (R, t, f): share hidden completely, and the mean longest
+    stretch without a trace in seconds."""
     seen = torch.einsum("ntf,rtf->nrt", cells.float(), visible.float()) > 0  # (N, R, t)
     blind = cells.any(2)[:, None] & ~seen  # (N, R, t): inside the call, nothing visible
     run = longest = torch.zeros(blind.shape[:2])
@@ -502,8 +508,9 @@ figure, axes = plt.subplots(1, 2, figsize=(11, 3.4))
 for ax, what in zip(axes, ("calls lost", "longest gap (s)")):
     for (kind, line), marker in zip(survived.groupby("mask", sort=False), "os^D"):
         ax.plot(line["hidden"], line[what], marker=marker, label=kind)
-    ax.set(xlabel="share of patches hidden", ylabel={"calls lost": "calls without a visible patch"}
-           .get(what, "longest gap inside a call (s)"))
+    ax.set(xlabel="share of patches hidden",
+           ylabel={"calls lost": "calls without a visible patch"}.get(
+               what, "longest gap inside a call (s)"))
 axes[0].yaxis.set_major_formatter("{x:.0%}")
 axes[0].legend()
 
@@ -556,7 +563,7 @@ def distances(grid):
 
 
 def copy(x, hidden, distance):
-    """Patches (B, L, P) guessed from the visible ones of the same clip by equation (5): (B, L, P)."""
+    """Patches (B, L, P) guessed from the visible ones of the same clip by equation (5)."""
     d = distance.expand(len(x), -1, -1).masked_fill(hidden[:, None], torch.inf)  # (B, L, L)
     weight = ((d == d.amin(-1, keepdim=True)) & d.isfinite()).float()
     weight = torch.where(weight.any(-1, keepdim=True), weight, (~hidden)[:, None].float())
@@ -579,9 +586,8 @@ for name, errors in copies.items():
     display(bold.set_caption(f"{name}: mean squared error (1 = 17.86 dB squared)"))
 
 # %%
-best_copy = copies["wildlife"].min(axis=1)[[f"{kind} 75 %"
-                                            for kind in ("random", "time",
-                                                         "frequency")]].sort_values(ascending=False)
+drawn_kinds = [f"{kind} 75 %" for kind in ("random", "time", "frequency")]
+best_copy = copies["wildlife"].min(axis=1)[drawn_kinds].sort_values(ascending=False)
 exercises.predicted("error of the best copy in wildlife", hard_to_copy,
                     [name.removesuffix(" 75 %") for name in best_copy.index])
 
@@ -632,8 +638,8 @@ def own_units(x):
 
 x = patches.patchify(specs["wildlife"], patch)
 hidden = masks(len(x))["random 75 %"].hidden
-calling = chosen["wildlife"]["file"].isin(calls["file"]).map({True: "a call",
-                                                              False: "no call marked"})
+marked = chosen["wildlife"]["file"].isin(calls["file"])
+calling = marked.map({True: "a call", False: "no call marked"})
 rows = []
 for target, y in (("as it is", x), ("each patch normalised", own_units(x))):
     for guess in ("same row", "nearest in time"):
@@ -693,10 +699,10 @@ rows = []
 for sound, x in {**specs, "trill": trill.expand(16, -1, -1, -1)}.items():
     for name, shape in shapes.items():
         where = patches.grid_of(front.frames, front.mels, shape)
-        drawn, y = patches.random_mask(len(x), where, 0.75, torch.Generator()
-                                       .manual_seed(seed)), patches.patchify(x, shape)
-        error = {g: float((copy(y, drawn.hidden, distances(where)[g]) - y)[drawn.hidden].square()
-                          .mean()) for g in ("all", "same row", "nearest")}
+        drawn = patches.random_mask(len(x), where, 0.75, torch.Generator().manual_seed(seed))
+        y, near = patches.patchify(x, shape), distances(where)
+        error = {g: float((copy(y, drawn.hidden, near[g]) - y)[drawn.hidden].square().mean())
+                 for g in ("all", "same row", "nearest")}
         rows.append({"sound": sound, "token": name, **error})
 strips = pd.DataFrame(rows).set_index(["sound", "token"])
 strips.style.format("{:.3f}")
@@ -740,8 +746,8 @@ with torch.no_grad():
         start = time.perf_counter()
         model.encode(clips, m)
         spent[name] = min(spent.get(name, math.inf), time.perf_counter() - start)
-print(f"encoding a fifth of the patches is about {spent['all'] / spent['visible']:.0f} times as "
-      f"fast here ({arch.dim}-d, {arch.depth} blocks)")
+print(f"encoding a fifth of the patches is about {spent['all'] / spent['visible']:.0f} times "
+      f"as fast here ({arch.dim}-d, {arch.depth} blocks)")
 
 # %% [markdown]
 # At 80 % a block of ViT-B costs a fifth, attention itself a twenty-fifth. The measured speed-up depends on machine, batch and load and is printed
@@ -824,7 +830,8 @@ check.both_axes(both_axes)
 
 # %% tags=["exercise"]
 def unshuffle(line, restore):
-    """Tokens (B, L, P) in the order [visible..., hidden...] -> (B, L, P) in the order of the picture; restore is (B, L)."""
+    """Tokens (B, L, P) in the order [visible..., hidden...] -> (B, L, P) in the order of the
+    picture; restore is (B, L)."""
     return None
 
 
@@ -847,7 +854,8 @@ check.unshuffle(unshuffle)
 
 # %% tags=["exercise"]
 def long_gap(B, grid, columns, generator):
-    """A bool picture (B, t, f), True = hidden: one gap of `columns` columns per clip, at a place drawn with the generator."""
+    """A bool picture (B, t, f), True = hidden: one gap of `columns` columns per clip, at a place
+    drawn with the generator."""
     return None
 
 
@@ -874,7 +882,9 @@ check.long_gap(long_gap)
 
 # %% tags=["exercise"]
 def best_factor(x, copied):
-    """The number c for which c * copied is closest to x, in the mean square; both are tensors of one shape."""
+    """The number c for which c * copied is closest to x, in the mean square.
+
+    Both are tensors of one shape."""
     return None
 
 
@@ -897,7 +907,8 @@ check.best_factor(best_factor)
 
 # %% tags=["exercise"]
 def block_share(count, dim, ratio):
-    """The cost of a block of width `dim` on the visible of `count` patches and the class token, over its cost on all."""
+    """The cost of a block of width `dim` on the visible of `count` patches and the class token,
+    over its cost on all."""
     return None
 
 

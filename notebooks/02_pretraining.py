@@ -91,8 +91,9 @@ pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, da
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("02_pretraining", pools, scale=scale, seed=seed, data_seed=data_seed,
                  wildlife=wildlife, general=general, mask_ratio=mask_ratio, norm_pixels=norm_pixels)
-pd.DataFrame({name: {**table["split"].value_counts(), "hours":
-                     round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
+pd.DataFrame({name: {**table["split"].value_counts(),
+                     "hours": round(table["duration_s"].sum() / 3600, 2)}
+              for name, table in pools.items()})
 
 # %% [markdown]
 # Offline both pools are `chorus`, this project's synthetic sound world (notebook 00). What it shows about reconstruction holds in the generator's
@@ -134,15 +135,16 @@ def first_window(files):
 
 # %%
 def held_out(table):
-    """The val recordings, 300 at most; with a folder too small for a split, its last ones (and then they are not held out)."""
+    """The val recordings, 300 at most; with a folder too small for a split, its last ones (and
+    then they are not held out)."""
     table = table[table["duration_s"] > 0]  # iNatSounds holds a few recordings without a sample
     val = table[table["split"] == "val"]
     return val.sample(300, random_state=0) if len(val) > 300 else val if len(val) else table.tail(8)
 
 
 wild, world = (held_out(table) for table in pools.values())
-inside = ((calls["end_s"].clip(upper=3) - calls["start_s"].clip(upper=3)).groupby(calls["file"])
-          .sum())
+called_s = calls["end_s"].clip(upper=3) - calls["start_s"].clip(upper=3)
+inside = called_s.groupby(calls["file"]).sum()
 filled = wild["file"].map(inside).fillna(0)
 best = filled.groupby(wild.get("taxon", wild["label"])).idxmax().head(4)
 examples = pd.concat([wild.loc[best], world.iloc[[0, len(world) // 2]]])
@@ -203,7 +205,7 @@ plots.save(figure, "mae_overview") if setting.name != "smoke" else None
 
 # %%
 arch = setting.arch(norm_pixels=norm_pixels)
-# untrained
+# untrained, with a decoder of global attention
 model = mae.MAE(dataclasses.replace(arch, decoder="plain"), training.generator(seed)).eval()
 vit, grid = model.encoder, model.grid
 mask = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed))
@@ -212,8 +214,8 @@ print(type(vit).__module__, type(vit).__name__, "|", grid, "|",
 
 # %%
 def encode(spec, mask):
-    x = vit.patch_embed(spec) + vit.pos_embed[:, 1:]  # (B, L, D)      every patch, and where it stands
-    x = x.gather(1, mask.keep[..., None].expand(-1, -1, x.shape[-1]))  # (B, K, D)   hidden patches end here
+    x = vit.patch_embed(spec) + vit.pos_embed[:, 1:]  # (B, L, D)   every patch, and where it is
+    x = x.gather(1, mask.keep[..., None].expand(-1, -1, x.shape[-1]))  # (B, K, D)   those visible
     c = (vit.cls_token + vit.pos_embed[:, :1]).expand(len(x), -1, -1)  # (B, 1, D)
     x = vit.blocks(torch.cat([c, x], dim=1))  # (B, 1+K, D)
     return vit.norm(x)  # (B, 1+K, D)
@@ -242,8 +244,8 @@ moves = None  # the largest change of a number in the latent, whose variance is 
 
 # %%
 louder = patches.patchify(specs, arch.patch)
-louder = patches.unpatchify(torch.where(mask.hidden[..., None], 100 * louder, louder), grid,
-                            arch.patch)
+louder = torch.where(mask.hidden[..., None], 100 * louder, louder)
+louder = patches.unpatchify(louder, grid, arch.patch)
 with torch.no_grad():
     exercises.predicted("largest change of the latent", moves,
                         float((encode(louder, mask) - latent).abs().max()))
@@ -258,7 +260,8 @@ with torch.no_grad():
 
 # %%
 table = model.encoder.pos_embed[0, 1:]  # (L, D)
-alike = torch.nn.functional.cosine_similarity(table[:, None], table[None], dim=-1).unflatten(1, grid)  # (L, t, f)
+alike = torch.nn.functional.cosine_similarity(table[:, None], table[None], dim=-1)  # (L, L)
+alike = alike.unflatten(1, grid)  # (L, t, f)
 figure, axes = plt.subplots(1, 3, figsize=(12, 2.3), sharey=True)
 for ax, (t, f) in zip(axes, ((3, 1), (16, 4), (28, 6))):
     image = ax.imshow(alike[t * grid.f + f].T, origin="lower", aspect="auto", cmap="viridis",
@@ -279,11 +282,11 @@ figure.colorbar(image, ax=axes, label="cosine similarity");
 # %%
 def decode(latent, mask):
     x = model.decoder_embed(latent)  # (B, 1+K, d)
-    blanks = model.mask_token.expand(len(x), mask.hidden.shape[1] - mask.keep.shape[1], -1)  # (B, L-K, d)
+    blanks = model.mask_token.expand(len(x), int(mask.hidden[0].sum()), -1)  # (B, L-K, d)
     rest = torch.cat([x[:, 1:], blanks], dim=1)  # (B, L, d)   visible first, then blanks
-    rest = rest.gather(1, mask.restore[..., None].expand(-1, -1, rest.shape[-1]))  # (B, L, d)   back in place
-    x = model.decoder_blocks(torch.cat([x[:, :1], rest], dim=1) + model.decoder_pos_embed)  # (B, 1+L, d)
-    return model.decoder_pred(model.decoder_norm(x))[:, 1:]  # (B, L, pt*pf)
+    rest = rest.gather(1, mask.restore[..., None].expand_as(rest))  # (B, L, d)   back in place
+    x = torch.cat([x[:, :1], rest], dim=1) + model.decoder_pos_embed  # (B, 1+L, d)
+    return model.decoder_pred(model.decoder_norm(model.decoder_blocks(x)))[:, 1:]  # (B, L, pt*pf)
 
 
 with torch.no_grad():
@@ -307,13 +310,13 @@ print(tuple(guess.shape))
 def loss(spec, guess, mask):
     target = patches.patchify(spec, arch.patch)[mask.hidden]  # (B*(L-K), P)
     if norm_pixels:
-        target = (target - target.mean(-1,
-                                       keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
+        mean, var = target.mean(-1, keepdim=True), target.var(-1, keepdim=True)
+        target = (target - mean) / (var + 1e-6).sqrt()
     return (guess[mask.hidden] - target).square().mean()
 
 
-print(f"untrained: {loss(specs, guess, mask):.3f}; a guess of 0 everywhere: "
-      f"{loss(specs, torch.zeros_like(guess), mask):.3f}")
+print(f"untrained: {loss(specs, guess, mask):.3f}; "
+      f"a guess of 0 everywhere: {loss(specs, torch.zeros_like(guess), mask):.3f}")
 assert torch.isclose(loss(specs, guess, mask), model.loss(specs, guess, mask))
 
 # %% [markdown]
@@ -400,8 +403,10 @@ cost.sheet([cost.pretraining(arch, front, recipe),
 # **See:** which row takes the time. Measured a moment ago from a few steps on random clips. Models that an earlier run left are loaded, so it may be less; reading is not
 # counted, so it may be more. FLOP are those of the forward pass times three.
 #
-# Half the clips are wildlife, half general (what the ratio does is notebook 05). Every draw is a new random crop with a new random mask. The
-# loop is the five lines above plus a schedule, mixed precision and saved states, so that a run that is stopped goes on where it was.
+# Half the clips are wildlife, half general (what the ratio does is notebook 05). Every draw is a new random crop with
+# a new random mask. The loop reads as the one above, load, loss, backward, step, with a schedule and mixed precision
+# around them, and it yields a record for every step. What saves its state, so that a run that is stopped goes on where
+# it was, stands beside it in `lib/training.py`.
 
 # %%
 plots.source(training.fit)
@@ -421,7 +426,8 @@ def errors(model, specs, mask):
 
 
 def guessed(specs, mask):
-    """Hidden patches that hold any sound, (N, L): the padding behind a short recording is no achievement."""
+    """Hidden patches that hold any sound, (N, L): the padding behind a short recording is no
+    achievement."""
     return mask.hidden & (patches.patchify(specs, arch.patch).var(-1) > 0)
 
 
@@ -471,8 +477,8 @@ ax.legend(fontsize="small");
 # %%
 mask = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed, 3))
 rows = [0, 1, 2, len(specs) - 1]
-plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in mask)), front,
-                     [names[i] for i in rows]);
+plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in mask)),
+                     front, [names[i] for i in rows]);
 
 # %% [markdown]
 # *Figure 6. Held-out recordings at the mask ratio of training.* **See:** from a distance every call is in its place. Look closer: inside a
@@ -485,9 +491,8 @@ plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in m
 
 # %%
 for ratio in (0.5, 0.95):
-    figure = plots.reconstruction(model, specs[:1],
-                                  patches.random_mask(1, grid, ratio, training.generator(seed, 4)),
-                                  front, names[:1])
+    drawn = patches.random_mask(1, grid, ratio, training.generator(seed, 4))
+    figure = plots.reconstruction(model, specs[:1], drawn, front, names[:1])
 
 # %% [markdown]
 # *Figure 7. One recording with 50 % and with 95 % hidden.* Over all held-out clips:
@@ -522,11 +527,7 @@ ax.legend(fontsize="small");
 # *Figure 8. The training losses of both models against clips seen (running means over 100 steps).* The mixtures differ, so the heights do not compare; on the same held-out clips and masks they do:
 
 # %%
-with torch.no_grad():
-    longer = {pool: float(errors(stored, x, m)[guessed(x, m)].mean())
-              for pool, x in fixed_specs.items()
-              for m in [patches.random_mask(len(x), grid, mask_ratio,
-                                            training.generator(7))]} if norm_pixels else {}
+longer = score(stored) if norm_pixels else {}
 pd.DataFrame({"this notebook's": end, "ready": longer}).T.style.format("{:.3f}")
 
 # %%
@@ -563,8 +564,8 @@ for ax, (title, x) in zip(axes, panels.items()):
 
 # %%
 drawn = patches.random_mask(len(wild), grid, mask_ratio, training.generator(7))
-error, hidden = errors(model, fixed_specs["wildlife"],
-                       drawn), guessed(fixed_specs["wildlife"], drawn)
+error = errors(model, fixed_specs["wildlife"], drawn)
+hidden = guessed(fixed_specs["wildlife"], drawn)
 print(f"held-out wildlife, mean squared error: hidden patches {error[hidden].mean():.3f}, "
       f"visible patches {error[~drawn.hidden].mean():.3f}")
 
@@ -591,13 +592,14 @@ def mean_patch(target, mask):
 
 def nearest_visible(target, mask):
     places = torch.cartesian_prod(torch.arange(grid.t), torch.arange(grid.f)).float()  # (L, 2)
-    which = torch.cdist(places.expand(len(target), -1, -1), places[mask.keep]).argmin(2)  # (N, L) place in keep
+    which = torch.cdist(places.expand(len(target), -1, -1), places[mask.keep]).argmin(2)  # (N, L)
     return target.gather(1, mask.keep.gather(1, which)[..., None].expand_as(target))
 
 
 def row_here(target, mask):
     visible = (~mask.hidden).unflatten(1, grid)[..., None]  # (N, t, f, 1)
-    mean = (target.unflatten(1, grid) * visible).sum(1, keepdim=True) / visible.sum(1, keepdim=True).clamp(min=1)  # (N, 1, f, P)
+    total = (target.unflatten(1, grid) * visible).sum(1, keepdim=True)  # (N, 1, f, P)
+    mean = total / visible.sum(1, keepdim=True).clamp(min=1)  # (N, 1, f, P)
     return mean.expand(-1, grid.t, -1, -1).flatten(1, 2)
 
 
@@ -615,12 +617,12 @@ def row_elsewhere(target, mask):
 
 # %%
 def call_share(file):
-    """The share of each patch that lies in the box of a labelled call, over the first window: (L,)."""
+    """The share of each patch of the first window that lies in the box of a labelled call: (L,)."""
     canvas, centres = torch.zeros(1, 1, front.frames, front.mels), mel.centres(front)
     for event in calls[calls["file"] == file].itertuples():
         rows = (centres >= event.low_hz) & (centres <= event.high_hz)
-        canvas[0, 0, round(event.start_s
-                           / front.hop_s) : round(event.end_s / front.hop_s), rows] = 1
+        begin, end = round(event.start_s / front.hop_s), round(event.end_s / front.hop_s)
+        canvas[0, 0, begin:end, rows] = 1
     return patches.patchify(canvas, arch.patch)[0].mean(-1)
 
 
@@ -629,8 +631,8 @@ regions = {"all": hidden, "on calls": hidden & (share >= 0.25),
            "background": hidden & (share == 0)} if synthetic else {"all": hidden}
 print({name: f"{int(where.sum()):,} hidden patches" for name, where in regions.items()})
 if not synthetic:
-    print("no boxes of calls are known for this data: the split into calls and background is "
-          "skipped")
+    print("no boxes of calls are known for this data: "
+          "the split into calls and background is skipped")
 
 # %%
 target = model.target(fixed_specs["wildlife"])  # (N, L, P)
@@ -657,8 +659,8 @@ low = mel.centres(front)[:: arch.patch[1]] / 1000  # kHz at the lower edge of ea
 figure, ax = plt.subplots(figsize=(7.5, 3))
 for (place, where), colour in zip(list(regions.items())[1:] or regions.items(), ("C3", "C0")):
     for name, style in (("network", "o-"), ("row elsewhere", "o:")):
-        ax.plot([float(squared[name][where & (rows == f)].mean()) for f in range(grid.f)], style,
-                color=colour, label=f"{name}, {place}")
+        ax.plot([float(squared[name][where & (rows == f)].mean()) for f in range(grid.f)],
+                style, color=colour, label=f"{name}, {place}")
 ax.axhline(1, color="0.6", linewidth=0.8)
 ax.set_xticks(range(grid.f), [f"from\n{khz:.1f} kHz" for khz in low])
 ax.set(xlabel="mel row", ylabel="squared error")
@@ -689,7 +691,8 @@ print("in units of the log-mel (borrowed std put back):",
 # %%
 more = dataclasses.replace(recipe, clips=max(2 * setting.batch, recipe.clips // 4), ratio=0,
                            lr=setting.lr / 2)  # continued, at half the rate
-whole = dataclasses.replace(recipe, clips=recipe.clips + more.clips, ratio=0)  # (b) sees as many clips as the others in all
+# (b) sees as many clips as the others in all
+whole = dataclasses.replace(recipe, clips=recipe.clips + more.clips, ratio=0)
 frozen = dataclasses.replace(more, freeze_decoder=True)
 three = {}
 for name, plan, begin in (("(a) continued", more, model), ("(b) wildlife only", whole, None),
@@ -700,23 +703,23 @@ for name, plan, begin in (("(a) continued", more, model), ("(b) wildlife only", 
 # %%
 scores = {"start of (a) and (c)": {"clips": recipe.clips, **end}}
 scores |= {name: {"clips": whole.clips, **score(one_of)} for name, one_of in three.items()}
-pd.DataFrame(scores).T.astype({"clips": int}).style.format({"clips": "{:,}", "wildlife": "{:.3f}",
-                                                            "general": "{:.3f}"})
+compared = pd.DataFrame(scores).T.astype({"clips": int})
+compared.style.format({"clips": "{:,}", "wildlife": "{:.3f}", "general": "{:.3f}"})
 
 # %%
-same = all(torch.equal(a, b)
-           for (n, a), (_, b) in zip(model.named_parameters(), three["(c) decoder frozen"]
-                                     .named_parameters()) if "decoder" in n)
-moved = any(not torch.equal(a, b) for a, b in zip(model.encoder.parameters(),
-                                                  three["(c) decoder frozen"].encoder.parameters()))
+third = three["(c) decoder frozen"]
+same = all(torch.equal(weight, third.state_dict()[name])
+           for name, weight in model.named_parameters() if "decoder" in name)
+moved = any(not torch.equal(a, b)
+            for a, b in zip(model.encoder.parameters(), third.encoder.parameters()))
 assert same and moved
 print("(c): the decoder is untouched, the encoder has moved")
 
 # %%
 chosen = [0, 1]
 some = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed, 3))
-figure, axes = plt.subplots(len(chosen), 5, figsize=(13, 2.4 * len(chosen)), sharex=True,
-                            sharey=True)
+figure, axes = plt.subplots(len(chosen), 5, figsize=(13, 2.4 * len(chosen)),
+                            sharex=True, sharey=True)
 for row, i in zip(axes, chosen):
     x, m = specs[i : i + 1], patches.Mask(*(view[i : i + 1] for view in some))
     limits = tuple(np.quantile(x, [0.01, 0.998]))
@@ -759,9 +762,8 @@ plots.sound(mel.to_wave(rebuilt[loud, 0], front), front.rate)
 
 # %%
 floor = specs[loud].min()
-masked = plots.masked(specs[loud : loud + 1],
-                      patches.Mask(*(view[loud : loud + 1] for view in mask)),
-                      arch.patch).nan_to_num(floor.item())
+its_mask = patches.Mask(*(view[loud : loud + 1] for view in mask))
+masked = plots.masked(specs[loud : loud + 1], its_mask, arch.patch).nan_to_num(floor.item())
 print("for comparison, only the visible patches, the rest silent")
 plots.sound(mel.to_wave(masked[0, 0], front), front.rate)
 
@@ -824,8 +826,8 @@ pd.DataFrame({"paper: Liu et al. 2026": paper,
 
 # %%
 published = runs.reference("finetune", split="test", metric="top1")
-published[published["setting"].str.contains("random|inat")][["paper", "place", "setting", "split",
-                                                             "metric", "value"]]
+columns = ["paper", "place", "setting", "split", "metric", "value"]
+published[published["setting"].str.contains("random|inat")][columns]
 
 # %% [markdown]
 # Liu et al. give no loss and no error for their reconstructions, only pictures (Fig. 2, Table 3 right); what pretraining is *for* is the table
@@ -853,7 +855,7 @@ from lib.course import exercises_02 as check
 
 # %% tags=["exercise"]
 def masked_loss(guess, target, hidden):
-    """The mean squared error over hidden patches: guess and target (B, L, P), hidden (B, L) bool."""
+    """The mean squared error over hidden patches; guess, target (B, L, P), hidden (B, L) bool."""
     return None
 
 
@@ -876,7 +878,8 @@ check.masked_loss(masked_loss)
 
 # %% tags=["exercise"]
 def pasted(x, guess, hidden):
-    """Raw patches x (B, L, P), normalised guesses (B, L, P), hidden (B, L) bool -> patches to look at (B, L, P)."""
+    """Raw patches x (B, L, P), normalised guesses (B, L, P), hidden (B, L) bool -> patches to
+    look at (B, L, P)."""
     return None
 
 
@@ -1010,5 +1013,6 @@ path = run.record({"loss": end, "loss_start": start, "ratios": ratios.T.to_dict(
                   samples_seen=recipe.clips + 2 * more.clips + whole.clips,
                   device=training.accelerator().device, reused=pretrained.reused,
                   verdict="no verdict: one seed",
-                  recipes={"arch": arch, "pretrain": recipe, "continued": more, "wildlife_only":
-                           whole}, held_out={pool: len(x) for pool, x in fixed_specs.items()})
+                  recipes={"arch": arch, "pretrain": recipe, "continued": more,
+                           "wildlife_only": whole},
+                  held_out={pool: len(x) for pool, x in fixed_specs.items()})

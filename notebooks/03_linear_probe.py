@@ -56,7 +56,6 @@ colab.prepare(KEEP_ON_DRIVE)
 apart = None  # points of top-1 on val between the best and the worst of these four
 
 # %%
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -116,8 +115,8 @@ cost.sheet([cost.starting(init, setting, clips, weights),
 # may be less; reading and the probes are not counted, nor limited by `max_hours`, so it may be more.
 
 # %%
-begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools, weights=weights,
-                     workers=setting.workers)
+begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools,
+                     weights=weights, workers=setting.workers)
 print(f"{init}: {begin.what}")
 
 # %% [markdown]
@@ -154,7 +153,7 @@ grid = known.grid
 one = int(known.columns.argmax())  # the fullest window
 z = known.take("tokens", np.array([one]))[0] if known.tokens is not None else None  # (L, D)
 if z is not None:
-    rows = z.unflatten(0, tuple(grid))[: int(known.columns[one])].mean(0)  # (f, D) the mean over time of every mel row
+    rows = z.unflatten(0, tuple(grid))[: int(known.columns[one])].mean(0)  # (f, D) mean over time
     assert np.allclose(rows.flatten(), known.kinds["frequency"][one], atol=5e-3)
     assert np.allclose(rows.mean(0), known.kinds["mean"][one], atol=5e-3)
 assert all(torch.equal(a, b) and b.grad is None for a, b in zip(before, begin.model.parameters()))
@@ -169,8 +168,8 @@ mean = pd.DataFrame(known.kinds["mean"]).groupby(known.row).mean().to_numpy()  #
 std = mean.std(0) + 1e-6
 pca = PCA(2, random_state=0)
 place = pca.fit_transform((mean - mean.mean(0)) / std)  # (R, 2)
-kind = (table["taxon"] if "taxon" in table else table["label"]
-        .where(table["label"].isin(table["label"].value_counts().index[:6]), "others"))
+label = table["label"]
+kind = table.get("taxon", label.where(label.isin(label.value_counts().index[:6]), "others"))
 figure, ax = plt.subplots(figsize=(6.2, 3.8))
 sns.scatterplot(x=place[:, 0], y=place[:, 1], hue=kind.to_numpy(), s=14, linewidth=0, ax=ax)
 shares = pca.explained_variance_ratio_
@@ -209,8 +208,8 @@ ladder = {}
 for kind in probe.KINDS:
     ladder[f"linear, {kind}"] = probe.train(f"linear, {kind}", known, kind, probe.linear, recipe)
     plain = lambda *sizes: probe.linear(*sizes, batchnorm=False)  # noqa: E731
-    ladder[f"linear, {kind}, no BatchNorm"] = probe.train(f"linear, {kind}, no BatchNorm", known,
-                                                          kind, plain, recipe)
+    name = f"linear, {kind}, no BatchNorm"
+    ladder[name] = probe.train(name, known, kind, plain, recipe)
 standard = ladder["linear, mean"]
 results = {name: probe.evaluate(rung, known, seed) for name, rung in ladder.items()}
 
@@ -233,8 +232,8 @@ blind = {split: np.full((len(a["targets"]), len(known.labels)), 1 / len(known.la
 chance = {split: metrics.score(metrics.restrict(blind[split], np.unique(a["targets"])),
                                a["targets"], np.random.default_rng(seed))
           for split, a in answers.items()}
-print(f"chance: top-1 {chance['val'].top1.value:.2%}, top-5 {chance['val'].top5.value:.2%} (the "
-      "paper's: 0.08 and 0.41 %, 1 and 5 of 1,212)")
+print(f"chance: top-1 {chance['val'].top1.value:.2%}, top-5 {chance['val'].top5.value:.2%} "
+      "(the paper's: 0.08 and 0.41 %, 1 and 5 of 1,212)")
 assert abs(chance["val"].top1.value - 1 / chance["val"].chosen_from) < 1e-9
 
 # %% [markdown]
@@ -290,8 +289,7 @@ for kind in ("mean", "frequency"):
 references = [name for name in ladder if name.startswith(("k-NN", "logistic"))]
 results |= {name: probe.evaluate(ladder[name], known, seed) for name in references}
 pd.DataFrame({name: {"chosen k or C": ladder[name].chosen,
-                     "val": f"{results[name].scores['val'].top1.value:.1%}",
-                     "test": f"{results[name].scores['test'].top1.value:.1%}"}
+                     **{split: f"{s.top1.value:.1%}" for split, s in results[name].scores.items()}}
               for name in references}).T
 
 # %% [markdown]
@@ -313,11 +311,11 @@ if known.tokens is not None:
     for name, readout in (("attentive pooling", probe.Attentive), ("prototypes", probe.Prototypes)):
         ladder[name] = probe.train(name, known, "tokens", readout, tokens)
         results[name] = probe.evaluate(ladder[name], known, seed)
-        print(f"{name}: val {results[name].scores['val'].top1.value:.1%}, "
-              f"test {results[name].scores['test'].top1.value:.1%}, {ladder[name].trainable:,} "
-              f"weights, {ladder[name].seconds:.0f} s, learning rates "
-              f"{ladder[name].sweep['value'].tolist()} gave "
-              f"{ladder[name].sweep['top1'].map('{:.1%}'.format).tolist()}")
+        rung, s = ladder[name], results[name].scores
+        print(f"{name}: val {s['val'].top1.value:.1%}, test {s['test'].top1.value:.1%}, "
+              f"{rung.trainable:,} weights, {rung.seconds:.0f} s, learning rates "
+              f"{rung.sweep['value'].tolist()} gave "
+              f"{rung.sweep['top1'].map('{:.1%}'.format).tolist()}")
 
 # %% [markdown]
 # ## The top rungs: let the encoder move
@@ -329,10 +327,10 @@ if known.tokens is not None:
 def recorded(preset: str) -> pd.Series | None:
     """The record of notebook 04 with the same start and data, if there is one."""
     past = runs.records("04_finetuning")
-    same = {**{k: run.parameters[k] for k in ("init", "scale", "seed", "data_seed", "weights",
-                                              "budget")}, "preset": preset}
-    for column, value in {**same, **{f"data.{pool}.hash": d["hash"]
-                                     for pool, d in run.data.items()}}.items():
+    shared = ("init", "scale", "seed", "data_seed", "weights", "budget")
+    same = {**{k: run.parameters[k] for k in shared}, "preset": preset}
+    same |= {f"data.{pool}.hash": d["hash"] for pool, d in run.data.items()}
+    for column, value in same.items():
         past = past[past[column] == value] if column in past else past.iloc[:0]
     return past.iloc[-1] if len(past) else None
 
@@ -340,9 +338,10 @@ def recorded(preset: str) -> pd.Series | None:
 above = {}
 for name, preset in (("LoRA", "lora"), ("finetuning", "audiomae")):
     if (found := recorded(preset)) is not None:
-        interval = lambda where: metrics.Interval(*(found[f"{where}top1.{k}"] for k in ("value", "low", "high")))  # noqa: E731
+        val, test = (metrics.Interval(*(found[f"{part}top1.{k}"] for k in metrics.Interval._fields))
+                     for part in ("", "test."))
         hits = {s: np.asarray(found[f"answers.{s}.hits"]) for s in ("val", "test")}
-        above[name] = {"val": interval(""), "test": interval("test."), "hits": hits,
+        above[name] = {"val": val, "test": test, "hits": hits,
                        "trainable": int(found["trainable.weights"]), "from": "record of 04"}
     else:
         print(f"{name}: no record yet: python -m lib.runs 04_finetuning init={init} "
@@ -368,10 +367,9 @@ shown = pd.DataFrame([{"rung": name, "val": s["val"].value, "test": s["test"].va
                        "high": s["gain"]["test"].high, "weights": s["trainable"],
                        "seconds": s.get("seconds", np.nan), "from": s["from"]}
                       for name, s in steps.items()]).sort_values("val")
-percent = {c: "{:.1%}" for c in ("val", "test")} | {c: "{:+.1%}"
-                                                    for c in ("gain on test", "low", "high")}
-shown.style.format({**percent, "weights": "{:,}",
-                    "seconds": "{:.0f}"}, na_rep="").hide(axis="index")
+formats = {"val": "{:.1%}", "test": "{:.1%}", "weights": "{:,}", "seconds": "{:.0f}"}
+formats |= dict.fromkeys(("gain on test", "low", "high"), "{:+.1%}")
+shown.style.format(formats, na_rep="").hide(axis="index")
 
 # %%
 four = [100 * steps[name]["val"].value
@@ -385,10 +383,10 @@ figure, ax = plt.subplots(figsize=(8, 0.3 * len(shown) + 1))
 for y, name in enumerate(shown["rung"]):
     value, low, high = (100 * v for v in steps[name]["val"])
     colour = "C3" if name == "linear, mean" else "C2" if name in above else "C0"
-    ax.errorbar(value, y, xerr=[[max(0, value - low)], [max(0, high - value)]], fmt="o",
-                color=colour, markersize=5, elinewidth=1)
-    ax.plot(100 * steps[name]["test"].value, y, "D", color=colour, markersize=4, fillstyle="none",
-            clip_on=False)
+    ax.errorbar(value, y, xerr=[[max(0, value - low)], [max(0, high - value)]],
+                fmt="o", color=colour, markersize=5, elinewidth=1)
+    ax.plot(100 * steps[name]["test"].value, y, "D", color=colour, markersize=4,
+            fillstyle="none", clip_on=False)
 ax.axvline(100 * chance["val"].top1.value, color="0.6", linestyle=":")
 ax.set(yticks=range(len(shown)), yticklabels=shown["rung"], xlim=(0, None),
        xlabel="top-1, class average (%): dot val with its 95 % interval, diamond test",
@@ -408,12 +406,13 @@ if known.tokens is not None:
     val = table.index[table["split"] == "val"]
     # the first that was right
     recording = val[int(results["prototypes"].answers["val"]["hits"].argmax())]
-    truth, windows = known.labels.index(table["label"][recording]), np.flatnonzero(known.row
-                                                                                   == recording)
+    truth = known.labels.index(table["label"][recording])
+    windows = np.flatnonzero(known.row == recording)
     surest = int(ladder["prototypes"].probabilities(windows)[:, truth].argmax())
     model = ladder["prototypes"].model
     with torch.no_grad():
-        found = model.similarity(known.take("tokens", windows[[surest]]).to(model.bias.device))[0, :, truth].cpu()  # (L, J)
+        window = known.take("tokens", windows[[surest]]).to(model.bias.device)  # (1, L, D)
+        found = model.similarity(window)[0, :, truth].cpu()  # (L, J)
     best = found[:, found.amax(0).argmax()].unflatten(0, tuple(grid))  # (t, f)
 
 # %%
@@ -424,8 +423,8 @@ if known.tokens is not None:
     plots.spec(axes[0], spec, begin.front, f"val: {table['label'][recording]}")
     image = axes[1].imshow(best.T, origin="lower", aspect="auto", cmap="viridis",
                            extent=(0, begin.front.seconds, 0, grid.f))
-    axes[1].set(title="cosine of every patch to its class's prototype", xlabel="time (s)",
-                ylabel="mel row")
+    axes[1].set(title="cosine of every patch to its class's prototype",
+                xlabel="time (s)", ylabel="mel row")
     figure.colorbar(image, ax=axes[1])
 
 # %% [markdown]
@@ -435,8 +434,8 @@ if known.tokens is not None:
 # ## The record
 
 # %%
-rungs = [{"rung": name, "top1": step["val"], **{k: v for k, v in step.items()
-                                                if k not in ("val", "hits")}}
+rungs = [{"rung": name, "top1": step["val"],
+          **{k: v for k, v in step.items() if k not in ("val", "hits")}}
          for name, step in steps.items()]
 row = {"birdmae": "birdmae", "audioset_ssl": "audiomae", "audioset_ssl+inat_ssl": "ours"}.get(init)
 scores = results["linear, mean"].scores
@@ -458,8 +457,9 @@ path = run.record({**scores["val"]._asdict(), "test": scores["test"],
 names = {"chance": "chance", "birdmae": "birdmae", "audiomae": "audioset_ssl",
          "ours": "audioset_ssl+inat_ssl"}
 theirs = runs.reference("linear_probe").drop_duplicates(["setting", "split", "metric"])
-theirs = theirs.assign(init=theirs["setting"].map(names), column=theirs["split"] + " "
-                       + theirs["metric"]).pivot(index="init", columns="column", values="value")
+theirs = theirs.assign(init=theirs["setting"].map(names),
+                       column=theirs["split"] + " " + theirs["metric"])
+theirs = theirs.pivot(index="init", columns="column", values="value")
 theirs.columns = [f"paper: {c}" for c in theirs.columns]
 past = runs.records("03_linear_probe")
 past = runs.beside(past, run) if len(past) else past
@@ -468,11 +468,11 @@ columns = {"top1.value": "val top1", "top5.value": "val top5", "test.top1.value"
 if len(past):
     ours = 100 * past.groupby("init")[list(columns)].mean().rename(columns=columns)
     ours.loc["chance"] = [100 * past[c].mean() for c in ("chance", "chance5")] * 2
-    theirs = theirs.join(ours.add_prefix(f"{setting.name}: "),
-                         how="outer").join(past.groupby("init")["seed"].nunique().rename("seeds"))
+    seeds = past.groupby("init")["seed"].nunique().rename("seeds")
+    theirs = theirs.join(ours.add_prefix(f"{setting.name}: "), how="outer").join(seeds)
 order = [n for n in ("chance", *starts.NAMES) if n in theirs.index]
-theirs.loc[order].style.format("{:.2f}", na_rep="").format("{:.0f}", subset=["seeds"]
-                                                           if "seeds" in theirs else [], na_rep="")
+whole = ["seeds"] if "seeds" in theirs else []
+theirs.loc[order].style.format("{:.2f}", na_rep="").format("{:.0f}", subset=whole, na_rep="")
 
 # %% [markdown]
 # ## Every ladder that has been climbed
@@ -480,17 +480,17 @@ theirs.loc[order].style.format("{:.2f}", na_rep="").format("{:.0f}", subset=["se
 # %%
 if len(past):
     climbed = pd.DataFrame([{"init": r["init"], "seed": r["seed"], "rung": g["rung"],
-                             "val": 100 * g["top1"]["value"]} for _, r in past.iterrows()
-                            for g in r["ladder"]])
+                             "val": 100 * g["top1"]["value"]}
+                            for _, r in past.iterrows() for g in r["ladder"]])
     order = climbed.groupby("rung")["val"].mean().sort_values(ascending=False).index
     figure, ax = plt.subplots(figsize=(9, 0.32 * len(order) + 1))
     sns.pointplot(climbed, y="rung", x="val", hue="init", order=order,
                   hue_order=[n for n in starts.NAMES if n in set(climbed["init"])],
                   linestyle="none", dodge=0.4 if climbed["init"].nunique() > 1 else False,
-                  markersize=4, errorbar=lambda v: (v.min(), v.max()), err_kws={"linewidth": 1},
-                  ax=ax)
-    ax.set(xlabel="top-1 on val, class average (%); mean and range over seeds", ylabel="",
-           xlim=(0, None))
+                  markersize=4, errorbar=lambda v: (v.min(), v.max()),
+                  err_kws={"linewidth": 1}, ax=ax)
+    ax.set(xlabel="top-1 on val, class average (%); mean and range over seeds",
+           ylabel="", xlim=(0, None))
     ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 else:
     print("no records yet: python -m lib.runs sweep papermill_runs/03_linear_probe.sweep.json")
@@ -586,7 +586,8 @@ check.frequency_vector(frequency_vector)
 
 # %% tags=["exercise"]
 def prototype_scores(z, prototypes):
-    """Patches z (W, L, D), prototypes (J, D) -> (W, J): the largest cosine that each prototype finds among a window's patches."""
+    """Patches z (W, L, D), prototypes (J, D) -> (W, J): the largest cosine that each prototype
+    finds among a window's patches."""
     return None
 
 
@@ -632,7 +633,8 @@ check.chosen(chosen)
 
 # %% tags=["exercise"]
 def probe_weights(dim, rows, classes):
-    """Weights of the linear probe on (the mean, the frequency vector) for an encoder of width `dim` with so many mel rows."""
+    """Weights of the linear probe on (the mean, the frequency vector) for an encoder of width
+    `dim` with so many mel rows."""
     return None
 
 

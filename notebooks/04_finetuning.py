@@ -111,9 +111,9 @@ print(f"scale {setting.name}; {counts['train']} recordings to learn "
 # A sheet comes first because an estimate of seconds may save a day: a run that would take longer than `max_hours` is refused here, before it begins.
 
 # %%
+shape = cost.arch_of(init, setting, weights)
 rows = [cost.starting(init, setting, clips, weights),
-        *cost.finetuning(cost.arch_of(init, setting, weights), mel.INAT,
-                         setting.finetuning(preset, seed), pools["wildlife"])]
+        *cost.finetuning(shape, mel.INAT, setting.finetuning(preset, seed), pools["wildlife"])]
 if panel:
     # at most: general, general then wildlife, wildlife, and with a frozen decoder
     more = 3 if init.endswith("inat_ssl") and not weights else 4
@@ -132,8 +132,8 @@ cost.sheet(rows, max_hours)
 # further on wildlife. ImageNet and Bird-MAE weights have no stand-in: they come from the hub or from a file, at ViT-B size.
 
 # %%
-begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools, weights=weights,
-                     workers=setting.workers)
+begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools,
+                     weights=weights, workers=setting.workers)
 front, arch = begin.front, begin.model.arch
 print(f"{init}: {begin.what}")
 print(f"encoder {arch.dim}-d x {arch.depth}, "
@@ -150,8 +150,8 @@ print(f"encoder {arch.dim}-d x {arch.depth}, "
 known = {name: dataclasses.asdict(setting.finetuning(name, seed)) for name in runs.PRESETS}
 recipes = pd.DataFrame(known)
 recipe = setting.finetuning(preset, seed)
-print(f"mixup {'on' if recipe.mixup else 'off'}; {recipe.drop_patches:.0%} of the patches are left "
-      "out of every training clip")
+print(f"mixup {'on' if recipe.mixup else 'off'}; "
+      f"{recipe.drop_patches:.0%} of the patches are left out of every training clip")
 recipes[recipes.astype(str).nunique(axis=1) > 1]
 
 # %% [markdown]
@@ -194,8 +194,8 @@ exercises.predicted("ViT-B, head over embedding", slower, 0.75 ** -13, "times")
 # %%
 train = pools["wildlife"].query("split == 'train'").reset_index(drop=True)
 log_mel = mel.LogMel(front)
-two = next(iter(data.loader(data.Clips(train, front, seed),
-                            [[data.Draw(0, 0), data.Draw(len(train) // 2, 1)]])))
+draws = [data.Draw(0, 0), data.Draw(len(train) // 2, 1)]
+two = next(iter(data.loader(data.Clips(train, front, seed), [draws])))
 specs = two.spec(log_mel)  # (2, 1, T, M)
 labels_of = torch.eye(2)
 mixed, shares = finetune.mixup(specs, labels_of, front, training.generator(3))
@@ -222,8 +222,8 @@ for ax, (x, title) in zip(axes, shown):
 tuned = finetune.finetune(begin.model, arch, front, pools["wildlife"], recipe,
                           workers=setting.workers, reuse=budget == "sweep")
 total = sum(p.numel() for p in tuned.model.parameters())
-print(f"trained {tuned.trainable:,} of {total:,} weights ({tuned.trainable / total:.1%}) on "
-      f"{tuned.samples:,} clips")
+print(f"trained {tuned.trainable:,} of {total:,} weights ({tuned.trainable / total:.1%}) "
+      f"on {tuned.samples:,} clips")
 figure, ax = plt.subplots(figsize=(6, 2.8))
 plots.curve(ax, tuned.log)
 ax.axhline(np.log(len(tuned.labels)), color="0.6", linestyle=":")
@@ -249,16 +249,16 @@ apart = None  # in points, 100 is all
 val = pools["wildlife"].query("split == 'val'").reset_index(drop=True)
 # all, or every so manieth of more than 2,000, since every class of every window is kept
 some = val.iloc[:: -(-len(val) // 2000)]
-# batch by batch
+# logits and their recordings, batch by batch
 parts = list(finetune.window_logits(tuned.model, front, some, workers=setting.workers))
-logits, rows = torch.cat([x for x, _ in parts]), np.concatenate([row for _, row in parts])  # (W, C), (W,)
+logits = torch.cat([x for x, _ in parts])  # (W, C)
+rows = np.concatenate([row for _, row in parts])  # (W,)
 targets = np.array([tuned.labels.index(label) for label in some["label"]])
 classes = np.unique(targets)
-ways = {"restricted before the softmax (here)":
-        metrics.restrict(logits.softmax(-1).double().numpy(), classes),
+every = logits.softmax(-1).double().numpy()  # (W, C)
+ways = {"restricted before the softmax (here)": metrics.restrict(every, classes),
         "absent classes at the batch minimum (iNatSounds' code)":
-        metrics.restrict_as_published(logits.numpy(), classes),
-        "not restricted": logits.softmax(-1).double().numpy()}
+            metrics.restrict_as_published(logits.numpy(), classes), "not restricted": every}
 top1 = lambda p: metrics.class_average(metrics.topk_hits(p, targets, 1), targets)  # noqa: E731
 pooled = {way: {how: top1(metrics.pool(p, rows, len(some), how))
                 for how in ("mean", "max", "logit")} for way, p in ways.items()}
@@ -285,8 +285,8 @@ for split, s in result.scores.items():
 # **Checkpoint.** The first cell of the table and the evaluation are the same number. If this passes, go on.
 
 # %%
-assert len(some) < len(val) or abs(pooled["restricted before the softmax (here)"]["mean"]
-                                   - result.scores["val"].top1.value) < 1e-6
+by_hand = pooled["restricted before the softmax (here)"]["mean"]
+assert len(some) < len(val) or abs(by_hand - result.scores["val"].top1.value) < 1e-6
 
 # %% [markdown]
 # ## Which animals?
@@ -301,8 +301,9 @@ kind = (val.drop_duplicates("label").set_index("label")["taxon"]
         if "taxon" in val else pd.Series("all", index=val["label"].unique()))
 by_class["group"] = by_class["label"].map(kind)
 by_class["in train"] = by_class["label"].map(train["label"].value_counts())
-by_class.groupby("group").agg(species=("label", "size"), recordings=("recordings", "sum"),
-                              top1=("recall", "mean")).style.format({"top1": "{:.1%}"})
+by_group = by_class.groupby("group").agg(species=("label", "size"),
+                                         recordings=("recordings", "sum"), top1=("recall", "mean"))
+by_group.style.format({"top1": "{:.1%}"})
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 3.2))
@@ -347,9 +348,9 @@ browser
 # %%
 paper = runs.paper("finetune", init)
 path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"],
-                   "pooling": pooled}, samples_seen=begin.samples,
-                  device=next(tuned.model.parameters()).device, paper=paper, labels=tuned.labels,
-                  answers=result.answers, start=begin.what,
+                   "pooling": pooled},
+                  samples_seen=begin.samples, device=next(tuned.model.parameters()).device,
+                  paper=paper, labels=tuned.labels, answers=result.answers, start=begin.what,
                   trainable={"weights": tuned.trainable, "share": tuned.trainable / total},
                   groups=by_class.groupby("group")["recall"].mean().to_dict(),
                   recipes={"arch": arch, "finetune": recipe})
@@ -362,16 +363,15 @@ table = runs.records("04_finetuning")
 if len(table):
     table["data"] = table["data.wildlife.name"]
     arms = table.groupby(["data", "scale", "budget", "preset", "init"])
-    columns = dict(seeds=("seed", "nunique"), val=("top1.value", "mean"), low=("top1.value", "min"),
-                   high=("top1.value", "max"),
+    columns = dict(seeds=("seed", "nunique"), val=("top1.value", "mean"),
+                   low=("top1.value", "min"), high=("top1.value", "max"),
                    test=("test.top1.value", "mean"), trained=("trainable.share", "mean"))
-    display(arms.agg(**columns).style.format("{:.1%}",
-                                             subset=["val", "low", "high", "test", "trained"]))
+    display(arms.agg(**columns).style.format("{:.1%}", subset=list(columns)[1:]))
 
 # %%
 main = runs.beside(table[table["preset"] == "audiomae"], run) if len(table) else table
-theirs = runs.reference("finetune", split="val", metric="top1").set_index("setting")[
-    "value"].reindex(starts.NAMES)  # it has no row for ready
+theirs = runs.reference("finetune", split="val", metric="top1").set_index("setting")["value"]
+theirs = theirs.reindex(starts.NAMES)  # it has no row for ready
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
 order = [n for n in starts.NAMES if n != "ready" or (len(main) and n in set(main["init"]))]
 axes[0].plot([theirs[n] for n in order], range(len(order)), "s", color="0.3")
@@ -381,8 +381,8 @@ for row in main.itertuples():
     record = main.loc[row.Index]
     value, low, high = (100 * record[f"top1.{k}"] for k in ("value", "low", "high"))
     y = order.index(row.init) + 0.15 * (row.seed - 1)
-    axes[1].errorbar(value, y, xerr=[[max(0, value - low)], [max(0, high - value)]], fmt="o",
-                     color="C0", markersize=4, elinewidth=0.8)
+    axes[1].errorbar(value, y, xerr=[[max(0, value - low)], [max(0, high - value)]],
+                     fmt="o", color="C0", markersize=4, elinewidth=0.8)
 for y, name in enumerate(order):
     if not len(main) or name not in set(main["init"]):
         why = ("not run (needs the public weights)"
@@ -424,10 +424,10 @@ for arm in [n for n in order if len(main) and n != "random" and n in set(main["i
 
 # %%
 if panel:
-    full, own, general_only = (starts.start(n, setting.arch(), setting.pretraining(clips, seed),
-                                            pools, workers=setting.workers).model
-                               for n in ("audioset_ssl+inat_ssl", "random+inat_ssl",
-                                         "audioset_ssl"))
+    shape, once = setting.arch(), setting.pretraining(clips, seed)
+    arms = "audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"
+    full, own, general_only = (starts.start(n, shape, once, pools, workers=setting.workers).model
+                               for n in arms)
     still = setting.pretraining(clips, seed, ratio=0.0, freeze_decoder=True)
     frozen = pretrain.pretrain(full.arch, mel.INAT, still, *pools.values(), start=general_only,
                                workers=setting.workers, reuse=True).model
@@ -437,7 +437,8 @@ if panel:
 # %%
 if panel:
     views = data.Windows(val.iloc[::3], mel.INAT, ahead=True)
-    x = torch.cat([b.spec(mel.LogMel(mel.INAT)) for b in data.loader(views, 64)])[:256]  # (B, 1, T, M)
+    batches = [batch.spec(mel.LogMel(mel.INAT)) for batch in data.loader(views, 64)]
+    x = torch.cat(batches)[:256]  # (B, 1, T, M)
     mask = patches.random_mask(len(x), full.grid, 0.8, training.generator(seed, 5))
     with torch.no_grad():
         losses = {name: m.loss(x, m.decode(m.encode(x, mask), mask), mask).item()

@@ -59,8 +59,7 @@ import pandas as pd
 
 from lib import audio, data, mel, metrics, plots, pretrain, runs, sources
 from lib.course import exercises
-from lib.runs import cost
-from lib.runs import results
+from lib.runs import cost, results
 from lib.transfer import finetune
 
 plots.style(photo=False)
@@ -128,8 +127,8 @@ for ax, (name, table) in zip(axes, pools.items()):
 
 # %%
 padded = sources.padded_share(pools["wildlife"].query("split == 'train'"), front)
-print(f"window: {front.frames} frames = {front.seconds:.2f} s; padding fills {100 * padded:.1f} % "
-      "of the wildlife windows")
+print(f"window: {front.frames} frames = {front.seconds:.2f} s; "
+      f"padding fills {100 * padded:.1f} % of the wildlife windows")
 
 # %% [markdown]
 # ## A mixture with exact counts
@@ -227,23 +226,21 @@ tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
 
 # %%
 def alone(targets, groups):
-    """The share of classes with one group only: their doubt is invisible to an interval that draws groups within classes."""
+    """The share of classes with one group only: their doubt is invisible to an interval that draws
+    groups within classes."""
     return (pd.Series(groups).groupby(np.asarray(targets)).nunique() == 1).mean()
 
 
 scores, answers = {}, {}
 for split in ("val", "test"):
-    answers[split] = finetune.predict(tuned.model, front,
-                                      pools["wildlife"].query("split == @split"), tuned.labels,
-                                      workers=setting.workers)
-    scores[split] = metrics.score(answers[split].probabilities, answers[split].targets,
-                                  np.random.default_rng(seed), answers[split].groups)
-    top1, top5 = scores[split].top1, scores[split].top5
-    print(f"{split}: top-1 {top1.value:.1%} [{top1.low:.1%}, {top1.high:.1%}], "
-          f"top-5 {top5.value:.1%}, {scores[split].recordings} recordings of "
-          f"{scores[split].classes} classes, each guess among {scores[split].chosen_from}; "
-          f"{alone(answers[split].targets, answers[split].groups):.0%} of the classes have a "
-          "single group")
+    part = pools["wildlife"].query("split == @split")
+    a = finetune.predict(tuned.model, front, part, tuned.labels, workers=setting.workers)
+    s = metrics.score(a.probabilities, a.targets, np.random.default_rng(seed), a.groups)
+    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], "
+          f"top-5 {s.top5.value:.1%}, {s.recordings} recordings of {s.classes} classes, "
+          f"each guess among {s.chosen_from}; "
+          f"{alone(a.targets, a.groups):.0%} of the classes have a single group")
+    answers[split], scores[split] = a, s
 
 # %%
 exercises.predicted("class-averaged top-1 on val", expected, 100 * scores["val"].top1.value, "%")
@@ -310,8 +307,8 @@ def against_wildlife_only(group: pd.DataFrame) -> pd.DataFrame:
         known = [np.asarray(arms[r].iloc[0][f"answers.{split}.{k}"]) for k in ("targets", "groups")]
         change = metrics.across_seeds(ours, base, *known, rng=np.random.default_rng(0))
         least = metrics.smallest_detectable(ours, base, *known, rng=np.random.default_rng(0))
-        answer = ("too few groups" if alone(*known) > 0.5 else "undecided"
-                  if change.low <= 0 <= change.high else "differs")
+        answer = "undecided" if change.low <= 0 <= change.high else "differs"
+        answer = "too few groups" if alone(*known) > 0.5 else answer
         rows.append({"ratio": r, "split": split, "seeds": len(seeds), "change": change.value,
                      "low": change.low, "high": change.high,
                      "smallest detectable": least, "answer": answer})
@@ -333,9 +330,10 @@ points = ["change", "low", "high", "smallest detectable"]
 
 # %%
 same = table[table["ratio"] == 7] if len(table) else table
-same.groupby(["data.wildlife.name", "samples_seen"]).agg(
-    seeds=("seed", "nunique"), val=("top1.value", "mean"), lowest=("top1.value", "min"),
-    highest=("top1.value", "max"), test=("test.top1.value", "mean")).round(3) if len(same) else None
+columns = dict(seeds=("seed", "nunique"), val=("top1.value", "mean"), lowest=("top1.value", "min"),
+               highest=("top1.value", "max"), test=("test.top1.value", "mean"))
+pairs = ["data.wildlife.name", "samples_seen"]
+same.groupby(pairs).agg(**columns).round(3) if len(same) else None
 
 # %% [markdown]
 # ## What was seen
@@ -373,15 +371,20 @@ same.groupby(["data.wildlife.name", "samples_seen"]).agg(
 # Does reading keep up with the model here, and what limits?
 #
 # ```
-# python -m lib.runs.bench scale=paper wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
+# python -m lib.runs.bench scale=paper \
+#     wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
 # ```
 #
 # Then one point of the grid, here on four GPUs (the same batch whatever their number; stopped at any moment, the same command goes on), and this notebook with the same parameters, which loads what
 # the processes left and shows it:
 #
 # ```
-# accelerate launch --multi_gpu --num_processes 4 -m lib.runs 05_mix_ratio ratio=7 scale=paper budget=sweep max_hours=60 wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
-# papermill notebooks/05_mix_ratio.ipynb ratio_7.ipynb -p ratio 7 -p scale paper -p budget sweep -p max_hours 60 -p wildlife inatsounds:DATA/inatsounds -p general audioset:DATA/audioset
+# accelerate launch --multi_gpu --num_processes 4 -m lib.runs 05_mix_ratio \
+#     ratio=7 scale=paper budget=sweep max_hours=60 \
+#     wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
+# papermill notebooks/05_mix_ratio.ipynb ratio_7.ipynb \
+#     -p ratio 7 -p scale paper -p budget sweep -p max_hours 60 \
+#     -p wildlife inatsounds:DATA/inatsounds -p general audioset:DATA/audioset
 # ```
 #
 # `max_hours` must allow what the sheet says for one process and without those models: it does not look whether they are there. All points, several seeds: a file such as

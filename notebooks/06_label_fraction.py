@@ -99,8 +99,8 @@ run = runs.start("06_label_fraction", pools, init=init, fraction=fraction, equal
                  scale=scale, seed=seed, data_seed=data_seed, wildlife=wildlife, general=general,
                  weights=weights, budget=budget)
 train, kept = (t[t["split"] == "train"] for t in (pools["wildlife"], part))
-print(f"{fraction}: {len(kept)} of {len(train)} labelled recordings of {kept['label'].nunique()} "
-      f"species ({len(kept) / len(train):.0%})")
+print(f"{fraction}: {len(kept)} of {len(train)} labelled recordings "
+      f"of {kept['label'].nunique()} species ({len(kept) / len(train):.0%})")
 
 # %% [markdown]
 # ## Which labels are kept
@@ -123,12 +123,16 @@ eight = None  # in per cent of train
 plots.source(sources.subset)
 
 # %%
+def labelled(size):
+    """The recordings of train that a fraction keeps."""
+    return sources.subset(pools["wildlife"], size, seed).query("split == 'train'")
+
+
 sizes = ["1", "2", "4", "8", "all"]
 order = train["label"].value_counts().index
 figure, ax = plt.subplots(figsize=(9, 2.8))
 for size, shade in zip(sizes[::-1], np.linspace(0.85, 0.2, len(sizes))):
-    one = sources.subset(pools["wildlife"], size,
-                         seed).query("split == 'train'")["label"].value_counts().reindex(order)
+    one = labelled(size)["label"].value_counts().reindex(order)
     ax.bar(range(len(order)), one, color=plt.cm.viridis(1 - shade),
            label=f"{size}: {one.sum()} recordings")
 ax.set(xlabel="species, by recordings in train", ylabel="labelled recordings",
@@ -140,13 +144,11 @@ ax.legend(title="per species", fontsize="small");
 # gain nothing, and "all" adds labels to common species only.
 
 # %%
-files = [set(sources.subset(pools["wildlife"], size, seed).query("split == 'train'")["file"])
-         for size in sizes]
-exercises.predicted("8 per species keep", eight, 100 * len(files[sizes.index("8")]) / len(train),
-                    "%")
+files = [set(labelled(size)["file"]) for size in sizes]
+share = len(files[sizes.index("8")]) / len(train)
+exercises.predicted("8 per species keep", eight, 100 * share, "%")
 assert all(small <= large for small, large in zip(files, files[1:]))  # nested
-assert all(len(sources.subset(pools["wildlife"], s, seed).query("split == 'train'")["label"]
-               .unique()) == len(order) for s in sizes)  # stratified
+assert all(labelled(size)["label"].nunique() == len(order) for size in sizes)  # stratified
 
 # %% [markdown]
 # ## Finetuning on it
@@ -160,8 +162,8 @@ assert all(len(sources.subset(pools["wildlife"], s, seed).query("split == 'train
 recipe = setting.finetuning("audiomae", seed)
 if equal_steps:
     steps = recipe.epochs * len(train) / min(recipe.batch, len(train))
-    recipe = dataclasses.replace(recipe,
-                                 epochs=round(steps * min(recipe.batch, len(kept)) / len(kept)))
+    epochs = round(steps * min(recipe.batch, len(kept)) / len(kept))
+    recipe = dataclasses.replace(recipe, epochs=epochs)
 print(f"{recipe.epochs} epochs of {len(kept)} clips in batches of {min(recipe.batch, len(kept))}")
 
 # %% [markdown]
@@ -177,8 +179,8 @@ cost.sheet([cost.starting(init, setting, clips, weights),
 # loaded, so it may be less; reading is not counted, so it may be more.
 
 # %%
-begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools, weights=weights,
-                     workers=setting.workers)
+begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools,
+                     weights=weights, workers=setting.workers)
 print(f"{init}: {begin.what}")
 
 # %%
@@ -209,8 +211,9 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
 # %%
 # with all labels a run is notebook 04's, the very same: it is taken from there
 whole = runs.records("04_finetuning")
-whole = (whole[whole["preset"] == "audiomae"]
-         .assign(fraction="all", equal_steps=False, labelled_share=1.0) if len(whole) else whole)
+if len(whole):
+    whole = whole[whole["preset"] == "audiomae"]
+    whole = whole.assign(fraction="all", equal_steps=False, labelled_share=1.0)
 table = pd.concat([runs.records("06_label_fraction"), whole], ignore_index=True)
 table = runs.beside(table, run) if len(table) else table
 grown = table[~table["equal_steps"].astype(bool)] if len(table) else table
@@ -222,8 +225,8 @@ for ax, metric in zip(axes, ("top1", "test.top1") if len(grown) else ()):
         arm = (grown[grown["init"] == name].groupby("labelled_share")[f"{metric}.value"]
                .agg(["mean", "min", "max"]))
         ax.plot(100 * arm.index, 100 * arm["mean"], "o-", color=f"C{i}", label=name)
-        ax.fill_between(100 * arm.index, 100 * arm["min"], 100 * arm["max"], color=f"C{i}",
-                        alpha=0.15, linewidth=0)
+        ax.fill_between(100 * arm.index, 100 * arm["min"], 100 * arm["max"],
+                        color=f"C{i}", alpha=0.15, linewidth=0)
     ax.set(xscale="log", xlabel="labelled recordings (% of train)",
            title=metric.replace("top1", "val").removesuffix(".val"), ylim=(0, None))
 if len(grown):
@@ -321,7 +324,8 @@ check.kept_rows(kept_rows)
 # ```python
 # def kept_rows(labels, k, seed):
 #     rng = np.random.default_rng(seed)
-#     return np.concatenate([rng.permutation(np.flatnonzero(labels == name))[:k] for name in np.unique(labels)])
+#     rows = [np.flatnonzero(labels == name) for name in np.unique(labels)]
+#     return np.concatenate([rng.permutation(own)[:k] for own in rows])
 # ```
 # The order does not depend on `k`, only the cut does. `rng.choice(rows, k)` may draw entirely different rows for another `k`.
 # </details>

@@ -115,8 +115,8 @@ labels = sorted(table.loc[table["split"] == "train", "label"].unique())
 grid = curate.grid(table, front)
 print(f"{len(grid):,} windows of {front.seconds:.2f} s, half overlapping, "
       f"in {grid['recording'].nunique()} train recordings of {len(labels)} species")
-grid.groupby("recording").size().describe()[["min", "50%", "mean",
-                                             "max"]].rename("windows per recording").round(1)
+count = grid.groupby("recording").size().rename("windows per recording")
+count.describe()[["min", "50%", "mean", "max"]].round(1)
 
 # %% [markdown]
 # ## What will be computed
@@ -172,14 +172,17 @@ best = None  # "confidence", "confidence_oof", "loss" or "energy"
 
 # %%
 def score(name: str) -> pd.DataFrame:
-    """The windows with their score. What was scored before, with the same recordings, seed and recipe, is read again."""
+    """The windows with their score.
+
+    What was scored before, with the same recordings, seed and recipe, is read again."""
     told = runs.clips(setting, "sweep")
     if name.startswith("confidence"):
-        begin = starts.start("audioset_ssl", setting.arch(), setting.pretraining(told, seed), pools,
-                             workers=setting.workers)
+        begin = starts.start("audioset_ssl", setting.arch(), setting.pretraining(told, seed),
+                             pools, workers=setting.workers)
         return curate.confidence(begin.model, begin.model.arch, front, table,
-                                 setting.finetuning("audiomae", seed), out_of_fold=3
-                                 if name == "confidence_oof" else 0, workers=setting.workers)
+                                 setting.finetuning("audiomae", seed),
+                                 out_of_fold=3 if name == "confidence_oof" else 0,
+                                 workers=setting.workers)
     if name == "loss":
         raw = pretrain.pretrain(setting.arch(norm_pixels=False), front,
                                 setting.pretraining(told, seed), table, pools["general"],
@@ -205,16 +208,16 @@ rng = np.random.default_rng([seed, 7])
 kept = curate.control(scores, half, rng) if control else half
 
 # %%
-chosen, everything = curate.curated(table, scores,
-                                    kept), curate.curated(table, scores,
-                                                          curate.keep(scores, "100%"))
+chosen = curate.curated(table, scores, kept)
+everything = curate.curated(table, scores, curate.keep(scores, "100%"))
 lost = set(labels) - set(chosen.loc[chosen["split"] == "train", "label"])
-print(f"score >= {kept.threshold:.4g}: {kept.windows:.1%} of the windows, {kept.per_recording:.1%} "
-      f"of a recording on average; {kept.recordings} of {grid['recording'].nunique()} recordings "
-      f"stay, {len(lost)} of {len(labels)} species lose all of theirs")
+print(f"score >= {kept.threshold:.4g}: {kept.windows:.1%} of the windows, "
+      f"{kept.per_recording:.1%} of a recording on average; "
+      f"{kept.recordings} of {grid['recording'].nunique()} recordings stay, "
+      f"{len(lost)} of {len(labels)} species lose all of theirs")
 if kept.unscored:
-    print(f"{kept.unscored} windows have no score (a species with a single group has no selector "
-          "that met it) and stay")
+    print(f"{kept.unscored} windows have no score "
+          "(a species with a single group has no selector that met it) and stay")
 
 # %% [markdown]
 # **Checkpoint.** If this passes, filter and control have the same size overall and in every recording.
@@ -241,8 +244,9 @@ print(f"{free.mean():.0%} of the recordings keep a part of their windows: "
 # %%
 truth = chorus.events(table) if wildlife.partition(":")[0] == "chorus" else None
 calls = None if truth is None else curate.holds_call(grid, truth, front)
-parts = {"windows": scores["score"]} if calls is None else {"with a call": scores["score"][calls],
-                                                            "without": scores["score"][~calls]}
+parts = {"windows": scores["score"]}
+if calls is not None:
+    parts = {"with a call": scores["score"][calls], "without": scores["score"][~calls]}
 figure, ax = plt.subplots(figsize=(7, 2.8))
 ax.hist(list(parts.values()), bins=40, stacked=True, label=list(parts))
 ax.axvline(half.threshold, color="0.2", linestyle="--", label=f"threshold {half.threshold:.3g}")
@@ -342,14 +346,13 @@ axes[1].plot([0.88, 0.88], [50, 55], "k*", label="the text: 0.88 keeps 50 and 55
 found = {}
 if calls is not None:
     found = curate.detector(scores, kept, calls)._asdict()
-    precision, recall, _ = precision_recall_curve(calls,
-                                                  scores["score"].fillna(scores["score"].max()))
+    ranking = scores["score"].fillna(scores["score"].max())
+    precision, recall, _ = precision_recall_curve(calls, ranking)
     figure, ax = plt.subplots(figsize=(4.6, 3.4))
     ax.plot(100 * recall[:-1], 100 * precision[:-1], label=f"{filter}, AUC {found['auc']:.2f}")
     for name, one in {"the filter": half, "a control": other}.items():
-        ax.plot(100 * curate.detector(scores, one, calls).recall,
-                100 * curate.detector(scores, one, calls).precision, "o",
-                label=f"{name}, {one.windows:.0%} kept")
+        at = curate.detector(scores, one, calls)
+        ax.plot(100 * at.recall, 100 * at.precision, "o", label=f"{name}, {one.windows:.0%} kept")
     ax.axhline(100 * found["base_rate"], color="0.6", linestyle=":", label="base rate")
     ax.set(xlabel="recall: windows with a call that are kept (%)", ylabel="precision (%)",
            ylim=(min(50, 90 * precision.min()), 101))
@@ -402,7 +405,8 @@ better = None  # in points of top-1, out of 100
 
 # %%
 def learn(part: pd.DataFrame, name: str) -> tuple[finetune.Finetuned, metrics.Evaluation]:
-    """Finetune the pretrained encoder on a table; the head always has all species, also those that a filter lost."""
+    """Finetune the pretrained encoder on a table; the head always has all species, also those that
+    a filter lost."""
     tuned = finetune.finetune(pretrained.model, arch, front, part, labelled, labels=labels,
                               workers=setting.workers, reuse=budget == "sweep", bar=name)
     return tuned, finetune.evaluate(tuned, front, part, seed, workers=setting.workers)
@@ -412,10 +416,10 @@ tuned, full = learn(everything, "on all windows")
 filtered = full if filter == "none" else learn(chosen, "on kept windows")[1]
 
 # %%
-theirs = runs.reference("curation_confidence", setting="0.90",
-                        split="val").set_index("metric")["value"].astype(float)
-exercises.predicted("the paper's gain at 0.90", better,
-                    theirs["filtered_finetune_top1"] - theirs["full_finetune_top1"], "points")
+theirs = runs.reference("curation_confidence", setting="0.90", split="val")
+theirs = theirs.set_index("metric")["value"].astype(float)
+gain = theirs["filtered_finetune_top1"] - theirs["full_finetune_top1"]
+exercises.predicted("the paper's gain at 0.90", better, gain, "points")
 
 # %% [markdown]
 # ## A small network as a second judge
@@ -430,8 +434,9 @@ proxy = curate.proxy(front, chosen, small, labels, workers=setting.workers)
 judged = finetune.evaluate(proxy, front, table, seed, workers=setting.workers)
 
 # %%
-arms = {"pretrained on kept, finetuned on all": full, "pretrained on kept, finetuned on kept":
-        filtered, f"MobileNetV3 {small.size} on kept": judged}
+arms = {"pretrained on kept, finetuned on all": full,
+        "pretrained on kept, finetuned on kept": filtered,
+        f"MobileNetV3 {small.size} on kept": judged}
 for name, result in arms.items():
     val, test = (result.scores[split].top1 for split in ("val", "test"))
     print(f"{name}: top-1 val {val.value:.1%} [{val.low:.1%}, {val.high:.1%}], "
@@ -447,20 +452,23 @@ print(f"{n.recordings} val recordings of {n.classes} classes, each guess among {
 # %%
 experiment = {"none": "curation_confidence", "confidence": "curation_confidence",
               "loss": "curation_reconstruction"}.get(filter)
-shares = {"confidence": {"50%": "0.90"}, "loss": {"75%": "0.06", "50%": "0.12",
-                                                  "25%": "0.25"}}.get(filter, {})
+shares = {"confidence": {"50%": "0.90"},
+          "loss": {"75%": "0.06", "50%": "0.12", "25%": "0.25"}}.get(filter, {})
 # a loss is in units of its own front end: only shares compare
 number = filter == "confidence" and not str(threshold).endswith("%")
 near = "0.00" if filter == "none" else f"{value:.2f}" if number else shares.get(str(threshold), "")
 rows = runs.reference(experiment, setting=near) if experiment and not control else []
 rows = rows[rows["place"].str.endswith("right")].reset_index(drop=True) if len(rows) else rows
-paper = {"source": f"{rows['paper'][0]}, {rows['place'][0].rsplit(' ', 1)[0]}", "setting": near,
-         "split": "val",
-         **dict(zip(rows["metric"], rows["value"].astype(float)))} if len(rows) else None
+paper = None
+if len(rows):
+    paper = {"source": f"{rows['paper'][0]}, {rows['place'][0].rsplit(' ', 1)[0]}",
+             "setting": near, "split": "val",
+             **dict(zip(rows["metric"], rows["value"].astype(float)))}
 split_scores = lambda result: {**result.scores["val"]._asdict(), "test": result.scores["test"]}
 path = run.record({**split_scores(full), "filtered": split_scores(filtered),
-                   "proxy": split_scores(judged), "kept": {**kept.report(), "species": len(labels)
-                                                           - len(lost)}, "detector": found},
+                   "proxy": split_scores(judged),
+                   "kept": {**kept.report(), "species": len(labels) - len(lost)},
+                   "detector": found},
                   samples_seen=recipe.clips, device=next(tuned.model.parameters()).device,
                   paper=paper, labels=tuned.labels, answers=full.answers,
                   answers_filtered=filtered.answers, answers_proxy=judged.answers,
@@ -477,9 +485,10 @@ swept = runs.beside(found_runs, run)
 if len(swept):
     swept = swept.assign(arm=np.where(swept["control"], "control", "filter"))
     swept.loc[swept["filter"] == "none", "arm"] = "none"
-columns = {"windows": "kept.windows", "recording": "kept.per_recording", "recordings":
-           "kept.recordings", "species": "kept.species", "precision": "detector.precision",
-           "recall": "detector.recall", "AUC": "detector.auc", "base rate": "detector.base_rate"}
+columns = {"windows": "kept.windows", "recording": "kept.per_recording",
+           "recordings": "kept.recordings", "species": "kept.species",
+           "precision": "detector.precision", "recall": "detector.recall",
+           "AUC": "detector.auc", "base rate": "detector.base_rate"}
 there = {name: column for name, column in columns.items() if column in swept}
 (swept.groupby(["filter", "threshold", "arm"])[list(there.values())].mean()
  .set_axis(list(there), axis=1).round(3) if len(swept) else print("no sweep records yet"))
@@ -494,7 +503,8 @@ if "detector.auc" in swept:
 
 # %%
 def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
-    """A dot per run, a bar at the mean of an arm; the grey band reaches from the lowest to the highest run without a filter."""
+    """A dot per run, a bar at the mean of an arm; the grey band reaches from the lowest to the
+    highest run without a filter."""
     rows, colours = rows.assign(value=100 * rows[column]), {"filter": "C0", "control": "C1"}
     names = [name for name in curate.FILTERS if name != "none" and name in set(rows["filter"])]
     none = rows.loc[rows["arm"] == "none", "value"]
@@ -506,11 +516,11 @@ def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
             one = rows.loc[(rows["arm"] == arm) & (rows["filter"] == name), "value"]
             ax.plot([i + shift] * len(one), one, "o", color=colours[arm], markersize=4,
                     label=arm if i == 0 else None)
-            ax.plot([i + shift - 0.1, i + shift + 0.1], [one.mean()] * 2, color=colours[arm],
-                    linewidth=3)
+            ax.plot([i + shift - 0.1, i + shift + 0.1], [one.mean()] * 2,
+                    color=colours[arm], linewidth=3)
     ax.set(title=title, ylim=(0, 1.1 * rows["value"].max()), xlim=(-0.5, len(names) - 0.5))
-    ax.set_xticks(range(len(names)), [name.replace("confidence", "conf.").replace("_", "\n")
-                                      for name in names], fontsize="small")
+    ticks = [name.replace("confidence", "conf.").replace("_", "\n") for name in names]
+    ax.set_xticks(range(len(names)), ticks, fontsize="small")
     ax.title.set_size("small")
 
 
@@ -525,10 +535,11 @@ for ax, experiment, text in zip(axes, ("curation_confidence", "curation_reconstr
                                         "filtered_finetune_top1": "finetuned on kept",
                                         "mobilenetv3_top1": "MobileNetV3"}.items()):
         one = theirs[theirs["metric"] == metric]
-        (ax.plot(one["setting"].astype(float), one["value"], "s--", color=f"C{i + 2}", label=name)
-         if len(one) else None)
-    ax.set(title=f"paper: Liu et al. 2026\n{text}", xlabel="threshold", ylabel="top-1 on val (%)",
-           ylim=(0, 65))
+        if len(one):
+            ax.plot(one["setting"].astype(float), one["value"], "s--",
+                    color=f"C{i + 2}", label=name)
+    ax.set(title=f"paper: Liu et al. 2026\n{text}", xlabel="threshold",
+           ylabel="top-1 on val (%)", ylim=(0, 65))
     ax.title.set_size("small")
 kinds = {"top1.value": "finetuned on all", "filtered.top1.value": "finetuned on kept",
          "proxy.top1.value": "small MobileNetV3"}
@@ -550,7 +561,8 @@ plots.save(figure, "07_data_curation") if setting.name != "smoke" and len(half_k
 # %%
 def difference(ours: pd.DataFrame, base: pd.DataFrame, split: str,
                answers: str = "answers") -> dict | None:
-    """ours - base in class-averaged top-1, paired by seed and recording; None where they share no seed."""
+    """ours - base in class-averaged top-1, paired by seed and recording; None without a seed that
+    both have."""
     ours, base = ours.set_index("seed"), base.set_index("seed")
     seeds = ours.index.intersection(base.index)
     if not len(seeds):
@@ -565,19 +577,20 @@ def difference(ours: pd.DataFrame, base: pd.DataFrame, split: str,
 
 
 # %%
-rows, arm = [], {key: group for key, group in half_kept.groupby(["filter",
-                                                                 "arm"])} if len(half_kept) else {}
+rows, arm = [], dict(list(half_kept.groupby(["filter", "arm"]))) if len(half_kept) else {}
 for name in curate.FILTERS[1:]:
     for against, base in (("its control", (name, "control")), ("no filter", ("none", "none"))):
-        pairs = [(split, answers) for split in ("val", "test") for answers in (
-            "answers", "answers_filtered")] if {(name, "filter"), base} <= set(arm) else []
-        for split, answers in pairs:
-            found_change = difference(arm[name, "filter"], arm[base], split, answers)
-            rows.append({"filter": name, "against": against, "finetuned on": "all" if answers
-                         == "answers" else "kept", **found_change}) if found_change else None
+        for split in ("val", "test") if {(name, "filter"), base} <= set(arm) else ():
+            for on, answers in (("all", "answers"), ("kept", "answers_filtered")):
+                change = difference(arm[name, "filter"], arm[base], split, answers)
+                if change:
+                    rows.append({"filter": name, "against": against, "finetuned on": on, **change})
 points = ["change", "low", "high", "smallest detectable"]
-display(pd.DataFrame(rows).style.format("{:+.1%}", subset=points[:3])
-        .format("{:.1%}", subset=points[3:]).hide()) if rows else print("no sweep records yet")
+if rows:
+    shown = pd.DataFrame(rows).style.format("{:+.1%}", subset=points[:3])
+    display(shown.format("{:.1%}", subset=points[3:]).hide())
+else:
+    print("no sweep records yet")
 
 # %% [markdown]
 # Rows of `chorus` hold in the generator's world; only rows of real recordings may carry a verdict about animals. Many rows are many chances to be wrong: of twenty comparisons without

@@ -67,8 +67,7 @@ from IPython.display import Markdown
 from lib import audio, mel, plots, runs, sources
 from lib.course import exercises
 from lib.hear import api, designs, frozen, offline, tasks
-from lib.runs import cost
-from lib.runs import results_hear
+from lib.runs import cost, results_hear
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72
@@ -106,11 +105,10 @@ run = runs.start("08_design_choices", pools, model=model, scale=scale, seed=seed
 # %%
 cuts = pd.DataFrame({name: {"patch (mel x frames)": f"{d.patch[1]} x {d.patch[0]}",
                             "grid (mel x time)": f"{d.grid.f} x {d.grid.t}",
-                            "patches": d.grid.t * d.grid.f, "visible of them": d.grid.t * d.grid.f
-                            - round(0.75 * d.grid.t * d.grid.f),
+                            "patches": L, "visible of them": L - round(0.75 * L),
                             "column (ms)": 10 * d.patch[0], "feature size": d.grid.f * arch.dim,
                             "in the paper": ", ".join(t.removeprefix("Table ") for t in d.tables)}
-                     for name, d in designs.DESIGNS.items()})
+                     for name, d in designs.DESIGNS.items() for L in [d.grid.t * d.grid.f]})
 cuts.T
 
 # %%
@@ -185,9 +183,9 @@ with torch.no_grad():
     by_hand = tokens.unflatten(1, tuple(arch.grid)).flatten(2)  # (1, N_T, N_F * D)
     assert torch.equal(by_hand, api.columns(net.embedder.model, piece, 0.0))
 over_time, when = api.get_timestamp_embeddings(wave[None], net.embedder)
-print(f"one window: {tuple(by_hand.shape)}; {len(wave) / front.rate:.1f} s of sound: "
-      f"{tuple(over_time.shape)}, moments {when[0, 0]:.0f}, {when[0, 1]:.0f} ... "
-      f"{when[0, -1]:.0f} ms")
+print(f"one window: {tuple(by_hand.shape)}; "
+      f"{len(wave) / front.rate:.1f} s of sound: {tuple(over_time.shape)}, "
+      f"moments {when[0, 0]:.0f}, {when[0, 1]:.0f} ... {when[0, -1]:.0f} ms")
 
 # %% [markdown]
 # **Checkpoint.** Three lines are the library's `api.columns`. If this passes, go on.
@@ -214,8 +212,8 @@ measured.style.format("{:.1%}", subset=["score", "low", "high"])
 
 # %%
 mean = float(np.mean([a["score"] for a in answers.values()]))
-path = run.record({"mean": mean, "loss": None if net.log is None or net.log.empty
-                   else float(net.log["loss"].tail(50).mean())}, samples_seen=net.samples,
+loss = None if net.log is None or net.log.empty else float(net.log["loss"].tail(50).mean())
+path = run.record({"mean": mean, "loss": loss}, samples_seen=net.samples,
                   device=next(net.embedder.model.parameters()).device, tasks=answers, costs=price,
                   recipes={"arch": arch, "pretrain": recipe, "predictor": setting.predictor})
 print(f"mean of five tasks: {mean:.1%}")
@@ -236,16 +234,17 @@ if len(scores):
 
 # %%
 def both(place, axes):
-    """One of the paper's tables: its difference to the first design as diamonds, ours as dots with intervals, per task."""
+    """One of the paper's tables, per task: its difference to the first design as diamonds, ours as
+    dots with intervals."""
     part = results_hear.rows(place)
     part = part[part["verdict"] != "not run"]
     for ax, (name, group) in zip(axes, part.groupby("setting", sort=False)):
         group = group.reset_index(drop=True)
         ax.errorbar(group["change"], group.index,
-                    xerr=[group["change"] - group["low"], group["high"] - group["change"]], fmt="o",
-                    color="C0", label="measured")
-        ax.plot(group["paper_change"], group.index, "D", color="0.2", markerfacecolor="none",
-                label="paper")
+                    xerr=[group["change"] - group["low"], group["high"] - group["change"]],
+                    fmt="o", color="C0", label="measured")
+        ax.plot(group["paper_change"], group.index, "D", color="0.2",
+                markerfacecolor="none", label="paper")
         ax.axvline(0, color="0.6", linewidth=0.8)
         ax.set(yticks=group.index, yticklabels=group["task"],
                title=f"{place}: {name} − {group['against'][0]}", xlabel="points")
@@ -290,8 +289,8 @@ if "change" in finer and "change" in strips:
 prices = (table.groupby("model")[[c for c in table if c.startswith("costs.")]].mean()
           .rename(columns=lambda c: c.removeprefix("costs.")) if len(table) else pd.DataFrame())
 prices = prices.reindex([m for m in designs.DESIGNS if m in prices.index])
-(prices.style.format("{:.2f}").format("{:.0f}", subset=["patches a second", "pretraining clips/s",
-                                                        "in use s of sound/s"])
+whole = ["patches a second", "pretraining clips/s", "in use s of sound/s"]
+(prices.style.format("{:.2f}").format("{:.0f}", subset=whole)
  if len(prices) else print("no records yet"))
 
 # %% [markdown]
@@ -303,15 +302,15 @@ figure, ax = plt.subplots(figsize=(7.5, 3.8))
 for name in prices.index:
     own = 100 * scores.loc[name].mean(axis=1)
     x = prices.loc[name, "pretraining GFLOP a clip"]
-    ax.errorbar(x, own.mean(), [[own.mean() - own.min()], [own.max() - own.mean()]], fmt="o",
-                color="C0")
+    ax.errorbar(x, own.mean(), [[own.mean() - own.min()], [own.max() - own.mean()]],
+                fmt="o", color="C0")
     # these three cost the same
     beside = {"200_16x8": (-62, -10), "208_8x16": (-62, 6), "400": (6, -12)}.get(name, (6, 4))
     ax.annotate(name, (x, own.mean()), xytext=beside, textcoords="offset points", fontsize="small")
 ax.set(xscale="log", xlabel="pretraining GFLOP a clip", ylabel="mean of five tasks (%)")
 ax.minorticks_off()
-ax.set_xticks([0.06, 0.1, 0.2, 0.3, 0.5], ["0.06", "0.1", "0.2", "0.3",
-                                           "0.5"]) if setting.name == "tiny" else None;
+ticks = [0.06, 0.1, 0.2, 0.3, 0.5]
+ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks]) if setting.name == "tiny" else None;
 
 # %% [markdown]
 # *Figure 3. The mean over tasks against the price of a pretraining clip; bars reach from the lowest to the highest seed.* Every design saw as many clips. At equal *compute* the cheap ones on the left could have seen several times as many.

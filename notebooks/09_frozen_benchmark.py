@@ -57,13 +57,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown
 
 from lib import audio, paths, plots, runs, sources
 from lib.course import exercises
 from lib.hear import api, designs, frozen, offline, predictor, tasks
-from lib.runs import cost
-from lib.runs import results_hear
+from lib.runs import cost, results_hear
 
 plots.style(photo=False)
 
@@ -117,10 +115,11 @@ longest = pools["wildlife"].query("split == 'val'").nlargest(1, "duration_s").il
 wave = audio.read(longest["file"], rate=ear.sample_rate, duration_s=8.0)[None]  # (1, N)
 over_time, when = api.get_timestamp_embeddings(wave, ear)
 scene = api.get_scene_embeddings(wave, ear)
-print(
-    f"{ear.sample_rate:,} Hz, sizes {ear.timestamp_embedding_size} and {ear.scene_embedding_size}")
-print(f"{wave.shape[1] / ear.sample_rate:.1f} s: over time {tuple(over_time.shape)}, the whole "
-      f"{tuple(scene.shape)}; moments {when[0, 0]:.0f}, {when[0, 1]:.0f}, ... {when[0, -1]:.0f} ms")
+print(f"{ear.sample_rate:,} Hz, "
+      f"sizes {ear.timestamp_embedding_size} and {ear.scene_embedding_size}")
+print(f"{wave.shape[1] / ear.sample_rate:.1f} s: over time {tuple(over_time.shape)}, "
+      f"the whole {tuple(scene.shape)}; "
+      f"moments {when[0, 0]:.0f}, {when[0, 1]:.0f}, ... {when[0, -1]:.0f} ms")
 
 # %% [markdown]
 # ### A moment is where its patches are
@@ -146,8 +145,8 @@ ax.legend();
 # %%
 nearest = int((times[0] / 1000 - click_s).abs().argmin())
 assert abs(int(change.argmax()) - nearest) <= 1 and float(times[0, -1]) <= 6000
-print(f"largest change at {times[0, int(change.argmax())]:.0f} ms, the nearest column is at "
-      f"{times[0, nearest]:.0f} ms")
+print(f"largest change at {times[0, int(change.argmax())]:.0f} ms, "
+      f"the nearest column is at {times[0, nearest]:.0f} ms")
 
 # %% [markdown]
 # ### An embedding must not depend on its neighbours
@@ -156,20 +155,21 @@ print(f"largest change at {times[0, int(change.argmax())]:.0f} ms, the nearest c
 
 # %%
 def as_published(x):
-    """The front end with the batch's own mean and std instead of the data set's constants, as in the public runtime."""
+    """The front end with the batch's own mean and std instead of the data set's constants, as in
+    the public runtime."""
     spec = ear.log_mel(x)
     return (spec - spec.mean()) / (spec.std() + 1e-6)
 
 
-quiet, loud = 0.05 * wave[:, : 2 * ear.sample_rate], torch.randn(
-    1, 2 * ear.sample_rate, generator=torch.Generator().manual_seed(1)).clamp(-1, 1)
+noise = torch.randn(1, 2 * ear.sample_rate, generator=torch.Generator().manual_seed(1))
+quiet, loud = 0.05 * wave[:, : 2 * ear.sample_rate], noise.clamp(-1, 1)
 together = torch.cat([quiet, loud])
 ours = api.get_scene_embeddings(together, ear)[0] - api.get_scene_embeddings(quiet, ear)[0]
-print(f"ours: the embedding moves by {ours.abs().max():.0e}, of "
-      f"{api.get_scene_embeddings(quiet, ear)[0].abs().max():.2f} at most")
+print(f"ours: the embedding moves by {ours.abs().max():.0e}, "
+      f"of {api.get_scene_embeddings(quiet, ear)[0].abs().max():.2f} at most")
 theirs = as_published(together)[0] - as_published(quiet)[0]
-print(f"the published way: what the model would see moves by {theirs.abs().mean():.2f} on average, "
-      "where its standard deviation is 1")
+print("the published way: what the model would see moves by "
+      f"{theirs.abs().mean():.2f} on average, where its standard deviation is 1")
 
 # %% [markdown]
 # With constants the difference is rounding. With batch statistics a recording next to a loud one is another recording, and a score depends on how the test files were ordered. (The paper's pretraining used constants of the data set; it is the runtime that does not.)
@@ -230,8 +230,8 @@ split = next(iter(example.splits))
 files = list(example.splits[split].items())[:2]
 for file, answer in files:
     print(f"{example.name}, {split}/{file}: {answer if example.kind == 'scene' else answer[:2]}")
-    display(plots.sound(audio.read(example.folder / str(example.rate(22_050)) / split / file,
-                                   rate=22_050), 22_050))
+    place = example.folder / str(example.rate(22_050)) / split / file
+    display(plots.sound(audio.read(place, rate=22_050), 22_050))
 
 # %% [markdown]
 # ## The predictor
@@ -255,8 +255,8 @@ plots.source(predictor.network)
 # %%
 answers = frozen.evaluate(ear, row, seed, options)
 measured = pd.DataFrame(answers).T
-measured[["metric", "score", "low", "high", "recordings",
-          "trainings"]].style.format("{:.1%}", subset=["score", "low", "high"], na_rep="-")
+shown = measured[["metric", "score", "low", "high", "recordings", "trainings"]]
+shown.style.format("{:.1%}", subset=["score", "low", "high"], na_rep="-")
 
 # %% [markdown]
 # **See:** the interval says what these test recordings allow; with 120 recordings 8 points either way are normal. HEAR's leaderboard has no intervals.
@@ -265,7 +265,8 @@ measured[["metric", "score", "low", "high", "recordings",
 
 # %%
 def confusion(task):
-    """(C, C) how often each true class was taken for each class, over all folds, as a share of the true class."""
+    """(C, C) how often each true class was taken for each class, over all folds, as a share of the
+    true class."""
     result = tasks.evaluate(task, ear, seed, options=options)
     p, y = result.answers.guesses, result.answers.targets
     seen = (pd.crosstab(y.argmax(1), p.argmax(1), normalize="index")
@@ -311,8 +312,8 @@ print(f"mean of {len(answers)} tasks: {mean:.1%}")
 # %%
 table = results_hear.runs()
 floors = results_hear.ladder()
-floors.style.format("{:.1f}", subset=[c for c in floors
-                                      if c != "seeds"]) if len(floors) else print("no records yet")
+scores = [c for c in floors if c != "seeds"]
+floors.style.format("{:.1f}", subset=scores) if len(floors) else print("no records yet")
 
 # %%
 three = ["logmel", "untrained", "512"]
@@ -325,9 +326,9 @@ if set(three) <= set(floors.index) and {"pitch", "species"} <= set(floors):
 # %%
 arms = ({name: part.set_index("seed").sort_index() for name, part in table.groupby("model")}
         if len(table) else {})
-pairs = [(a, b)
-         for a, b in (("untrained", "logmel"), ("512", "untrained"), ("200_16x4", "untrained"),
-                      ("ready", "untrained"), ("ready", "logmel")) if {a, b} <= set(arms)]
+pairs = [("untrained", "logmel"), ("512", "untrained"), ("200_16x4", "untrained"),
+         ("ready", "untrained"), ("ready", "logmel")]
+pairs = [pair for pair in pairs if set(pair) <= set(arms)]
 figure, axes = plt.subplots(1, max(1, len(pairs)), figsize=(14, 3), sharey=True, squeeze=False)
 gains = []
 for ax, (a, b) in zip(axes[0], pairs):
@@ -368,7 +369,8 @@ for place in ("Table 2", "Table 3", "Table 4"):
 # ### HEAR's own tasks
 #
 # ```
-# python -m lib.runs 09_frozen_benchmark model=msm_mae benchmark="esc50 speech_commands" root=DATA/hear scale=paper
+# python -m lib.runs 09_frozen_benchmark model=msm_mae benchmark="esc50 speech_commands" \
+#     root=DATA/hear scale=paper
 # ```
 #
 # fetches the official 48 kHz archives from Zenodo (once, resumable), resamples them, and follows the kit's full protocol. It has been tested on miniatures of the official layout, not on the archives.

@@ -70,8 +70,7 @@ from lib.course import exercises
 from lib.explorers import attention_maps, base
 from lib.runs import cost
 from lib.sources import chorus
-from lib.transfer import public
-from lib.transfer import ready
+from lib.transfer import public, ready
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
@@ -105,8 +104,9 @@ arch, front = setting.msm_mae(model)
 if arch.grid.f < 3:
     raise ValueError(f"model {model} has {arch.grid.f} mel rows: every second row cannot be "
                      "hidden, choose one with at least 3")
-pd.DataFrame({name: {**table["split"].value_counts(), "hours":
-                     round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
+pd.DataFrame({name: {**table["split"].value_counts(),
+                     "hours": round(table["duration_s"].sum() / 3600, 2)}
+              for name, table in pools.items()})
 
 # %% [markdown]
 # Offline both pools are `chorus`, this project's synthetic sound world (notebook 00). **What it can show** here: everything that is known exactly,
@@ -121,15 +121,15 @@ pd.DataFrame({name: {**table["split"].value_counts(), "hours":
 # %%
 clips = runs.clips(setting, budget)
 recipe = setting.msm_recipe(clips, seed)
-shorter = recipe if budget == "sweep" else dataclasses.replace(
-    recipe, clips=max(2 * recipe.batch, clips // 4) if clips else 0)
+quarter = max(2 * recipe.batch, clips // 4) if clips else 0
+shorter = recipe if budget == "sweep" else dataclasses.replace(recipe, clips=quarter)
 print(pretrain.plan(arch, recipe, *pools.values()))
 
 # %%
 others = [name for name in appendix.split() if name != model and not weights]
 bill = [cost.pretraining(*setting.msm_mae(name), shorter, what=f"design {name}") for name in others]
-cost.sheet([*([] if weights else [cost.pretraining(arch, front, recipe, what=f"design {model}")]),
-            *bill], max_hours)
+own = [] if weights else [cost.pretraining(arch, front, recipe, what=f"design {model}")]
+cost.sheet(own + bill, max_hours)
 
 # %% [markdown]
 # **See:** how the number of patches decides about time. Measured a moment ago from a few steps on random clips. Models that an earlier run
@@ -154,8 +154,8 @@ print(f"{front.seconds:.2f} s are {grid.t} columns x {grid.f} mel rows = {L} pat
 figure, ax = plt.subplots(figsize=(6, 2.8))
 if not weights and len(pretrained.log):
     plots.curve(ax, pretrained.log, smooth=20)
-ax.set(ylim=(0, None), title="public weights: no curve"
-       if weights else f"MSM-MAE-{model}, {clips:,} clips, mask ratio {recipe.mask_ratio:g}");
+title = f"MSM-MAE-{model}, {clips:,} clips, mask ratio {recipe.mask_ratio:g}"
+ax.set(ylim=(0, None), title="public weights: no curve" if weights else title);
 
 # %% [markdown]
 # *Figure 1. The training loss, in units of the normalised log-mel: 1 there is 4.2 in natural logarithm, or 18.2 dB.* **See:** unlike in 02 the level
@@ -175,7 +175,8 @@ calls = {file: boxes for file, boxes in events[events["kind"] == "call"].groupby
 
 
 def busiest(row):
-    """Where the window begins that the most calls start in, a tenth of a second ahead of one of them."""
+    """Where the window begins that the most calls start in, a tenth of a second ahead of one of
+    them."""
     starts = calls[row.file]["start_s"].to_numpy() if row.file in calls else np.zeros(0)
     at = np.clip([0.0, *(starts - 0.1)], 0, max(0.0, row.duration_s - front.seconds))
     return at[np.argmax([((starts >= x) & (starts < x + front.seconds - 0.1)).sum() for x in at])]
@@ -183,11 +184,12 @@ def busiest(row):
 
 # %%
 def held_out(table, name, most=600):
-    """Recordings of val and test that fill most of the window; with fewer than 8 of them the pool's last ones (then not held out)."""
+    """Recordings of val and test that fill most of the window; with fewer than 8 of them the
+    pool's last ones (then not held out)."""
     some = table[(table["split"] != "train")
                  & (table["duration_s"] >= min(front.seconds - 0.1, table["duration_s"].median()))]
-    some = (some.sample(most, random_state=0) if len(some) > most else some
-            if len(some) >= 8 else table.tail(8))
+    some = some if len(some) >= 8 else table.tail(8)
+    some = some.sample(most, random_state=0) if len(some) > most else some
     return some.assign(pool=name, at_s=[busiest(row) for row in some.itertuples()],
                        group=some["group"] if "group" in some else some["file"])
 
@@ -219,13 +221,16 @@ print(table["pool"].value_counts().to_dict(), tuple(specs.shape))
 
 # %%
 def harmonicity(wave):
-    """Equation (1) of a wave (N,) at 16 kHz: about 0.1 for noise, towards 1 for a harmonic series that fills the band."""
-    power = torch.stft(wave, 1024, 512, window=torch.hann_window(1024), return_complex=True).abs().square().T  # (n, 513)
-    local = torch.nn.functional.avg_pool1d(power[None], 65, 1, 32, count_include_pad=False)[0]  # (n, 513) the mean over 1 kHz
+    """Equation (1) of a wave (N,) at 16 kHz: about 0.1 for noise, towards 1 for a harmonic series
+    that fills the band."""
+    spectrum = torch.stft(wave, 1024, 512, window=torch.hann_window(1024), return_complex=True)
+    power = spectrum.abs().square().T  # (n, 513)
+    # the mean over 1 kHz around each bin, (n, 513)
+    local = torch.nn.functional.avg_pool1d(power[None], 65, 1, 32, count_include_pad=False)[0]
     r = torch.fft.irfft(power / local.clamp(min=1e-12))  # (n, 1024)
     loud = power[:, 20:].sum(1)  # (n,) above 300 Hz
-    return float((r[:, 4:161].amax(1) / r[:, 0].clamp(min=1e-12))[loud >= loud.quantile(0.75)]
-                 .mean())
+    peak = r[:, 4:161].amax(1) / r[:, 0].clamp(min=1e-12)  # (n,)
+    return float(peak[loud >= loud.quantile(0.75)].mean())
 
 
 def stationarity(specs):
@@ -241,18 +246,18 @@ series = sum(torch.sin(2 * torch.pi * 220 * k * torch.arange(48_000) / 16_000)
              for k in range(1, 36))
 for name, wave in (("noise", noise), ("a harmonic series", series), ("both", series + 5 * noise)):
     print(f"harmonicity of {name}: {harmonicity(wave):.2f}")
-steady, rising = torch.linspace(-1, 1, 80).expand(
-    1, 1, front.frames, 80), torch.linspace(-1, 1, front.frames)[:, None].expand(1, 1, -1, 80)
+steady = torch.linspace(-1, 1, 80).expand(1, 1, front.frames, 80)
+rising = torch.linspace(-1, 1, front.frames)[:, None].expand(1, 1, -1, 80)
 print(f"stationarity: a spectrum that stays {stationarity(steady)[0]:.2f}, "
       f"noise that swells {stationarity(rising)[0]:.2f}")
 assert harmonicity(noise) < 0.3 < 0.7 < harmonicity(series)
 
 # %%
-table["harmonicity"], table["stationarity"] = [harmonicity(wave)
-                                               for wave in waves], stationarity(specs).numpy()
+table["harmonicity"] = [harmonicity(wave) for wave in waves]
+table["stationarity"] = stationarity(specs).numpy()
 kind = "taxon" if "taxon" in table else "pool"
-table.groupby(list(dict.fromkeys(["pool", kind])))[["harmonicity",
-                                                    "stationarity"]].median().round(2).T
+by_kind = table.groupby(list(dict.fromkeys(["pool", kind])))[["harmonicity", "stationarity"]]
+by_kind.median().round(2).T
 
 # %% [markdown]
 # Rank correlation of the two over the recordings, so that one is not read as the other; intervals draw groups of recordings (same place or animal).
@@ -261,8 +266,8 @@ table.groupby(list(dict.fromkeys(["pool", kind])))[["harmonicity",
 def correlation(x, y, draws=300):
     """Spearman's rank correlation with its 95 % interval over groups of recordings."""
     x, y, groups = np.asarray(x), np.asarray(y), pd.factorize(table["group"])[0]
-    rng, members = np.random.default_rng(0), [np.flatnonzero(groups == g)
-                                              for g in range(groups.max() + 1)]
+    rng = np.random.default_rng(0)
+    members = [np.flatnonzero(groups == g) for g in range(groups.max() + 1)]
     chosen = (np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))])
               for _ in range(draws))
     low, high = np.nanquantile([spearmanr(x[c], y[c])[0] for c in chosen], [0.025, 0.975])
@@ -301,8 +306,8 @@ repeated = busy.duplicated(kind if kind == "taxon" else "label").sort_values(kin
 six = [tone, wind, event, *repeated.index[:3]]
 names = [f"{table['label'][i]}\nh {table['harmonicity'][i]:.2f}\ns {table['stationarity'][i]:.2f}"
          for i in six]
-table.loc[six, ["label", "pool", "calls", "harmonicity",
-                "stationarity"]].round(2).reset_index(drop=True)
+columns = ["label", "pool", "calls", "harmonicity", "stationarity"]
+table.loc[six, columns].round(2).reset_index(drop=True)
 
 # %% [markdown]
 # ## Reconstructions under random masks
@@ -315,7 +320,8 @@ depends_on = None  # "sound" or "draw"
 # %%
 @torch.no_grad()
 def guessed(model, x, mask):
-    """The squared error of every patch (N, L), hidden or not, and the picture (N, 1, T, M) with visible patches pasted."""
+    """The squared error of every patch (N, L), hidden or not, and the picture (N, 1, T, M) with
+    visible patches pasted."""
     errors, pictures = [], []
     for some, *part in zip(x.split(32), *(view.split(32) for view in mask)):
         drawn = patches.Mask(*part)
@@ -335,7 +341,8 @@ def boxed(ax, hidden, arch, front):
 
 # %%
 def panel(chosen, masks, error=True):
-    """Input, then for every mask the reconstruction with its visible patches framed, and its error; a row for each chosen recording."""
+    """Input, then for every mask the reconstruction with its visible patches framed, and its
+    error; a row for each chosen recording."""
     x, titles, wide = specs[chosen], [names[six.index(i)] for i in chosen], 1 + error
     figure, axes = plt.subplots(len(x), 1 + wide * len(masks), figsize=(10.8, 1.5 * len(x) + 0.3),
                                 sharex=True, sharey=True, squeeze=False)
@@ -359,8 +366,11 @@ def panel(chosen, masks, error=True):
 
 
 # %%
-draws = {f"draw {k + 1}": lambda B, k=k:
-         patches.random_mask(B, grid, 0.75, training.generator(seed, k)) for k in range(3)}
+def draw(k):
+    return lambda B: patches.random_mask(B, grid, 0.75, training.generator(seed, k))
+
+
+draws = {f"draw {k + 1}": draw(k) for k in range(3)}
 panel(six[:3], {name: make(3) for name, make in draws.items()});
 
 # %% [markdown]
@@ -371,7 +381,8 @@ panel(six[:3], {name: make(3) for name, make in draws.items()});
 
 # %%
 hides = {name: make(len(specs)) for name, make in draws.items()}
-audible = patches.patchify(specs, arch.patch).var(-1) > 0  # (N, L): padding behind a short recording is no achievement
+# to guess the padding behind a short recording is no achievement, (N, L)
+audible = patches.patchify(specs, arch.patch).var(-1) > 0
 
 
 def mean_over(errors, where):
@@ -383,10 +394,11 @@ def mean_over(errors, where):
 loss = {name: mean_over(guessed(net, specs, mask)[0], mask.hidden) for name, mask in hides.items()}
 several = torch.stack(list(loss.values()))  # (3, N)
 table["random"] = several.mean(0).numpy()
-print(f"hidden patches at 75 %: mean error {several.mean():.3f}; standard deviation between sounds "
-      f"{several.mean(0).std():.3f}, between draws of one sound {several.std(0).mean():.3f}")
+between_sounds, between_draws = several.mean(0).std(), several.std(0).mean()
+print(f"hidden patches at 75 %: mean error {several.mean():.3f}; standard deviation "
+      f"between sounds {between_sounds:.3f}, between draws of one sound {between_draws:.3f}")
 exercises.predicted("the error depends more on the", depends_on,
-                    "sound" if several.mean(0).std() > several.std(0).mean() else "draw")
+                    "sound" if between_sounds > between_draws else "draw")
 
 # %% [markdown]
 # **See:** which of the two is larger answers the prediction. Listen: the recording, its log-mel turned back into sound (for the first: what
@@ -401,8 +413,8 @@ def listen(x):
 # %%
 _, pictures = guessed(net, specs[six[:3]], draws["draw 1"](3))
 for i, picture in zip(six[:3], pictures):
-    print(f"{table['label'][i]}: as recorded" + (", through the log-mel" if i == six[0] else "")
-          + ", with 75 % guessed")
+    print(f"{table['label'][i]}: as recorded"
+          + (", through the log-mel" if i == six[0] else "") + ", with 75 % guessed")
     display(plots.sound(waves[i], front.rate, at=front.rate))
     if i == six[0]:
         listen(specs[i])
@@ -458,27 +470,27 @@ def copied(mask):
     x = patches.patchify(specs, arch.patch)  # (N, L, P)
     near = torch.tensor([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]])[None, None]
     seen = (~mask.hidden[:1]).float().unflatten(1, tuple(grid))[:, None]  # (1, 1, t, f)
-    total = torch.nn.functional.conv2d((x.transpose(1, 2).unflatten(2, tuple(grid)) * seen)
-                                       .flatten(0, 1)[:, None], near, padding=1)
-    guess = ((total / torch.nn.functional.conv2d(seen, near, padding=1).clamp(min=1))
-             .view(len(x), -1, L).transpose(1, 2))
+    maps = x.transpose(1, 2).unflatten(2, tuple(grid)) * seen  # (N, P, t, f)
+    total = torch.nn.functional.conv2d(maps.flatten(0, 1)[:, None], near, padding=1)
+    count = torch.nn.functional.conv2d(seen, near, padding=1).clamp(min=1)
+    guess = (total / count).view(len(x), -1, L).transpose(1, 2)
     return (guess - x).square().mean(-1)
 
 
 # %%
+where = inside.flatten().expand(len(specs), -1)
 for name, make in PATTERNS.items():
     for who, errors_of in (("model", lambda mask: guessed(net, specs, mask)[0]), ("copy", copied)):
-        table[f"{name[0]} {who}"] = mean_over(every_patch(errors_of, make),
-                                              inside.flatten().expand(len(specs), -1)).numpy()
+        table[f"{name[0]} {who}"] = mean_over(every_patch(errors_of, make), where).numpy()
 
 # %%
 def summary(part, who):
     """Per pattern: the mean error, its ratio to C, and how often it is the lowest of the three."""
     found = part[[f"{p[0]} {who}" for p in PATTERNS]].set_axis(list(PATTERNS), axis=1)
+    lowest = found.idxmin(axis=1).value_counts(normalize=True)
     return pd.DataFrame({"error": found.mean(),
                          "ratio to C": found.div(found["C chessboard"], axis=0).median(),
-                         "lowest in": found.idxmin(axis=1).value_counts(normalize=True)
-                         .reindex(found.columns).fillna(0)})
+                         "lowest in": lowest.reindex(found.columns).fillna(0)})
 
 
 both = {(pool, who): summary(part, who) for pool, part in table.groupby("pool")
@@ -527,14 +539,10 @@ plots.save(figure, "10_ratios") if setting.name != "smoke" else None
 
 # %%
 few = [10, 5, 2, 1]
-ratios_hidden = {f"{r:.0%} hidden": (lambda B, r=r: patches.random_mask(B, grid, r,
-                                                                        training.generator(seed)))
-                 for r in (0.4, 0.6, 0.75, 0.8)}
-few_visible = {f"{n} visible": (lambda B, n=n: patches.only_visible(B, grid, n,
-                                                                    training.generator(seed)))
-               for n in few}
-panel(six[:3], {name: make(3)
-                for name, make in (ratios_hidden | few_visible).items()}, error=False);
+shown = {f"{r:.0%} hidden": patches.random_mask(3, grid, r, training.generator(seed))
+         for r in (0.4, 0.6, 0.75, 0.8)}
+shown |= {f"{n} visible": patches.only_visible(3, grid, n, training.generator(seed)) for n in few}
+panel(six[:3], shown, error=False);
 
 # %% [markdown]
 # *Figure 5 (the paper's Fig. 4). More and more hidden; the patches seen are nested from left to right, white frames around them.* **See:** up to
@@ -543,17 +551,16 @@ panel(six[:3], {name: make(3)
 # %%
 print(f"{table['label'][six[0]]}: guessed from 10 patches, then from one")
 for n in (10, 1):
-    listen(guessed(net, specs[[six[0]]], patches.only_visible(1, grid, n,
-                                                              training.generator(seed)))[1][0])
+    drawn = patches.only_visible(1, grid, n, training.generator(seed))
+    listen(guessed(net, specs[[six[0]]], drawn)[1][0])
 
 # %% [markdown]
 # In numbers, beside two guesses that need no network: **the usual spectrum**, the average over training recordings of both pools, which knows nothing
 # of this sound, and **its own average spectrum**, which knows everything but the time.
 
 # %%
-train = pd.concat([pool[pool["split"] == "train"].sample(min(100, (pool["split"] == "train").sum()),
-                                                         random_state=0)
-                   for pool in pools.values()])
+train = [pool[pool["split"] == "train"] for pool in pools.values()]
+train = pd.concat([pool.sample(min(100, len(pool)), random_state=0) for pool in train])
 usual = heard(train.assign(at_s=0.0))[1].mean((0, 1, 2))  # (M,)
 own = specs.mean(2, keepdim=True)  # (N, 1, 1, M)
 simple = {"the usual spectrum": usual.expand_as(specs),
@@ -565,18 +572,20 @@ curve = {}
 for n in visible:
     twice = [patches.only_visible(len(specs), grid, n, training.generator(seed, n, k))
              for k in range(2)]
-    curve[n] = [guessed(net, specs, mask)[0] * mask.hidden for mask in twice]  # (N, L) each, 0 where visible
+    # (N, L) each, 0 where visible
+    curve[n] = [guessed(net, specs, mask)[0] * mask.hidden for mask in twice]
 whole = pd.Series({n: float(torch.stack(e).mean()) for n, e in curve.items()})
 hidden_only = whole * L / (L - whole.index)
 
 # %%
 lone = [patches.only_visible(len(specs), grid, 1, training.generator(seed, 1, k)) for k in range(2)]
-near = []
+near, average = [], simple["its own average spectrum"]
 for mask, e in zip(lone, curve[1]):
-    there = torch.stack([mask.keep[:, 0] // grid.f, mask.keep[:, 0] % grid.f], 1)  # (N, 2) the patch that was seen
+    # the patch that was seen, (N, 2)
+    there = torch.stack([mask.keep[:, 0] // grid.f, mask.keep[:, 0] % grid.f], 1)
     places = torch.stack([torch.arange(L) // grid.f, torch.arange(L) % grid.f], 1)  # (L, 2)
     apart = (places - there[:, None]).abs()  # (N, L, 2)
-    flat = patches.patchify(simple["its own average spectrum"] - specs, arch.patch).square().mean(-1)  # (N, L)
+    flat = patches.patchify(average - specs, arch.patch).square().mean(-1)  # (N, L)
     parts = {"columns": apart[..., 0], "same row": apart[..., 1] == 0, "model": e, "own": flat}
     near.append(pd.DataFrame({name: x.flatten() for name, x in parts.items()}))
 near = pd.concat(near).query("model > 0 and own > 0")
@@ -595,8 +604,8 @@ axes[0].set(xscale="log", xlabel=f"visible patches of {L} (grey: the training's)
 axes[0].legend(fontsize="small")
 for same, colour in ((True, "C0"), (False, "C1")):
     line, rows = by_distance.loc[same], "same mel row" if same else "other mel rows"
-    axes[1].plot(line.index * step_s, line["model"] / line["own"], "o-", color=colour, markersize=4,
-                 label=rows)
+    axes[1].plot(line.index * step_s, line["model"] / line["own"], "o-",
+                 color=colour, markersize=4, label=rows)
 axes[1].axhline(1, color="C2", linestyle=":", label="its own average spectrum")
 axes[1].set(xlabel="distance in time from the one visible patch (s)",
             ylabel="error over that of the\nown average spectrum")
@@ -610,7 +619,8 @@ axes[1].legend(fontsize="small");
 # usual; right, below 1 it knows when.
 
 # %%
-alone = torch.stack([guessed(net, specs, mask)[1] for mask in lone]).mean((0, 3))  # (N, 1, M): the guesses' average spectrum
+# the guesses' average spectrum
+alone = torch.stack([guessed(net, specs, mask)[1] for mask in lone]).mean((0, 3))  # (N, 1, M)
 distance = {"to its own average": float((alone - own[:, :, 0]).square().mean()),
             "to the usual spectrum": float((alone - usual).square().mean()),
             "own average to the usual": float((own[:, :, 0] - usual).square().mean())}
@@ -630,9 +640,9 @@ print("average spectrum guessed from one patch, squared distance:",
 further = {model: (net, front)}
 for name in others:
     shape, its_front = setting.msm_mae(name)
-    further[name] = pretrain.pretrain(shape, its_front, shorter, *pools.values(),
-                                      workers=setting.workers,
-                                      reuse=True).model.cpu().eval(), its_front
+    begun = pretrain.pretrain(shape, its_front, shorter, *pools.values(),
+                              workers=setting.workers, reuse=True)
+    further[name] = begun.model.cpu().eval(), its_front
 
 # %%
 figure, axes = plt.subplots(2 * 2, len(further), figsize=(10.8, 5.2), sharey=True, squeeze=False)
@@ -641,8 +651,8 @@ for (name, (one, its_front)), column in zip(further.items(), axes.T):
     mask = patches.random_mask(2, one.grid, 0.75, training.generator(seed))
     _, pictures = guessed(one, x, mask)
     for i in range(2):
-        limits, wrong = tuple(x[i].quantile(torch.tensor([0.01, 0.998]))
-                              .tolist()), (pictures[i] - x[i]).square().mean()
+        limits = tuple(x[i].quantile(torch.tensor([0.01, 0.998])).tolist())
+        wrong = (pictures[i] - x[i]).square().mean()
         plots.spec(column[2 * i], x[i], its_front,
                    f"{name.replace('_', ' ')}\n{names[i].splitlines()[0]}", limits)
         plots.spec(column[2 * i + 1], pictures[i], its_front, f"MSE {wrong:.3f}", limits)
@@ -668,8 +678,8 @@ for name, (one, its_front) in further.items():
     sizes[name] = {"patches": one.grid.t * one.grid.f, "clips": shorter.clips,
                    "error on hidden": float(error)}
 sizes[model]["clips"] = 0 if weights else clips
-pd.DataFrame(sizes).T.style.format({"patches": "{:.0f}", "clips": "{:,.0f}",
-                                    "error on hidden": "{:.3f}"})
+formats = {"patches": "{:.0f}", "clips": "{:,.0f}", "error on hidden": "{:.3f}"}
+pd.DataFrame(sizes).T.style.format(formats)
 
 # %% [markdown]
 # ## Attention
@@ -689,7 +699,8 @@ with torch.no_grad():
     net.encode(specs[six])  # nothing hidden
     for hook in hooks:
         hook.remove()
-    q, k, v = made["qkv"].unflatten(-1, (3, block.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (6, heads, 1+L, d)
+    qkv = made["qkv"].unflatten(-1, (3, block.num_heads, -1))  # (6, 1+L, 3, heads, d)
+    q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (6, heads, 1+L, d)
     A = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)  # (6, heads, 1+L, 1+L)
     mixed = block.proj((A @ v).transpose(1, 2).flatten(2))  # (6, 1+L, D) heads side by side
 print(tuple(A.shape),
@@ -725,12 +736,12 @@ def goes(maps):
     """The shares of a patch's attention, averaged over patches, heads and recordings."""
     m = maps[:, :, 1:].mean((0, 1))  # (L, 1+L)
     column, row, inner = torch.arange(L) // grid.f, torch.arange(L) % grid.f, m[:, 1:]
-    same_t, same_f, me = column[:, None] == column, row[:, None] == row, torch.eye(L,
-                                                                                   dtype=torch.bool)
+    same_t, same_f = column[:, None] == column, row[:, None] == row
+    me = torch.eye(L, dtype=torch.bool)
     cuts = {"itself": me, "same moment": same_t & ~me, "same mel row": same_f & ~me,
             "elsewhere": ~same_t & ~same_f}
-    return {"class token": float(m[:, 0].mean())} | {name: float((inner * cut).sum(1).mean())
-                                                     for name, cut in cuts.items()}
+    between = {name: float((inner * cut).sum(1).mean()) for name, cut in cuts.items()}
+    return {"class token": float(m[:, 0].mean())} | between
 
 
 # %%
@@ -806,8 +817,8 @@ for i in six[3:]:
 t, f = references[0]
 for n in (0, 3):
     best = attention.from_patch(maps, grid, (t, f))[n].flatten().topk(L // 5).indices
-    kept = plots.masked(specs[[six[n]]], patches.mask_from_keep(best[None], L),
-                        arch.patch).nan_to_num(mel.normalise(front.pad, front))
+    kept = plots.masked(specs[[six[n]]], patches.mask_from_keep(best[None], L), arch.patch)
+    kept = kept.nan_to_num(mel.normalise(front.pad, front))
     print(f"{table['label'][six[n]]}: what the patch in column {t}, row {f} attends to")
     listen(kept[0])
 
@@ -821,11 +832,12 @@ for n in (0, 3):
 def excerpt(i):
     """One of the sounds at its own rate, with the true calls where they are known."""
     row = table.loc[i]
-    rate, own = audio.info(row["file"]).rate, calls.get(row["file"])
-    boxes = None if own is None else own.assign(start_s=own["start_s"] - row["at_s"],
-                                                end_s=own["end_s"] - row["at_s"]).query("end_s > 0")
-    return base.Sound(audio.read(row["file"], start_s=row["at_s"], duration_s=front.seconds + 0.5),
-                      rate, boxes)
+    rate, boxes = audio.info(row["file"]).rate, calls.get(row["file"])
+    if boxes is not None:
+        boxes = boxes.assign(start_s=boxes["start_s"] - row["at_s"],
+                             end_s=boxes["end_s"] - row["at_s"]).query("end_s > 0")
+    wave = audio.read(row["file"], start_s=row["at_s"], duration_s=front.seconds + 0.5)
+    return base.Sound(wave, rate, boxes)
 
 
 stored, card = ready.load()
@@ -882,10 +894,10 @@ def box_share(event, at_s):
 level = patches.patchify(specs, arch.patch).mean(-1).unflatten(1, tuple(grid))  # (N, t, f)
 rhythms = []
 for i, row in table[table["file"].isin(calls)].iterrows():
-    within = (calls[row["file"]].query("@row.at_s <= start_s < @row.at_s + @front.seconds - 0.1")
-              .sort_values("start_s"))
-    on_patches = [s for s in (box_share(event, row["at_s"]) for event in within.itertuples())
-                  if s.max() >= 0.25]
+    within = calls[row["file"]].query("@row.at_s <= start_s < @row.at_s + @front.seconds - 0.1")
+    within = within.sort_values("start_s")
+    on_patches = [box_share(event, row["at_s"]) for event in within.itertuples()]
+    on_patches = [share for share in on_patches if share.max() >= 0.25]
     if len(on_patches) >= 2 and len(on_patches) == len(within):
         middle = len(on_patches) // 2
         loudest = int((level[i] - 100 * (on_patches[middle] < 0.25)).argmax())
@@ -898,19 +910,23 @@ print(f"{len(rhythms)} recordings with two calls or more in {front.seconds:.1f} 
 # %%
 if rhythms:
     truth = np.array([r["truth"] for r in rhythms])
-    looked = {who: torch.cat([attention.from_patch(attention.maps(one, specs[[r["row"]]]), grid,
-                                                   r["reference"]) for r in rhythms])
-              for who, one in (("attention", net), ("attention, untrained", untrained))}
-    own_row = torch.stack([level[r["row"], :, r["reference"][1], None] for r in rhythms])  # (n, t, 1)
+    looked = {}
+    for who, one in (("attention", net), ("attention, untrained", untrained)):
+        each = [attention.from_patch(attention.maps(one, specs[[r["row"]]]), grid, r["reference"])
+                for r in rhythms]
+        looked[who] = torch.cat(each)  # (n, t, f)
+    own_row = [level[r["row"], :, r["reference"][1], None] for r in rhythms]
+    own_row = torch.stack(own_row)  # (n, t, 1)
     reached = truth <= 2 * grid.t // 3 * step_s  # longer intervals are beyond the longest lag
     answers = {who: attention.period(x[reached], step_s).seconds.numpy()
                for who, x in (looked | {"level of the reference's row": own_row}).items()}
-    print(f"{reached.sum()} of the intervals are within the longest lag of "
-          f"{2 * grid.t // 3 * step_s:.2f} s")
+    print(f"{reached.sum()} of the intervals are within the longest lag "
+          f"of {2 * grid.t // 3 * step_s:.2f} s")
 
 # %%
 def judged(answer, truth, draws=2000):
-    """How often an answer is within one column of the truth, against pairing answers and truths at random; and the rank correlation."""
+    """How often an answer is within one column of the truth, against pairing answers and truths at
+    random; and the rank correlation."""
     rng, there = np.random.default_rng(0), ~np.isnan(answer)
     right = np.abs(answer - truth) <= step_s  # NaN, no period found, is wrong
     chance = np.array([np.mean(np.abs(answer - rng.permutation(truth)) <= step_s)
@@ -921,8 +937,8 @@ def judged(answer, truth, draws=2000):
 
 
 # %%
-periods = pd.DataFrame({who: judged(answer, truth[reached])
-                        for who, answer in answers.items()}).T if rhythms else pd.DataFrame()
+found_by = {who: judged(x, truth[reached]) for who, x in answers.items()} if rhythms else {}
+periods = pd.DataFrame(found_by).T
 percent = dict.fromkeys(("a period found", "right", "right by chance"), "{:.0%}")
 periods.style.format(percent | {"p": "{:.3f}", "rank correlation": "{:+.2f}"}) if rhythms else None
 
@@ -958,7 +974,7 @@ if rhythms:
 # %%
 def tells_calls(r, maps):
     """AUC per kind of map for one recording, or None where there is nothing to tell apart."""
-    boxes, (t, f) = r["boxes"], r["reference"]
+    boxes = r["boxes"]
     own, on = boxes[r["middle"]] > 0, (boxes >= 0.25).any(0)
     rows = on.any(0)[None].expand(tuple(grid))
     # a patch is on a call or touches none
@@ -998,10 +1014,11 @@ if rhythms:
 # ## The record
 
 # %%
-metrics = {"random": {"error": float(several.mean()), "between_sounds":
-                      float(several.mean(0).std()), "between_draws": float(several.std(0).mean())},
+metrics = {"random": {"error": float(several.mean()), "between_sounds": float(between_sounds),
+                      "between_draws": float(between_draws)},
            "patterns": {f"{pool} {who} {p}": dict(row)
-                        for (pool, who, p), row in patterns.iterrows()}, "correlations": found,
+                        for (pool, who, p), row in patterns.iterrows()},
+           "correlations": found,
            "visible": {"whole": whole.to_dict(), "hidden": hidden_only.to_dict(), **bars},
            "one_patch": distance, "designs": sizes, "attention": shares}
 if rhythms:
@@ -1009,7 +1026,8 @@ if rhythms:
 path = run.record(metrics, samples_seen=0 if weights else clips,
                   device=training.accelerator().device, verdict="no verdict: one seed",
                   recipes={"arch": arch, "front": front, "pretrain": None if weights else recipe,
-                           "appendix": shorter}, held_out=table["pool"].value_counts().to_dict())
+                           "appendix": shorter},
+                  held_out=table["pool"].value_counts().to_dict())
 
 # %% [markdown]
 # ## What the paper says, and what was measured
@@ -1188,7 +1206,7 @@ check.by_chance(by_chance)
 #
 # ## What was not shown
 #
-# Notebook 02's studio takes this model too: `reconstruction.Studio(models, sounds)` with the two dictionaries of the attention explorer, after `from lib import studio`.
+# Notebook 02's studio takes this model too: `reconstruction.Studio(models, sounds)` with the two dictionaries of the attention explorer, after `from lib.explorers import reconstruction`.
 #
 # The paper's own model and sounds (`weights=hub` loads its 2-second model where the network allows; its 3-second one was never published). Its Fig.
 # 9, reconstructions of Vocal Imitation: that data set is not offline, **not run**; `general=folder:PATH` draws it. The decoder's attention; heads

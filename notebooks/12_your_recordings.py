@@ -104,8 +104,8 @@ max_hours: float = 1.0  # a run that would take longer on this machine is refuse
 
 # %%
 pond = paths.cache("your_recordings", "toy")
-audio.write(pond / "pond.wav",
-            0.01 * torch.randn(5 * 22_050, generator=torch.Generator().manual_seed(0)), 22_050)
+hiss = 0.01 * torch.randn(5 * 22_050, generator=torch.Generator().manual_seed(0))
+audio.write(pond / "pond.wav", hiss, 22_050)
 paths.write_text(pond / "pond.txt",
                  "0.5\t2.25\tRana temporaria\n3.0\t4.5\tBufo bufo\n4.9\t4.9\tBufo bufo\n")
 selections.annotations(pond)
@@ -202,9 +202,8 @@ for ax, what in zip(axes, ("recall", "precision")):
     ax.hlines(height, order[f"{what}_low"], order[f"{what}_high"], color="0.7", linewidth=4)
     ax.plot(order[what], height, "o", color="C0", markersize=5)
     ax.set(xlabel=what, xlim=(-0.03, 1.03), ylim=(-0.7, len(order) - 0.3))
-axes[0].set_yticks(height, [f"{name} ({n} in {g})"
-                            for name, n, g in zip(order.index, order["n"], order["groups"])],
-                   fontsize="small")
+names = [f"{name} ({n} in {g})" for name, n, g in zip(order.index, order["n"], order["groups"])]
+axes[0].set_yticks(height, names, fontsize="small")
 axes[0].set_title("test: recordings in groups after each name");
 
 # %% [markdown]
@@ -228,15 +227,15 @@ assert abs(report["recall"].mean() - result.scores["test"].top1.value) < 0.01
 if method == "frozen":
     p, targets, _ = probe.recordings(readout.probabilities, known, "val")
 else:
-    p, targets, *_ = finetune.predict(model, about.front, table[table["split"] == "val"], labels,
-                                      workers=setting.workers)
+    val = table[table["split"] == "val"]
+    p, targets, *_ = finetune.predict(model, about.front, val, labels, workers=setting.workers)
 score, right = p.max(1), p.argmax(1) == targets
 steps = np.unique([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, band])
+right_of = [right[score >= t].mean() if (score >= t).any() else np.nan for t in steps]
 sure = pd.DataFrame({"threshold": steps, "answered": [(score >= t).mean() for t in steps],
-                     "right of these": [right[score >= t].mean() if (score >= t).any() else np.nan
-                                        for t in steps]})
-sure.style.format({"threshold": "{:.2g}", "answered": "{:.0%}",
-                   "right of these": "{:.0%}"}, na_rep="none").hide()
+                     "right of these": right_of})
+formats = {"threshold": "{:.2g}", "answered": "{:.0%}", "right of these": "{:.0%}"}
+sure.style.format(formats, na_rep="none").hide()
 
 # %% [markdown]
 # Recordings here, windows below: a single window is less certain than the mean of several. None of it speaks about sounds that are no species of
@@ -253,10 +252,11 @@ folder = paths.resolve(out) if out else paths.cache("your_recordings", run.name)
 test = result.scores["test"]
 said = (f"{run.data['wildlife']['name']}, {counts['train'].sum()} recordings of {len(labels)} "
         f"species, {method}, seed {seed}, from the ready weights (sha256 {about.sha256[:12]}); "
-        f"test top-1 {test.top1.value:.3f} [{test.top1.low:.3f}, {test.top1.high:.3f}] on "
-        f"{test.recordings} recordings")
-kept = classifier.save(model, Card("classifier", encoder.arch, about.front, said,
-                                   "that of your recordings", "notebook 12", labels=labels), folder)
+        f"test top-1 {test.top1.value:.3f} [{test.top1.low:.3f}, {test.top1.high:.3f}] "
+        f"on {test.recordings} recordings")
+card = Card("classifier", encoder.arch, about.front, said, "that of your recordings",
+            "notebook 12", labels=labels)
+kept = classifier.save(model, card, folder)
 loaded = classifier.load(kept)
 print(f"{kept.name} {kept.stat().st_size / 1e6:.1f} MB, sha256 {loaded.card.sha256[:12]}; "
       f"its card says:\n{loaded.card.trained_on}")
@@ -270,20 +270,19 @@ print(f"{kept.name} {kept.stat().st_size / 1e6:.1f} MB, sha256 {loaded.card.sha2
 # %%
 if not new:
     place, wave, truth = paths.cache("your_recordings", run.name, "new"), [torch.zeros(0)], []
-    for row in part.drop_duplicates("label").sample(min(10, part["label"].nunique()),
-                                                    random_state=seed).itertuples():
+    one_each = part.drop_duplicates("label")
+    for row in one_each.sample(min(10, len(one_each)), random_state=seed).itertuples():
         begin = sum(map(len, wave)) / about.front.rate
-        pause = 1e-4 * torch.randn(2 * about.front.rate,
-                                   generator=torch.Generator().manual_seed(row.Index))
+        generator = torch.Generator().manual_seed(row.Index)
+        pause = 1e-4 * torch.randn(2 * about.front.rate, generator=generator)
         wave += [audio.read(row.file, about.front.rate)[: 8 * about.front.rate], pause]
         truth.append((row.label, begin, begin + len(wave[-2]) / about.front.rate))
     audio.write(place / "night" / "long.flac", torch.cat(wave).clamp(-1, 1), about.front.rate)
     paths.write_text(place / "night" / "empty.wav", "")
     audio.write(place / "night" / "muted.wav", torch.zeros(3 * about.front.rate), about.front.rate)
 answers = classifier.predict(loaded, new or place)
-print(
-    f"{len(answers.files)} files, {len(answers.windows)} windows; skipped {len(answers.skipped)}:",
-    *answers.skipped, sep="\n- ")
+print(f"{len(answers.files)} files, {len(answers.windows)} windows; "
+      f"skipped {len(answers.skipped)}:", *answers.skipped, sep="\n- ")
 answers.windows.head(6).round(2)
 
 # %% [markdown]
@@ -314,23 +313,24 @@ for path in (*tracks, *tables) if len(found) else ():  # nothing found, nothing 
 for path in (*tracks, *tables) if len(found) else ():  # nothing found, nothing to compare
     own = found[found["file"] == found["file"].iloc[0]].reset_index(drop=True)
     back = selections.read(path)
-    assert (back["label"].tolist() == own["label"].tolist()
-            and np.allclose(back[["start_s", "end_s"]], own[["start_s", "end_s"]], atol=1e-6))
+    assert back["label"].tolist() == own["label"].tolist()
+    assert np.allclose(back[["start_s", "end_s"]], own[["start_s", "end_s"]], atol=1e-6)
 
 # %%
 if not new:
     figure, ax = plt.subplots(figsize=(12, 3.6))
-    rank = {name: i for i, name in enumerate(dict.fromkeys([*(name for name, *_ in truth),
-                                                            *answers.windows["label"]]))}
+    names = dict.fromkeys([*(name for name, *_ in truth), *answers.windows["label"]])
+    rank = {name: i for i, name in enumerate(names)}
     for name, begin, end in truth:
         ax.barh(rank[name], end - begin, left=begin, color="0.8", height=0.9)
     middle = (answers.windows["start_s"] + answers.windows["end_s"]) / 2
-    ax.scatter(middle, answers.windows["label"].map(rank), s=3 + 40 * answers.windows["score"] ** 2,
-               color="C0", alpha=0.6, linewidth=0)
+    ax.scatter(middle, answers.windows["label"].map(rank), color="C0", alpha=0.6, linewidth=0,
+               s=3 + 40 * answers.windows["score"] ** 2)
     for row in found.itertuples():
         ax.hlines(rank[row.label], row.start_s, row.end_s, color="C3", linewidth=2.5)
-    ax.set(xlabel="time (s)", title="long.flac: grey is the truth, dots are windows (larger: "
-                                    f"surer), red are selections from {band:g} on")
+    ax.set(xlabel="time (s)",
+           title="long.flac: grey is the truth, dots are windows (larger: surer), "
+                 f"red are selections from {band:g} on")
     ax.set_yticks(list(rank.values()), list(rank), fontsize="small")
 
 # %% [markdown]
@@ -384,8 +384,8 @@ if np.isfinite(plan.labels) and plan.labels > 1:
 # ## The record
 
 # %%
-path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"]}, samples_seen=0,
-                  labels=labels, answers=result.answers,
+path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"]},
+                  samples_seen=0, labels=labels, answers=result.answers,
                   start=f"ready weights, sha256 {about.sha256[:12]}", warnings=warned,
                   species=report.reset_index().to_dict("list"),
                   thresholds=sure.to_dict("list"), pilot=planner.summary(trial, law, target))
@@ -407,17 +407,16 @@ if len(records):
 
 # %%
 real = records[records["data.wildlife.name"].str.startswith("frogs")] if len(records) else records
-frogs = record.read(paths.ROOT / "papermill_runs" / "12_your_recordings"
-                    / f"{real['name'].iloc[0]}.json") if len(real) else None
+stored = paths.ROOT / "papermill_runs" / "12_your_recordings"
+frogs = record.read(stored / f"{real['name'].iloc[0]}.json") if len(real) else None
 if frogs:
-    at = {split: s["top1"]
-          for split, s in (("val", frogs["metrics"]), ("test", frogs["metrics"]["test"]))}
+    at = {"val": frogs["metrics"]["top1"], "test": frogs["metrics"]["test"]["top1"]}
     print("; ".join(f"{split}: top-1 {v['value']:.1%} [{v['low']:.1%}, {v['high']:.1%}]"
                     for split, v in at.items()), f"({frogs['start']})")
     print(*(f"- {warning}" for warning in frogs["warnings"]), frogs["pilot"]["answer"]["text"],
           sep="\n")
-    display(pd.DataFrame(frogs["species"]).set_index("species").style.format(shares,
-                                                                             na_rep="none named"))
+    each = pd.DataFrame(frogs["species"]).set_index("species")
+    display(each.style.format(shares, na_rep="none named"))
 else:
     print("no record of them here")
 

@@ -131,7 +131,8 @@ mask = patches.random_mask(len(held), arch.grid, 0.8, training.generator(seed, 7
 
 @torch.no_grad()
 def errors(run):
-    """The mean squared error on held-out windows, of hidden and of visible patches, and the last training losses."""
+    """The mean squared error on held-out windows, of hidden and of visible patches, and the last
+    training losses."""
     model, log = run
     each = model.patch_errors(held, model.decode(model.encode(held, mask), mask))
     return {"training loss": log["loss"].tail(20).mean(), "hidden": float(each[mask.hidden].mean()),
@@ -139,14 +140,17 @@ def errors(run):
 
 
 def compare(**shown):
-    return pd.DataFrame({name.replace("_", " "): errors(run)
-                         for name, run in shown.items()}).T.style.format("{:.4f}")
+    found = {name.replace("_", " "): errors(run) for name, run in shown.items()}
+    return pd.DataFrame(found).T.style.format("{:.4f}")
 
 
 compare(healthy=healthy, healthy_another_seed=again)
 
 # %%
-rows = lambda x: patches.patchify(x, arch.patch).unflatten(1, tuple(arch.grid))  # noqa: E731  (N, t, f, P)
+def rows(x):
+    return patches.patchify(x, arch.patch).unflatten(1, tuple(arch.grid))  # (N, t, f, P)
+
+
 usual = rows(specs[is_train]).mean((0, 1))  # (f, P) the usual patch of each mel row
 row_usual = float((rows(held) - usual).square().mean())
 print(f"without a network, the usual patch of the row: {row_usual:.4f}")
@@ -163,7 +167,7 @@ one, drawn = held[chosen : chosen + 1], patches.Mask(*(view[chosen : chosen + 1]
 
 @torch.no_grad()
 def symptom(broken, healthy=healthy, name="the run"):
-    """Both training curves, one held-out window, what is visible of it, and both reconstructions."""
+    """Both training curves, one held-out window, what is visible of it, both reconstructions."""
     figure, axes = plt.subplots(1, 5, figsize=(14, 2.6))
     pictures = {"input": one, "visible": plots.masked(one, drawn, arch.patch)}
     for title, (model, log) in (("healthy", healthy), (name, broken)):
@@ -183,12 +187,12 @@ def symptom(broken, healthy=healthy, name="the run"):
 
 # %%
 def fold(part):
-    return HTML("<details><summary>the fault in the "
-                f"code</summary><pre>{html.escape(inspect.getsource(part))}</pre></details>")
+    code = html.escape(inspect.getsource(part))
+    return HTML(f"<details><summary>the fault in the code</summary><pre>{code}</pre></details>")
 
 
 def catches(test, healthy, broken):
-    """The test passes on the healthy part and fails on the broken one; anything else is an error."""
+    """The test passes on the healthy part and fails on the broken one; all else is an error."""
     test(healthy)
     try:
         test(broken)
@@ -231,13 +235,14 @@ compare(healthy=healthy, run_1=first)
 fold(faults.One)
 
 # %%
+pair = patches.random_mask(2, arch.grid, 0.8, training.generator(1))  # for two windows
+
+
 def test_visible_guesses_do_not_count(kind):
-    model, mask = kind(arch, training.generator(0)), patches.random_mask(2, arch.grid, 0.8,
-                                                                         training.generator(1))
-    guess = model.decode(model.encode(specs[:2], mask), mask)
-    # other guesses where nothing is hidden
-    other = torch.where(mask.hidden[..., None], guess, guess + 1)
-    assert torch.equal(model.loss(specs[:2], guess, mask), model.loss(specs[:2], other, mask))
+    model = kind(arch, training.generator(0))
+    guess = model.decode(model.encode(specs[:2], pair), pair)
+    other = torch.where(pair.hidden[..., None], guess, guess + 1)  # changed where nothing is hidden
+    assert torch.equal(model.loss(specs[:2], guess, pair), model.loss(specs[:2], other, pair))
 
 
 catches(test_visible_guesses_do_not_count, mae.MAE, faults.One)
@@ -310,12 +315,9 @@ fold(faults.Two)
 
 # %%
 def test_the_order_of_the_visible_does_not_matter(kind):
-    model, mask = kind(arch,
-                       training.generator(0)).eval(), patches.random_mask(2, arch.grid, 0.8,
-                                                                          training.generator(1))
-    # the same patches, in another order
-    turned = patches.mask_from_keep(mask.keep.flip(1), mask.hidden.shape[1])
-    a, b = (model.decode(model.encode(specs[:2], m), m) for m in (mask, turned))
+    model = kind(arch, training.generator(0)).eval()
+    turned = patches.mask_from_keep(pair.keep.flip(1), pair.hidden.shape[1])  # in another order
+    a, b = (model.decode(model.encode(specs[:2], m), m) for m in (pair, turned))
     assert torch.allclose(a, b, atol=1e-4)
 
 
@@ -329,8 +331,8 @@ turned = patches.mask_from_keep(mask.keep.flip(1), mask.hidden.shape[1])
 with torch.no_grad():
     for name, (model, _) in {"healthy": healthy, "run 2": second}.items():
         a, b = (model.decode(model.encode(held, m), m)[mask.hidden] for m in (mask, turned))
-        print(f"{name}: the guess changes by {(a - b).square().mean() / a.var():.1%} of its "
-              "variance when the visible patches come in another order")
+        print(f"{name}: the guess changes by {(a - b).square().mean() / a.var():.1%} "
+              "of its variance when the visible patches come in another order")
 
 # %% [markdown]
 # **In this repository**: `tests/test_mae.py`, `test_order_of_the_visible_patches_does_not_matter`; `tests/test_patches.py`,
@@ -367,8 +369,8 @@ compare(healthy=healthy, healthy_another_seed=again, run_3=third, run_3_another_
 figure, axes = plt.subplots(1, 2, figsize=(10, 2.3), sharey=True)
 for ax, (name, (model, _)) in zip(axes, {"healthy": healthy, "run 3": third}.items()):
     code = model.encoder.pos_embed[0, 1:]  # (L, D)
-    alike = (torch.nn.functional.cosine_similarity(code, code[5 * arch.grid.f + 3 :][:1])
-             .unflatten(0, arch.grid))
+    here = code[5 * arch.grid.f + 3]  # (D,)
+    alike = torch.nn.functional.cosine_similarity(code, here[None]).unflatten(0, arch.grid)
     image = ax.imshow(alike.T, origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=1)
     ax.plot(5, 3, "wo", markerfacecolor="none")
     ax.set(title=f"{name}: how similar is the code of each place", xlabel="patch in time")
@@ -402,13 +404,13 @@ then = None  # "better" or "worse"
 
 # %%
 mended = mae.MAE(arch).eval()
-mended.load_state_dict({name: x for name, x in third[0].state_dict().items()
-                        if "pos_embed" not in name}, strict=False)  # keeps its own right tables
+learned = {name: x for name, x in third[0].state_dict().items() if "pos_embed" not in name}
+mended.load_state_dict(learned, strict=False)  # keeps its own right tables
 compare(healthy=healthy, run_3=third, run_3_with_the_right_table=(mended, third[1]))
 
 # %%
-exercises.predicted("the right table in run 3", then, "worse"
-                    if errors((mended, third[1]))["hidden"] > errors(third)["hidden"] else "better")
+worse = errors((mended, third[1]))["hidden"] > errors(third)["hidden"]
+exercises.predicted("the right table in run 3", then, "worse" if worse else "better")
 
 # %% [markdown]
 # **See**: worse. From 0.0567 to 0.0678: the repair costs more than twice what the fault did (0.0527 without it). The weights have learned where
@@ -420,10 +422,9 @@ exercises.predicted("the right table in run 3", then, "worse"
 
 # %%
 def test_a_code_says_row_and_time(kind):
-    code = kind(arch, training.generator(0)).encoder.pos_embed[0, 1:].unflatten(0, arch.grid)  # (t, f, D)
-    row, time = code.chunk(2, dim=-1)
-    # the code of a mel row is the same at all times
-    assert torch.equal(row, row[:1].expand_as(row))
+    code = kind(arch, training.generator(0)).encoder.pos_embed[0, 1:]  # (L, D)
+    row, time = code.unflatten(0, arch.grid).chunk(2, dim=-1)  # (t, f, D/2) each
+    assert torch.equal(row, row[:1].expand_as(row))  # the code of a mel row is that of all times
     assert torch.equal(time, time[:, :1].expand_as(time))  # and that of a time in all rows
 
 
@@ -474,9 +475,9 @@ print("the loudest frame of the window lies in the padding:",
 def features(x, columns=None, model=healthy[0]):
     """Specs (N, 1, T, M) -> (N, f*D), the mean over the first `columns` time columns (all)."""
     grid = Grid(x.shape[2] // arch.patch[0], arch.grid.f)
-    return torch.cat([probe.pooled(model.encode(part), grid, torch.full((len(part),), columns
-                                                                        or grid.t))["frequency"]
-                      for part in x.split(64)])
+    found = [probe.pooled(model.encode(part), grid, torch.full((len(part),), columns or grid.t))
+             for part in x.split(64)]
+    return torch.cat([part["frequency"] for part in found])
 
 
 every = features(specs)
@@ -575,10 +576,11 @@ def by(unit_of):
 splits = {"by window (run 5)": val, "by recording": by(pool["file"]),
           "by group": by(sources.units(pool))}
 leak = pd.DataFrame({name: {"val": nearest(pool.index[~v], pool.index[v]),
-                            "test": nearest(pool.index[~v], test)} for name, v in splits.items()}).T
+                            "test": nearest(pool.index[~v], test)}
+                     for name, v in splits.items()}).T
 ax = (100 * leak).plot.bar(rot=0, figsize=(7, 2.8), ylabel="windows right (%)")
-ax.legend(["the val windows that the split held back",
-           "test recordings, untouched"], fontsize="small");
+sides = ["the val windows that the split held back", "test recordings, untouched"]
+ax.legend(sides, fontsize="small");
 
 # %% [markdown]
 # *Figure 7. The same features and the same classifier; only what was held back together differs.* **See:** split by window, val says 59.2 % where the
@@ -632,11 +634,12 @@ train_rows = np.flatnonzero(known["split"] == "train")
 
 
 def answers(prepare, order):
-    """The vectors of the test windows, in their own order whatever `order` they were encoded in, and the species guessed for each."""
+    """The vectors of the test windows, in their own order whatever `order` they were encoded in,
+    and the species guessed for each."""
     batches = specs[test][order].split(64)
     vectors = unit(torch.cat([features(prepare(batch)) for batch in batches]))[order.argsort()]
-    return vectors, known["label"].to_numpy()[train_rows][(vectors
-                                                           @ unit(every)[train_rows].T).argmax(1)]
+    closest = (vectors @ unit(every)[train_rows].T).argmax(1)
+    return vectors, known["label"].to_numpy()[train_rows][closest]
 
 
 # %%
@@ -656,7 +659,8 @@ pd.DataFrame(right).T.style.format("{:.1%}")
 changed, same = {}, {}
 for name, ((a, guess_a), (b, guess_b), _) in asked.items():
     changed[name] = float((guess_a != guess_b).mean())
-    same[f"{name}: another species for {changed[name]:.0%}"] = (a * b).sum(-1).numpy()  # (N,) cosine between a window's two vectors
+    # the cosine between a window's two vectors, (N,)
+    same[f"{name}: another species for {changed[name]:.0%}"] = (a * b).sum(-1).numpy()
 figure, ax = plt.subplots(figsize=(7, 2.8))
 ax.hist(list(same.values()), np.linspace(0.4, 1.0, 31), label=list(same))
 ax.set(yscale="log", xlabel="cosine between the two vectors of the same window, in orders 1 and 2",
@@ -713,7 +717,7 @@ summary = pd.DataFrame(
       f"{loudest['run 4']:.0%} / {loudest['healthy']:.0%}"),
      ("5 leak", "val accuracy: higher", f"{leak.iloc[0, 0]:.1%} / {leak.iloc[2, 0]:.1%}"),
      ("6 batch statistics", "answers change on asking again",
-      f"{changed['run 6']:.0%} / {changed['healthy']:.0%}"),],
+      f"{changed['run 6']:.0%} / {changed['healthy']:.0%}")],
     columns=["fault", "symptom", "broken / healthy"]).set_index("fault")
 summary
 
@@ -850,8 +854,10 @@ check.is_blind(is_blind)
 #     generator = torch.Generator().manual_seed(0)
 #     spec, noise = torch.randn(2, 2, 1, 64, 32, generator=generator)
 #     mask = patches.random_mask(2, Grid(8, 4), 0.8, generator)
-#     x = torch.where(mask.hidden[..., None], patches.patchify(noise + 3, (8, 8)), patches.patchify(spec, (8, 8)))
-#     return torch.allclose(encode(spec, mask), encode(patches.unpatchify(x, Grid(8, 4), (8, 8)), mask))
+#     x, other = (patches.patchify(part, (8, 8)) for part in (spec, noise + 3))
+#     x = torch.where(mask.hidden[..., None], other, x)
+#     changed = patches.unpatchify(x, Grid(8, 4), (8, 8))
+#     return torch.allclose(encode(spec, mask), encode(changed, mask))
 # ```
 # Everything about the hidden patches changes: their grain and their level. A test that changes only one of them sees only leaks of that one.
 # </details>
