@@ -255,7 +255,7 @@ right.legend();
 synthetic = set(wild.get("source", [])) == {"chorus"}
 events = chorus.events(wild) if synthetic else pd.DataFrame(columns=chorus.EVENT_COLUMNS)
 calls = events[events.kind == "call"]
-# s of call in 0 ... 3 s
+# seconds of call in 0 ... 3 s of each file
 inside = (calls.end_s.clip(upper=3) - calls.start_s.clip(upper=3)).groupby(calls.file).sum()
 heard = wild[wild.duration_s > 0]  # iNatSounds holds a few recordings without a sample
 species = heard.groupby(heard.get("taxon", heard.label)).label.first().head(4)

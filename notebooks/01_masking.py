@@ -91,9 +91,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from lib import audio, mel, patches, plots, runs, sources
+from lib import audio, mae, mel, patches, plots, runs, sources
 from lib.course import exercises
-from lib.mae import MAE, Arch
 from lib.sources import chorus
 
 plots.style()
@@ -735,9 +734,9 @@ for r in (0.0, 0.5, 0.75, 0.8, 0.9):
           f"{cost(n, 768) / cost(257, 768):18.1%}")
 
 # %%
-arch = Arch(dim=setting.dim, depth=setting.depth, heads=setting.heads, decoder="plain",
-            decoder_dim=16, decoder_depth=1, decoder_heads=2)
-model = MAE(arch, torch.Generator().manual_seed(seed)).eval()
+arch = mae.Arch(dim=setting.dim, depth=setting.depth, heads=setting.heads, decoder="plain",
+                decoder_dim=16, decoder_depth=1, decoder_heads=2)
+model = mae.MAE(arch, torch.Generator().manual_seed(seed)).eval()
 clips = specs["general"][:8]
 few = patches.random_mask(len(clips), grid, 0.8, torch.Generator().manual_seed(seed))
 spent = {}

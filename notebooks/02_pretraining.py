@@ -392,7 +392,7 @@ print(pretrain.plan(arch, recipe, *pools.values()))
 # refused here, before it begins.
 
 # %%
-# the variants at the end of this notebook
+# for the variants at the end of this notebook
 further = dataclasses.replace(recipe, clips=max(2 * setting.batch, recipe.clips // 4))
 alone = dataclasses.replace(recipe, clips=recipe.clips + further.clips)
 cost.sheet([cost.pretraining(arch, front, recipe),

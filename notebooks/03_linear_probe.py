@@ -404,7 +404,7 @@ ax.set(yticks=range(len(shown)), yticklabels=shown["rung"], xlim=(0, None),
 # %%
 if known.tokens is not None:
     val = table.index[table["split"] == "val"]
-    # the first that was right
+    # the first recording that it got right
     recording = val[int(results["prototypes"].answers["val"]["hits"].argmax())]
     truth = known.labels.index(table["label"][recording])
     windows = np.flatnonzero(known.row == recording)

@@ -74,7 +74,7 @@ plots.style()
 # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the
 # paper's Table 3, or ready, the weights that lie in this repository
 init: str = "random+inat_ssl"  # what the encoder starts from, ready or a row of Table 3
-# AdamW with layer decay, Adam as the first author's fork shows it, or few weights
+# audiomae: AdamW, layer decay; paper: Adam, as the first author's fork has it; lora: few weights
 preset: str = "audiomae"  # the recipe: audiomae, paper or lora
 # auto is tiny unless the environment variable STUDY_SCALE says otherwise
 scale: str = "auto"  # smoke, tiny, small or paper

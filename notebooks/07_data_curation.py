@@ -131,7 +131,7 @@ labelled, train = setting.finetuning("audiomae", seed), table[table["split"] == 
 told = dataclasses.replace(recipe, clips=runs.clips(setting, "sweep"))
 rows = []
 if filter.startswith("confidence"):
-    # three, each on two thirds of the recordings
+    # three, each on two thirds of the recordings, cost as much as two
     selectors = 2 if filter == "confidence_oof" else 1
     rows += [cost.pretraining(arch, front, told, what="selector: pretraining"),
              cost.finetuning(arch, front, labelled, train, what="selector: finetuning",

@@ -73,7 +73,7 @@ plots.style()
 plt.rcParams["figure.dpi"] = 72
 
 # %% tags=["parameters"]
-# by its frames and, unless 16 x 16, its patch in mel bins x frames; lib.hear.designs names all nine
+# named by its frames and, unless 16 x 16, its patch (mel x frames); lib.hear.designs has all nine
 model: str = "208"  # the design of Table 1
 # auto is tiny unless the environment variable STUDY_SCALE says otherwise
 scale: str = "auto"  # smoke, tiny, small or paper

@@ -61,8 +61,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import audio, paths, plots, runs, sources
-from lib.checkpoints import Card
+from lib import audio, checkpoints, paths, plots, runs, sources
 from lib.course import exercises
 from lib.runs import cost, record
 from lib.sources import selections
@@ -254,8 +253,8 @@ said = (f"{run.data['wildlife']['name']}, {counts['train'].sum()} recordings of 
         f"species, {method}, seed {seed}, from the ready weights (sha256 {about.sha256[:12]}); "
         f"test top-1 {test.top1.value:.3f} [{test.top1.low:.3f}, {test.top1.high:.3f}] "
         f"on {test.recordings} recordings")
-card = Card("classifier", encoder.arch, about.front, said, "that of your recordings",
-            "notebook 12", labels=labels)
+card = checkpoints.Card("classifier", encoder.arch, about.front, said,
+                        "that of your recordings", "notebook 12", labels=labels)
 kept = classifier.save(model, card, folder)
 loaded = classifier.load(kept)
 print(f"{kept.name} {kept.stat().st_size / 1e6:.1f} MB, sha256 {loaded.card.sha256[:12]}; "

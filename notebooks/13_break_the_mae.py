@@ -66,7 +66,6 @@ from IPython.display import HTML
 
 from lib import data, mae, mel, patches, plots, runs, sources, training
 from lib.course import exercises, faults
-from lib.patches import Grid
 from lib.transfer import probe
 
 plots.style()
@@ -474,7 +473,7 @@ print("the loudest frame of the window lies in the padding:",
 @torch.no_grad()
 def features(x, columns=None, model=healthy[0]):
     """Specs (N, 1, T, M) -> (N, f*D), the mean over the first `columns` time columns (all)."""
-    grid = Grid(x.shape[2] // arch.patch[0], arch.grid.f)
+    grid = patches.Grid(x.shape[2] // arch.patch[0], arch.grid.f)
     found = [probe.pooled(model.encode(part), grid, torch.full((len(part),), columns or grid.t))
              for part in x.split(64)]
     return torch.cat([part["frequency"] for part in found])
@@ -853,10 +852,10 @@ check.is_blind(is_blind)
 # def is_blind(encode):
 #     generator = torch.Generator().manual_seed(0)
 #     spec, noise = torch.randn(2, 2, 1, 64, 32, generator=generator)
-#     mask = patches.random_mask(2, Grid(8, 4), 0.8, generator)
+#     mask = patches.random_mask(2, patches.Grid(8, 4), 0.8, generator)
 #     x, other = (patches.patchify(part, (8, 8)) for part in (spec, noise + 3))
 #     x = torch.where(mask.hidden[..., None], other, x)
-#     changed = patches.unpatchify(x, Grid(8, 4), (8, 8))
+#     changed = patches.unpatchify(x, patches.Grid(8, 4), (8, 8))
 #     return torch.allclose(encode(spec, mask), encode(changed, mask))
 # ```
 # Everything about the hidden patches changes: their grain and their level. A test that changes only one of them sees only leaks of that one.
