@@ -69,12 +69,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -105,18 +108,19 @@ from torch.nn.utils.rnn import pad_sequence
 from lib import audio, mel, plots, runs, sources
 from lib.course import exercises
 from lib.explorers import base, front_ends
-from lib.sources import chorus
-from lib.sources import tables
+from lib.sources import chorus, tables
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72
 
 # %% tags=["parameters"]
-scale = "auto"       # smoke, tiny, small or paper; auto is tiny unless STUDY_SCALE says otherwise
-seed = 0             # which clips are drawn for the histograms
-data_seed = 0        # which synthetic world is made
-wildlife = "chorus"  # the animal recordings, chorus, inatsounds:ROOT, or folder:PATH with one folder per species
-general = "chorus"   # everyday sounds, chorus, audioset:ROOT, esc50 or folder:PATH with one folder per class
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # which clips are drawn for the histograms
+data_seed: int = 0  # which synthetic world is made
+# folder:PATH has one folder per species, or per class
+wildlife: str = "chorus"  # the animal recordings: chorus, inatsounds:ROOT or folder:PATH
+general: str = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
 
 # %% [markdown]
 # **What will be computed.** Two tables of recordings, a log-mel step by step, the same recording through four front
@@ -137,15 +141,18 @@ def flow(ax, words, title, marked=1):
         box = dict(boxstyle="round,pad=0.5", fc=colour, ec="0.4")
         ax.text(i, 0, word, ha="center", va="center", fontsize=11, bbox=box)
         if i:
-            ax.annotate("", (i - 0.37, 0), (i - 0.63, 0), arrowprops=dict(arrowstyle="-|>", color="0.3"))
+            ax.annotate("", (i - 0.37, 0), (i - 0.63, 0),
+                        arrowprops=dict(arrowstyle="-|>", color="0.3"))
     ax.set(xlim=(-0.5, len(words) - 0.5), ylim=(-1, 1))
     ax.set_title(title, loc="left")
     ax.axis("off")
 
 
 # %%
-train_on = ["encoder\n(visible only)", "decoder\nguesses the\nhidden ones", "MSE on\nhidden patches"]
-liu = ["iNatSounds,\nAudioSet\n(waves)", "log-mel\n512 x 128", "hide 80 % of\n16 x 16 patches", *train_on]
+train_on = ["encoder\n(visible only)", "decoder\nguesses the\nhidden ones",
+            "MSE on\nhidden patches"]
+liu = ["iNatSounds,\nAudioSet\n(waves)", "log-mel\n512 x 128", "hide 80 % of\n16 x 16 patches",
+       *train_on]
 then = ["iNatSounds\nwith labels", "log-mel\n512 x 128", "all patches",
         "the same\nencoder", "classifier", "one species\nper recording"]
 niizumi = ["AudioSet\n(waves)", "log-mel\nT x 80", "hide 75 % of\nthe patches", *train_on]
@@ -204,8 +211,10 @@ pd.concat({"wildlife": overview(wild), "general": overview(world)}).fillna(0)
 
 # %%
 sizes = pd.DataFrame(columns=["recordings (train / val / test)", "labels", "chance, top-1"])
-sizes.loc["paper: iNatSounds"] = ["137,012 / 45,698 / 49,527", "5,569 species, 1,212 evaluated", "0.08 %"]
-sizes.loc["paper: AudioSet"] = ["1,880,019 clips for pretraining", "527 event classes, not used", ""]
+sizes.loc["paper: iNatSounds"] = ["137,012 / 45,698 / 49,527",
+                                  "5,569 species, 1,212 evaluated", "0.08 %"]
+sizes.loc["paper: AudioSet"] = ["1,880,019 clips for pretraining",
+                                "527 event classes, not used", ""]
 scored = wild[wild.split == "val"].label.nunique()
 counted = " / ".join(str((wild.split == part).sum()) for part in ("train", "val", "test"))
 sizes.loc["this run: wildlife"] = [counted, f"{wild.label.nunique()} labels, {scored} evaluated",
@@ -221,9 +230,12 @@ sizes
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3.6))
 train = wild[wild.split == "train"].label.value_counts()
 evaluated = set(wild[wild.split == "val"].label)
-left.bar(range(len(train)), train, color=["C0" if label in evaluated else "0.7" for label in train.index])
-left.set(xlabel="species, commonest first", ylabel="train recordings", title="long tail in train (grey: not evaluated)")
-right.hist([wild.duration_s, world.duration_s], bins=30, label=["wildlife", "general"], stacked=True)
+left.bar(range(len(train)), train,
+         color=["C0" if label in evaluated else "0.7" for label in train.index])
+left.set(xlabel="species, commonest first", ylabel="train recordings",
+         title="long tail in train (grey: not evaluated)")
+right.hist([wild.duration_s, world.duration_s], bins=30, label=["wildlife", "general"],
+           stacked=True)
 right.axvline(mel.INAT.seconds, color="k", linestyle=":", label="one window of the model")
 right.set(xlabel="seconds", ylabel="recordings", title="durations")
 right.legend();
@@ -243,10 +255,12 @@ right.legend();
 synthetic = set(wild.get("source", [])) == {"chorus"}
 events = chorus.events(wild) if synthetic else pd.DataFrame(columns=chorus.EVENT_COLUMNS)
 calls = events[events.kind == "call"]
-inside = (calls.end_s.clip(upper=3) - calls.start_s.clip(upper=3)).groupby(calls.file).sum()    # s of call in 0 ... 3 s
+# seconds of call in 0 ... 3 s of each file
+inside = (calls.end_s.clip(upper=3) - calls.start_s.clip(upper=3)).groupby(calls.file).sum()
 heard = wild[wild.duration_s > 0]  # iNatSounds holds a few recordings without a sample
 species = heard.groupby(heard.get("taxon", heard.label)).label.first().head(4)
-examples = heard.loc[[heard[heard.label == label].file.map(inside).fillna(0).idxmax() for label in species]]
+examples = heard.loc[[heard[heard.label == label].file.map(inside).fillna(0).idxmax()
+                      for label in species]]
 examples[["label", "duration_s"]]
 
 # %%
@@ -274,10 +288,12 @@ plots.sound(audio.read(examples.iloc[0].file), mel.INAT.rate)
 
 # %%
 if synthetic:
-    print(f"windows of 3 s, step 1.5 s, without a call of the labelled species: {chorus.empty_share(wild, events):.0%}")
+    print("windows of 3 s, step 1.5 s, without a call of the labelled species: "
+          f"{chorus.empty_share(wild, events):.0%}")
     others = events[events.kind == "background"].file.nunique() / len(wild)
     print(f"recordings with a call of an unlabelled species: {others:.0%}")
-    exercises.predicted("P1, windows without a call", p1, round(100 * chorus.empty_share(wild, events)), "%")
+    exercises.predicted("P1, windows without a call", p1,
+                        round(100 * chorus.empty_share(wild, events)), "%")
 
 # %% [markdown]
 # In the generator's world this share is a parameter (`chorus:empty=0.6` makes more). In real recordings nobody knows
@@ -292,7 +308,8 @@ def sheet(table, title, generator):
     figure, axes = plt.subplots(2, 4, figsize=(11, 3.8), sharex=True, sharey=True)
     for ax, i in zip(axes.flat, torch.randperm(len(table), generator=generator)[:8].tolist()):
         wave = audio.read(table.file.iloc[i], rate=22_050, duration_s=3.0)
-        plots.spec(ax, front(wave[None], frames=512), mel.INAT, table.label.iloc[i], limits=(-2.5, 2))
+        plots.spec(ax, front(wave[None], frames=512), mel.INAT, table.label.iloc[i],
+                   limits=(-2.5, 2))
         ax.label_outer()
         ax.title.set_size("small")
     figure.suptitle(title)
@@ -368,7 +385,8 @@ left.axvspan(loud * 128 / 22_050, (loud * 128 + 512) / 22_050, color="tab:orange
 left.set(xlabel="time (s)", ylabel="wave", title="three seconds")
 right.plot(torch.arange(512) / 22.05, wave[loud * 128 : loud * 128 + 512], color="0.7")
 right.plot(torch.arange(512) / 22.05, frames[loud], color="tab:orange")
-right.set(xlabel="time in the frame (ms)", title=f"frame {loud}, the loudest: recorded (grey), windowed");
+right.set(xlabel="time in the frame (ms)",
+          title=f"frame {loud}, the loudest: recorded (grey), windowed");
 
 # %% [markdown]
 # *Figure 5. The wave and one of its frames.* **See:** the window fades both ends to zero, so that the FFT does not
@@ -379,7 +397,8 @@ right.set(xlabel="time in the frame (ms)", title=f"frame {loud}, the loudest: re
 
 # %%
 magnitude = torch.fft.rfft(frames, n=1024).abs()                            # (T, 513)
-magnitude = magnitude * 2 / torch.hann_window(512).sum() * 2**15            # a sine reads its amplitude in 16-bit steps
+# a sine reads its amplitude in 16-bit steps
+magnitude = magnitude * 2 / torch.hann_window(512).sum() * 2**15
 print(magnitude.shape, f"bins of {22_050 / 1024:.1f} Hz")
 
 # %% [markdown]
@@ -388,7 +407,8 @@ print(magnitude.shape, f"bins of {22_050 / 1024:.1f} Hz")
 # %%
 hz = torch.arange(513) * 22_050 / 1024                                      # (513,)
 to_mel = lambda f: 1127 * torch.log1p(torch.as_tensor(f, dtype=torch.float64) / 700)
-edge = torch.linspace(to_mel(50), to_mel(11_025), 130, dtype=torch.float64)  # 128 triangles share 130 edges
+# 128 triangles share 130 edges
+edge = torch.linspace(to_mel(50), to_mel(11_025), 130, dtype=torch.float64)
 rise = (to_mel(hz)[:, None] - edge[:-2]) / (edge[1:-1] - edge[:-2])         # (513, 128)
 fall = (edge[2:] - to_mel(hz)[:, None]) / (edge[2:] - edge[1:-1])
 triangles = torch.minimum(rise, fall).clamp(min=0).float()
@@ -414,8 +434,8 @@ right.legend();
 # %%
 decibel = (20 * torch.log10(bands.clamp(min=1e-10))).clamp(-50, 50)         # (T, 128)
 by_hand = (decibel - mel.INAT.mean) / (mel.INAT.divisor * mel.INAT.std)
-print(f"{decibel.min():.0f} to {decibel.max():.0f} dB; normalised {by_hand.min():.2f} to {by_hand.max():.2f}; "
-      f"{(decibel >= 50).float().mean():.1%} of cells are cut at +50 dB")
+print(f"{decibel.min():.0f} to {decibel.max():.0f} dB; normalised {by_hand.min():.2f} to "
+      f"{by_hand.max():.2f}; {(decibel >= 50).float().mean():.1%} of cells are cut at +50 dB")
 
 # %% [markdown]
 # **Checkpoint.** Your log-mel is the library's. If this passes, go on.
@@ -468,7 +488,8 @@ print([f"{start / 22_050:.2f} s" for start in starts])
 banks = {points: mel.filters(replace(mel.INAT, n_fft=points)) for points in (512, 1024)}
 for points, bank in banks.items():
     empty = (bank.sum(dim=0) == 0).nonzero()[:, 0].tolist()
-    print(f"{points:5}-point FFT, bins {22_050 / points:.1f} Hz apart: {len(empty)} of 128 filters empty {empty}")
+    print(f"{points:5}-point FFT, bins {22_050 / points:.1f} Hz apart: "
+          f"{len(empty)} of 128 filters empty {empty}")
 
 # %%
 exercises.predicted("P3, empty filters of 128", p3, int((banks[512].sum(dim=0) == 0).sum()))
@@ -478,7 +499,8 @@ figure, axes = plt.subplots(1, 2, figsize=(12, 2.8), sharey=True)
 for ax, (points, bank) in zip(axes, banks.items()):
     bins = torch.arange(points // 2 + 1) * 22_050 / points
     ax.plot(bins, bank[:, :12], marker="o", markersize=3)
-    ax.set(xlim=(40, 500), xlabel="frequency (Hz)", title=f"{points}-point FFT, the lowest 12 filters")
+    ax.set(xlim=(40, 500), xlabel="frequency (Hz)",
+           title=f"{points}-point FFT, the lowest 12 filters")
 axes[0].set_ylabel("weight at the bins");
 
 # %% [markdown]
@@ -508,7 +530,8 @@ t = torch.arange(3 * 32_000, dtype=torch.float64) / 32_000                   # s
 sweep = (0.01 * torch.sin(2 * torch.pi * (200 * t + (15_000 - 200) / 6 * t**2))).float()
 fronts = [mel.INAT, mel.BIRDMAE, mel.AUDIOMAE, mel.MSM_MAE]
 for one in fronts:
-    print(f"{one.name:9} reads {one.low_hz:3.0f} to {one.high_hz:6.0f} Hz, {1 / one.hop_s:.0f} frames a second")
+    print(f"{one.name:9} reads {one.low_hz:3.0f} to {one.high_hz:6.0f} Hz, "
+          f"{1 / one.hop_s:.0f} frames a second")
 
 # %%
 figure, axes = plt.subplots(2, 4, figsize=(13, 5))
@@ -537,7 +560,8 @@ for column, one in zip(axes.T, fronts):
 if synthetic:
     named = calls.merge(wild[["file", "taxon"]], on="file")
     tops = named.groupby("taxon").high_hz
-    print(tops.agg(calls="size", median_top_hz="median", above_8_kHz=lambda top: (top > 8000).mean()).round(2))
+    print(tops.agg(calls="size", median_top_hz="median",
+                   above_8_kHz=lambda top: (top > 8000).mean()).round(2))
 
 # %% [markdown]
 # In the generator's world it is mostly upper harmonics that pass 8 kHz; the lowest tone of every call stays. Among
@@ -593,10 +617,11 @@ print(f"0 before normalising becomes {zero:+.3f}, true silence is {silence:+.3f}
 
 # %%
 def clips(table, rate, count=200):
-    """Waves of up to 3 s of random recordings, padded with zeros to one tensor, and their lengths."""
+    """Waves of up to 3 s of random recordings, zero-padded to one tensor, and their lengths."""
     table = table[table.duration_s > 0]
-    rows = table.file.iloc[torch.randperm(len(table), generator=torch.Generator().manual_seed(seed))[:count].tolist()]
-    waves = [audio.read(file, rate=rate, duration_s=3.0) for file in rows]
+    order = torch.randperm(len(table), generator=torch.Generator().manual_seed(seed))
+    files = table.file.iloc[order[:count].tolist()]
+    waves = [audio.read(file, rate=rate, duration_s=3.0) for file in files]
     return pad_sequence(waves, batch_first=True), torch.tensor([len(w) for w in waves])
 
 
@@ -609,7 +634,8 @@ seen = {one.name: values(wild, one) for one in fronts}
 pools = {"wildlife": seen["inat"], "general": values(world, mel.INAT)}
 def describe(x):
     top = (x == x.max()).float().mean()
-    return {"mean": x.mean(), "std": x.std(), "lowest": x.min(), "highest": x.max(), "share at highest": top}
+    return {"mean": x.mean(), "std": x.std(), "lowest": x.min(), "highest": x.max(),
+            "share at highest": top}
 
 
 rows = {**seen, "inat, general pool": pools["general"]}
@@ -617,9 +643,11 @@ pd.DataFrame({name: describe(x) for name, x in rows.items()}).T.astype(float).ro
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3.2), sharey=True)
-for ax, groups, title in ((left, seen, "wildlife through four front ends"), (right, pools, "two pools through INAT")):
+for ax, groups, title in ((left, seen, "wildlife through four front ends"),
+                          (right, pools, "two pools through INAT")):
     for name, x in groups.items():
-        ax.hist(x.numpy(), bins=np.linspace(-4, 3, 106), density=True, histtype="step", linewidth=1.5, label=name)
+        ax.hist(x.numpy(), bins=np.linspace(-4, 3, 106), density=True, histtype="step",
+                linewidth=1.5, label=name)
     ax.set(xlabel="normalised value", title=title)
     ax.legend()
 left.set_ylabel("density");
@@ -634,7 +662,8 @@ left.set_ylabel("density");
 
 # %%
 swapped = mel.normalise(mel.unnormalise(seen["inat"], mel.INAT), mel.AUDIOMAE)
-print(f"INAT's decibels with AudioMAE's constants: mean {swapped.mean():+.2f}, std {swapped.std():.2f}")
+print(f"INAT's decibels with AudioMAE's constants: mean {swapped.mean():+.2f}, "
+      f"std {swapped.std():.2f}")
 
 # %% [markdown]
 # With another front end's constants the picture would still look fine to you, and would be far outside anything the
@@ -693,7 +722,9 @@ plots.sound(mel.to_wave(mel.LogMel(mel.MSM_MAE)(at_16k[None])[0, 0], mel.MSM_MAE
 # this still picture shows; run the notebook to move it.
 
 # %%
-sounds = {f"{i + 1}. {row.label}": base.Sound(audio.read(row.file, duration_s=3.0), audio.info(row.file).rate) for i, row in enumerate(examples.itertuples())}
+sounds = {f"{i + 1}. {row.label}": base.Sound(audio.read(row.file,
+                                                         duration_s=3.0), audio.info(row.file).rate)
+          for i, row in enumerate(examples.itertuples())}
 explorer = front_ends.FrontEnds(sounds)
 view = explorer.update(n_fft=512)
 print(view.text)
@@ -715,7 +746,8 @@ explorer
 # - `audiomae`, and a band that ends at 8 kHz: what of this animal does a model at 16 kHz not hear? Press *listen*.
 
 # %%
-assert again.shape == x.shape and torch.corrcoef(torch.stack([x.flatten(), again.flatten()]))[0, 1] > 0.9
+assert again.shape == x.shape
+assert torch.corrcoef(torch.stack([x.flatten(), again.flatten()]))[0, 1] > 0.9
 assert mel.normalise(0.0, mel.AUDIOMAE) > 0 > mel.normalise(mel.AUDIOMAE.pad, mel.AUDIOMAE)
 print("checkpoint passed")
 
@@ -760,7 +792,8 @@ card.set_index("method (paper)")
 # %%
 hours = lambda table: table.duration_s.sum() / 3600
 print(f"wildlife {hours(wild):.2f} h, {wild.label.nunique()} labels; general {hours(world):.2f} h")
-print(f"The paper's iNatSounds is {1200 / hours(wild):,.0f} times as long, its AudioSet {5800 / hours(world):,.0f} times.")
+print(f"The paper's iNatSounds is {1200 / hours(wild):,.0f} times as long, "
+      f"its AudioSet {5800 / hours(world):,.0f} times.")
 
 # %% [markdown]
 # The 1.2k hours in the paper's last row are iNatSounds alone, although AudioSet is named beside it. Hold on to the
@@ -797,7 +830,9 @@ from lib.course import exercises_00 as check
 
 # %% tags=["exercise"]
 def frames_of(samples, window, hop, centred):
-    """The number of frames of a wave; window and hop in samples. A wave shorter than the window has none."""
+    """The number of frames of a wave; window and hop in samples.
+
+    A wave shorter than the window has none."""
     return None
 
 
@@ -845,7 +880,9 @@ check.empty_filters(empty_filters)
 
 # %% tags=["exercise"]
 def gain_shift(factor, front):
-    """What a wave times `factor` adds to the normalised spec; `front` has INAT's decibels, a `divisor` and a `std`."""
+    """What a wave times `factor` adds to the normalised spec.
+
+    `front` has INAT's decibels, a `divisor` and a `std`."""
     return None
 
 
@@ -871,7 +908,9 @@ check.gain_shift(gain_shift)
 
 # %% tags=["exercise"]
 def padded(log_mel, front, frames):
-    """A log-mel (T, M) in the front end's logarithm -> what the model sees, (frames, M), the end filled with nothing."""
+    """A log-mel (T, M) in the front end's logarithm -> what the model sees, (frames, M).
+
+    The end is filled with nothing."""
     return None
 
 

@@ -62,12 +62,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -77,7 +80,7 @@ colab.prepare(KEEP_ON_DRIVE)
 
 # %% tags=["predict"]
 calls_lost = None  # from most to fewest calls lost, a list of "random", "time", "frequency"
-hard_to_copy = None  # from the largest to the smallest error of the best copy, a list of the same three
+hard_to_copy = None  # from the largest to the smallest error of the best copy, the same three
 
 # %%
 import itertools
@@ -88,20 +91,21 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from lib import audio, mel, patches, plots, runs, sources
+from lib import audio, mae, mel, patches, plots, runs, sources
 from lib.course import exercises
-from lib.mae import MAE, Arch
 from lib.sources import chorus
 
 plots.style()
 plt.rcParams["figure.dpi"] = 75  # many spectrograms: a small file
 
 # %% tags=["parameters"]
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the masks and of the choice of recordings
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the animals: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the pool with everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the masks and of the choice of recordings
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the pool with the animals: chorus, inatsounds:ROOT or folder:PATH
+general: str = "chorus"  # the everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
 
 # %% [markdown]
 # ## What will be computed
@@ -116,20 +120,25 @@ setting = runs.scale(scale)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 count = 8 if setting.name == "smoke" else 64
-chosen = {name: table.sample(min(count, len(table)), random_state=seed).reset_index(drop=True) for name, table in pools.items()}
-pd.DataFrame({name: {"recordings": len(pools[name]), "used here": len(table), "classes": pools[name]["label"].nunique(),
-                     "hours": round(pools[name]["duration_s"].sum() / 3600, 2)} for name, table in chosen.items()})
+chosen = {name: table.sample(min(count, len(table)), random_state=seed).reset_index(drop=True)
+          for name, table in pools.items()}
+pd.DataFrame({name: {"recordings": len(pools[name]), "used here": len(table),
+                     "classes": pools[name]["label"].nunique(),
+                     "hours": round(pools[name]["duration_s"].sum() / 3600, 2)}
+              for name, table in chosen.items()})
 
 # %%
 front = mel.INAT
 log_mel = mel.LogMel(front)
 specs = {}
 for name, table in chosen.items():
-    waves = [audio.read(file, front.rate, 0.0, front.seconds)[: front.samples] for file in table["file"]]
+    waves = [audio.read(file, front.rate, 0.0, front.seconds)[: front.samples]
+             for file in table["file"]]
     lengths = torch.tensor([len(wave) for wave in waves])
     batch = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)  # (B, N)
     specs[name] = log_mel(batch, lengths, frames=front.frames)  # (B, 1, T, M)
-    print(f"{name}: {tuple(specs[name].shape)}, mean {specs[name].mean():.2f}, std {specs[name].std():.2f}")
+    print(f"{name}: {tuple(specs[name].shape)}, mean {specs[name].mean():.2f}, "
+          f"std {specs[name].std():.2f}")
 
 # %% [markdown]
 # One recording accompanies us: the one whose sound stands out most above the median of each of its own mel bands. (Units: a spec is normalised, 1 is
@@ -177,8 +186,10 @@ print(toy[0, 0], x[0], sep="\n")
 patch = (16, 16)
 grid = patches.grid_of(front.frames, front.mels, patch)
 x = spec.reshape(1, grid.t, 16, grid.f, 16).permute(0, 1, 3, 2, 4).reshape(1, grid.t * grid.f, 256)
-print(grid, "->", tuple(x.shape), "| equal to patches.patchify:", torch.equal(x, patches.patchify(spec, patch)))
-print(f"a patch is {1000 * 16 * front.hop_s:.0f} ms x 16 mel bins; back again:", torch.equal(patches.unpatchify(x, grid, patch), spec))
+print(grid, "->", tuple(x.shape), "| equal to patches.patchify:",
+      torch.equal(x, patches.patchify(spec, patch)))
+print(f"a patch is {1000 * 16 * front.hop_s:.0f} ms x 16 mel bins; back again:",
+      torch.equal(patches.unpatchify(x, grid, patch), spec))
 
 # %% [markdown]
 # > **Predict.** The grid is 32 columns of 8 rows. Which number has the patch in time column 3, mel row 5, both counted from 0?
@@ -196,7 +207,8 @@ def draw_grid(ax):
     """Patch borders over a plots.spec, and each patch's token number."""
     wide, high = patch[0] * front.hop_s, patch[1]
     ax.vlines([a * wide for a in range(1, grid.t)], 0, front.mels, color="w", linewidth=0.4)
-    ax.hlines([b * high for b in range(1, grid.f)], 0, front.frames * front.hop_s, color="w", linewidth=0.4)
+    ax.hlines([b * high for b in range(1, grid.f)], 0, front.frames * front.hop_s,
+              color="w", linewidth=0.4)
     for i in range(L):
         place = (i // grid.f + 0.5) * wide, (i % grid.f + 0.5) * high
         ax.text(*place, str(i), color="w", fontsize=10, ha="center", va="center", clip_on=True,
@@ -226,12 +238,14 @@ order = noise.argsort(1)  # (1, L): patches from the smallest noise to the large
 keep = order[:, :K]  # (1, K): what the encoder will see, in this order
 restore = order.argsort(1)  # (1, L): where each patch went
 hidden = restore >= K  # (1, L): True = hidden
-print(f"{L} patches, {K} visible, {int(hidden.sum())} hidden; the first five the encoder sees: {keep[0, :5].tolist()}")
+print(f"{L} patches, {K} visible, {int(hidden.sum())} hidden; the first five the encoder sees: "
+      f"{keep[0, :5].tolist()}")
 
 # %%
 # NBVAL_CHECK_OUTPUT
 mask = patches.random_mask(1, grid, ratio, torch.Generator().manual_seed(seed))
-print("the same as patches.random_mask:", all(torch.equal(a, b) for a, b in zip(mask, (keep, restore, hidden))))
+print("the same as patches.random_mask:",
+      all(torch.equal(a, b) for a, b in zip(mask, (keep, restore, hidden))))
 
 # %%
 plots.source(patches.random_mask)
@@ -254,7 +268,8 @@ plots.source(patches.random_mask)
 letters, places = list("MASKED"), torch.tensor([4, 0, 5, 2, 1, 3])
 back = places.argsort()
 shuffled = [letters[j] for j in places]
-print("shuffled:", "".join(shuffled), "| restored:", "".join(shuffled[j] for j in back), "| restore =", back.tolist())
+print("shuffled:", "".join(shuffled), "| restored:", "".join(shuffled[j] for j in back),
+      "| restore =", back.tolist())
 
 # %% [markdown]
 # The same game with patches: what the encoder gets, what the decoder would see without `restore`, and with it.
@@ -269,7 +284,8 @@ in_place = lined_up.gather(1, mask.restore[..., None].expand(-1, -1, 256))  # (1
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(12, 3), sharey=True)
 limits = tuple(spec.quantile(torch.tensor([0.01, 0.998])).tolist())
-for ax, x, title in zip(axes, (tokens, lined_up, in_place), ("input", "[visible..., blanks...]", "after restore")):
+for ax, x, title in zip(axes, (tokens, lined_up, in_place),
+                        ("input", "[visible..., blanks...]", "after restore")):
     plots.spec(ax, patches.unpatchify(x, grid, patch), front, title, limits)
     ax.set_ylabel("frequency (kHz)" if ax is axes[0] else "")
 
@@ -281,7 +297,8 @@ for ax, x, title in zip(axes, (tokens, lined_up, in_place), ("input", "[visible.
 
 # %%
 assert torch.equal(order.gather(1, restore), torch.arange(L)[None])  # equation (3)
-assert torch.equal(in_place.isnan().all(-1), mask.hidden) and torch.equal(in_place[~mask.hidden], tokens[~mask.hidden])
+assert torch.equal(in_place.isnan().all(-1), mask.hidden)
+assert torch.equal(in_place[~mask.hidden], tokens[~mask.hidden])
 assert int(plots.masked(spec, mask, patch).isnan().sum()) == (L - K) * 256
 
 # %% [markdown]
@@ -292,7 +309,8 @@ assert int(plots.masked(spec, mask, patch).isnan().sum()) == (L - K) * 256
 # %%
 # NBVAL_CHECK_OUTPUT
 for n, r in ((10, 0.9), (100, 0.9), (10, 0.7), (256, 0.8)):
-    print(f"{n} patches, ratio {r}: int() keeps {int(n * (1 - r))}, rounding keeps {n - round(r * n)}   ({n * (1 - r)!r})")
+    print(f"{n} patches, ratio {r}: int() keeps {int(n * (1 - r))}, "
+          f"rounding keeps {n - round(r * n)}   ({n * (1 - r)!r})")
 
 # %% [markdown]
 # None: $1 - 0.9$ is a little less than 0.1 for a computer, and `int` cuts. Counts are rounded here, and at least one patch always stays.
@@ -308,13 +326,16 @@ for n, r in ((10, 0.9), (100, 0.9), (10, 0.7), (256, 0.8)):
 DRAWN = {"random": lambda B, r, g: patches.random_mask(B, grid, r, g),
          "time": lambda B, r, g: patches.time_mask(B, grid, r, g),
          "frequency": lambda B, r, g: patches.freq_mask(B, grid, r, g),
-         "2-D": lambda B, r, g: patches.time_freq_mask(B, grid, 1 - (1 - r) ** 0.5, 1 - (1 - r) ** 0.5, g)}
-PATTERNS = {"vertical": patches.vertical_mask, "horizontal": patches.horizontal_mask, "chessboard": patches.chessboard_mask}
+         "2-D": lambda B, r, g: patches.time_freq_mask(B, grid, 1 - (1 - r) ** 0.5,
+                                                       1 - (1 - r) ** 0.5, g)}
+PATTERNS = {"vertical": patches.vertical_mask, "horizontal": patches.horizontal_mask,
+            "chessboard": patches.chessboard_mask}
 
 
 def masks(B):
     """Every kind of mask for B clips, drawn anew from the seed."""
-    drawn = {f"{name} 75 %": make(B, 0.75, torch.Generator().manual_seed(seed)) for name, make in DRAWN.items()}
+    drawn = {f"{name} 75 %": make(B, 0.75, torch.Generator().manual_seed(seed))
+             for name, make in DRAWN.items()}
     half = {"random 50 %": patches.random_mask(B, grid, 0.5, torch.Generator().manual_seed(seed))}
     return drawn | half | {f"{name} 50 %": make(B, grid) for name, make in PATTERNS.items()}
 
@@ -323,7 +344,8 @@ def masks(B):
 figure, axes = plt.subplots(2, 4, figsize=(12, 4.6), sharex=True, sharey=True)
 for ax, (name, drawn) in zip(axes.flat, masks(1).items()):
     plots.spec(ax, plots.masked(spec, drawn, patch), front, name, limits)
-    ax.set(xlabel="time (s)" if ax in axes[1] else "", ylabel="frequency (kHz)" if ax in axes[:, 0] else "")
+    ax.set(xlabel="time (s)" if ax in axes[1] else "",
+           ylabel="frequency (kHz)" if ax in axes[:, 0] else "")
 
 # %% [markdown]
 # Eight masks on the same recording; grey is hidden. Top row: 64 of 256 patches visible each time, but in very different places. A time mask shows
@@ -350,8 +372,10 @@ display(plots.sound(wave, front.rate))
 # %%
 for name, x in heard.items():
     sound = mel.to_wave(x[0, 0], front)
-    error = front.std * (log_mel(sound[None], frames=front.frames) - x)[x != silence]  # dB, where the encoder sees something
-    print(f"{name}: the spectrogram of this sound differs by {error.square().mean().sqrt():.1f} dB (rms) where patches are visible")
+    # dB, where the encoder sees something
+    error = front.std * (log_mel(sound[None], frames=front.frames) - x)[x != silence]
+    print(f"{name}: the spectrogram of this sound differs by "
+          f"{error.square().mean().sqrt():.1f} dB (rms) where patches are visible")
     display(plots.sound(sound, front.rate))
 
 # %% [markdown]
@@ -378,8 +402,10 @@ for x in (other, plots.masked(other, mask, patch).nan_to_num(silence)):
 figure, axes = plt.subplots(2, 4, figsize=(12, 4.6), sharex=True, sharey=True)
 for ax, r in zip(axes.flat, (0.4, 0.6, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99)):
     drawn = patches.random_mask(1, grid, r, torch.Generator().manual_seed(seed))
-    plots.spec(ax, plots.masked(spec, drawn, patch), front, f"{r:.0%} hidden, {drawn.keep.shape[1]} patches visible", limits)
-    ax.set(xlabel="time (s)" if ax in axes[1] else "", ylabel="frequency (kHz)" if ax in axes[:, 0] else "")
+    plots.spec(ax, plots.masked(spec, drawn, patch), front,
+               f"{r:.0%} hidden, {drawn.keep.shape[1]} patches visible", limits)
+    ax.set(xlabel="time (s)" if ax in axes[1] else "",
+           ylabel="frequency (kHz)" if ax in axes[:, 0] else "")
 
 # %% [markdown]
 # The same draw at eight ratios: a patch visible on the right was visible on the left. Up to 80 % the eye joins the traces to a call; at 95 % it sees
@@ -396,9 +422,13 @@ for ax, r in zip(axes.flat, (0.4, 0.6, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99)):
 
 # %%
 # NBVAL_CHECK_OUTPUT
-gone = lambda total, visible, n: math.comb(total - n, visible) / math.comb(total, visible)  # noqa: E731
+def gone(total, visible, n):
+    return math.comb(total - n, visible) / math.comb(total, visible)
+
+
 print("hidden completely at 75 %    random     time  frequency")
-for what, c, m in (("click, 1 x 1 patch", 1, 1), ("chirp, 2 x 2", 2, 2), ("trill, 6 x 1", 6, 1), ("song, 9 x 3", 9, 3)):
+for what, c, m in (("click, 1 x 1 patch", 1, 1), ("chirp, 2 x 2", 2, 2),
+                   ("trill, 6 x 1", 6, 1), ("song, 9 x 3", 9, 3)):
     print(f"{what:25s} {gone(256, 64, c * m):9.2%} {gone(32, 8, c):8.2%} {gone(8, 2, m):10.2%}")
 
 # %% [markdown]
@@ -410,13 +440,17 @@ table = pools["wildlife"]
 if (table["source"] == "chorus").all():
     calls = chorus.events(table).query("kind == 'call' and start_s < @front.seconds - 0.1")
 else:
-    print("this pool has no true boxes: 500 made-up calls of 0.1 to 1 s in 1 to 3 mel rows stand in")
+    print("this pool has no true boxes: 500 made-up calls of 0.1 to 1 s "
+          "in 1 to 3 mel rows stand in")
     u = torch.rand(500, 4, generator=torch.Generator().manual_seed(seed)).numpy()
     low = (u[:, 2] * 6).astype(int) * 16
-    calls = pd.DataFrame({"file": "", "start_s": 2 * u[:, 0], "end_s": 2 * u[:, 0] + 0.1 + 0.9 * u[:, 1], "low_hz": mel.centres(front)[low],
+    calls = pd.DataFrame({"file": "", "start_s": 2 * u[:, 0],
+                          "end_s": 2 * u[:, 0] + 0.1 + 0.9 * u[:, 1],
+                          "low_hz": mel.centres(front)[low],
                           "high_hz": mel.centres(front)[low + 16 * (u[:, 3] * 3).astype(int)]})
 seconds = (calls["end_s"].clip(upper=front.seconds) - calls["start_s"])
-print(f"{len(calls)} calls begin in the first {front.seconds:.2f} s; the middle 80 % last {seconds.quantile(0.1):.2f} to {seconds.quantile(0.9):.2f} s")
+print(f"{len(calls)} calls begin in the first {front.seconds:.2f} s; "
+      f"the middle 80 % last {seconds.quantile(0.1):.2f} to {seconds.quantile(0.9):.2f} s")
 
 # %% [markdown]
 # Each box becomes a small boolean picture on the grid: the patches it touches.
@@ -425,17 +459,20 @@ print(f"{len(calls)} calls begin in the first {front.seconds:.2f} s; the middle 
 column_s = patch[0] * front.hop_s
 first, last = (torch.tensor((calls[c] / column_s).to_numpy()) for c in ("start_s", "end_s"))
 hz = torch.tensor(calls[["low_hz", "high_hz"]].to_numpy(), dtype=torch.float32).contiguous()
-rows = (torch.searchsorted(mel.centres(front), hz).clamp(max=front.mels - 1) // patch[1])[..., None]  # (N, 2, 1)
+bands = torch.searchsorted(mel.centres(front), hz).clamp(max=front.mels - 1)  # (N, 2)
+rows = (bands // patch[1])[..., None]  # (N, 2, 1)
 a, b = torch.arange(grid.t), torch.arange(grid.f)
 in_time = (a >= first.floor()[:, None]) & (a < last.ceil()[:, None])  # (N, t)
 cells = in_time[:, :, None] & ((b >= rows[:, 0]) & (b <= rows[:, 1]))[:, None]  # (N, t, f)
-print(f"a call touches {int(cells.sum((1, 2)).median())} patches: {int(in_time.sum(1).median())} columns and "
+print(f"a call touches {int(cells.sum((1, 2)).median())} patches: "
+      f"{int(in_time.sum(1).median())} columns and "
       f"{int(cells.any(1).sum(1).median())} rows (medians)")
 
 
 # %%
 def survival(cells, visible):
-    """Calls (N, t, f) under drawn masks (R, t, f): share hidden completely, mean longest stretch without a trace in seconds."""
+    """Calls (N, t, f) under drawn masks (R, t, f): share hidden completely, and the mean longest
+    stretch without a trace in seconds."""
     seen = torch.einsum("ntf,rtf->nrt", cells.float(), visible.float()) > 0  # (N, R, t)
     blind = cells.any(2)[:, None] & ~seen  # (N, R, t): inside the call, nothing visible
     run = longest = torch.zeros(blind.shape[:2])
@@ -446,15 +483,18 @@ def survival(cells, visible):
 
 
 rows = []
-for (kind, make), r in itertools.product(DRAWN.items(), (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)):
+for (kind, make), r in itertools.product(DRAWN.items(),
+                                         (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)):
     hidden = make(100, r, torch.Generator().manual_seed(seed)).hidden  # (100, L)
     lost, gap = survival(cells, ~hidden.view(-1, *grid))
-    rows.append({"mask": kind, "ratio": r, "hidden": float(hidden.float().mean()), "calls lost": lost, "longest gap (s)": gap})
+    rows.append({"mask": kind, "ratio": r, "hidden": float(hidden.float().mean()),
+                 "calls lost": lost, "longest gap (s)": gap})
 survived = pd.DataFrame(rows)
 
 # %%
 at = survived[survived["ratio"].isin((0.5, 0.75, 0.9))]
-for what, shown, caption in (("calls lost", "{:.1%}", "calls without a visible patch"), ("longest gap (s)", "{:.2f}", "longest gap in a call, s")):
+for what, shown, caption in (("calls lost", "{:.1%}", "calls without a visible patch"),
+                             ("longest gap (s)", "{:.2f}", "longest gap in a call, s")):
     wide = at.pivot(index="mask", columns="ratio", values=what).loc[list(DRAWN)]
     display(wide.style.format(shown).format_index("{:.2f}", axis=1).set_caption(caption))
 
@@ -467,7 +507,9 @@ figure, axes = plt.subplots(1, 2, figsize=(11, 3.4))
 for ax, what in zip(axes, ("calls lost", "longest gap (s)")):
     for (kind, line), marker in zip(survived.groupby("mask", sort=False), "os^D"):
         ax.plot(line["hidden"], line[what], marker=marker, label=kind)
-    ax.set(xlabel="share of patches hidden", ylabel={"calls lost": "calls without a visible patch"}.get(what, "longest gap inside a call (s)"))
+    ax.set(xlabel="share of patches hidden",
+           ylabel={"calls lost": "calls without a visible patch"}.get(
+               what, "longest gap inside a call (s)"))
 axes[0].yaxis.set_major_formatter("{x:.0%}")
 axes[0].legend()
 
@@ -489,7 +531,8 @@ axes[0].legend()
 theory = sum(gone(L, 64, int(n)) for n in cells.sum((1, 2))) / len(cells)
 measured = float(survived.query("mask == 'random' and ratio == 0.75")["calls lost"].iloc[0])
 assert abs(theory - measured) < 0.02, (theory, measured)
-print(f"calls hidden completely by random masks at 75 %: equation (4) says {theory:.1%}, counted {measured:.1%}")
+print(f"calls hidden completely by random masks at 75 %: equation (4) says {theory:.1%}, "
+      f"counted {measured:.1%}")
 
 # %% [markdown]
 # ## How well do the neighbours know?
@@ -509,15 +552,17 @@ print(f"calls hidden completely by random masks at 75 %: equation (4) says {theo
 # %%
 def distances(grid):
     """The five neighbourhoods of equation (5), each (L, L); inf = never used."""
-    a, b = (x.flatten().float() for x in torch.meshgrid(torch.arange(grid.t), torch.arange(grid.f), indexing="ij"))
+    a, b = (x.flatten().float()
+            for x in torch.meshgrid(torch.arange(grid.t), torch.arange(grid.f), indexing="ij"))
     dt, df = (a[:, None] - a).abs(), (b[:, None] - b).abs()
     zero = torch.zeros_like(dt)
-    return {"all": zero, "same row": zero.masked_fill(df > 0, torch.inf), "nearest in time": dt.masked_fill(df > 0, torch.inf),
+    return {"all": zero, "same row": zero.masked_fill(df > 0, torch.inf),
+            "nearest in time": dt.masked_fill(df > 0, torch.inf),
             "nearest in frequency": df.masked_fill(dt > 0, torch.inf), "nearest": dt + df}
 
 
 def copy(x, hidden, distance):
-    """Patches (B, L, P) guessed from the visible ones of the same clip by equation (5): (B, L, P)."""
+    """Patches (B, L, P) guessed from the visible ones of the same clip by equation (5)."""
     d = distance.expand(len(x), -1, -1).masked_fill(hidden[:, None], torch.inf)  # (B, L, L)
     weight = ((d == d.amin(-1, keepdim=True)) & d.isfinite()).float()
     weight = torch.where(weight.any(-1, keepdim=True), weight, (~hidden)[:, None].float())
@@ -529,7 +574,8 @@ def table_of_copies(specs):
     """Mean squared error over hidden patches: a row per mask, a column per guess."""
     x, errors = patches.patchify(specs, patch), {}
     for name, drawn in masks(len(x)).items():
-        errors[name] = {guess: float((copy(x, drawn.hidden, d) - x)[drawn.hidden].square().mean()) for guess, d in distances(grid).items()}
+        errors[name] = {guess: float((copy(x, drawn.hidden, d) - x)[drawn.hidden].square().mean())
+                        for guess, d in distances(grid).items()}
     return pd.DataFrame(errors).T
 
 
@@ -539,8 +585,10 @@ for name, errors in copies.items():
     display(bold.set_caption(f"{name}: mean squared error (1 = 17.86 dB squared)"))
 
 # %%
-best_copy = copies["wildlife"].min(axis=1)[[f"{kind} 75 %" for kind in ("random", "time", "frequency")]].sort_values(ascending=False)
-exercises.predicted("error of the best copy in wildlife", hard_to_copy, [name.removesuffix(" 75 %") for name in best_copy.index])
+drawn_kinds = [f"{kind} 75 %" for kind in ("random", "time", "frequency")]
+best_copy = copies["wildlife"].min(axis=1)[drawn_kinds].sort_values(ascending=False)
+exercises.predicted("error of the best copy in wildlife", hard_to_copy,
+                    [name.removesuffix(" 75 %") for name in best_copy.index])
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
@@ -548,7 +596,8 @@ for ax, (name, errors) in zip(axes, copies.items()):
     bars = ax.barh(range(len(errors)), errors.min(axis=1), color=["C0"] * 4 + ["C1"] * 4)
     ax.bar_label(bars, errors.idxmin(axis=1), padding=3, fontsize="small")
     ax.set_yticks(range(len(errors)), errors.index)
-    ax.set(xlabel="mean squared error of the best copy", title=name, xlim=(0, 1.35 * errors.min(axis=1).max()))
+    ax.set(xlabel="mean squared error of the best copy", title=name,
+           xlim=(0, 1.35 * errors.min(axis=1).max()))
 axes[0].invert_yaxis()
 
 # %% [markdown]
@@ -588,7 +637,8 @@ def own_units(x):
 
 x = patches.patchify(specs["wildlife"], patch)
 hidden = masks(len(x))["random 75 %"].hidden
-calling = chosen["wildlife"]["file"].isin(calls["file"]).map({True: "a call", False: "no call marked"})
+marked = chosen["wildlife"]["file"].isin(calls["file"])
+calling = marked.map({True: "a call", False: "no call marked"})
 rows = []
 for target, y in (("as it is", x), ("each patch normalised", own_units(x))):
     for guess in ("same row", "nearest in time"):
@@ -617,19 +667,23 @@ pd.DataFrame(rows).set_index(["target", "guess"]).style.format("{:.2f}")
 
 # %%
 t = torch.arange(front.samples) / front.rate
-note = torch.sin(torch.pi * 25 * t).pow(8) * ((25 * t).floor() % 18 < 10)  # notes that swell and fade, ten to a bout
-trill = 0.2 * note * torch.sin(2 * torch.pi * 4000 * t) + 0.002 * torch.randn(len(t), generator=torch.Generator().manual_seed(seed))
+# notes that swell and fade, ten to a bout
+note = torch.sin(torch.pi * 25 * t).pow(8) * ((25 * t).floor() % 18 < 10)
+trill = (0.2 * note * torch.sin(2 * torch.pi * 4000 * t)
+         + 0.002 * torch.randn(len(t), generator=torch.Generator().manual_seed(seed)))
 trill = log_mel(trill[None], frames=front.frames)  # (1, 1, T, M)
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(12, 3), sharey=True)
 shapes = {"patches 16 x 16": (16, 16), "strips 2 x 128": (2, 128)}
-plots.spec(axes[0], trill, front, "a trill, 25 notes a second", (float(trill.quantile(0.01)), float(trill.max())))
+plots.spec(axes[0], trill, front, "a trill, 25 notes a second",
+           (float(trill.quantile(0.01)), float(trill.max())))
 for ax, (name, shape) in zip(axes[1:], shapes.items()):
     where = patches.grid_of(front.frames, front.mels, shape)
     drawn = patches.random_mask(1, where, 0.75, torch.Generator().manual_seed(seed))
     limits_trill = float(trill.quantile(0.01)), float(trill.max())
-    plots.spec(ax, plots.masked(trill, drawn, shape), front, f"{name}: 64 of 256 visible", limits_trill)
+    plots.spec(ax, plots.masked(trill, drawn, shape), front, f"{name}: 64 of 256 visible",
+               limits_trill)
     ax.set_ylabel("")
 
 # %% [markdown]
@@ -644,8 +698,10 @@ rows = []
 for sound, x in {**specs, "trill": trill.expand(16, -1, -1, -1)}.items():
     for name, shape in shapes.items():
         where = patches.grid_of(front.frames, front.mels, shape)
-        drawn, y = patches.random_mask(len(x), where, 0.75, torch.Generator().manual_seed(seed)), patches.patchify(x, shape)
-        error = {g: float((copy(y, drawn.hidden, distances(where)[g]) - y)[drawn.hidden].square().mean()) for g in ("all", "same row", "nearest")}
+        drawn = patches.random_mask(len(x), where, 0.75, torch.Generator().manual_seed(seed))
+        y, near = patches.patchify(x, shape), distances(where)
+        error = {g: float((copy(y, drawn.hidden, near[g]) - y)[drawn.hidden].square().mean())
+                 for g in ("all", "same row", "nearest")}
         rows.append({"sound": sound, "token": name, **error})
 strips = pd.DataFrame(rows).set_index(["sound", "token"])
 strips.style.format("{:.3f}")
@@ -674,11 +730,13 @@ cost = lambda n, D: 12 * n * D**2 + 2 * n**2 * D  # noqa: E731
 print("hidden  tokens   attention   a block of 128-d   of 768-d (ViT-B)")
 for r in (0.0, 0.5, 0.75, 0.8, 0.9):
     n = 1 + 256 - round(r * 256)
-    print(f"{r:6.0%} {n:7d} {n**2 / 257**2:11.1%} {cost(n, 128) / cost(257, 128):18.1%} {cost(n, 768) / cost(257, 768):18.1%}")
+    print(f"{r:6.0%} {n:7d} {n**2 / 257**2:11.1%} {cost(n, 128) / cost(257, 128):18.1%} "
+          f"{cost(n, 768) / cost(257, 768):18.1%}")
 
 # %%
-arch = Arch(dim=setting.dim, depth=setting.depth, heads=setting.heads, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=2)
-model = MAE(arch, torch.Generator().manual_seed(seed)).eval()
+arch = mae.Arch(dim=setting.dim, depth=setting.depth, heads=setting.heads, decoder="plain",
+                decoder_dim=16, decoder_depth=1, decoder_heads=2)
+model = mae.MAE(arch, torch.Generator().manual_seed(seed)).eval()
 clips = specs["general"][:8]
 few = patches.random_mask(len(clips), grid, 0.8, torch.Generator().manual_seed(seed))
 spent = {}
@@ -687,7 +745,8 @@ with torch.no_grad():
         start = time.perf_counter()
         model.encode(clips, m)
         spent[name] = min(spent.get(name, math.inf), time.perf_counter() - start)
-print(f"encoding a fifth of the patches is about {spent['all'] / spent['visible']:.0f} times as fast here ({arch.dim}-d, {arch.depth} blocks)")
+print(f"encoding a fifth of the patches is about {spent['all'] / spent['visible']:.0f} times "
+      f"as fast here ({arch.dim}-d, {arch.depth} blocks)")
 
 # %% [markdown]
 # At 80 % a block of ViT-B costs a fifth, attention itself a twenty-fifth. The measured speed-up depends on machine, batch and load and is printed
@@ -770,7 +829,8 @@ check.both_axes(both_axes)
 
 # %% tags=["exercise"]
 def unshuffle(line, restore):
-    """Tokens (B, L, P) in the order [visible..., hidden...] -> (B, L, P) in the order of the picture; restore is (B, L)."""
+    """Tokens (B, L, P) in the order [visible..., hidden...] -> (B, L, P) in the order of the
+    picture; restore is (B, L)."""
     return None
 
 
@@ -793,7 +853,8 @@ check.unshuffle(unshuffle)
 
 # %% tags=["exercise"]
 def long_gap(B, grid, columns, generator):
-    """A bool picture (B, t, f), True = hidden: one gap of `columns` columns per clip, at a place drawn with the generator."""
+    """A bool picture (B, t, f), True = hidden: one gap of `columns` columns per clip, at a place
+    drawn with the generator."""
     return None
 
 
@@ -820,7 +881,9 @@ check.long_gap(long_gap)
 
 # %% tags=["exercise"]
 def best_factor(x, copied):
-    """The number c for which c * copied is closest to x, in the mean square; both are tensors of one shape."""
+    """The number c for which c * copied is closest to x, in the mean square.
+
+    Both are tensors of one shape."""
     return None
 
 
@@ -843,7 +906,8 @@ check.best_factor(best_factor)
 
 # %% tags=["exercise"]
 def block_share(count, dim, ratio):
-    """The cost of a block of width `dim` on the visible of `count` patches and the class token, over its cost on all."""
+    """The cost of a block of width `dim` on the visible of `count` patches and the class token,
+    over its cost on all."""
     return None
 
 

@@ -35,12 +35,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -63,27 +66,34 @@ from lib.course import exercises
 from lib.explorers import base, reconstruction
 from lib.runs import cost
 from lib.sources import chorus
-from lib.transfer import ready
+from lib.transfer import starts
 
 plots.style()
 plt.rcParams["figure.dpi"] = 66  # many spectrograms: at 100 dpi this file would be twice as large
 
 # %% tags=["parameters"]
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training: weights, order, crops and masks
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the animal recordings: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
-mask_ratio = 0.8  # share of patches hidden in training; 0.8 is Liu et al., 0.75 Niizumi et al.
-norm_pixels = True  # the target is each patch minus its mean over its std; False is the log-mel itself
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training: weights, order, crops and masks
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the animal recordings: chorus, inatsounds:ROOT or folder:PATH
+general: str = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
+# 0.8 is Liu et al., 0.75 Niizumi et al.
+mask_ratio: float = 0.8  # share of patches hidden in training
+# False: the target is the log-mel itself
+norm_pixels: bool = True  # the target is each patch minus its mean over its std
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("02_pretraining", globals(), pools)
-pd.DataFrame({name: {**table["split"].value_counts(), "hours": round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
+run = runs.start("02_pretraining", pools, scale=scale, seed=seed, data_seed=data_seed,
+                 wildlife=wildlife, general=general, mask_ratio=mask_ratio, norm_pixels=norm_pixels)
+pd.DataFrame({name: {**table["split"].value_counts(),
+                     "hours": round(table["duration_s"].sum() / 3600, 2)}
+              for name, table in pools.items()})
 
 # %% [markdown]
 # Offline both pools are `chorus`, this project's synthetic sound world (notebook 00). What it shows about reconstruction holds in the generator's
@@ -108,7 +118,8 @@ pd.DataFrame({name: {**table["split"].value_counts(), "hours": round(table["dura
 front = mel.INAT
 log_mel = mel.LogMel(front)
 synthetic = set(pools["wildlife"].get("source", [])) == {"chorus"}
-events = chorus.events(pools["wildlife"]) if synthetic else pd.DataFrame(columns=chorus.EVENT_COLUMNS)
+events = (chorus.events(pools["wildlife"])
+          if synthetic else pd.DataFrame(columns=chorus.EVENT_COLUMNS))
 calls = events[events["kind"] == "call"]
 
 
@@ -124,14 +135,16 @@ def first_window(files):
 
 # %%
 def held_out(table):
-    """The val recordings, 300 at most; with a folder too small for a split, its last ones (and then they are not held out)."""
+    """The val recordings, 300 at most; with a folder too small for a split, its last ones (and
+    then they are not held out)."""
     table = table[table["duration_s"] > 0]  # iNatSounds holds a few recordings without a sample
     val = table[table["split"] == "val"]
     return val.sample(300, random_state=0) if len(val) > 300 else val if len(val) else table.tail(8)
 
 
 wild, world = (held_out(table) for table in pools.values())
-inside = (calls["end_s"].clip(upper=3) - calls["start_s"].clip(upper=3)).groupby(calls["file"]).sum()
+called_s = calls["end_s"].clip(upper=3) - calls["start_s"].clip(upper=3)
+inside = called_s.groupby(calls["file"]).sum()
 filled = wild["file"].map(inside).fillna(0)
 best = filled.groupby(wild.get("taxon", wild["label"])).idxmax().head(4)
 examples = pd.concat([wild.loc[best], world.iloc[[0, len(world) // 2]]])
@@ -152,7 +165,8 @@ def tokens(ax, x, colours):
 
 def picture(ax, x, spec):
     shown = plt.get_cmap("magma").with_extremes(bad=plots.HIDDEN)
-    ax.imshow(spec[0, 0].T, origin="lower", aspect="auto", cmap=shown, extent=(x, x + 1.5, 0.7, 2.1), vmin=-1, vmax=2.5)
+    ax.imshow(spec[0, 0].T, origin="lower", aspect="auto", cmap=shown,
+              extent=(x, x + 1.5, 0.7, 2.1), vmin=-1, vmax=2.5)
 
 
 # %%
@@ -166,11 +180,13 @@ tokens(ax, 6.45, ["C0", "0.85", "0.85", "C0", "0.85", "0.85", "0.85"])
 box(ax, 7.0, 0.95, 1.1, 0.9, "DECODER\nsees all\npositions", "#fde3cc")
 tokens(ax, 8.5, ["C1"] * 7)
 picture(ax, 9.1, specs[:1])
-for x, text in ((0, "log-mel 512 x 128"), (2.1, f"16 x 16 patches,\n{mask_ratio:.0%} hidden"), (4.05, "visible\ntokens"), (6.2, "latents +\nmask tokens"),
+for x, text in ((0, "log-mel 512 x 128"), (2.1, f"16 x 16 patches,\n{mask_ratio:.0%} hidden"),
+                (4.05, "visible\ntokens"), (6.2, "latents +\nmask tokens"),
                 (8.3, "guesses"), (9.1, "target: loss on\nhidden patches only")):
     ax.text(x, 0.58, text, va="top", fontsize=12)
 for x in (1.8, 3.85, 4.6, 6.28, 6.82, 8.3, 8.9):
-    ax.annotate("", (x + 0.15, 1.4), (x - 0.12, 1.4), arrowprops=dict(arrowstyle="-|>", color="0.3"))
+    ax.annotate("", (x + 0.15, 1.4), (x - 0.12, 1.4),
+                arrowprops=dict(arrowstyle="-|>", color="0.3"))
 ax.set(xlim=(-0.1, 10.8), ylim=(0.05, 2.25))
 ax.axis("off")
 plots.save(figure, "mae_overview") if setting.name != "smoke" else None
@@ -189,15 +205,17 @@ plots.save(figure, "mae_overview") if setting.name != "smoke" else None
 
 # %%
 arch = setting.arch(norm_pixels=norm_pixels)
-model = mae.MAE(dataclasses.replace(arch, decoder="plain"), training.generator(seed)).eval()  # untrained
+# untrained, with a decoder of global attention
+model = mae.MAE(dataclasses.replace(arch, decoder="plain"), training.generator(seed)).eval()
 vit, grid = model.encoder, model.grid
 mask = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed))
-print(type(vit).__module__, type(vit).__name__, "|", grid, "|", f"{mask.keep.shape[1]} of {grid.t * grid.f} patches visible")
+print(type(vit).__module__, type(vit).__name__, "|", grid, "|",
+      f"{mask.keep.shape[1]} of {grid.t * grid.f} patches visible")
 
 # %%
 def encode(spec, mask):
-    x = vit.patch_embed(spec) + vit.pos_embed[:, 1:]  # (B, L, D)      every patch, and where it stands
-    x = x.gather(1, mask.keep[..., None].expand(-1, -1, x.shape[-1]))  # (B, K, D)   hidden patches end here
+    x = vit.patch_embed(spec) + vit.pos_embed[:, 1:]  # (B, L, D)   every patch, and where it is
+    x = x.gather(1, mask.keep[..., None].expand(-1, -1, x.shape[-1]))  # (B, K, D)   those visible
     c = (vit.cls_token + vit.pos_embed[:, :1]).expand(len(x), -1, -1)  # (B, 1, D)
     x = vit.blocks(torch.cat([c, x], dim=1))  # (B, 1+K, D)
     return vit.norm(x)  # (B, 1+K, D)
@@ -212,7 +230,8 @@ print(f"{specs[0].numel():,} pixels a clip -> {tuple(latent.shape[1:])} latent")
 # **Checkpoint.** Your five lines are the library's `encode`; and with nothing hidden they are timm's own forward pass. If this passes, go on.
 
 # %%
-everything = patches.mask_from_keep(torch.arange(grid.t * grid.f).expand(len(specs), -1), grid.t * grid.f)
+everything = patches.mask_from_keep(torch.arange(grid.t * grid.f).expand(len(specs), -1),
+                                    grid.t * grid.f)
 with torch.no_grad():
     assert torch.equal(encode(specs, mask), model.encode(specs, mask))
     assert torch.equal(encode(specs, everything), vit.forward_features(specs))
@@ -225,9 +244,11 @@ moves = None  # the largest change of a number in the latent, whose variance is 
 
 # %%
 louder = patches.patchify(specs, arch.patch)
-louder = patches.unpatchify(torch.where(mask.hidden[..., None], 100 * louder, louder), grid, arch.patch)
+louder = torch.where(mask.hidden[..., None], 100 * louder, louder)
+louder = patches.unpatchify(louder, grid, arch.patch)
 with torch.no_grad():
-    exercises.predicted("largest change of the latent", moves, float((encode(louder, mask) - latent).abs().max()))
+    exercises.predicted("largest change of the latent", moves,
+                        float((encode(louder, mask) - latent).abs().max()))
 
 # %% [markdown]
 # Not at all. Hidden patches are not zeroed or blurred, they are never computed: that is what makes an encoder at mask ratio 0.8 about four times
@@ -239,10 +260,12 @@ with torch.no_grad():
 
 # %%
 table = model.encoder.pos_embed[0, 1:]  # (L, D)
-alike = torch.nn.functional.cosine_similarity(table[:, None], table[None], dim=-1).unflatten(1, grid)  # (L, t, f)
+alike = torch.nn.functional.cosine_similarity(table[:, None], table[None], dim=-1)  # (L, L)
+alike = alike.unflatten(1, grid)  # (L, t, f)
 figure, axes = plt.subplots(1, 3, figsize=(12, 2.3), sharey=True)
 for ax, (t, f) in zip(axes, ((3, 1), (16, 4), (28, 6))):
-    image = ax.imshow(alike[t * grid.f + f].T, origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=1)
+    image = ax.imshow(alike[t * grid.f + f].T, origin="lower", aspect="auto", cmap="viridis",
+                      vmin=0, vmax=1)
     ax.plot(t, f, "wo", markerfacecolor="none")
     ax.set(xlabel="patch in time", title=f"the code of patch ({t}, {f})")
 axes[0].set_ylabel("mel row")
@@ -259,11 +282,11 @@ figure.colorbar(image, ax=axes, label="cosine similarity");
 # %%
 def decode(latent, mask):
     x = model.decoder_embed(latent)  # (B, 1+K, d)
-    blanks = model.mask_token.expand(len(x), mask.hidden.shape[1] - mask.keep.shape[1], -1)  # (B, L-K, d)
+    blanks = model.mask_token.expand(len(x), int(mask.hidden[0].sum()), -1)  # (B, L-K, d)
     rest = torch.cat([x[:, 1:], blanks], dim=1)  # (B, L, d)   visible first, then blanks
-    rest = rest.gather(1, mask.restore[..., None].expand(-1, -1, rest.shape[-1]))  # (B, L, d)   back in place
-    x = model.decoder_blocks(torch.cat([x[:, :1], rest], dim=1) + model.decoder_pos_embed)  # (B, 1+L, d)
-    return model.decoder_pred(model.decoder_norm(x))[:, 1:]  # (B, L, pt*pf)
+    rest = rest.gather(1, mask.restore[..., None].expand_as(rest))  # (B, L, d)   back in place
+    x = torch.cat([x[:, :1], rest], dim=1) + model.decoder_pos_embed  # (B, 1+L, d)
+    return model.decoder_pred(model.decoder_norm(model.decoder_blocks(x)))[:, 1:]  # (B, L, pt*pf)
 
 
 with torch.no_grad():
@@ -287,11 +310,13 @@ print(tuple(guess.shape))
 def loss(spec, guess, mask):
     target = patches.patchify(spec, arch.patch)[mask.hidden]  # (B*(L-K), P)
     if norm_pixels:
-        target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
+        mean, var = target.mean(-1, keepdim=True), target.var(-1, keepdim=True)
+        target = (target - mean) / (var + 1e-6).sqrt()
     return (guess[mask.hidden] - target).square().mean()
 
 
-print(f"untrained: {loss(specs, guess, mask):.3f}; a guess of 0 everywhere: {loss(specs, torch.zeros_like(guess), mask):.3f}")
+print(f"untrained: {loss(specs, guess, mask):.3f}; "
+      f"a guess of 0 everywhere: {loss(specs, torch.zeros_like(guess), mask):.3f}")
 assert torch.isclose(loss(specs, guess, mask), model.loss(specs, guess, mask))
 
 # %% [markdown]
@@ -300,7 +325,8 @@ assert torch.isclose(loss(specs, guess, mask), model.loss(specs, guess, mask))
 # of the variance inside hidden patches is explained. (With `norm_pixels=False` the scale is another: then the level counts too.)
 
 # %%
-raw, normalised = (patches.unpatchify(model.target(specs[:1], which), grid, arch.patch) for which in (False, True))
+raw, normalised = (patches.unpatchify(model.target(specs[:1], which), grid, arch.patch)
+                   for which in (False, True))
 figure, axes = plt.subplots(1, 2, figsize=(12, 2.9), sharey=True)
 plots.spec(axes[0], raw, front, f"{names[0]}: raw target")
 plots.spec(axes[1], normalised, front, "the same, every patch normalised")
@@ -344,7 +370,8 @@ figure, ax = plt.subplots(figsize=(6, 2.8))
 ax.plot(losses, label="the mask it trained on")
 ax.plot(len(losses), other, "o", color="C3", label="another mask, same clips")
 ax.axhline(1, color="0.6", linestyle=":", label="guessing each patch's mean")
-ax.set(xlabel="step", ylabel="loss", ylim=(0, None), title=f"two clips: {losses[0]:.2f} -> {losses[-1]:.2f}; another mask: {other:.2f}")
+ax.set(xlabel="step", ylabel="loss", ylim=(0, None),
+       title=f"two clips: {losses[0]:.2f} -> {losses[-1]:.2f}; another mask: {other:.2f}")
 ax.legend(loc="lower left")
 assert losses[-1] < losses[0]
 
@@ -356,7 +383,8 @@ assert losses[-1] < losses[0]
 # ## What will be computed
 
 # %%
-recipe = pretrain.Recipe(clips=setting.pretrain_clips, batch=setting.batch, lr=setting.lr, mask_ratio=mask_ratio, ratio=1, seed=seed)
+recipe = pretrain.Recipe(clips=setting.pretrain_clips, batch=setting.batch, lr=setting.lr,
+                         mask_ratio=mask_ratio, ratio=1, seed=seed)
 print(pretrain.plan(arch, recipe, *pools.values()))
 
 # %% [markdown]
@@ -364,17 +392,21 @@ print(pretrain.plan(arch, recipe, *pools.values()))
 # refused here, before it begins.
 
 # %%
-further = dataclasses.replace(recipe, clips=max(2 * setting.batch, recipe.clips // 4))  # the variants at the end of this notebook
+# for the variants at the end of this notebook
+further = dataclasses.replace(recipe, clips=max(2 * setting.batch, recipe.clips // 4))
 alone = dataclasses.replace(recipe, clips=recipe.clips + further.clips)
-cost.sheet([cost.pretraining(arch, front, recipe), cost.pretraining(arch, front, further, what="two that go on from it", times=2),
+cost.sheet([cost.pretraining(arch, front, recipe),
+            cost.pretraining(arch, front, further, what="two that go on from it", times=2),
             cost.pretraining(arch, front, alone, what="wildlife only")], max_hours)
 
 # %% [markdown]
 # **See:** which row takes the time. Measured a moment ago from a few steps on random clips. Models that an earlier run left are loaded, so it may be less; reading is not
 # counted, so it may be more. FLOP are those of the forward pass times three.
 #
-# Half the clips are wildlife, half general (what the ratio does is notebook 05). Every draw is a new random crop with a new random mask. The
-# loop is the five lines above plus a schedule, mixed precision and saved states, so that a run that is stopped goes on where it was.
+# Half the clips are wildlife, half general (what the ratio does is notebook 05). Every draw is a new random crop with
+# a new random mask. The loop reads as the one above, load, loss, backward, step, with a schedule and mixed precision
+# around them, and it yields a record for every step. What saves its state, so that a run that is stopped goes on where
+# it was, stands beside it in `lib/training.py`.
 
 # %%
 plots.source(training.fit)
@@ -394,35 +426,42 @@ def errors(model, specs, mask):
 
 
 def guessed(specs, mask):
-    """Hidden patches that hold any sound, (N, L): the padding behind a short recording is no achievement."""
+    """Hidden patches that hold any sound, (N, L): the padding behind a short recording is no
+    achievement."""
     return mask.hidden & (patches.patchify(specs, arch.patch).var(-1) > 0)
 
 
 def score(model, ratio=mask_ratio):
     """The loss on the hidden patches of the held-out clips, per pool."""
-    masks = {pool: patches.random_mask(len(x), grid, ratio, training.generator(7)) for pool, x in fixed_specs.items()}
-    return {pool: float(errors(model, x, masks[pool])[guessed(x, masks[pool])].mean()) for pool, x in fixed_specs.items()}
+    masks = {pool: patches.random_mask(len(x), grid, ratio, training.generator(7))
+             for pool, x in fixed_specs.items()}
+    return {pool: float(errors(model, x, masks[pool])[guessed(x, masks[pool])].mean())
+            for pool, x in fixed_specs.items()}
 
 
 fixed_specs = {"wildlife": first_window(wild["file"]), "general": first_window(world["file"])}
 start = score(mae.MAE(arch, training.generator(seed)).eval())
-print({pool: len(x) for pool, x in fixed_specs.items()}, "clips; before training:", {pool: round(v, 3) for pool, v in start.items()})
+print({pool: len(x) for pool, x in fixed_specs.items()}, "clips; before training:",
+      {pool: round(v, 3) for pool, v in start.items()})
 
 # %% [markdown]
 # ## Pretraining
 
 # %%
-pretrained = pretrain.pretrain(arch, front, recipe, *pools.values(), workers=setting.workers, reuse=True)
+pretrained = pretrain.pretrain(arch, front, recipe, *pools.values(), workers=setting.workers,
+                               reuse=True)
 model = pretrained.model.cpu().eval()
 end = score(model)
 print("loaded from an earlier run" if pretrained.reused else "trained now")
-print(f"held-out loss: wildlife {start['wildlife']:.3f} -> {end['wildlife']:.3f}, general {start['general']:.3f} -> {end['general']:.3f}")
+print(f"held-out loss: wildlife {start['wildlife']:.3f} -> {end['wildlife']:.3f}, "
+      f"general {start['general']:.3f} -> {end['general']:.3f}")
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 3.2))
 plots.curve(ax, pretrained.log, "training, both pools (mean of 20 steps)", smooth=20)
 for i, (pool, value) in enumerate(end.items()):
-    ax.plot([0, recipe.clips], [start[pool], value], "o", color=f"C{i + 1}", label=f"held-out {pool}, before and after")
+    ax.plot([0, recipe.clips], [start[pool], value], "o", color=f"C{i + 1}",
+            label=f"held-out {pool}, before and after")
 ax.axhline(1, color="0.6", linestyle="--", label="guessing each patch's mean")
 ax.legend(fontsize="small");
 
@@ -438,7 +477,8 @@ ax.legend(fontsize="small");
 # %%
 mask = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed, 3))
 rows = [0, 1, 2, len(specs) - 1]
-plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in mask)), front, [names[i] for i in rows]);
+plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in mask)),
+                     front, [names[i] for i in rows]);
 
 # %% [markdown]
 # *Figure 6. Held-out recordings at the mask ratio of training.* **See:** from a distance every call is in its place. Look closer: inside a
@@ -451,7 +491,8 @@ plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in m
 
 # %%
 for ratio in (0.5, 0.95):
-    figure = plots.reconstruction(model, specs[:1], patches.random_mask(1, grid, ratio, training.generator(seed, 4)), front, names[:1])
+    drawn = patches.random_mask(1, grid, ratio, training.generator(seed, 4))
+    figure = plots.reconstruction(model, specs[:1], drawn, front, names[:1])
 
 # %% [markdown]
 # *Figure 7. One recording with 50 % and with 95 % hidden.* Over all held-out clips:
@@ -467,15 +508,17 @@ ratios.style.format("{:.3f}")
 #
 # ### Longer: the ready weights
 #
-# A small MAE lies in this repository (`lib.transfer.ready`: 256-d x 6, trained by the same `pretrain.pretrain` on the train split of `chorus`), so that the explorers, and whoever has no hour to spare, can look at a model that has seen more. It is loaded;
-# `python -m lib.transfer.ready` trains it anew.
+# A small MAE lies in this repository (`lib.transfer.starts`: 256-d x 6, trained by the same `pretrain.pretrain` on the train split of `chorus`), so that the explorers, and whoever has no hour to spare, can look at a model that has seen more. It is loaded;
+# `python -m lib.transfer.starts` trains it anew.
 
 # %%
-stored, card = ready.load()
-print(f"{sum(p.numel() for p in stored.parameters()) / 1e6:.1f} M parameters, {ready.FILE.stat().st_size / 1e6:.1f} MB; {card.trained_on}")
+stored, card = starts.load_ready()
+print(f"{sum(p.numel() for p in stored.parameters()) / 1e6:.1f} M parameters, "
+      f"{starts.READY.stat().st_size / 1e6:.1f} MB; {card.trained_on}")
 figure, ax = plt.subplots(figsize=(7, 3))
-log = pd.read_csv(ready.LOG)
-ax.plot(log["clips"].cumsum(), log["loss"].rolling(5, min_periods=1).mean(), label=f"ready weights, general : wildlife {ready.RECIPE.ratio:g} : 1")
+log = pd.read_csv(starts.READY_LOG)
+ax.plot(log["clips"].cumsum(), log["loss"].rolling(5, min_periods=1).mean(),
+        label=f"ready weights, general : wildlife {starts.READY_RECIPE.ratio:g} : 1")
 plots.curve(ax, pretrained.log, "this notebook's model, 1 : 1", smooth=100)
 ax.set(ylim=(0.7, 1.1))
 ax.legend(fontsize="small");
@@ -484,9 +527,7 @@ ax.legend(fontsize="small");
 # *Figure 8. The training losses of both models against clips seen (running means over 100 steps).* The mixtures differ, so the heights do not compare; on the same held-out clips and masks they do:
 
 # %%
-with torch.no_grad():
-    longer = {pool: float(errors(stored, x, m)[guessed(x, m)].mean()) for pool, x in fixed_specs.items()
-              for m in [patches.random_mask(len(x), grid, mask_ratio, training.generator(7))]} if norm_pixels else {}
+longer = score(stored) if norm_pixels else {}
 pd.DataFrame({"this notebook's": end, "ready": longer}).T.style.format("{:.3f}")
 
 # %%
@@ -506,8 +547,10 @@ plots.reconstruction(stored, specs[rows[:2]], some, front, [names[i] for i in ro
 one = patches.Mask(*(view[:1] for view in mask))
 with torch.no_grad():
     guess = model.decode(model.encode(specs[:1], one), one)
-unpasted = model.picture(specs[:1], guess, one._replace(hidden=torch.ones_like(one.hidden)))  # as if all had been hidden
-panels = {"as shown above": model.picture(specs[:1], guess, one), "visible patches not pasted": unpasted,
+# as if all had been hidden
+unpasted = model.picture(specs[:1], guess, one._replace(hidden=torch.ones_like(one.hidden)))
+panels = {"as shown above": model.picture(specs[:1], guess, one),
+          "visible patches not pasted": unpasted,
           "nor the level borrowed: what came out": patches.unpatchify(guess, grid, arch.patch)}
 figure, axes = plt.subplots(1, 3, figsize=(13, 2.9), sharey=True)
 for ax, (title, x) in zip(axes, panels.items()):
@@ -521,8 +564,10 @@ for ax, (title, x) in zip(axes, panels.items()):
 
 # %%
 drawn = patches.random_mask(len(wild), grid, mask_ratio, training.generator(7))
-error, hidden = errors(model, fixed_specs["wildlife"], drawn), guessed(fixed_specs["wildlife"], drawn)
-print(f"held-out wildlife, mean squared error: hidden patches {error[hidden].mean():.3f}, visible patches {error[~drawn.hidden].mean():.3f}")
+error = errors(model, fixed_specs["wildlife"], drawn)
+hidden = guessed(fixed_specs["wildlife"], drawn)
+print(f"held-out wildlife, mean squared error: hidden patches {error[hidden].mean():.3f}, "
+      f"visible patches {error[~drawn.hidden].mean():.3f}")
 
 # %% [markdown]
 # The loss never asks for visible patches, so nothing keeps the decoder from making noise there (at `tiny` 1.31, worse than saying nothing at all).
@@ -547,13 +592,14 @@ def mean_patch(target, mask):
 
 def nearest_visible(target, mask):
     places = torch.cartesian_prod(torch.arange(grid.t), torch.arange(grid.f)).float()  # (L, 2)
-    which = torch.cdist(places.expand(len(target), -1, -1), places[mask.keep]).argmin(2)  # (N, L) place in keep
+    which = torch.cdist(places.expand(len(target), -1, -1), places[mask.keep]).argmin(2)  # (N, L)
     return target.gather(1, mask.keep.gather(1, which)[..., None].expand_as(target))
 
 
 def row_here(target, mask):
     visible = (~mask.hidden).unflatten(1, grid)[..., None]  # (N, t, f, 1)
-    mean = (target.unflatten(1, grid) * visible).sum(1, keepdim=True) / visible.sum(1, keepdim=True).clamp(min=1)  # (N, 1, f, P)
+    total = (target.unflatten(1, grid) * visible).sum(1, keepdim=True)  # (N, 1, f, P)
+    mean = total / visible.sum(1, keepdim=True).clamp(min=1)  # (N, 1, f, P)
     return mean.expand(-1, grid.t, -1, -1).flatten(1, 2)
 
 
@@ -571,25 +617,31 @@ def row_elsewhere(target, mask):
 
 # %%
 def call_share(file):
-    """The share of each patch that lies in the box of a labelled call, over the first window: (L,)."""
+    """The share of each patch of the first window that lies in the box of a labelled call: (L,)."""
     canvas, centres = torch.zeros(1, 1, front.frames, front.mels), mel.centres(front)
     for event in calls[calls["file"] == file].itertuples():
         rows = (centres >= event.low_hz) & (centres <= event.high_hz)
-        canvas[0, 0, round(event.start_s / front.hop_s) : round(event.end_s / front.hop_s), rows] = 1
+        begin, end = round(event.start_s / front.hop_s), round(event.end_s / front.hop_s)
+        canvas[0, 0, begin:end, rows] = 1
     return patches.patchify(canvas, arch.patch)[0].mean(-1)
 
 
 share = torch.stack([call_share(file) for file in wild["file"]])  # (N, L)
-regions = {"all": hidden, "on calls": hidden & (share >= 0.25), "background": hidden & (share == 0)} if synthetic else {"all": hidden}
+regions = {"all": hidden, "on calls": hidden & (share >= 0.25),
+           "background": hidden & (share == 0)} if synthetic else {"all": hidden}
 print({name: f"{int(where.sum()):,} hidden patches" for name, where in regions.items()})
 if not synthetic:
-    print("no boxes of calls are known for this data: the split into calls and background is skipped")
+    print("no boxes of calls are known for this data: "
+          "the split into calls and background is skipped")
 
 # %%
 target = model.target(fixed_specs["wildlife"])  # (N, L, P)
-guesses = {"mean": mean_patch, "nearest": nearest_visible, "row here": row_here, "row elsewhere": row_elsewhere}
-squared = {"network": error} | {name: (make(target, drawn) - target).square().mean(-1) for name, make in guesses.items()}
-comparison = pd.DataFrame({name: {place: float(e[where].mean()) for place, where in regions.items()} for name, e in squared.items()}).T
+guesses = {"mean": mean_patch, "nearest": nearest_visible, "row here": row_here,
+           "row elsewhere": row_elsewhere}
+squared = {"network": error} | {name: (make(target, drawn) - target).square().mean(-1)
+                                for name, make in guesses.items()}
+comparison = pd.DataFrame({name: {place: float(e[where].mean()) for place, where in regions.items()}
+                           for name, e in squared.items()}).T
 comparison.style.format("{:.3f}")
 
 # %% [markdown]
@@ -607,7 +659,8 @@ low = mel.centres(front)[:: arch.patch[1]] / 1000  # kHz at the lower edge of ea
 figure, ax = plt.subplots(figsize=(7.5, 3))
 for (place, where), colour in zip(list(regions.items())[1:] or regions.items(), ("C3", "C0")):
     for name, style in (("network", "o-"), ("row elsewhere", "o:")):
-        ax.plot([float(squared[name][where & (rows == f)].mean()) for f in range(grid.f)], style, color=colour, label=f"{name}, {place}")
+        ax.plot([float(squared[name][where & (rows == f)].mean()) for f in range(grid.f)],
+                style, color=colour, label=f"{name}, {place}")
 ax.axhline(1, color="0.6", linewidth=0.8)
 ax.set_xticks(range(grid.f), [f"from\n{khz:.1f} kHz" for khz in low])
 ax.set(xlabel="mel row", ylabel="squared error")
@@ -619,8 +672,10 @@ ax.legend(fontsize="small");
 # the network is below 1 in every row, while the usual patch of the row is hardly better than the mean anywhere.
 
 # %%
-level = patches.patchify(fixed_specs["wildlife"], arch.patch).var(-1) if norm_pixels else torch.ones_like(error)
-print("in units of the log-mel (borrowed std put back):", {place: round(float((error * level)[where].mean()), 3) for place, where in regions.items()})
+level = (patches.patchify(fixed_specs["wildlife"], arch.patch).var(-1)
+         if norm_pixels else torch.ones_like(error))
+print("in units of the log-mel (borrowed std put back):",
+      {place: round(float((error * level)[where].mean()), 3) for place, where in regions.items()})
 
 # %% [markdown]
 # Calls vary more, so in these units the error on them is about four times that on background: that is what the error pictures show.
@@ -634,34 +689,44 @@ print("in units of the log-mel (borrowed std put back):", {place: round(float((e
 # > **Predict.** With the decoder frozen only the encoder can adapt. Will (c) end close to (a), or close to where it started?
 
 # %%
-more = dataclasses.replace(recipe, clips=max(2 * setting.batch, recipe.clips // 4), ratio=0, lr=setting.lr / 2)  # continued, at half the rate
-whole = dataclasses.replace(recipe, clips=recipe.clips + more.clips, ratio=0)  # (b) sees as many clips as the others in all
+more = dataclasses.replace(recipe, clips=max(2 * setting.batch, recipe.clips // 4), ratio=0,
+                           lr=setting.lr / 2)  # continued, at half the rate
+# (b) sees as many clips as the others in all
+whole = dataclasses.replace(recipe, clips=recipe.clips + more.clips, ratio=0)
 frozen = dataclasses.replace(more, freeze_decoder=True)
 three = {}
-for name, plan, begin in (("(a) continued", more, model), ("(b) wildlife only", whole, None), ("(c) decoder frozen", frozen, model)):
-    three[name] = pretrain.pretrain(arch, front, plan, *pools.values(), start=begin, workers=setting.workers, reuse=True).model.cpu().eval()
+for name, plan, begin in (("(a) continued", more, model), ("(b) wildlife only", whole, None),
+                          ("(c) decoder frozen", frozen, model)):
+    three[name] = pretrain.pretrain(arch, front, plan, *pools.values(), start=begin,
+                                    workers=setting.workers, reuse=True).model.cpu().eval()
 
 # %%
 scores = {"start of (a) and (c)": {"clips": recipe.clips, **end}}
 scores |= {name: {"clips": whole.clips, **score(one_of)} for name, one_of in three.items()}
-pd.DataFrame(scores).T.astype({"clips": int}).style.format({"clips": "{:,}", "wildlife": "{:.3f}", "general": "{:.3f}"})
+compared = pd.DataFrame(scores).T.astype({"clips": int})
+compared.style.format({"clips": "{:,}", "wildlife": "{:.3f}", "general": "{:.3f}"})
 
 # %%
-same = all(torch.equal(a, b) for (n, a), (_, b) in zip(model.named_parameters(), three["(c) decoder frozen"].named_parameters()) if "decoder" in n)
-moved = any(not torch.equal(a, b) for a, b in zip(model.encoder.parameters(), three["(c) decoder frozen"].encoder.parameters()))
+third = three["(c) decoder frozen"]
+same = all(torch.equal(weight, third.state_dict()[name])
+           for name, weight in model.named_parameters() if "decoder" in name)
+moved = any(not torch.equal(a, b)
+            for a, b in zip(model.encoder.parameters(), third.encoder.parameters()))
 assert same and moved
 print("(c): the decoder is untouched, the encoder has moved")
 
 # %%
 chosen = [0, 1]
 some = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed, 3))
-figure, axes = plt.subplots(len(chosen), 5, figsize=(13, 2.4 * len(chosen)), sharex=True, sharey=True)
+figure, axes = plt.subplots(len(chosen), 5, figsize=(13, 2.4 * len(chosen)),
+                            sharex=True, sharey=True)
 for row, i in zip(axes, chosen):
     x, m = specs[i : i + 1], patches.Mask(*(view[i : i + 1] for view in some))
     limits = tuple(np.quantile(x, [0.01, 0.998]))
     with torch.no_grad():
         shown = {names[i]: x, "masked": plots.masked(x, m, arch.patch)}
-        shown |= {name: net.picture(x, net.decode(net.encode(x, m), m), m) for name, net in three.items()}
+        shown |= {name: net.picture(x, net.decode(net.encode(x, m), m), m)
+                  for name, net in three.items()}
     for ax, (title, part) in zip(row, shown.items()):
         plots.spec(ax, part, front, title, limits)
         ax.title.set_size("small")
@@ -691,12 +756,14 @@ plots.sound(mel.to_wave(specs[loud, 0], front), front.rate)
 # %%
 with torch.no_grad():
     rebuilt = model.picture(specs, model.decode(model.encode(specs, mask), mask), mask)
-print(f"the reconstruction turned into sound: {mask_ratio:.0%} of the patches guessed, their level borrowed")
+print(f"the reconstruction turned into sound: {mask_ratio:.0%} of the patches guessed, "
+      "their level borrowed")
 plots.sound(mel.to_wave(rebuilt[loud, 0], front), front.rate)
 
 # %%
 floor = specs[loud].min()
-masked = plots.masked(specs[loud : loud + 1], patches.Mask(*(view[loud : loud + 1] for view in mask)), arch.patch).nan_to_num(floor.item())
+its_mask = patches.Mask(*(view[loud : loud + 1] for view in mask))
+masked = plots.masked(specs[loud : loud + 1], its_mask, arch.patch).nan_to_num(floor.item())
 print("for comparison, only the visible patches, the rest silent")
 plots.sound(mel.to_wave(masked[0, 0], front), front.rate)
 
@@ -712,12 +779,16 @@ plots.sound(mel.to_wave(masked[0, 0], front), front.rate)
 # shows; run the notebook to move it.
 
 # %%
-stored, card = ready.load()
-models = {"trained here": (model, front), "ready weights": (stored, card.front), "untrained": (mae.MAE(arch, training.generator(seed)), front)}
-sounds = {f"{i + 1}. {row.label}": base.Sound(audio.read(row.file, rate=front.rate, duration_s=3.0), front.rate,
-                                                calls[calls["file"] == row.file] if synthetic else None) for i, row in enumerate(examples.itertuples())}
+stored, card = starts.load_ready()
+models = {"trained here": (model, front), "ready weights": (stored, card.front),
+          "untrained": (mae.MAE(arch, training.generator(seed)), front)}
+sounds = {f"{i + 1}. {row.label}":
+          base.Sound(audio.read(row.file, rate=front.rate, duration_s=3.0), front.rate,
+                     calls[calls["file"] == row.file] if synthetic else None)
+          for i, row in enumerate(examples.itertuples())}
 explorer = reconstruction.Reconstruction(models, sounds)
-view = explorer.update(recording=list(sounds)[1], model="ready weights", kind="time columns", ratio=0.5, seed=1)
+view = explorer.update(recording=list(sounds)[1], model="ready weights", kind="time columns",
+                       ratio=0.5, seed=1)
 print(view.text)
 Image(view.image)
 
@@ -741,16 +812,22 @@ explorer
 # ## Summary
 
 # %%
-paper = {"model": "ViT-B 768 x 12", "decoder": "16 window blocks of 512", "clips": "100 epochs x 137,012 (our reading)", "mask ratio": "0.8",
+paper = {"model": "ViT-B 768 x 12", "decoder": "16 window blocks of 512",
+         "clips": "100 epochs x 137,012 (our reading)", "mask ratio": "0.8",
          "target": "normalised patches", "held-out loss": "not given"}
-here = {"model": f"ViT {arch.dim} x {arch.depth}", "decoder": f"{arch.decoder_depth} {arch.decoder} block(s) of {arch.decoder_dim}",
-        "clips": f"{recipe.clips:,}", "mask ratio": f"{mask_ratio:g}", "target": "normalised patches" if norm_pixels else "raw patches",
+here = {"model": f"ViT {arch.dim} x {arch.depth}",
+        "decoder": f"{arch.decoder_depth} {arch.decoder} block(s) of {arch.decoder_dim}",
+        "clips": f"{recipe.clips:,}", "mask ratio": f"{mask_ratio:g}",
+        "target": "normalised patches" if norm_pixels else "raw patches",
         "held-out loss": f"wildlife {end['wildlife']:.3f}, general {end['general']:.3f}"}
-pd.DataFrame({"paper: Liu et al. 2026": paper, f"this run: {setting.name}, {' + '.join(d['name'] for d in run.data.values())}, seed {seed}": here})
+pd.DataFrame({"paper: Liu et al. 2026": paper,
+              f"this run: {setting.name}, {' + '.join(d['name'] for d in run.data.values())}, "
+              f"seed {seed}": here})
 
 # %%
 published = runs.reference("finetune", split="test", metric="top1")
-published[published["setting"].str.contains("random|inat")][["paper", "place", "setting", "split", "metric", "value"]]
+columns = ["paper", "place", "setting", "split", "metric", "value"]
+published[published["setting"].str.contains("random|inat")][columns]
 
 # %% [markdown]
 # Liu et al. give no loss and no error for their reconstructions, only pictures (Fig. 2, Table 3 right); what pretraining is *for* is the table
@@ -778,7 +855,7 @@ from lib.course import exercises_02 as check
 
 # %% tags=["exercise"]
 def masked_loss(guess, target, hidden):
-    """The mean squared error over hidden patches: guess and target (B, L, P), hidden (B, L) bool."""
+    """The mean squared error over hidden patches; guess, target (B, L, P), hidden (B, L) bool."""
     return None
 
 
@@ -801,7 +878,8 @@ check.masked_loss(masked_loss)
 
 # %% tags=["exercise"]
 def pasted(x, guess, hidden):
-    """Raw patches x (B, L, P), normalised guesses (B, L, P), hidden (B, L) bool -> patches to look at (B, L, P)."""
+    """Raw patches x (B, L, P), normalised guesses (B, L, P), hidden (B, L) bool -> patches to
+    look at (B, L, P)."""
     return None
 
 
@@ -930,6 +1008,11 @@ check.wildlife_clips(wildlife_clips)
 # ## The record
 
 # %%
-path = run.record({"loss": end, "loss_start": start, "ratios": ratios.T.to_dict(), "baselines": comparison.T.to_dict(), "three": scores},
-                  samples_seen=recipe.clips + 2 * more.clips + whole.clips, device=training.accelerator().device, reused=pretrained.reused, verdict="no verdict: one seed",
-                  recipes={"arch": arch, "pretrain": recipe, "continued": more, "wildlife_only": whole}, held_out={pool: len(x) for pool, x in fixed_specs.items()})
+path = run.record({"loss": end, "loss_start": start, "ratios": ratios.T.to_dict(),
+                   "baselines": comparison.T.to_dict(), "three": scores},
+                  samples_seen=recipe.clips + 2 * more.clips + whole.clips,
+                  device=training.accelerator().device, reused=pretrained.reused,
+                  verdict="no verdict: one seed",
+                  recipes={"arch": arch, "pretrain": recipe, "continued": more,
+                           "wildlife_only": whole},
+                  held_out={pool: len(x) for pool, x in fixed_specs.items()})

@@ -36,12 +36,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -53,7 +56,6 @@ colab.prepare(KEEP_ON_DRIVE)
 apart = None  # points of top-1 on val between the best and the worst of these four
 
 # %%
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -69,15 +71,22 @@ from lib.transfer import probe, starts
 plots.style()
 
 # %% tags=["parameters"]
-init = "audioset_ssl+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the paper's Table 3, or ready, the weights that lie in this repository
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training: weights, order, windows drawn
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the species: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other pool, AudioSet or what stands in for it: chorus, audioset:ROOT, esc50 or folder:PATH
-weights = ""  # public weights: hub, or a local file; empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
-budget = "sweep"  # clips of each pretraining that happens here: sweep (what the records use, also those of notebook 04), or main (fewer)
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the
+# paper's Table 3, or ready, the weights that lie in this repository
+init: str = "audioset_ssl+inat_ssl"  # what the encoder starts from, ready or a row of Table 3
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training: weights, order, windows drawn
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT or folder:PATH
+# AudioSet, or what stands in for it
+general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
+# empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
+weights: str = ""  # public weights: hub, or a local file
+# sweep is what the records use, also those of notebook 04; main is fewer
+budget: str = "sweep"  # clips of each pretraining that happens here: sweep or main
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
@@ -87,7 +96,8 @@ print(f"scale {setting.name}: {clips:,} clips for each pretraining")
 # %%
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("03_linear_probe", globals(), pools)
+run = runs.start("03_linear_probe", pools, init=init, scale=scale, seed=seed, data_seed=data_seed,
+                 wildlife=wildlife, general=general, weights=weights, budget=budget)
 table = pools["wildlife"].reset_index(drop=True)
 
 # %% [markdown]
@@ -97,14 +107,16 @@ table = pools["wildlife"].reset_index(drop=True)
 
 # %%
 cost.sheet([cost.starting(init, setting, clips, weights),
-            cost.predicting(cost.arch_of(init, setting, weights), mel.INAT, table, what="encoding every window")], max_hours)
+            cost.predicting(cost.arch_of(init, setting, weights), mel.INAT, table,
+                            what="encoding every window")], max_hours)
 
 # %% [markdown]
 # **See:** that the encoder speaks only once. Measured a moment ago from a few steps on random clips. Pretrained models and features that an earlier run left are loaded, so it
 # may be less; reading and the probes are not counted, nor limited by `max_hours`, so it may be more.
 
 # %%
-begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools, weights=weights, workers=setting.workers)
+begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools,
+                     weights=weights, workers=setting.workers)
 print(f"{init}: {begin.what}")
 
 # %% [markdown]
@@ -119,8 +131,10 @@ print(f"{init}: {begin.what}")
 # %%
 before = [p.clone() for p in begin.model.parameters()]
 known = probe.features(begin.model, begin.front, table, workers=setting.workers)
-size = f"{known.tokens.nbytes / 1e6:.0f} MB of tokens {known.tokens.shape}" if known.tokens is not None else "tokens too large to keep"
-print(f"{len(known.row):,} windows of {len(table):,} recordings; {size}, {'read' if known.cached else 'computed'}")
+size = (f"{known.tokens.nbytes / 1e6:.0f} MB of tokens {known.tokens.shape}"
+        if known.tokens is not None else "tokens too large to keep")
+print(f"{len(known.row):,} windows of {len(table):,} recordings; {size}, "
+      f"{'read' if known.cached else 'computed'}")
 pd.DataFrame({kind: {"numbers a window": x.shape[1]} for kind, x in known.kinds.items()})
 
 # %% [markdown]
@@ -139,7 +153,7 @@ grid = known.grid
 one = int(known.columns.argmax())  # the fullest window
 z = known.take("tokens", np.array([one]))[0] if known.tokens is not None else None  # (L, D)
 if z is not None:
-    rows = z.unflatten(0, tuple(grid))[: int(known.columns[one])].mean(0)  # (f, D) the mean over time of every mel row
+    rows = z.unflatten(0, tuple(grid))[: int(known.columns[one])].mean(0)  # (f, D) mean over time
     assert np.allclose(rows.flatten(), known.kinds["frequency"][one], atol=5e-3)
     assert np.allclose(rows.mean(0), known.kinds["mean"][one], atol=5e-3)
 assert all(torch.equal(a, b) and b.grad is None for a, b in zip(before, begin.model.parameters()))
@@ -154,11 +168,13 @@ mean = pd.DataFrame(known.kinds["mean"]).groupby(known.row).mean().to_numpy()  #
 std = mean.std(0) + 1e-6
 pca = PCA(2, random_state=0)
 place = pca.fit_transform((mean - mean.mean(0)) / std)  # (R, 2)
-kind = table["taxon"] if "taxon" in table else table["label"].where(table["label"].isin(table["label"].value_counts().index[:6]), "others")
+label = table["label"]
+kind = table.get("taxon", label.where(label.isin(label.value_counts().index[:6]), "others"))
 figure, ax = plt.subplots(figsize=(6.2, 3.8))
 sns.scatterplot(x=place[:, 0], y=place[:, 1], hue=kind.to_numpy(), s=14, linewidth=0, ax=ax)
 shares = pca.explained_variance_ratio_
-ax.set(xlabel=f"first component ({shares[0]:.0%} of the variance)", ylabel=f"second ({shares[1]:.0%})")
+ax.set(xlabel=f"first component ({shares[0]:.0%} of the variance)",
+       ylabel=f"second ({shares[1]:.0%})")
 ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5));
 
 # %% [markdown]
@@ -179,8 +195,9 @@ ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5));
 # %%
 recipe = probe.Recipe(seed=seed)
 counts = table["split"].value_counts()
-print(f"{recipe.epochs} epochs of {counts['train']} recordings in batches of {recipe.batch}: {recipe.epochs * max(1, counts['train'] // recipe.batch):,} steps "
-      f"for each of {len(recipe.lrs)} learning rates; {len(known.labels)} classes")
+print(f"{recipe.epochs} epochs of {counts['train']} recordings in batches of {recipe.batch}: "
+      f"{recipe.epochs * max(1, counts['train'] // recipe.batch):,} steps for each of "
+      f"{len(recipe.lrs)} learning rates; {len(known.labels)} classes")
 plots.source(probe.linear)
 
 # %% [markdown]
@@ -191,7 +208,8 @@ ladder = {}
 for kind in probe.KINDS:
     ladder[f"linear, {kind}"] = probe.train(f"linear, {kind}", known, kind, probe.linear, recipe)
     plain = lambda *sizes: probe.linear(*sizes, batchnorm=False)  # noqa: E731
-    ladder[f"linear, {kind}, no BatchNorm"] = probe.train(f"linear, {kind}, no BatchNorm", known, kind, plain, recipe)
+    name = f"linear, {kind}, no BatchNorm"
+    ladder[name] = probe.train(name, known, kind, plain, recipe)
 standard = ladder["linear, mean"]
 results = {name: probe.evaluate(rung, known, seed) for name, rung in ladder.items()}
 
@@ -200,17 +218,22 @@ results = {name: probe.evaluate(rung, known, seed) for name, rung in ladder.item
 
 # %%
 for split, s in results["linear, mean"].scores.items():
-    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], top-5 {s.top5.value:.1%}; {s.recordings} recordings of {s.classes} "
-          f"classes, each guess among {s.chosen_from}; learning rate {standard.chosen:g}")
+    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], "
+          f"top-5 {s.top5.value:.1%}; {s.recordings} recordings of {s.classes} classes, "
+          f"each guess among {s.chosen_from}; learning rate {standard.chosen:g}")
 
 # %% [markdown]
 # And what chance is, measured the same way: a guess that gives every class the same probability.
 
 # %%
 answers = results["linear, mean"].answers
-blind = {split: np.full((len(a["targets"]), len(known.labels)), 1 / len(known.labels)) for split, a in answers.items()}
-chance = {split: metrics.score(metrics.restrict(blind[split], np.unique(a["targets"])), a["targets"], np.random.default_rng(seed)) for split, a in answers.items()}
-print(f"chance: top-1 {chance['val'].top1.value:.2%}, top-5 {chance['val'].top5.value:.2%} (the paper's: 0.08 and 0.41 %, 1 and 5 of 1,212)")
+blind = {split: np.full((len(a["targets"]), len(known.labels)), 1 / len(known.labels))
+         for split, a in answers.items()}
+chance = {split: metrics.score(metrics.restrict(blind[split], np.unique(a["targets"])),
+                               a["targets"], np.random.default_rng(seed))
+          for split, a in answers.items()}
+print(f"chance: top-1 {chance['val'].top1.value:.2%}, top-5 {chance['val'].top5.value:.2%} "
+      "(the paper's: 0.08 and 0.41 %, 1 and 5 of 1,212)")
 assert abs(chance["val"].top1.value - 1 / chance["val"].chosen_from) < 1e-9
 
 # %% [markdown]
@@ -220,7 +243,8 @@ assert abs(chance["val"].top1.value - 1 / chance["val"].chosen_from) < 1e-9
 figure, axes = plt.subplots(1, 3, figsize=(11, 3), sharey=True)
 for ax, kind in zip(axes, probe.KINDS):
     for name, look in ((f"linear, {kind}", "o-"), (f"linear, {kind}, no BatchNorm", "s--")):
-        ax.semilogx(ladder[name].sweep["value"], 100 * ladder[name].sweep["top1"], look, label=name.split(", ")[-1].replace(kind, "BatchNorm"))
+        ax.semilogx(ladder[name].sweep["value"], 100 * ladder[name].sweep["top1"], look,
+                    label=name.split(", ")[-1].replace(kind, "BatchNorm"))
     ax.axhline(100 * chance["val"].top1.value, color="0.6", linestyle=":", label="chance")
     ax.set(title=f"{kind}: {known.kinds[kind].shape[1]} numbers", xlabel="learning rate")
 axes[0].set(ylabel="top-1 on val (%)", ylim=(0, None))
@@ -264,8 +288,9 @@ for kind in ("mean", "frequency"):
     ladder[f"logistic regression, {kind}"] = probe.logistic(known, kind)
 references = [name for name in ladder if name.startswith(("k-NN", "logistic"))]
 results |= {name: probe.evaluate(ladder[name], known, seed) for name in references}
-pd.DataFrame({name: {"chosen k or C": ladder[name].chosen, "val": f"{results[name].scores['val'].top1.value:.1%}",
-                     "test": f"{results[name].scores['test'].top1.value:.1%}"} for name in references}).T
+pd.DataFrame({name: {"chosen k or C": ladder[name].chosen,
+                     **{split: f"{s.top1.value:.1%}" for split, s in results[name].scores.items()}}
+              for name in references}).T
 
 # %% [markdown]
 # ## Readouts that choose where to look
@@ -286,9 +311,11 @@ if known.tokens is not None:
     for name, readout in (("attentive pooling", probe.Attentive), ("prototypes", probe.Prototypes)):
         ladder[name] = probe.train(name, known, "tokens", readout, tokens)
         results[name] = probe.evaluate(ladder[name], known, seed)
-        print(f"{name}: val {results[name].scores['val'].top1.value:.1%}, test {results[name].scores['test'].top1.value:.1%}, "
-              f"{ladder[name].trainable:,} weights, {ladder[name].seconds:.0f} s, learning rates {ladder[name].sweep['value'].tolist()} "
-              f"gave {ladder[name].sweep['top1'].map('{:.1%}'.format).tolist()}")
+        rung, s = ladder[name], results[name].scores
+        print(f"{name}: val {s['val'].top1.value:.1%}, test {s['test'].top1.value:.1%}, "
+              f"{rung.trainable:,} weights, {rung.seconds:.0f} s, learning rates "
+              f"{rung.sweep['value'].tolist()} gave "
+              f"{rung.sweep['top1'].map('{:.1%}'.format).tolist()}")
 
 # %% [markdown]
 # ## The top rungs: let the encoder move
@@ -300,8 +327,10 @@ if known.tokens is not None:
 def recorded(preset: str) -> pd.Series | None:
     """The record of notebook 04 with the same start and data, if there is one."""
     past = runs.records("04_finetuning")
-    same = {**{k: run.parameters[k] for k in ("init", "scale", "seed", "data_seed", "weights", "budget")}, "preset": preset}
-    for column, value in {**same, **{f"data.{pool}.hash": d["hash"] for pool, d in run.data.items()}}.items():
+    shared = ("init", "scale", "seed", "data_seed", "weights", "budget")
+    same = {**{k: run.parameters[k] for k in shared}, "preset": preset}
+    same |= {f"data.{pool}.hash": d["hash"] for pool, d in run.data.items()}
+    for column, value in same.items():
         past = past[past[column] == value] if column in past else past.iloc[:0]
     return past.iloc[-1] if len(past) else None
 
@@ -309,11 +338,14 @@ def recorded(preset: str) -> pd.Series | None:
 above = {}
 for name, preset in (("LoRA", "lora"), ("finetuning", "audiomae")):
     if (found := recorded(preset)) is not None:
-        interval = lambda where: metrics.Interval(*(found[f"{where}top1.{k}"] for k in ("value", "low", "high")))  # noqa: E731
+        val, test = (metrics.Interval(*(found[f"{part}top1.{k}"] for k in metrics.Interval._fields))
+                     for part in ("", "test."))
         hits = {s: np.asarray(found[f"answers.{s}.hits"]) for s in ("val", "test")}
-        above[name] = {"val": interval(""), "test": interval("test."), "hits": hits, "trainable": int(found["trainable.weights"]), "from": "record of 04"}
+        above[name] = {"val": val, "test": test, "hits": hits,
+                       "trainable": int(found["trainable.weights"]), "from": "record of 04"}
     else:
-        print(f"{name}: no record yet: python -m lib.runs 04_finetuning init={init} preset={preset} seed={seed} budget={budget}")
+        print(f"{name}: no record yet: python -m lib.runs 04_finetuning init={init} "
+              f"preset={preset} seed={seed} budget={budget}")
 
 # %% [markdown]
 # ## The ladder
@@ -321,30 +353,43 @@ for name, preset in (("LoRA", "lora"), ("finetuning", "audiomae")):
 # Every rung on the same recordings; the gain over the standard protocol is paired (the interval draws groups of recordings within classes).
 
 # %%
-steps = {name: {**{s: v.top1 for s, v in results[name].scores.items()}, "hits": {s: a["hits"] for s, a in results[name].answers.items()},
-                "trainable": rung.trainable, "seconds": rung.seconds, "lr": rung.chosen, "from": "trained here"} for name, rung in ladder.items()} | above
+steps = {name: {**{s: v.top1 for s, v in results[name].scores.items()},
+                "hits": {s: a["hits"] for s, a in results[name].answers.items()},
+                "trainable": rung.trainable, "seconds": rung.seconds, "lr": rung.chosen,
+                "from": "trained here"} for name, rung in ladder.items()} | above
 for step in steps.values():
-    step["gain"] = {s: metrics.paired_difference(step["hits"][s], answers[s]["hits"], answers[s]["targets"], answers[s]["groups"],
-                                                 rng=np.random.default_rng(seed)) for s in ("val", "test")}
-shown = pd.DataFrame([{"rung": name, "val": s["val"].value, "test": s["test"].value, "gain on test": s["gain"]["test"].value, "low": s["gain"]["test"].low,
-                       "high": s["gain"]["test"].high, "weights": s["trainable"], "seconds": s.get("seconds", np.nan), "from": s["from"]}
+    step["gain"] = {s: metrics.paired_difference(step["hits"][s], answers[s]["hits"],
+                                                 answers[s]["targets"], answers[s]["groups"],
+                                                 rng=np.random.default_rng(seed))
+                    for s in ("val", "test")}
+shown = pd.DataFrame([{"rung": name, "val": s["val"].value, "test": s["test"].value,
+                       "gain on test": s["gain"]["test"].value, "low": s["gain"]["test"].low,
+                       "high": s["gain"]["test"].high, "weights": s["trainable"],
+                       "seconds": s.get("seconds", np.nan), "from": s["from"]}
                       for name, s in steps.items()]).sort_values("val")
-percent = {c: "{:.1%}" for c in ("val", "test")} | {c: "{:+.1%}" for c in ("gain on test", "low", "high")}
-shown.style.format({**percent, "weights": "{:,}", "seconds": "{:.0f}"}, na_rep="").hide(axis="index")
+formats = {"val": "{:.1%}", "test": "{:.1%}", "weights": "{:,}", "seconds": "{:.0f}"}
+formats |= dict.fromkeys(("gain on test", "low", "high"), "{:+.1%}")
+shown.style.format(formats, na_rep="").hide(axis="index")
 
 # %%
-four = [100 * steps[name]["val"].value for name in ("linear, class", "linear, mean", "attentive pooling", "k-NN, mean") if name in steps]
-exercises.predicted("best minus worst of the four readouts on val", apart, round(max(four) - min(four), 1), "points")
+four = [100 * steps[name]["val"].value
+        for name in ("linear, class", "linear, mean", "attentive pooling", "k-NN, mean")
+        if name in steps]
+exercises.predicted("best minus worst of the four readouts on val", apart,
+                    round(max(four) - min(four), 1), "points")
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 0.3 * len(shown) + 1))
 for y, name in enumerate(shown["rung"]):
     value, low, high = (100 * v for v in steps[name]["val"])
     colour = "C3" if name == "linear, mean" else "C2" if name in above else "C0"
-    ax.errorbar(value, y, xerr=[[max(0, value - low)], [max(0, high - value)]], fmt="o", color=colour, markersize=5, elinewidth=1)
-    ax.plot(100 * steps[name]["test"].value, y, "D", color=colour, markersize=4, fillstyle="none", clip_on=False)
+    ax.errorbar(value, y, xerr=[[max(0, value - low)], [max(0, high - value)]],
+                fmt="o", color=colour, markersize=5, elinewidth=1)
+    ax.plot(100 * steps[name]["test"].value, y, "D", color=colour, markersize=4,
+            fillstyle="none", clip_on=False)
 ax.axvline(100 * chance["val"].top1.value, color="0.6", linestyle=":")
-ax.set(yticks=range(len(shown)), yticklabels=shown["rung"], xlim=(0, None), xlabel="top-1, class average (%): dot val with its 95 % interval, diamond test",
+ax.set(yticks=range(len(shown)), yticklabels=shown["rung"], xlim=(0, None),
+       xlabel="top-1, class average (%): dot val with its 95 % interval, diamond test",
        title=f"{init}, {run.data['wildlife']['name']}, {setting.name}, seed {seed}");
 
 # %% [markdown]
@@ -359,12 +404,15 @@ ax.set(yticks=range(len(shown)), yticklabels=shown["rung"], xlim=(0, None), xlab
 # %%
 if known.tokens is not None:
     val = table.index[table["split"] == "val"]
-    recording = val[int(results["prototypes"].answers["val"]["hits"].argmax())]  # the first that was right
-    truth, windows = known.labels.index(table["label"][recording]), np.flatnonzero(known.row == recording)
+    # the first recording that it got right
+    recording = val[int(results["prototypes"].answers["val"]["hits"].argmax())]
+    truth = known.labels.index(table["label"][recording])
+    windows = np.flatnonzero(known.row == recording)
     surest = int(ladder["prototypes"].probabilities(windows)[:, truth].argmax())
     model = ladder["prototypes"].model
     with torch.no_grad():
-        found = model.similarity(known.take("tokens", windows[[surest]]).to(model.bias.device))[0, :, truth].cpu()  # (L, J)
+        window = known.take("tokens", windows[[surest]]).to(model.bias.device)  # (1, L, D)
+        found = model.similarity(window)[0, :, truth].cpu()  # (L, J)
     best = found[:, found.amax(0).argmax()].unflatten(0, tuple(grid))  # (t, f)
 
 # %%
@@ -373,8 +421,10 @@ if known.tokens is not None:
     spec = mel.LogMel(begin.front)(wave[None], torch.tensor([length]), frames=begin.front.frames)
     figure, axes = plt.subplots(1, 2, figsize=(10, 2.8))
     plots.spec(axes[0], spec, begin.front, f"val: {table['label'][recording]}")
-    image = axes[1].imshow(best.T, origin="lower", aspect="auto", cmap="viridis", extent=(0, begin.front.seconds, 0, grid.f))
-    axes[1].set(title="cosine of every patch to its class's prototype", xlabel="time (s)", ylabel="mel row")
+    image = axes[1].imshow(best.T, origin="lower", aspect="auto", cmap="viridis",
+                           extent=(0, begin.front.seconds, 0, grid.f))
+    axes[1].set(title="cosine of every patch to its class's prototype",
+                xlabel="time (s)", ylabel="mel row")
     figure.colorbar(image, ax=axes[1])
 
 # %% [markdown]
@@ -384,12 +434,17 @@ if known.tokens is not None:
 # ## The record
 
 # %%
-rungs = [{"rung": name, "top1": step["val"], **{k: v for k, v in step.items() if k not in ("val", "hits")}} for name, step in steps.items()]
+rungs = [{"rung": name, "top1": step["val"],
+          **{k: v for k, v in step.items() if k not in ("val", "hits")}}
+         for name, step in steps.items()]
 row = {"birdmae": "birdmae", "audioset_ssl": "audiomae", "audioset_ssl+inat_ssl": "ours"}.get(init)
 scores = results["linear, mean"].scores
-path = run.record({**scores["val"]._asdict(), "test": scores["test"], "chance": chance["val"].top1.value, "chance5": chance["val"].top5.value},
-                  samples_seen=begin.samples, device=training.accelerator().device, paper=row and runs.paper("linear_probe", row), labels=known.labels,
-                  answers=answers, start=begin.what, ladder=rungs, sweeps={name: rung.sweep.to_dict("list") for name, rung in ladder.items()},
+path = run.record({**scores["val"]._asdict(), "test": scores["test"],
+                   "chance": chance["val"].top1.value, "chance5": chance["val"].top5.value},
+                  samples_seen=begin.samples, device=training.accelerator().device,
+                  paper=row and runs.paper("linear_probe", row), labels=known.labels,
+                  answers=answers, start=begin.what, ladder=rungs,
+                  sweeps={name: rung.sweep.to_dict("list") for name, rung in ladder.items()},
                   recipes={"arch": begin.model.arch, "linear": recipe, "tokens": tokens})
 
 # %% [markdown]
@@ -399,31 +454,43 @@ path = run.record({**scores["val"]._asdict(), "test": scores["test"], "chance": 
 # iNatSounds or AudioMAE continued on it. We put it beside `audioset_ssl+inat_ssl`, a choice of ours. Offline both `audioset_ssl` rows are stand-ins, never AudioMAE. All percentages are class averages; every guess is among the classes of its own task, so that chance differs.
 
 # %%
-names = {"chance": "chance", "birdmae": "birdmae", "audiomae": "audioset_ssl", "ours": "audioset_ssl+inat_ssl"}
+names = {"chance": "chance", "birdmae": "birdmae", "audiomae": "audioset_ssl",
+         "ours": "audioset_ssl+inat_ssl"}
 theirs = runs.reference("linear_probe").drop_duplicates(["setting", "split", "metric"])
-theirs = theirs.assign(init=theirs["setting"].map(names), column=theirs["split"] + " " + theirs["metric"]).pivot(index="init", columns="column", values="value")
+theirs = theirs.assign(init=theirs["setting"].map(names),
+                       column=theirs["split"] + " " + theirs["metric"])
+theirs = theirs.pivot(index="init", columns="column", values="value")
 theirs.columns = [f"paper: {c}" for c in theirs.columns]
 past = runs.records("03_linear_probe")
 past = runs.beside(past, run) if len(past) else past
-columns = {"top1.value": "val top1", "top5.value": "val top5", "test.top1.value": "test top1", "test.top5.value": "test top5"}
+columns = {"top1.value": "val top1", "top5.value": "val top5", "test.top1.value": "test top1",
+           "test.top5.value": "test top5"}
 if len(past):
     ours = 100 * past.groupby("init")[list(columns)].mean().rename(columns=columns)
     ours.loc["chance"] = [100 * past[c].mean() for c in ("chance", "chance5")] * 2
-    theirs = theirs.join(ours.add_prefix(f"{setting.name}: "), how="outer").join(past.groupby("init")["seed"].nunique().rename("seeds"))
+    seeds = past.groupby("init")["seed"].nunique().rename("seeds")
+    theirs = theirs.join(ours.add_prefix(f"{setting.name}: "), how="outer").join(seeds)
 order = [n for n in ("chance", *starts.NAMES) if n in theirs.index]
-theirs.loc[order].style.format("{:.2f}", na_rep="").format("{:.0f}", subset=["seeds"] if "seeds" in theirs else [], na_rep="")
+whole = ["seeds"] if "seeds" in theirs else []
+theirs.loc[order].style.format("{:.2f}", na_rep="").format("{:.0f}", subset=whole, na_rep="")
 
 # %% [markdown]
 # ## Every ladder that has been climbed
 
 # %%
 if len(past):
-    climbed = pd.DataFrame([{"init": r["init"], "seed": r["seed"], "rung": g["rung"], "val": 100 * g["top1"]["value"]} for _, r in past.iterrows() for g in r["ladder"]])
+    climbed = pd.DataFrame([{"init": r["init"], "seed": r["seed"], "rung": g["rung"],
+                             "val": 100 * g["top1"]["value"]}
+                            for _, r in past.iterrows() for g in r["ladder"]])
     order = climbed.groupby("rung")["val"].mean().sort_values(ascending=False).index
     figure, ax = plt.subplots(figsize=(9, 0.32 * len(order) + 1))
-    sns.pointplot(climbed, y="rung", x="val", hue="init", order=order, hue_order=[n for n in starts.NAMES if n in set(climbed["init"])],
-                  linestyle="none", dodge=0.4 if climbed["init"].nunique() > 1 else False, markersize=4, errorbar=lambda v: (v.min(), v.max()), err_kws={"linewidth": 1}, ax=ax)
-    ax.set(xlabel="top-1 on val, class average (%); mean and range over seeds", ylabel="", xlim=(0, None))
+    sns.pointplot(climbed, y="rung", x="val", hue="init", order=order,
+                  hue_order=[n for n in starts.NAMES if n in set(climbed["init"])],
+                  linestyle="none", dodge=0.4 if climbed["init"].nunique() > 1 else False,
+                  markersize=4, errorbar=lambda v: (v.min(), v.max()),
+                  err_kws={"linewidth": 1}, ax=ax)
+    ax.set(xlabel="top-1 on val, class average (%); mean and range over seeds",
+           ylabel="", xlim=(0, None))
     ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 else:
     print("no records yet: python -m lib.runs sweep papermill_runs/03_linear_probe.sweep.json")
@@ -519,7 +586,8 @@ check.frequency_vector(frequency_vector)
 
 # %% tags=["exercise"]
 def prototype_scores(z, prototypes):
-    """Patches z (W, L, D), prototypes (J, D) -> (W, J): the largest cosine that each prototype finds among a window's patches."""
+    """Patches z (W, L, D), prototypes (J, D) -> (W, J): the largest cosine that each prototype
+    finds among a window's patches."""
     return None
 
 
@@ -565,7 +633,8 @@ check.chosen(chosen)
 
 # %% tags=["exercise"]
 def probe_weights(dim, rows, classes):
-    """Weights of the linear probe on (the mean, the frequency vector) for an encoder of width `dim` with so many mel rows."""
+    """Weights of the linear probe on (the mean, the frequency vector) for an encoder of width
+    `dim` with so many mel rows."""
     return None
 
 

@@ -34,12 +34,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -68,26 +71,39 @@ from lib.transfer import finetune, starts
 plots.style()
 
 # %% tags=["parameters"]
-init = "random+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the paper's Table 3, or ready, the weights that lie in this repository
-preset = "audiomae"  # the recipe: audiomae (AdamW, layer decay), paper (Adam, as the first author's fork shows it) or lora
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training: weights, order, crops, masks, dropped paths
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the species: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other pool, AudioSet or what stands in for it: chorus, audioset:ROOT, esc50 or folder:PATH
-weights = ""  # public weights: hub, or a local file; empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
-budget = "main"  # clips of each pretraining that happens here: main, or sweep (what the records use)
-panel = True  # also draw Table 3 right, which pretrains up to three models more (once: they are kept)
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the
+# paper's Table 3, or ready, the weights that lie in this repository
+init: str = "random+inat_ssl"  # what the encoder starts from, ready or a row of Table 3
+# audiomae: AdamW, layer decay; paper: Adam, as the first author's fork has it; lora: few weights
+preset: str = "audiomae"  # the recipe: audiomae, paper or lora
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training: weights, order, crops, masks, dropped paths
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT or folder:PATH
+# AudioSet, or what stands in for it
+general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
+# empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
+weights: str = ""  # public weights: hub, or a local file
+# sweep is what the records use
+budget: str = "main"  # clips of each pretraining that happens here: main or sweep
+# pretrains up to three models more (once: they are kept)
+panel: bool = True  # also draw Table 3 right
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
 clips = runs.clips(setting, budget)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("04_finetuning", globals(), pools)
+run = runs.start("04_finetuning", pools, init=init, preset=preset, scale=scale, seed=seed,
+                 data_seed=data_seed, wildlife=wildlife, general=general, weights=weights,
+                 budget=budget)
 counts = pools["wildlife"]["split"].value_counts()
-print(f"scale {setting.name}; {counts['train']} recordings to learn {pools['wildlife']['label'].nunique()} species from, {counts['val']} val, {counts['test']} test")
+print(f"scale {setting.name}; {counts['train']} recordings to learn "
+      f"{pools['wildlife']['label'].nunique()} species from, {counts['val']} val, "
+      f"{counts['test']} test")
 
 # %% [markdown]
 # ## What will be computed
@@ -95,11 +111,14 @@ print(f"scale {setting.name}; {counts['train']} recordings to learn {pools['wild
 # A sheet comes first because an estimate of seconds may save a day: a run that would take longer than `max_hours` is refused here, before it begins.
 
 # %%
+shape = cost.arch_of(init, setting, weights)
 rows = [cost.starting(init, setting, clips, weights),
-        *cost.finetuning(cost.arch_of(init, setting, weights), mel.INAT, setting.finetuning(preset, seed), pools["wildlife"])]
+        *cost.finetuning(shape, mel.INAT, setting.finetuning(preset, seed), pools["wildlife"])]
 if panel:
-    more = 3 if init.endswith("inat_ssl") and not weights else 4  # at most: general, general then wildlife, wildlife, and with a frozen decoder
-    rows.append(cost.pretraining(setting.arch(), mel.INAT, setting.pretraining(clips, seed), what="pretraining for the panel", times=more))
+    # at most: general, general then wildlife, wildlife, and with a frozen decoder
+    more = 3 if init.endswith("inat_ssl") and not weights else 4
+    rows.append(cost.pretraining(setting.arch(), mel.INAT, setting.pretraining(clips, seed),
+                                 what="pretraining for the panel", times=more))
 cost.sheet(rows, max_hours)
 
 # %% [markdown]
@@ -113,10 +132,13 @@ cost.sheet(rows, max_hours)
 # further on wildlife. ImageNet and Bird-MAE weights have no stand-in: they come from the hub or from a file, at ViT-B size.
 
 # %%
-begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools, weights=weights, workers=setting.workers)
+begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools,
+                     weights=weights, workers=setting.workers)
 front, arch = begin.front, begin.model.arch
 print(f"{init}: {begin.what}")
-print(f"encoder {arch.dim}-d x {arch.depth}, {sum(p.numel() for p in begin.model.encoder.parameters()) / 1e6:.2f} M parameters; front end {front.name}")
+print(f"encoder {arch.dim}-d x {arch.depth}, "
+      f"{sum(p.numel() for p in begin.model.encoder.parameters()) / 1e6:.2f} M parameters; "
+      f"front end {front.name}")
 
 # %% [markdown]
 # ## Two published recipes
@@ -128,7 +150,8 @@ print(f"encoder {arch.dim}-d x {arch.depth}, {sum(p.numel() for p in begin.model
 known = {name: dataclasses.asdict(setting.finetuning(name, seed)) for name in runs.PRESETS}
 recipes = pd.DataFrame(known)
 recipe = setting.finetuning(preset, seed)
-print(f"mixup {'on' if recipe.mixup else 'off'}; {recipe.drop_patches:.0%} of the patches are left out of every training clip")
+print(f"mixup {'on' if recipe.mixup else 'off'}; "
+      f"{recipe.drop_patches:.0%} of the patches are left out of every training clip")
 recipes[recipes.astype(str).nunique(axis=1) > 1]
 
 # %% [markdown]
@@ -148,8 +171,10 @@ slower = None  # your factor
 
 # %%
 model = finetune.classifier(begin.model, arch, 10, training.generator(seed))
-groups = param_groups_layer_decay(model, layer_decay=0.75, no_weight_decay_list=model.no_weight_decay())
-rates = pd.DataFrame([{"place": g["group_name"].split("_")[1] if "group_name" in g else i, "rate": g["lr_scale"]} for i, g in enumerate(groups)])
+groups = param_groups_layer_decay(model, layer_decay=0.75,
+                                  no_weight_decay_list=model.no_weight_decay())
+rates = pd.DataFrame([{"place": g["group_name"].split("_")[1] if "group_name" in g else i,
+                       "rate": g["lr_scale"]} for i, g in enumerate(groups)])
 rates = np.sort(rates["rate"].unique())
 figure, ax = plt.subplots(figsize=(6, 2.6))
 names = ["embedding"] + [f"block {i}" for i in range(1, len(rates) - 1)] + ["norm, head"]
@@ -169,14 +194,17 @@ exercises.predicted("ViT-B, head over embedding", slower, 0.75 ** -13, "times")
 # %%
 train = pools["wildlife"].query("split == 'train'").reset_index(drop=True)
 log_mel = mel.LogMel(front)
-two = next(iter(data.loader(data.Clips(train, front, seed), [[data.Draw(0, 0), data.Draw(len(train) // 2, 1)]])))
+draws = [data.Draw(0, 0), data.Draw(len(train) // 2, 1)]
+two = next(iter(data.loader(data.Clips(train, front, seed), [draws])))
 specs = two.spec(log_mel)  # (2, 1, T, M)
 labels_of = torch.eye(2)
 mixed, shares = finetune.mixup(specs, labels_of, front, training.generator(3))
 hidden = finetune.spec_augment(mixed, recipe.mask_mels, recipe.mask_frames, training.generator(4))
 figure, axes = plt.subplots(1, 5, figsize=(12, 2.5), sharey=True)
-shown = [(specs[0], train["label"][0]), (specs[1], train["label"][len(train) // 2]), (specs.mean(0), "mean of the log-mels"),
-         (mixed[0], f"mixed in power, {shares[0, 0]:.0%} + {shares[0, 1]:.0%}"), (hidden[0], "and SpecAugment")]
+shown = [(specs[0], train["label"][0]), (specs[1], train["label"][len(train) // 2]),
+         (specs.mean(0), "mean of the log-mels"),
+         (mixed[0], f"mixed in power, {shares[0, 0]:.0%} + {shares[0, 1]:.0%}"),
+         (hidden[0], "and SpecAugment")]
 for ax, (x, title) in zip(axes, shown):
     plots.spec(ax, x, front, title, tuple(np.quantile(specs, [0.01, 0.998])))
     ax.title.set_size("small")
@@ -191,9 +219,11 @@ for ax, (x, title) in zip(axes, shown):
 # One random crop per recording and epoch; the head has a class for every species of the train split; the best look at `val` is kept.
 
 # %%
-tuned = finetune.finetune(begin.model, arch, front, pools["wildlife"], recipe, workers=setting.workers, reuse=budget == "sweep")
+tuned = finetune.finetune(begin.model, arch, front, pools["wildlife"], recipe,
+                          workers=setting.workers, reuse=budget == "sweep")
 total = sum(p.numel() for p in tuned.model.parameters())
-print(f"trained {tuned.trainable:,} of {total:,} weights ({tuned.trainable / total:.1%}) on {tuned.samples:,} clips")
+print(f"trained {tuned.trainable:,} of {total:,} weights ({tuned.trainable / total:.1%}) "
+      f"on {tuned.samples:,} clips")
 figure, ax = plt.subplots(figsize=(6, 2.8))
 plots.curve(ax, tuned.log)
 ax.axhline(np.log(len(tuned.labels)), color="0.6", linestyle=":")
@@ -217,16 +247,21 @@ apart = None  # in points, 100 is all
 
 # %%
 val = pools["wildlife"].query("split == 'val'").reset_index(drop=True)
-some = val.iloc[:: -(-len(val) // 2000)]  # all, or every so manieth of more than 2,000, since every class of every window is kept
-parts = list(finetune.window_logits(tuned.model, front, some, workers=setting.workers))  # batch by batch
-logits, rows = torch.cat([x for x, _ in parts]), np.concatenate([row for _, row in parts])  # (W, C), (W,)
+# all, or every so manieth of more than 2,000, since every class of every window is kept
+some = val.iloc[:: -(-len(val) // 2000)]
+# logits and their recordings, batch by batch
+parts = list(finetune.window_logits(tuned.model, front, some, workers=setting.workers))
+logits = torch.cat([x for x, _ in parts])  # (W, C)
+rows = np.concatenate([row for _, row in parts])  # (W,)
 targets = np.array([tuned.labels.index(label) for label in some["label"]])
 classes = np.unique(targets)
-ways = {"restricted before the softmax (here)": metrics.restrict(logits.softmax(-1).double().numpy(), classes),
-        "absent classes at the batch minimum (iNatSounds' code)": metrics.restrict_as_published(logits.numpy(), classes),
-        "not restricted": logits.softmax(-1).double().numpy()}
+every = logits.softmax(-1).double().numpy()  # (W, C)
+ways = {"restricted before the softmax (here)": metrics.restrict(every, classes),
+        "absent classes at the batch minimum (iNatSounds' code)":
+            metrics.restrict_as_published(logits.numpy(), classes), "not restricted": every}
 top1 = lambda p: metrics.class_average(metrics.topk_hits(p, targets, 1), targets)  # noqa: E731
-pooled = {way: {how: top1(metrics.pool(p, rows, len(some), how)) for how in ("mean", "max", "logit")} for way, p in ways.items()}
+pooled = {way: {how: top1(metrics.pool(p, rows, len(some), how))
+                for how in ("mean", "max", "logit")} for way, p in ways.items()}
 pd.DataFrame(pooled).T.style.format("{:.1%}")
 
 # %% [markdown]
@@ -242,14 +277,16 @@ exercises.predicted("highest minus lowest of the nine", apart, 100 * np.ptp(nine
 # %%
 result = finetune.evaluate(tuned, front, pools["wildlife"], seed, workers=setting.workers)
 for split, s in result.scores.items():
-    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], top-5 {s.top5.value:.1%}, mAP {s.mean_ap:.1%}, mF1 {s.mean_f1:.1%}; "
+    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], "
+          f"top-5 {s.top5.value:.1%}, mAP {s.mean_ap:.1%}, mF1 {s.mean_f1:.1%}; "
           f"{s.recordings} recordings of {s.classes} classes, each guess among {s.chosen_from}")
 
 # %% [markdown]
 # **Checkpoint.** The first cell of the table and the evaluation are the same number. If this passes, go on.
 
 # %%
-assert len(some) < len(val) or abs(pooled["restricted before the softmax (here)"]["mean"] - result.scores["val"].top1.value) < 1e-6
+by_hand = pooled["restricted before the softmax (here)"]["mean"]
+assert len(some) < len(val) or abs(by_hand - result.scores["val"].top1.value) < 1e-6
 
 # %% [markdown]
 # ## Which animals?
@@ -258,18 +295,23 @@ assert len(some) < len(val) or abs(pooled["restricted before the softmax (here)"
 
 # %%
 recall = result.scores["val"].recall
-by_class = pd.DataFrame({"label": [tuned.labels[i] for i in recall.labels], "recall": recall.share, "recordings": recall.count})
-kind = val.drop_duplicates("label").set_index("label")["taxon"] if "taxon" in val else pd.Series("all", index=val["label"].unique())
+by_class = pd.DataFrame({"label": [tuned.labels[i] for i in recall.labels], "recall": recall.share,
+                         "recordings": recall.count})
+kind = (val.drop_duplicates("label").set_index("label")["taxon"]
+        if "taxon" in val else pd.Series("all", index=val["label"].unique()))
 by_class["group"] = by_class["label"].map(kind)
 by_class["in train"] = by_class["label"].map(train["label"].value_counts())
-by_class.groupby("group").agg(species=("label", "size"), recordings=("recordings", "sum"), top1=("recall", "mean")).style.format({"top1": "{:.1%}"})
+by_group = by_class.groupby("group").agg(species=("label", "size"),
+                                         recordings=("recordings", "sum"), top1=("recall", "mean"))
+by_group.style.format({"top1": "{:.1%}"})
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 3.2))
 sns.scatterplot(by_class, x="in train", y="recall", hue="group", style="group", ax=ax)
 ax.set(xlabel="recordings of the species in train", ylabel="recall on val", ylim=(-0.05, 1.05))
 ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-print(f"rank correlation of recall with recordings in train: {by_class['recall'].corr(by_class['in train'], method='spearman'):+.2f}")
+print("rank correlation of recall with recordings in train: "
+      f"{by_class['recall'].corr(by_class['in train'], method='spearman'):+.2f}")
 
 # %% [markdown]
 # *Figure 4. Every species: how often it is right on val against how many recordings there were to learn from.* **See:** whether the long tail is what is
@@ -282,7 +324,8 @@ print(f"rank correlation of recall with recordings in train: {by_class['recall']
 
 # %%
 truth = chorus.events(pools["wildlife"]) if wildlife.partition(":")[0] == "chorus" else None
-one_each = metrics.pool(ways["restricted before the softmax (here)"], rows, len(some), "mean")  # the probabilities of the table above
+# the probabilities of the table above
+one_each = metrics.pool(ways["restricted before the softmax (here)"], rows, len(some), "mean")
 seen = finetune.Predictions(one_each, targets, np.arange(len(some)), classes)
 browser = confusions.Confusions(seen, tuned.labels, some, train, front, truth)
 view = browser.update()
@@ -304,10 +347,13 @@ browser
 
 # %%
 paper = runs.paper("finetune", init)
-path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"], "pooling": pooled}, samples_seen=begin.samples,
-                  device=next(tuned.model.parameters()).device, paper=paper, labels=tuned.labels, answers=result.answers, start=begin.what,
+path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"],
+                   "pooling": pooled},
+                  samples_seen=begin.samples, device=next(tuned.model.parameters()).device,
+                  paper=paper, labels=tuned.labels, answers=result.answers, start=begin.what,
                   trainable={"weights": tuned.trainable, "share": tuned.trainable / total},
-                  groups=by_class.groupby("group")["recall"].mean().to_dict(), recipes={"arch": arch, "finetune": recipe})
+                  groups=by_class.groupby("group")["recall"].mean().to_dict(),
+                  recipes={"arch": arch, "finetune": recipe})
 
 # %% [markdown]
 # ## All initialisations that have been run
@@ -317,28 +363,36 @@ table = runs.records("04_finetuning")
 if len(table):
     table["data"] = table["data.wildlife.name"]
     arms = table.groupby(["data", "scale", "budget", "preset", "init"])
-    columns = dict(seeds=("seed", "nunique"), val=("top1.value", "mean"), low=("top1.value", "min"), high=("top1.value", "max"),
+    columns = dict(seeds=("seed", "nunique"), val=("top1.value", "mean"),
+                   low=("top1.value", "min"), high=("top1.value", "max"),
                    test=("test.top1.value", "mean"), trained=("trainable.share", "mean"))
-    display(arms.agg(**columns).style.format("{:.1%}", subset=["val", "low", "high", "test", "trained"]))
+    display(arms.agg(**columns).style.format("{:.1%}", subset=list(columns)[1:]))
 
 # %%
 main = runs.beside(table[table["preset"] == "audiomae"], run) if len(table) else table
-theirs = runs.reference("finetune", split="val", metric="top1").set_index("setting")["value"].reindex(starts.NAMES)  # it has no row for ready
+theirs = runs.reference("finetune", split="val", metric="top1").set_index("setting")["value"]
+theirs = theirs.reindex(starts.NAMES)  # it has no row for ready
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
 order = [n for n in starts.NAMES if n != "ready" or (len(main) and n in set(main["init"]))]
 axes[0].plot([theirs[n] for n in order], range(len(order)), "s", color="0.3")
-axes[0].set(title="paper: Liu et al. 2026, Table 3\nViT-B, iNatSounds", xlabel="top-1 on val, class average (%)", yticks=range(len(order)), yticklabels=order)
+axes[0].set(title="paper: Liu et al. 2026, Table 3\nViT-B, iNatSounds",
+            xlabel="top-1 on val, class average (%)", yticks=range(len(order)), yticklabels=order)
 for row in main.itertuples():
     record = main.loc[row.Index]
     value, low, high = (100 * record[f"top1.{k}"] for k in ("value", "low", "high"))
     y = order.index(row.init) + 0.15 * (row.seed - 1)
-    axes[1].errorbar(value, y, xerr=[[max(0, value - low)], [max(0, high - value)]], fmt="o", color="C0", markersize=4, elinewidth=0.8)
+    axes[1].errorbar(value, y, xerr=[[max(0, value - low)], [max(0, high - value)]],
+                     fmt="o", color="C0", markersize=4, elinewidth=0.8)
 for y, name in enumerate(order):
     if not len(main) or name not in set(main["init"]):
-        why = "not run (needs the public weights)" if name in ("imagenet_sl", "birdmae") else "not run"
-        axes[1].text(0.02, y, why, va="center", fontsize="small", transform=axes[1].get_yaxis_transform())
-where = f"{main['data'][0]}, {main['scale'][0]}, seeds: {main['seed'].nunique()}" if len(main) else "no sweep records yet"
-axes[1].set(title=f"measured: {where}\nAudioSet is a stand-in", xlabel="top-1 on val, class average (%)", xlim=(0, None))
+        why = ("not run (needs the public weights)"
+               if name in ("imagenet_sl", "birdmae") else "not run")
+        axes[1].text(0.02, y, why, va="center", fontsize="small",
+                     transform=axes[1].get_yaxis_transform())
+where = (f"{main['data'][0]}, {main['scale'][0]}, seeds: {main['seed'].nunique()}"
+         if len(main) else "no sweep records yet")
+axes[1].set(title=f"measured: {where}\nAudioSet is a stand-in",
+            xlabel="top-1 on val, class average (%)", xlim=(0, None))
 axes[0].set(xlim=(0, None));
 
 # %% [markdown]
@@ -356,9 +410,11 @@ for arm in [n for n in order if len(main) and n != "random" and n in set(main["i
         hits = [np.stack(side.loc[seeds, f"answers.{split}.hits"]) for side in (ours, base)]
         known = [np.asarray(ours.iloc[0][f"answers.{split}.{k}"]) for k in ("targets", "groups")]
         change = metrics.across_seeds(*hits, *known, rng=np.random.default_rng(0))
-        rows.append({"init": arm, "split": split, "seeds": len(seeds), "gain": change.value, "low": change.low, "high": change.high,
+        rows.append({"init": arm, "split": split, "seeds": len(seeds), "gain": change.value,
+                     "low": change.low, "high": change.high,
                      "paper": (theirs[arm] - theirs["random"]) / 100 if split == "val" else np.nan})
-pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high", "paper"], na_rep="") if rows else print("no sweep records yet")
+(pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high", "paper"], na_rep="")
+ if rows else print("no sweep records yet"))
 
 # %% [markdown]
 # ## Table 3, right: three reconstructions
@@ -368,19 +424,25 @@ pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high", "paper
 
 # %%
 if panel:
-    full, own, general_only = (starts.start(n, setting.arch(), setting.pretraining(clips, seed), pools, workers=setting.workers).model
-                               for n in ("audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"))
+    shape, once = setting.arch(), setting.pretraining(clips, seed)
+    arms = "audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"
+    full, own, general_only = (starts.start(n, shape, once, pools, workers=setting.workers).model
+                               for n in arms)
     still = setting.pretraining(clips, seed, ratio=0.0, freeze_decoder=True)
-    frozen = pretrain.pretrain(full.arch, mel.INAT, still, *pools.values(), start=general_only, workers=setting.workers, reuse=True).model
-    three = {"(a) general, then wildlife": full, "(b) wildlife only": own, "(c) as (a), decoder frozen": frozen}
+    frozen = pretrain.pretrain(full.arch, mel.INAT, still, *pools.values(), start=general_only,
+                               workers=setting.workers, reuse=True).model
+    three = {"(a) general, then wildlife": full, "(b) wildlife only": own,
+             "(c) as (a), decoder frozen": frozen}
 
 # %%
 if panel:
     views = data.Windows(val.iloc[::3], mel.INAT, ahead=True)
-    x = torch.cat([b.spec(mel.LogMel(mel.INAT)) for b in data.loader(views, 64)])[:256]  # (B, 1, T, M)
+    batches = [batch.spec(mel.LogMel(mel.INAT)) for batch in data.loader(views, 64)]
+    x = torch.cat(batches)[:256]  # (B, 1, T, M)
     mask = patches.random_mask(len(x), full.grid, 0.8, training.generator(seed, 5))
     with torch.no_grad():
-        losses = {name: m.loss(x, m.decode(m.encode(x, mask), mask), mask).item() for name, m in three.items()}
+        losses = {name: m.loss(x, m.decode(m.encode(x, mask), mask), mask).item()
+                  for name, m in three.items()}
     display(pd.DataFrame({f"loss on {len(x)} val windows": losses}).round(3))
 
 # %%
@@ -390,7 +452,8 @@ if panel:
     one, m = x[i : i + 1], patches.Mask(*(part[i : i + 1] for part in mask))
     shown = {"input (val)": one, "masked, 80 % hidden": plots.masked(one, m, full.arch.patch)}
     with torch.no_grad():
-        shown |= {name: net.picture(one, net.decode(net.encode(one, m), m), m) for name, net in three.items()}
+        shown |= {name: net.picture(one, net.decode(net.encode(one, m), m), m)
+                  for name, net in three.items()}
     for ax, (title, part) in zip(axes, shown.items()):
         plots.spec(ax, part, mel.INAT, title, tuple(np.quantile(one, [0.01, 0.998])))
         ax.title.set_size("small")

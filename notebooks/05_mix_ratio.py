@@ -34,12 +34,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -56,21 +59,25 @@ import pandas as pd
 
 from lib import audio, data, mel, metrics, plots, pretrain, runs, sources
 from lib.course import exercises
-from lib.runs import cost
-from lib.runs import results
+from lib.runs import cost, results
 from lib.transfer import finetune
 
 plots.style(photo=False)
 
 # %% tags=["parameters"]
-ratio = 7  # general clips per wildlife clip: 0 is wildlife only; general only is the string "inf" (papermill: -r ratio inf)
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training: weights, order, crops and masks
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the species: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other pool: chorus, chorus:other_species (a null), audioset:ROOT, esc50 or folder:PATH
-budget = "main"  # pretraining clips: main (this notebook in minutes), sweep (what the records use) or none (random weights)
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# 0 is wildlife only; general only is the string "inf" (papermill: -r ratio inf)
+ratio: float = 7  # general clips per wildlife clip
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training: weights, order, crops and masks
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT or folder:PATH
+# chorus:other_species is a null
+general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
+# main: this notebook in minutes; sweep: what the records use; none: random weights
+budget: str = "main"  # pretraining clips: main, sweep or none
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %% [markdown]
 # A parameter that makes no sense is refused here, before anything is computed.
@@ -91,9 +98,11 @@ print(f"scale {setting.name}: {clips:,} pretraining clips, {share:g} general : 1
 # %%
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("05_mix_ratio", globals(), pools)
+run = runs.start("05_mix_ratio", pools, ratio=ratio, scale=scale, seed=seed, data_seed=data_seed,
+                 wildlife=wildlife, general=general, budget=budget)
 pd.DataFrame({name: {**table["split"].value_counts(), "classes": table["label"].nunique(),
-                     "hours": round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
+                     "hours": round(table["duration_s"].sum() / 3600, 2)}
+              for name, table in pools.items()})
 
 # %% [markdown]
 # One clip of each, to see and to hear: an animal in its field, and everyday sound.
@@ -118,7 +127,8 @@ for ax, (name, table) in zip(axes, pools.items()):
 
 # %%
 padded = sources.padded_share(pools["wildlife"].query("split == 'train'"), front)
-print(f"window: {front.frames} frames = {front.seconds:.2f} s; padding fills {100 * padded:.1f} % of the wildlife windows")
+print(f"window: {front.frames} frames = {front.seconds:.2f} s; "
+      f"padding fills {100 * padded:.1f} % of the wildlife windows")
 
 # %% [markdown]
 # ## A mixture with exact counts
@@ -140,10 +150,12 @@ general_clips = None  # your number, of 128
 # NBVAL_CHECK_OUTPUT
 for r in (15, 2):
     mixture = data.Mixture(wildlife=100, general=100, ratio=r, batch=32, samples=128, seed=0)
-    print(f"{r}:1", [mixture.counts(step)[::-1] for step in range(len(mixture))], "(general, wildlife)")
+    print(f"{r}:1", [mixture.counts(step)[::-1] for step in range(len(mixture))],
+          "(general, wildlife)")
 
 # %%
-exercises.predicted("general clips in four batches of 32 at 2:1", general_clips, sum(mixture.counts(step)[1] for step in range(4)), "clips")
+exercises.predicted("general clips in four batches of 32 at 2:1", general_clips,
+                    sum(mixture.counts(step)[1] for step in range(4)), "clips")
 
 # %% [markdown]
 # At 2 : 1 a batch holds 21 or 22 general clips, and four of them hold 85 of 128: two thirds, to a third of a clip.
@@ -161,7 +173,8 @@ print(pretrain.plan(arch, recipe, pools["wildlife"], pools["general"]))
 
 # %%
 labelled = setting.finetuning("audiomae", seed)
-cost.sheet([cost.pretraining(arch, front, recipe), *cost.finetuning(arch, front, labelled, pools["wildlife"])], max_hours)
+cost.sheet([cost.pretraining(arch, front, recipe),
+            *cost.finetuning(arch, front, labelled, pools["wildlife"])], max_hours)
 
 # %% [markdown]
 # **See:** that the ratio is in none of these numbers: all ratios cost the same. Measured a moment ago from a few steps on random clips. With `budget="sweep"` models
@@ -172,8 +185,8 @@ cost.sheet([cost.pretraining(arch, front, recipe), *cost.finetuning(arch, front,
 # The model hides 80 % of the patches of each clip and learns to guess them (notebook 02). Labels are not used.
 
 # %%
-pretrained = pretrain.pretrain(arch, front, recipe, pools["wildlife"], pools["general"], workers=setting.workers,
-                               reuse=budget == "sweep")
+pretrained = pretrain.pretrain(arch, front, recipe, pools["wildlife"], pools["general"],
+                               workers=setting.workers, reuse=budget == "sweep")
 figure, ax = plt.subplots(figsize=(6, 3))
 plots.curve(ax, pretrained.log)
 ax.axhline(1, color="0.6", linestyle=":", label="guessing each patch's mean")
@@ -197,7 +210,8 @@ expected = None  # your top-1 on val, in per cent
 # The best look at `val` is kept.
 
 # %%
-tuned = finetune.finetune(pretrained.model, arch, front, pools["wildlife"], labelled, workers=setting.workers, reuse=budget == "sweep")
+tuned = finetune.finetune(pretrained.model, arch, front, pools["wildlife"], labelled,
+                          workers=setting.workers, reuse=budget == "sweep")
 tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
 
 # %% [markdown]
@@ -212,18 +226,21 @@ tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
 
 # %%
 def alone(targets, groups):
-    """The share of classes with one group only: their doubt is invisible to an interval that draws groups within classes."""
+    """The share of classes with one group only: their doubt is invisible to an interval that draws
+    groups within classes."""
     return (pd.Series(groups).groupby(np.asarray(targets)).nunique() == 1).mean()
 
 
 scores, answers = {}, {}
 for split in ("val", "test"):
-    answers[split] = finetune.predict(tuned.model, front, pools["wildlife"].query("split == @split"), tuned.labels, workers=setting.workers)
-    scores[split] = metrics.score(answers[split].probabilities, answers[split].targets, np.random.default_rng(seed), answers[split].groups)
-    top1, top5 = scores[split].top1, scores[split].top5
-    print(f"{split}: top-1 {top1.value:.1%} [{top1.low:.1%}, {top1.high:.1%}], top-5 {top5.value:.1%}, "
-          f"{scores[split].recordings} recordings of {scores[split].classes} classes, each guess among {scores[split].chosen_from}; "
-          f"{alone(answers[split].targets, answers[split].groups):.0%} of the classes have a single group")
+    part = pools["wildlife"].query("split == @split")
+    a = finetune.predict(tuned.model, front, part, tuned.labels, workers=setting.workers)
+    s = metrics.score(a.probabilities, a.targets, np.random.default_rng(seed), a.groups)
+    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], "
+          f"top-5 {s.top5.value:.1%}, {s.recordings} recordings of {s.classes} classes, "
+          f"each guess among {s.chosen_from}; "
+          f"{alone(a.targets, a.groups):.0%} of the classes have a single group")
+    answers[split], scores[split] = a, s
 
 # %%
 exercises.predicted("class-averaged top-1 on val", expected, 100 * scores["val"].top1.value, "%")
@@ -235,7 +252,8 @@ exercises.predicted("class-averaged top-1 on val", expected, 100 * scores["val"]
 from sklearn.metrics import balanced_accuracy_score
 
 guess = answers["val"].probabilities.argmax(1)
-assert abs(balanced_accuracy_score(answers["val"].targets, guess) - scores["val"].top1.value) < 0.02  # ties count as shares
+# ties count as shares
+assert abs(balanced_accuracy_score(answers["val"].targets, guess) - scores["val"].top1.value) < 0.02
 assert scores["val"].top1.low <= scores["val"].top1.value <= scores["val"].top1.high
 
 # %% [markdown]
@@ -246,11 +264,14 @@ assert scores["val"].top1.low <= scores["val"].top1.value <= scores["val"].top1.
 # %%
 paper = runs.paper("mix_ratio", share) if clips else runs.paper("finetune", "random")
 hits = {split: metrics.topk_hits(a.probabilities, a.targets, 1) for split, a in answers.items()}
-path = run.record(
-    {**scores["val"]._asdict(), "test": scores["test"], "loss": pretrained.log["loss"].tail(100).mean()},
-    samples_seen=recipe.clips, device=next(tuned.model.parameters()).device, paper=paper, padded_share=padded, labels=tuned.labels,
-    recipes={"arch": arch, "pretrain": dataclasses.replace(recipe, ratio=0), "finetune": labelled},
-    answers={s: {"hits": hits[s].round(3), "targets": a.targets, "groups": a.groups} for s, a in answers.items()})
+path = run.record({**scores["val"]._asdict(), "test": scores["test"],
+                   "loss": pretrained.log["loss"].tail(100).mean()},
+                  samples_seen=recipe.clips, device=next(tuned.model.parameters()).device,
+                  paper=paper, padded_share=padded, labels=tuned.labels,
+                  recipes={"arch": arch, "pretrain": dataclasses.replace(recipe, ratio=0),
+                           "finetune": labelled},
+                  answers={s: {"hits": hits[s].round(3), "targets": a.targets, "groups": a.groups}
+                           for s, a in answers.items()})
 
 # %% [markdown]
 # ## All ratios that have been run
@@ -286,15 +307,18 @@ def against_wildlife_only(group: pd.DataFrame) -> pd.DataFrame:
         known = [np.asarray(arms[r].iloc[0][f"answers.{split}.{k}"]) for k in ("targets", "groups")]
         change = metrics.across_seeds(ours, base, *known, rng=np.random.default_rng(0))
         least = metrics.smallest_detectable(ours, base, *known, rng=np.random.default_rng(0))
-        answer = "too few groups" if alone(*known) > 0.5 else "undecided" if change.low <= 0 <= change.high else "differs"
-        rows.append({"ratio": r, "split": split, "seeds": len(seeds), "change": change.value, "low": change.low, "high": change.high,
+        answer = "undecided" if change.low <= 0 <= change.high else "differs"
+        answer = "too few groups" if alone(*known) > 0.5 else answer
+        rows.append({"ratio": r, "split": split, "seeds": len(seeds), "change": change.value,
+                     "low": change.low, "high": change.high,
                      "smallest detectable": least, "answer": answer})
     return pd.DataFrame(rows)
 
 
 compared = swept.groupby(["data", "scale"]).apply(against_wildlife_only) if len(swept) else swept
 points = ["change", "low", "high", "smallest detectable"]
-display(compared.style.format("{:+.1%}", subset=points[:3]).format("{:.1%}", subset=points[3:])) if len(compared) else print("no sweep records yet")
+(display(compared.style.format("{:+.1%}", subset=points[:3]).format("{:.1%}", subset=points[3:]))
+ if len(compared) else print("no sweep records yet"))
 
 # %% [markdown]
 # Rows of `chorus` hold in the generator's world; only rows of real recordings may carry a verdict about animals.
@@ -306,8 +330,10 @@ display(compared.style.format("{:+.1%}", subset=points[:3]).format("{:.1%}", sub
 
 # %%
 same = table[table["ratio"] == 7] if len(table) else table
-same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique"), val=("top1.value", "mean"), lowest=("top1.value", "min"),
-                                                         highest=("top1.value", "max"), test=("test.top1.value", "mean")).round(3) if len(same) else None
+columns = dict(seeds=("seed", "nunique"), val=("top1.value", "mean"), lowest=("top1.value", "min"),
+               highest=("top1.value", "max"), test=("test.top1.value", "mean"))
+pairs = ["data.wildlife.name", "samples_seen"]
+same.groupby(pairs).agg(**columns).round(3) if len(same) else None
 
 # %% [markdown]
 # ## What was seen
@@ -345,15 +371,20 @@ same.groupby(["data.wildlife.name", "samples_seen"]).agg(seeds=("seed", "nunique
 # Does reading keep up with the model here, and what limits?
 #
 # ```
-# python -m lib.runs.bench scale=paper wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
+# python -m lib.runs.bench scale=paper \
+#     wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
 # ```
 #
 # Then one point of the grid, here on four GPUs (the same batch whatever their number; stopped at any moment, the same command goes on), and this notebook with the same parameters, which loads what
 # the processes left and shows it:
 #
 # ```
-# accelerate launch --multi_gpu --num_processes 4 -m lib.runs 05_mix_ratio ratio=7 scale=paper budget=sweep max_hours=60 wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
-# papermill notebooks/05_mix_ratio.ipynb ratio_7.ipynb -p ratio 7 -p scale paper -p budget sweep -p max_hours 60 -p wildlife inatsounds:DATA/inatsounds -p general audioset:DATA/audioset
+# accelerate launch --multi_gpu --num_processes 4 -m lib.runs 05_mix_ratio \
+#     ratio=7 scale=paper budget=sweep max_hours=60 \
+#     wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
+# papermill notebooks/05_mix_ratio.ipynb ratio_7.ipynb \
+#     -p ratio 7 -p scale paper -p budget sweep -p max_hours 60 \
+#     -p wildlife inatsounds:DATA/inatsounds -p general audioset:DATA/audioset
 # ```
 #
 # `max_hours` must allow what the sheet says for one process and without those models: it does not look whether they are there. All points, several seeds: a file such as

@@ -33,12 +33,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -64,17 +67,26 @@ from lib.transfer import finetune, starts
 plots.style(photo=False)
 
 # %% tags=["parameters"]
-init = "random+inat_ssl"  # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the paper's Figure 3, or ready, the weights that lie in this repository
-fraction = "4"  # what is kept of train: recordings per species such as "4", a share such as "10%", or "all"
-equal_steps = False  # False: as many epochs as for all labels, as in the paper; True: as many steps
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training and of which recordings are kept
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the species: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other pool, AudioSet or what stands in for it: chorus, audioset:ROOT, esc50 or folder:PATH
-weights = ""  # public weights: hub, or a local file; empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
-budget = "main"  # clips of each pretraining that happens here: main, or sweep (what the records use)
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the
+# paper's Figure 3, or ready, the weights that lie in this repository
+init: str = "random+inat_ssl"  # what the encoder starts from, ready or a row of Figure 3
+# recordings per species such as "4", a share such as "10%", or "all"
+fraction: str = "4"  # what is kept of train
+# False: as many epochs as for all labels, as in the paper; True: as many steps
+equal_steps: bool = False  # train for as many steps as with all labels
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training and of which recordings are kept
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT or folder:PATH
+# AudioSet, or what stands in for it
+general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
+# empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
+weights: str = ""  # public weights: hub, or a local file
+# sweep is what the records use
+budget: str = "main"  # clips of each pretraining that happens here: main or sweep
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 fraction = str(fraction)  # papermill turns 4 into a number
@@ -83,9 +95,12 @@ clips = runs.clips(setting, budget)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 part = sources.subset(pools["wildlife"], fraction, seed)
-run = runs.start("06_label_fraction", globals(), pools)
+run = runs.start("06_label_fraction", pools, init=init, fraction=fraction, equal_steps=equal_steps,
+                 scale=scale, seed=seed, data_seed=data_seed, wildlife=wildlife, general=general,
+                 weights=weights, budget=budget)
 train, kept = (t[t["split"] == "train"] for t in (pools["wildlife"], part))
-print(f"{fraction}: {len(kept)} of {len(train)} labelled recordings of {kept['label'].nunique()} species ({len(kept) / len(train):.0%})")
+print(f"{fraction}: {len(kept)} of {len(train)} labelled recordings "
+      f"of {kept['label'].nunique()} species ({len(kept) / len(train):.0%})")
 
 # %% [markdown]
 # ## Which labels are kept
@@ -108,13 +123,20 @@ eight = None  # in per cent of train
 plots.source(sources.subset)
 
 # %%
+def labelled(size):
+    """The recordings of train that a fraction keeps."""
+    return sources.subset(pools["wildlife"], size, seed).query("split == 'train'")
+
+
 sizes = ["1", "2", "4", "8", "all"]
 order = train["label"].value_counts().index
 figure, ax = plt.subplots(figsize=(9, 2.8))
 for size, shade in zip(sizes[::-1], np.linspace(0.85, 0.2, len(sizes))):
-    one = sources.subset(pools["wildlife"], size, seed).query("split == 'train'")["label"].value_counts().reindex(order)
-    ax.bar(range(len(order)), one, color=plt.cm.viridis(1 - shade), label=f"{size}: {one.sum()} recordings")
-ax.set(xlabel="species, by recordings in train", ylabel="labelled recordings", title="what each fraction keeps")
+    one = labelled(size)["label"].value_counts().reindex(order)
+    ax.bar(range(len(order)), one, color=plt.cm.viridis(1 - shade),
+           label=f"{size}: {one.sum()} recordings")
+ax.set(xlabel="species, by recordings in train", ylabel="labelled recordings",
+       title="what each fraction keeps")
 ax.legend(title="per species", fontsize="small");
 
 # %% [markdown]
@@ -122,10 +144,11 @@ ax.legend(title="per species", fontsize="small");
 # gain nothing, and "all" adds labels to common species only.
 
 # %%
-files = [set(sources.subset(pools["wildlife"], size, seed).query("split == 'train'")["file"]) for size in sizes]
-exercises.predicted("8 per species keep", eight, 100 * len(files[sizes.index("8")]) / len(train), "%")
+files = [set(labelled(size)["file"]) for size in sizes]
+share = len(files[sizes.index("8")]) / len(train)
+exercises.predicted("8 per species keep", eight, 100 * share, "%")
 assert all(small <= large for small, large in zip(files, files[1:]))  # nested
-assert all(len(sources.subset(pools["wildlife"], s, seed).query("split == 'train'")["label"].unique()) == len(order) for s in sizes)  # stratified
+assert all(labelled(size)["label"].nunique() == len(order) for size in sizes)  # stratified
 
 # %% [markdown]
 # ## Finetuning on it
@@ -139,7 +162,8 @@ assert all(len(sources.subset(pools["wildlife"], s, seed).query("split == 'train
 recipe = setting.finetuning("audiomae", seed)
 if equal_steps:
     steps = recipe.epochs * len(train) / min(recipe.batch, len(train))
-    recipe = dataclasses.replace(recipe, epochs=round(steps * min(recipe.batch, len(kept)) / len(kept)))
+    epochs = round(steps * min(recipe.batch, len(kept)) / len(kept))
+    recipe = dataclasses.replace(recipe, epochs=epochs)
 print(f"{recipe.epochs} epochs of {len(kept)} clips in batches of {min(recipe.batch, len(kept))}")
 
 # %% [markdown]
@@ -147,30 +171,36 @@ print(f"{recipe.epochs} epochs of {len(kept)} clips in batches of {min(recipe.ba
 
 # %%
 arch = cost.arch_of(init, setting, weights)
-cost.sheet([cost.starting(init, setting, clips, weights), *cost.finetuning(arch, mel.INAT, recipe, part)], max_hours)
+cost.sheet([cost.starting(init, setting, clips, weights),
+            *cost.finetuning(arch, mel.INAT, recipe, part)], max_hours)
 
 # %% [markdown]
 # **See:** what few labels save: finetuning, never the pretraining and never the evaluation. Measured a moment ago from a few steps on random clips. Models that an earlier run left are
 # loaded, so it may be less; reading is not counted, so it may be more.
 
 # %%
-begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools, weights=weights, workers=setting.workers)
+begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools,
+                     weights=weights, workers=setting.workers)
 print(f"{init}: {begin.what}")
 
 # %%
-tuned = finetune.finetune(begin.model, begin.model.arch, begin.front, part, recipe, workers=setting.workers, reuse=budget == "sweep")
+tuned = finetune.finetune(begin.model, begin.model.arch, begin.front, part, recipe,
+                          workers=setting.workers, reuse=budget == "sweep")
 result = finetune.evaluate(tuned, begin.front, part, seed, workers=setting.workers)
 for split, s in result.scores.items():
-    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], top-5 {s.top5.value:.1%}; {s.recordings} recordings of {s.classes} classes, "
+    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], "
+          f"top-5 {s.top5.value:.1%}; {s.recordings} recordings of {s.classes} classes, "
           f"each guess among {s.chosen_from}")
 
 # %% [markdown]
 # ## The record
 
 # %%
-path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"]}, samples_seen=begin.samples, device=next(tuned.model.parameters()).device,
-                  labels=tuned.labels, labelled=len(kept), labelled_share=len(kept) / len(train), answers=result.answers, start=begin.what,
-                  finetuning_steps=len(tuned.log), recipes={"arch": begin.model.arch, "finetune": recipe})
+path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"]},
+                  samples_seen=begin.samples, device=next(tuned.model.parameters()).device,
+                  labels=tuned.labels, labelled=len(kept), labelled_share=len(kept) / len(train),
+                  answers=result.answers, start=begin.what, finetuning_steps=len(tuned.log),
+                  recipes={"arch": begin.model.arch, "finetune": recipe})
 
 # %% [markdown]
 # ## All that has been run
@@ -179,8 +209,11 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
 # random initialization across all data fractions", that iNat-SSL lies between random and AS-SSL, and that AS-SSL + iNat-SSL is the best, by a modest margin.
 
 # %%
-whole = runs.records("04_finetuning")  # with all labels a run is notebook 04's, the very same: it is taken from there
-whole = whole[whole["preset"] == "audiomae"].assign(fraction="all", equal_steps=False, labelled_share=1.0) if len(whole) else whole
+# with all labels a run is notebook 04's, the very same: it is taken from there
+whole = runs.records("04_finetuning")
+if len(whole):
+    whole = whole[whole["preset"] == "audiomae"]
+    whole = whole.assign(fraction="all", equal_steps=False, labelled_share=1.0)
 table = pd.concat([runs.records("06_label_fraction"), whole], ignore_index=True)
 table = runs.beside(table, run) if len(table) else table
 grown = table[~table["equal_steps"].astype(bool)] if len(table) else table
@@ -189,10 +222,13 @@ grown = table[~table["equal_steps"].astype(bool)] if len(table) else table
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
 for ax, metric in zip(axes, ("top1", "test.top1") if len(grown) else ()):
     for i, name in enumerate(n for n in starts.NAMES if n in set(grown["init"])):
-        arm = grown[grown["init"] == name].groupby("labelled_share")[f"{metric}.value"].agg(["mean", "min", "max"])
+        arm = (grown[grown["init"] == name].groupby("labelled_share")[f"{metric}.value"]
+               .agg(["mean", "min", "max"]))
         ax.plot(100 * arm.index, 100 * arm["mean"], "o-", color=f"C{i}", label=name)
-        ax.fill_between(100 * arm.index, 100 * arm["min"], 100 * arm["max"], color=f"C{i}", alpha=0.15, linewidth=0)
-    ax.set(xscale="log", xlabel="labelled recordings (% of train)", title=metric.replace("top1", "val").removesuffix(".val"), ylim=(0, None))
+        ax.fill_between(100 * arm.index, 100 * arm["min"], 100 * arm["max"],
+                        color=f"C{i}", alpha=0.15, linewidth=0)
+    ax.set(xscale="log", xlabel="labelled recordings (% of train)",
+           title=metric.replace("top1", "val").removesuffix(".val"), ylim=(0, None))
 if len(grown):
     axes[0].set(ylabel="top-1, class average (%)")
     axes[0].legend(fontsize="small")
@@ -215,8 +251,10 @@ for size in [s for s in sizes if len(grown) and s in set(grown["fraction"])]:
         hits = [np.stack(side.loc[seeds, "answers.val.hits"]) for side in (ours, base)]
         known = [np.asarray(ours.iloc[0][f"answers.val.{k}"]) for k in ("targets", "groups")]
         change = metrics.across_seeds(*hits, *known, rng=np.random.default_rng(0))
-        rows.append({"per species": size, "init": name, "seeds": len(seeds), "gain": change.value, "low": change.low, "high": change.high})
-pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high"]) if rows else print("no sweep records yet")
+        rows.append({"per species": size, "init": name, "seeds": len(seeds), "gain": change.value,
+                     "low": change.low, "high": change.high})
+(pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high"])
+ if rows else print("no sweep records yet"))
 
 # %% [markdown]
 # The prediction of the first page, over all starts and sizes:
@@ -224,7 +262,8 @@ pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high"]) if ro
 # %%
 if rows:
     gains = pd.DataFrame(rows).groupby("per species")["gain"].mean()
-    exercises.predicted("widest gap to random weights, mean over starts, at", widest, gains.idxmax())
+    exercises.predicted("widest gap to random weights, mean over starts, at", widest,
+                        gains.idxmax())
 
 # %% [markdown]
 # And at one size the same number of steps as all labels would take, instead of the same epochs:
@@ -232,8 +271,10 @@ if rows:
 # %%
 if len(table) and table["equal_steps"].any():
     longer = table[table["equal_steps"].astype(bool)]
-    both = table[table["fraction"].isin(longer["fraction"]) & table["seed"].isin(longer["seed"])].astype({"equal_steps": bool})
-    display(both.pivot_table(index=["fraction", "init"], columns="equal_steps", values=["finetuning_steps", "top1.value"]).round(3))
+    both = (table[table["fraction"].isin(longer["fraction"]) & table["seed"].isin(longer["seed"])]
+            .astype({"equal_steps": bool}))
+    display(both.pivot_table(index=["fraction", "init"], columns="equal_steps",
+                             values=["finetuning_steps", "top1.value"]).round(3))
 
 # %% [markdown]
 # ## What was seen
@@ -283,7 +324,8 @@ check.kept_rows(kept_rows)
 # ```python
 # def kept_rows(labels, k, seed):
 #     rng = np.random.default_rng(seed)
-#     return np.concatenate([rng.permutation(np.flatnonzero(labels == name))[:k] for name in np.unique(labels)])
+#     rows = [np.flatnonzero(labels == name) for name in np.unique(labels)]
+#     return np.concatenate([rng.permutation(own)[:k] for own in rows])
 # ```
 # The order does not depend on `k`, only the cut does. `rng.choice(rows, k)` may draw entirely different rows for another `k`.
 # </details>

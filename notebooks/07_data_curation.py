@@ -35,12 +35,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -67,16 +70,22 @@ from lib.transfer import curate, finetune, starts
 plots.style()
 
 # %% tags=["parameters"]
-filter = "confidence"  # what windows are scored by: none, confidence, confidence_oof, loss or energy
-threshold = "50%"  # what is kept: a share of the windows such as "50%", or every window with at least this score, such as 0.88
-control = False  # True keeps as many windows of every recording as the filter does, at random
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training, the folds and the control
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the pool with the species, which is curated: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other pool, on which the selector is pretrained: chorus, audioset:ROOT, esc50 or folder:PATH
-budget = "main"  # pretraining clips: main (this notebook in minutes), sweep (what the records use) or none (random weights)
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# none, confidence, confidence_oof, loss or energy
+filter: str = "confidence"  # what windows are scored by
+# a share of the windows such as "50%", or every window with at least this score, such as 0.88
+threshold: str = "50%"  # what is kept
+control: bool = False  # True keeps as many windows of every recording as the filter does, at random
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training, the folds and the control
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# this pool is curated; folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT or folder:PATH
+# on this one the selector is pretrained
+general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
+# main: this notebook in minutes; sweep: what the records use; none: random weights
+budget: str = "main"  # pretraining clips: main, sweep or none
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %% [markdown]
 # A parameter that makes no sense is refused here, before anything is computed.
@@ -87,8 +96,11 @@ setting = runs.scale(scale)
 clips = runs.clips(setting, budget)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("07_data_curation", globals(), pools)
-print(f"scale {setting.name}: filter {filter}, threshold {threshold}, control {control}; {clips:,} pretraining clips")
+run = runs.start("07_data_curation", pools, filter=filter, threshold=threshold, control=control,
+                 scale=scale, seed=seed, data_seed=data_seed, wildlife=wildlife, general=general,
+                 budget=budget)
+print(f"scale {setting.name}: filter {filter}, threshold {threshold}, "
+      f"control {control}; {clips:,} pretraining clips")
 
 # %% [markdown]
 # ## The windows
@@ -101,8 +113,10 @@ print(f"scale {setting.name}: filter {filter}, threshold {threshold}, control {c
 front, table = mel.INAT, pools["wildlife"]
 labels = sorted(table.loc[table["split"] == "train", "label"].unique())
 grid = curate.grid(table, front)
-print(f"{len(grid):,} windows of {front.seconds:.2f} s, half overlapping, in {grid['recording'].nunique()} train recordings of {len(labels)} species")
-grid.groupby("recording").size().describe()[["min", "50%", "mean", "max"]].rename("windows per recording").round(1)
+print(f"{len(grid):,} windows of {front.seconds:.2f} s, half overlapping, "
+      f"in {grid['recording'].nunique()} train recordings of {len(labels)} species")
+count = grid.groupby("recording").size().rename("windows per recording")
+count.describe()[["min", "50%", "mean", "max"]].round(1)
 
 # %% [markdown]
 # ## What will be computed
@@ -113,16 +127,21 @@ grid.groupby("recording").size().describe()[["min", "50%", "mean", "max"]].renam
 # %%
 arch, recipe = setting.arch(), setting.pretraining(clips, seed, ratio=0.0)
 labelled, train = setting.finetuning("audiomae", seed), table[table["split"] == "train"]
-told = dataclasses.replace(recipe, clips=runs.clips(setting, "sweep"))  # what a scorer is pretrained on
+# what a scorer is pretrained on
+told = dataclasses.replace(recipe, clips=runs.clips(setting, "sweep"))
 rows = []
 if filter.startswith("confidence"):
-    selectors = 2 if filter == "confidence_oof" else 1  # three, each on two thirds of the recordings
+    # three, each on two thirds of the recordings, cost as much as two
+    selectors = 2 if filter == "confidence_oof" else 1
     rows += [cost.pretraining(arch, front, told, what="selector: pretraining"),
-             cost.finetuning(arch, front, labelled, train, what="selector: finetuning", times=selectors)[0],
+             cost.finetuning(arch, front, labelled, train, what="selector: finetuning",
+                             times=selectors)[0],
              cost.predicting(arch, front, train, len(labels), what="selector: scores")]
 if filter == "loss":
-    rows += [cost.pretraining(arch, front, told, what="scorer: pretraining"), cost.predicting(arch, front, train, what="scorer: four masks", times=4)]
-rows += [cost.pretraining(arch, front, recipe), *cost.finetuning(arch, front, labelled, table, times=1 if filter == "none" else 2)]
+    rows += [cost.pretraining(arch, front, told, what="scorer: pretraining"),
+             cost.predicting(arch, front, train, what="scorer: four masks", times=4)]
+rows += [cost.pretraining(arch, front, recipe),
+         *cost.finetuning(arch, front, labelled, table, times=1 if filter == "none" else 2)]
 cost.sheet(rows, max_hours)
 
 # %% [markdown]
@@ -153,14 +172,20 @@ best = None  # "confidence", "confidence_oof", "loss" or "energy"
 
 # %%
 def score(name: str) -> pd.DataFrame:
-    """The windows with their score. What was scored before, with the same recordings, seed and recipe, is read again."""
+    """The windows with their score.
+
+    What was scored before, with the same recordings, seed and recipe, is read again."""
     told = runs.clips(setting, "sweep")
     if name.startswith("confidence"):
-        begin = starts.start("audioset_ssl", setting.arch(), setting.pretraining(told, seed), pools, workers=setting.workers)
-        return curate.confidence(begin.model, begin.model.arch, front, table, setting.finetuning("audiomae", seed),
-                                 out_of_fold=3 if name == "confidence_oof" else 0, workers=setting.workers)
+        begin = starts.start("audioset_ssl", setting.arch(), setting.pretraining(told, seed),
+                             pools, workers=setting.workers)
+        return curate.confidence(begin.model, begin.model.arch, front, table,
+                                 setting.finetuning("audiomae", seed),
+                                 out_of_fold=3 if name == "confidence_oof" else 0,
+                                 workers=setting.workers)
     if name == "loss":
-        raw = pretrain.pretrain(setting.arch(norm_pixels=False), front, setting.pretraining(told, seed), table, pools["general"],
+        raw = pretrain.pretrain(setting.arch(norm_pixels=False), front,
+                                setting.pretraining(told, seed), table, pools["general"],
                                 workers=setting.workers, reuse=True)
         return curate.reconstruction_loss(raw.model, front, table, seed=seed)
     return curate.energy(front, table) if name == "energy" else grid.assign(score=1.0)
@@ -183,12 +208,16 @@ rng = np.random.default_rng([seed, 7])
 kept = curate.control(scores, half, rng) if control else half
 
 # %%
-chosen, everything = curate.curated(table, scores, kept), curate.curated(table, scores, curate.keep(scores, "100%"))
+chosen = curate.curated(table, scores, kept)
+everything = curate.curated(table, scores, curate.keep(scores, "100%"))
 lost = set(labels) - set(chosen.loc[chosen["split"] == "train", "label"])
-print(f"score >= {kept.threshold:.4g}: {kept.windows:.1%} of the windows, {kept.per_recording:.1%} of a recording on average; "
-      f"{kept.recordings} of {grid['recording'].nunique()} recordings stay, {len(lost)} of {len(labels)} species lose all of theirs")
+print(f"score >= {kept.threshold:.4g}: {kept.windows:.1%} of the windows, "
+      f"{kept.per_recording:.1%} of a recording on average; "
+      f"{kept.recordings} of {grid['recording'].nunique()} recordings stay, "
+      f"{len(lost)} of {len(labels)} species lose all of theirs")
 if kept.unscored:
-    print(f"{kept.unscored} windows have no score (a species with a single group has no selector that met it) and stay")
+    print(f"{kept.unscored} windows have no score "
+          "(a species with a single group has no selector that met it) and stay")
 
 # %% [markdown]
 # **Checkpoint.** If this passes, filter and control have the same size overall and in every recording.
@@ -199,7 +228,8 @@ per_recording = [pd.Series(k.keep).groupby(scores["recording"]).sum() for k in (
 assert all((count == per_recording[0]).all() for count in per_recording)
 assert kept.windows == half.windows and kept.recordings == half.recordings
 free = pd.Series(half.keep).groupby(scores["recording"]).agg(lambda k: 0 < k.mean() < 1)
-print(f"{free.mean():.0%} of the recordings keep a part of their windows: only there can filter and control differ")
+print(f"{free.mean():.0%} of the recordings keep a part of their windows: "
+      "only there can filter and control differ")
 
 # %% [markdown]
 # A recording that keeps all of its windows, or none, is its own control: filter and control differ only in the others, and share the choice of *recordings*. On short recordings,
@@ -214,7 +244,9 @@ print(f"{free.mean():.0%} of the recordings keep a part of their windows: only t
 # %%
 truth = chorus.events(table) if wildlife.partition(":")[0] == "chorus" else None
 calls = None if truth is None else curate.holds_call(grid, truth, front)
-parts = {"windows": scores["score"]} if calls is None else {"with a call": scores["score"][calls], "without": scores["score"][~calls]}
+parts = {"windows": scores["score"]}
+if calls is not None:
+    parts = {"with a call": scores["score"][calls], "without": scores["score"][~calls]}
 figure, ax = plt.subplots(figsize=(7, 2.8))
 ax.hist(list(parts.values()), bins=40, stacked=True, label=list(parts))
 ax.axvline(half.threshold, color="0.2", linestyle="--", label=f"threshold {half.threshold:.3g}")
@@ -229,15 +261,19 @@ ax.legend();
 
 # %%
 ranked = scores.dropna(subset="score").sort_values("score", kind="stable")
-shown = pd.concat([ranked.drop_duplicates("recording").head(3), ranked.drop_duplicates("recording", keep="last").tail(3)])
+shown = pd.concat([ranked.drop_duplicates("recording").head(3),
+                   ranked.drop_duplicates("recording", keep="last").tail(3)])
 log_mel = mel.LogMel(front)
 figure, axes = plt.subplots(2, 3, figsize=(11, 4.6), sharex=True, sharey=True)
 source = data.Waves(table[table["split"] == "train"].reset_index(drop=True), front)
-waves = [source.read(w.recording, round(w.start_s * front.rate), front.samples) for w in shown.itertuples()]
+waves = [source.read(w.recording, round(w.start_s * front.rate), front.samples)
+         for w in shown.itertuples()]
 for ax, window, wave in zip(axes.flat, shown.itertuples(), waves):
     plots.spec(ax, log_mel(wave[None], frames=front.frames), front, f"score {window.score:.4g}")
     if truth is not None:
-        near = truth[(truth["file"] == window.file) & (truth["start_s"] < window.start_s + front.seconds) & (truth["end_s"] > window.start_s)]
+        near = truth[(truth["file"] == window.file)
+                     & (truth["start_s"] < window.start_s + front.seconds)
+                     & (truth["end_s"] > window.start_s)]
         plots.boxes(ax, near[near["kind"] == "call"], front, window.start_s)
     ax.set(xlim=(0, front.seconds))
     ax.label_outer()
@@ -286,9 +322,12 @@ axes[0].plot(cuts, [100 * k.windows for k in curve], label="of all windows")
 axes[0].plot(cuts, [100 * k.per_recording for k in curve], label="of a recording, average")
 axes[0].axvline(half.threshold, color="0.2", linestyle="--")
 axes[0].set(title=f"measured: {filter}", xlabel="threshold", ylabel="kept (%)", ylim=(0, 105))
-for ax, experiment, place in zip(axes[1:], ("curation_confidence", "curation_reconstruction"), ("Figure 4", "Figure 5")):
+for ax, experiment, place in zip(axes[1:], ("curation_confidence", "curation_reconstruction"),
+                                 ("Figure 4", "Figure 5")):
     theirs = runs.reference(experiment).assign(setting=lambda t: t["setting"].astype(float))
-    for metric, text in (("segments_dropped", "segments (middle table)"), ("avg_drop_per_file", "of a recording, average"), ("finetune_segments_dropped", "segments (right table)")):
+    for metric, text in (("segments_dropped", "segments (middle table)"),
+                         ("avg_drop_per_file", "of a recording, average"),
+                         ("finetune_segments_dropped", "segments (right table)")):
         one = theirs[theirs["metric"] == metric]
         ax.plot(one["setting"], 100 - one["value"], "s--", label=text) if len(one) else None
     ax.set(title=f"paper: Liu et al. 2026, {place}", xlabel="threshold", ylim=(0, 105))
@@ -307,13 +346,16 @@ axes[1].plot([0.88, 0.88], [50, 55], "k*", label="the text: 0.88 keeps 50 and 55
 found = {}
 if calls is not None:
     found = curate.detector(scores, kept, calls)._asdict()
-    precision, recall, _ = precision_recall_curve(calls, scores["score"].fillna(scores["score"].max()))
+    ranking = scores["score"].fillna(scores["score"].max())
+    precision, recall, _ = precision_recall_curve(calls, ranking)
     figure, ax = plt.subplots(figsize=(4.6, 3.4))
     ax.plot(100 * recall[:-1], 100 * precision[:-1], label=f"{filter}, AUC {found['auc']:.2f}")
     for name, one in {"the filter": half, "a control": other}.items():
-        ax.plot(100 * curate.detector(scores, one, calls).recall, 100 * curate.detector(scores, one, calls).precision, "o", label=f"{name}, {one.windows:.0%} kept")
+        at = curate.detector(scores, one, calls)
+        ax.plot(100 * at.recall, 100 * at.precision, "o", label=f"{name}, {one.windows:.0%} kept")
     ax.axhline(100 * found["base_rate"], color="0.6", linestyle=":", label="base rate")
-    ax.set(xlabel="recall: windows with a call that are kept (%)", ylabel="precision (%)", ylim=(min(50, 90 * precision.min()), 101))
+    ax.set(xlabel="recall: windows with a call that are kept (%)", ylabel="precision (%)",
+           ylim=(min(50, 90 * precision.min()), 101))
     ax.legend(fontsize="small")
     found["auc"] = None if control else found["auc"]  # a control has no score of its own
 
@@ -327,7 +369,8 @@ if calls is not None:
 from sklearn.metrics import precision_score, recall_score
 
 if calls is not None:
-    assert np.allclose([found["precision"], found["recall"]], [precision_score(calls, kept.keep), recall_score(calls, kept.keep)])
+    assert np.allclose([found["precision"], found["recall"]],
+                       [precision_score(calls, kept.keep), recall_score(calls, kept.keep)])
     print({name: None if number is None else round(number, 3) for name, number in found.items()})
 
 # %% [markdown]
@@ -341,7 +384,8 @@ if calls is not None:
 
 # %%
 print(pretrain.plan(arch, recipe, chosen, pools["general"]))
-pretrained = pretrain.pretrain(arch, front, recipe, chosen, pools["general"], workers=setting.workers, reuse=budget == "sweep")
+pretrained = pretrain.pretrain(arch, front, recipe, chosen, pools["general"],
+                               workers=setting.workers, reuse=budget == "sweep")
 
 # %%
 figure, ax = plt.subplots(figsize=(5, 2.6))
@@ -361,8 +405,10 @@ better = None  # in points of top-1, out of 100
 
 # %%
 def learn(part: pd.DataFrame, name: str) -> tuple[finetune.Finetuned, metrics.Evaluation]:
-    """Finetune the pretrained encoder on a table; the head always has all species, also those that a filter lost."""
-    tuned = finetune.finetune(pretrained.model, arch, front, part, labelled, labels=labels, workers=setting.workers, reuse=budget == "sweep", bar=name)
+    """Finetune the pretrained encoder on a table; the head always has all species, also those that
+    a filter lost."""
+    tuned = finetune.finetune(pretrained.model, arch, front, part, labelled, labels=labels,
+                              workers=setting.workers, reuse=budget == "sweep", bar=name)
     return tuned, finetune.evaluate(tuned, front, part, seed, workers=setting.workers)
 
 # %%
@@ -370,8 +416,10 @@ tuned, full = learn(everything, "on all windows")
 filtered = full if filter == "none" else learn(chosen, "on kept windows")[1]
 
 # %%
-theirs = runs.reference("curation_confidence", setting="0.90", split="val").set_index("metric")["value"].astype(float)
-exercises.predicted("the paper's gain at 0.90", better, theirs["filtered_finetune_top1"] - theirs["full_finetune_top1"], "points")
+theirs = runs.reference("curation_confidence", setting="0.90", split="val")
+theirs = theirs.set_index("metric")["value"].astype(float)
+gain = theirs["filtered_finetune_top1"] - theirs["full_finetune_top1"]
+exercises.predicted("the paper's gain at 0.90", better, gain, "points")
 
 # %% [markdown]
 # ## A small network as a second judge
@@ -386,10 +434,13 @@ proxy = curate.proxy(front, chosen, small, labels, workers=setting.workers)
 judged = finetune.evaluate(proxy, front, table, seed, workers=setting.workers)
 
 # %%
-arms = {"pretrained on kept, finetuned on all": full, "pretrained on kept, finetuned on kept": filtered, f"MobileNetV3 {small.size} on kept": judged}
+arms = {"pretrained on kept, finetuned on all": full,
+        "pretrained on kept, finetuned on kept": filtered,
+        f"MobileNetV3 {small.size} on kept": judged}
 for name, result in arms.items():
     val, test = (result.scores[split].top1 for split in ("val", "test"))
-    print(f"{name}: top-1 val {val.value:.1%} [{val.low:.1%}, {val.high:.1%}], test {test.value:.1%} [{test.low:.1%}, {test.high:.1%}]")
+    print(f"{name}: top-1 val {val.value:.1%} [{val.low:.1%}, {val.high:.1%}], "
+          f"test {test.value:.1%} [{test.low:.1%}, {test.high:.1%}]")
 n = full.scores["val"]
 print(f"{n.recordings} val recordings of {n.classes} classes, each guess among {n.chosen_from}")
 
@@ -399,19 +450,29 @@ print(f"{n.recordings} val recordings of {n.classes} classes, each guess among {
 # What this run was and what came out, beside the paper's row that drops as much: for half of the windows 0.90 in Figure 4, and 0.12 in Figure 5 by its right table.
 
 # %%
-experiment = {"none": "curation_confidence", "confidence": "curation_confidence", "loss": "curation_reconstruction"}.get(filter)
-shares = {"confidence": {"50%": "0.90"}, "loss": {"75%": "0.06", "50%": "0.12", "25%": "0.25"}}.get(filter, {})
-number = filter == "confidence" and not str(threshold).endswith("%")  # a loss is in units of its own front end: only shares compare
+experiment = {"none": "curation_confidence", "confidence": "curation_confidence",
+              "loss": "curation_reconstruction"}.get(filter)
+shares = {"confidence": {"50%": "0.90"},
+          "loss": {"75%": "0.06", "50%": "0.12", "25%": "0.25"}}.get(filter, {})
+# a loss is in units of its own front end: only shares compare
+number = filter == "confidence" and not str(threshold).endswith("%")
 near = "0.00" if filter == "none" else f"{value:.2f}" if number else shares.get(str(threshold), "")
 rows = runs.reference(experiment, setting=near) if experiment and not control else []
 rows = rows[rows["place"].str.endswith("right")].reset_index(drop=True) if len(rows) else rows
-paper = {"source": f"{rows['paper'][0]}, {rows['place'][0].rsplit(' ', 1)[0]}", "setting": near, "split": "val",
-         **dict(zip(rows["metric"], rows["value"].astype(float)))} if len(rows) else None
+paper = None
+if len(rows):
+    paper = {"source": f"{rows['paper'][0]}, {rows['place'][0].rsplit(' ', 1)[0]}",
+             "setting": near, "split": "val",
+             **dict(zip(rows["metric"], rows["value"].astype(float)))}
 split_scores = lambda result: {**result.scores["val"]._asdict(), "test": result.scores["test"]}
-path = run.record(
-    {**split_scores(full), "filtered": split_scores(filtered), "proxy": split_scores(judged), "kept": {**kept.report(), "species": len(labels) - len(lost)}, "detector": found},
-    samples_seen=recipe.clips, device=next(tuned.model.parameters()).device, paper=paper, labels=tuned.labels, answers=full.answers,
-    answers_filtered=filtered.answers, answers_proxy=judged.answers, recipes={"arch": arch, "pretrain": recipe, "finetune": labelled, "proxy": small})
+path = run.record({**split_scores(full), "filtered": split_scores(filtered),
+                   "proxy": split_scores(judged),
+                   "kept": {**kept.report(), "species": len(labels) - len(lost)},
+                   "detector": found},
+                  samples_seen=recipe.clips, device=next(tuned.model.parameters()).device,
+                  paper=paper, labels=tuned.labels, answers=full.answers,
+                  answers_filtered=filtered.answers, answers_proxy=judged.answers,
+                  recipes={"arch": arch, "pretrain": recipe, "finetune": labelled, "proxy": small})
 
 # %% [markdown]
 # ## All filters that have been run
@@ -424,10 +485,13 @@ swept = runs.beside(found_runs, run)
 if len(swept):
     swept = swept.assign(arm=np.where(swept["control"], "control", "filter"))
     swept.loc[swept["filter"] == "none", "arm"] = "none"
-columns = {"windows": "kept.windows", "recording": "kept.per_recording", "recordings": "kept.recordings", "species": "kept.species", "precision": "detector.precision",
-           "recall": "detector.recall", "AUC": "detector.auc", "base rate": "detector.base_rate"}
+columns = {"windows": "kept.windows", "recording": "kept.per_recording",
+           "recordings": "kept.recordings", "species": "kept.species",
+           "precision": "detector.precision", "recall": "detector.recall",
+           "AUC": "detector.auc", "base rate": "detector.base_rate"}
 there = {name: column for name, column in columns.items() if column in swept}
-swept.groupby(["filter", "threshold", "arm"])[list(there.values())].mean().set_axis(list(there), axis=1).round(3) if len(swept) else print("no sweep records yet")
+(swept.groupby(["filter", "threshold", "arm"])[list(there.values())].mean()
+ .set_axis(list(there), axis=1).round(3) if len(swept) else print("no sweep records yet"))
 
 # %% [markdown]
 # What each filter keeps, and how well it detects calls (means over seeds).
@@ -439,7 +503,8 @@ if "detector.auc" in swept:
 
 # %%
 def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
-    """A dot per run, a bar at the mean of an arm; the grey band reaches from the lowest to the highest run without a filter."""
+    """A dot per run, a bar at the mean of an arm; the grey band reaches from the lowest to the
+    highest run without a filter."""
     rows, colours = rows.assign(value=100 * rows[column]), {"filter": "C0", "control": "C1"}
     names = [name for name in curate.FILTERS if name != "none" and name in set(rows["filter"])]
     none = rows.loc[rows["arm"] == "none", "value"]
@@ -449,26 +514,38 @@ def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
     for arm, shift in (("filter", -0.15), ("control", 0.15)):
         for i, name in enumerate(names):
             one = rows.loc[(rows["arm"] == arm) & (rows["filter"] == name), "value"]
-            ax.plot([i + shift] * len(one), one, "o", color=colours[arm], markersize=4, label=arm if i == 0 else None)
-            ax.plot([i + shift - 0.1, i + shift + 0.1], [one.mean()] * 2, color=colours[arm], linewidth=3)
+            ax.plot([i + shift] * len(one), one, "o", color=colours[arm], markersize=4,
+                    label=arm if i == 0 else None)
+            ax.plot([i + shift - 0.1, i + shift + 0.1], [one.mean()] * 2,
+                    color=colours[arm], linewidth=3)
     ax.set(title=title, ylim=(0, 1.1 * rows["value"].max()), xlim=(-0.5, len(names) - 0.5))
-    ax.set_xticks(range(len(names)), [name.replace("confidence", "conf.").replace("_", "\n") for name in names], fontsize="small")
+    ticks = [name.replace("confidence", "conf.").replace("_", "\n") for name in names]
+    ax.set_xticks(range(len(names)), ticks, fontsize="small")
     ax.title.set_size("small")
 
 
 # %%
-half_kept = swept[(swept["filter"] == "none") | (swept["threshold"].astype(str) == "50%")] if len(swept) else swept
+half_kept = (swept[(swept["filter"] == "none") | (swept["threshold"].astype(str) == "50%")]
+             if len(swept) else swept)
 figure, axes = plt.subplots(1, 5, figsize=(13, 3.6))
-for ax, experiment, text in zip(axes, ("curation_confidence", "curation_reconstruction"), ("Figure 4: confidence", "Figure 5: loss")):
+for ax, experiment, text in zip(axes, ("curation_confidence", "curation_reconstruction"),
+                                ("Figure 4: confidence", "Figure 5: loss")):
     theirs = runs.reference(experiment, split="val")
-    for i, (metric, name) in enumerate({"full_finetune_top1": "finetuned on all", "filtered_finetune_top1": "finetuned on kept", "mobilenetv3_top1": "MobileNetV3"}.items()):
+    for i, (metric, name) in enumerate({"full_finetune_top1": "finetuned on all",
+                                        "filtered_finetune_top1": "finetuned on kept",
+                                        "mobilenetv3_top1": "MobileNetV3"}.items()):
         one = theirs[theirs["metric"] == metric]
-        ax.plot(one["setting"].astype(float), one["value"], "s--", color=f"C{i + 2}", label=name) if len(one) else None
-    ax.set(title=f"paper: Liu et al. 2026\n{text}", xlabel="threshold", ylabel="top-1 on val (%)", ylim=(0, 65))
+        if len(one):
+            ax.plot(one["setting"].astype(float), one["value"], "s--",
+                    color=f"C{i + 2}", label=name)
+    ax.set(title=f"paper: Liu et al. 2026\n{text}", xlabel="threshold",
+           ylabel="top-1 on val (%)", ylim=(0, 65))
     ax.title.set_size("small")
-kinds = {"top1.value": "finetuned on all", "filtered.top1.value": "finetuned on kept", "proxy.top1.value": "small MobileNetV3"}
+kinds = {"top1.value": "finetuned on all", "filtered.top1.value": "finetuned on kept",
+         "proxy.top1.value": "small MobileNetV3"}
 for ax, (column, name) in zip(axes[2:], kinds.items()):
-    panel(ax, half_kept, column, f"measured, half kept:\n{name}") if len(half_kept) else ax.set_axis_off()
+    (panel(ax, half_kept, column, f"measured, half kept:\n{name}")
+     if len(half_kept) else ax.set_axis_off())
 axes[0].legend(fontsize="small")
 axes[2].legend(fontsize="small") if len(half_kept) else None
 plots.save(figure, "07_data_curation") if setting.name != "smoke" and len(half_kept) else None
@@ -482,8 +559,10 @@ plots.save(figure, "07_data_curation") if setting.name != "smoke" and len(half_k
 # Two arms are compared on the *same* recordings and seeds. The interval draws seeds and, within each class, groups of recordings; if it includes 0 the answer at this size is *undecided*.
 
 # %%
-def difference(ours: pd.DataFrame, base: pd.DataFrame, split: str, answers: str = "answers") -> dict | None:
-    """ours - base in class-averaged top-1, paired by seed and recording; None where they share no seed."""
+def difference(ours: pd.DataFrame, base: pd.DataFrame, split: str,
+               answers: str = "answers") -> dict | None:
+    """ours - base in class-averaged top-1, paired by seed and recording; None without a seed that
+    both have."""
     ours, base = ours.set_index("seed"), base.set_index("seed")
     seeds = ours.index.intersection(base.index)
     if not len(seeds):
@@ -492,20 +571,26 @@ def difference(ours: pd.DataFrame, base: pd.DataFrame, split: str, answers: str 
     known = [np.asarray(ours.iloc[0][f"{answers}.{split}.{k}"]) for k in ("targets", "groups")]
     change = metrics.across_seeds(*hits, *known, rng=np.random.default_rng(0))
     least = metrics.smallest_detectable(*hits, *known, rng=np.random.default_rng(0))
-    return {"split": split, "seeds": len(seeds), "change": change.value, "low": change.low, "high": change.high, "smallest detectable": least,
+    return {"split": split, "seeds": len(seeds), "change": change.value, "low": change.low,
+            "high": change.high, "smallest detectable": least,
             "answer": "undecided" if change.low <= 0 <= change.high else "differs"}
 
 
 # %%
-rows, arm = [], {key: group for key, group in half_kept.groupby(["filter", "arm"])} if len(half_kept) else {}
+rows, arm = [], dict(list(half_kept.groupby(["filter", "arm"]))) if len(half_kept) else {}
 for name in curate.FILTERS[1:]:
     for against, base in (("its control", (name, "control")), ("no filter", ("none", "none"))):
-        pairs = [(split, answers) for split in ("val", "test") for answers in ("answers", "answers_filtered")] if {(name, "filter"), base} <= set(arm) else []
-        for split, answers in pairs:
-            found_change = difference(arm[name, "filter"], arm[base], split, answers)
-            rows.append({"filter": name, "against": against, "finetuned on": "all" if answers == "answers" else "kept", **found_change}) if found_change else None
+        for split in ("val", "test") if {(name, "filter"), base} <= set(arm) else ():
+            for on, answers in (("all", "answers"), ("kept", "answers_filtered")):
+                change = difference(arm[name, "filter"], arm[base], split, answers)
+                if change:
+                    rows.append({"filter": name, "against": against, "finetuned on": on, **change})
 points = ["change", "low", "high", "smallest detectable"]
-display(pd.DataFrame(rows).style.format("{:+.1%}", subset=points[:3]).format("{:.1%}", subset=points[3:]).hide()) if rows else print("no sweep records yet")
+if rows:
+    shown = pd.DataFrame(rows).style.format("{:+.1%}", subset=points[:3])
+    display(shown.format("{:.1%}", subset=points[3:]).hide())
+else:
+    print("no sweep records yet")
 
 # %% [markdown]
 # Rows of `chorus` hold in the generator's world; only rows of real recordings may carry a verdict about animals. Many rows are many chances to be wrong: of twenty comparisons without

@@ -35,12 +35,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -64,21 +67,25 @@ from IPython.display import Markdown
 from lib import audio, mel, plots, runs, sources
 from lib.course import exercises
 from lib.hear import api, designs, frozen, offline, tasks
-from lib.runs import cost
-from lib.runs import results_hear
+from lib.runs import cost, results_hear
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72
 
 # %% tags=["parameters"]
-model = "208"  # the design of Table 1, by its frames and, unless 16 x 16, its patch in mel bins x frames; lib.hear.designs names all nine
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the pretraining and of the predictors on top
-data_seed = 0  # of the synthetic recordings and tasks, and of the split of a folder that brings none
-wildlife = "chorus"  # what it is pretrained on, half of it; chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # the other half; chorus, audioset:ROOT, esc50 or folder:PATH
-budget = "main"  # clips of the pretraining, half as many as in other notebooks since there are nine designs; main, sweep, or none
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# named by its frames and, unless 16 x 16, its patch (mel x frames); lib.hear.designs has all nine
+model: str = "208"  # the design of Table 1
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the pretraining and of the predictors on top
+# also of the split of a folder that brings none
+data_seed: int = 0  # of the synthetic recordings and tasks
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # half the pretraining: chorus, inatsounds:ROOT or folder:PATH
+general: str = "chorus"  # the other half: chorus, audioset:ROOT, esc50 or folder:PATH
+# half as many as in other notebooks, since there are nine designs
+budget: str = "main"  # clips of the pretraining: main, sweep or none
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
@@ -86,7 +93,8 @@ model = str(model)  # papermill turns 208 into a number
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 arch, front = setting.msm_mae(model)
-run = runs.start("08_design_choices", {**globals(), "model": model}, pools)
+run = runs.start("08_design_choices", pools, model=model, scale=scale, seed=seed,
+                 data_seed=data_seed, wildlife=wildlife, general=general, budget=budget)
 
 # %% [markdown]
 # ## Nine ways to cut a sound
@@ -95,10 +103,12 @@ run = runs.start("08_design_choices", {**globals(), "model": model}, pools)
 # patch differ. The paper writes a patch as mel bins x frames, and so do the names.
 
 # %%
-cuts = pd.DataFrame({name: {"patch (mel x frames)": f"{d.patch[1]} x {d.patch[0]}", "grid (mel x time)": f"{d.grid.f} x {d.grid.t}",
-                            "patches": d.grid.t * d.grid.f, "visible of them": d.grid.t * d.grid.f - round(0.75 * d.grid.t * d.grid.f),
+cuts = pd.DataFrame({name: {"patch (mel x frames)": f"{d.patch[1]} x {d.patch[0]}",
+                            "grid (mel x time)": f"{d.grid.f} x {d.grid.t}",
+                            "patches": L, "visible of them": L - round(0.75 * L),
                             "column (ms)": 10 * d.patch[0], "feature size": d.grid.f * arch.dim,
-                            "in the paper": ", ".join(t.removeprefix("Table ") for t in d.tables)} for name, d in designs.DESIGNS.items()})
+                            "in the paper": ", ".join(t.removeprefix("Table ") for t in d.tables)}
+                     for name, d in designs.DESIGNS.items() for L in [d.grid.t * d.grid.f]})
 cuts.T
 
 # %%
@@ -129,9 +139,12 @@ def bill(name):
     own, ear = setting.msm_mae(name)
     train = cost.pretraining(own, ear, setting.msm_recipe(setting.pretrain_clips, seed))
     use = cost.predicting_pace(own, ear, 0)
-    return {"s heard a clip": ear.seconds, "patches a second": designs.DESIGNS[name].grid.t * own.grid.f / ear.seconds,
-            "pretraining GFLOP a clip": train.flop / train.clips / 1e9, "pretraining clips/s": train.clips_per_s,
-            "in use GFLOP a second of sound": use.flop / 1e9 / ear.seconds, "in use s of sound/s": ear.seconds / use.clip_s}
+    return {"s heard a clip": ear.seconds,
+            "patches a second": designs.DESIGNS[name].grid.t * own.grid.f / ear.seconds,
+            "pretraining GFLOP a clip": train.flop / train.clips / 1e9,
+            "pretraining clips/s": train.clips_per_s,
+            "in use GFLOP a second of sound": use.flop / 1e9 / ear.seconds,
+            "in use s of sound/s": ear.seconds / use.clip_s}
 
 
 price = bill(model)
@@ -143,7 +156,8 @@ pd.DataFrame({model: price}).T.round(3)
 # %%
 clips = runs.clips(setting, budget) // 2
 recipe = setting.msm_recipe(clips, seed)
-print(f"{clips:,} clips of {front.seconds:.2f} s = {clips * front.seconds / 3600:.1f} h of sound, half wildlife, half general")
+print(f"{clips:,} clips of {front.seconds:.2f} s = {clips * front.seconds / 3600:.1f} h of sound, "
+      "half wildlife, half general")
 cost.sheet([cost.pretraining(arch, front, recipe, what=f"pretraining {model}")], max_hours)
 
 # %% [markdown]
@@ -169,7 +183,8 @@ with torch.no_grad():
     by_hand = tokens.unflatten(1, tuple(arch.grid)).flatten(2)  # (1, N_T, N_F * D)
     assert torch.equal(by_hand, api.columns(net.embedder.model, piece, 0.0))
 over_time, when = api.get_timestamp_embeddings(wave[None], net.embedder)
-print(f"one window: {tuple(by_hand.shape)}; {len(wave) / front.rate:.1f} s of sound: {tuple(over_time.shape)}, "
+print(f"one window: {tuple(by_hand.shape)}; "
+      f"{len(wave) / front.rate:.1f} s of sound: {tuple(over_time.shape)}, "
       f"moments {when[0, 0]:.0f}, {when[0, 1]:.0f} ... {when[0, -1]:.0f} ms")
 
 # %% [markdown]
@@ -181,8 +196,9 @@ print(f"one window: {tuple(by_hand.shape)}; {len(wave) / front.rate:.1f} s of so
 
 # %%
 row = [tasks.read(offline.make(name, setting.name, data_seed)) for name in offline.NAMES]
-pd.DataFrame({t.name: {"after HEAR's": results_hear.PAPER.get(t.name, "DCASE 2016"), "kind": t.kind, "classes": len(t.labels),
-                       "recordings": sum(map(len, t.splits.values())), "folds": len(t.folds), "score": t.scores[0]} for t in row}).T
+pd.DataFrame({t.name: {"after HEAR's": results_hear.PAPER.get(t.name, "DCASE 2016"), "kind": t.kind,
+                       "classes": len(t.labels), "recordings": sum(map(len, t.splits.values())),
+                       "folds": len(t.folds), "score": t.scores[0]} for t in row}).T
 
 # %%
 answers = frozen.evaluate(net.embedder, row, seed, setting.predictor)
@@ -196,8 +212,9 @@ measured.style.format("{:.1%}", subset=["score", "low", "high"])
 
 # %%
 mean = float(np.mean([a["score"] for a in answers.values()]))
-path = run.record({"mean": mean, "loss": None if net.log is None or net.log.empty else float(net.log["loss"].tail(50).mean())},
-                  samples_seen=net.samples, device=next(net.embedder.model.parameters()).device, tasks=answers, costs=price,
+loss = None if net.log is None or net.log.empty else float(net.log["loss"].tail(50).mean())
+path = run.record({"mean": mean, "loss": loss}, samples_seen=net.samples,
+                  device=next(net.embedder.model.parameters()).device, tasks=answers, costs=price,
                   recipes={"arch": arch, "pretrain": recipe, "predictor": setting.predictor})
 print(f"mean of five tasks: {mean:.1%}")
 
@@ -206,8 +223,10 @@ print(f"mean of five tasks: {mean:.1%}")
 
 # %%
 table = results_hear.runs()
-table = table[table["model"].isin(designs.DESIGNS) & (table["budget"] != "none")] if len(table) else table
-scores = table.set_index(["model", "seed"])[[f"tasks.{name}.score" for name in offline.NAMES]] if len(table) else pd.DataFrame()
+table = (table[table["model"].isin(designs.DESIGNS) & (table["budget"] != "none")]
+         if len(table) else table)
+scores = (table.set_index(["model", "seed"])[[f"tasks.{name}.score" for name in offline.NAMES]]
+          if len(table) else pd.DataFrame())
 if len(scores):
     scores.columns = list(offline.NAMES)
     means = results_hear.ladder().loc[lambda t: t.index.isin(designs.DESIGNS)]
@@ -215,15 +234,20 @@ if len(scores):
 
 # %%
 def both(place, axes):
-    """One of the paper's tables: its difference to the first design as diamonds, ours as dots with intervals, per task."""
+    """One of the paper's tables, per task: its difference to the first design as diamonds, ours as
+    dots with intervals."""
     part = results_hear.rows(place)
     part = part[part["verdict"] != "not run"]
     for ax, (name, group) in zip(axes, part.groupby("setting", sort=False)):
         group = group.reset_index(drop=True)
-        ax.errorbar(group["change"], group.index, xerr=[group["change"] - group["low"], group["high"] - group["change"]], fmt="o", color="C0", label="measured")
-        ax.plot(group["paper_change"], group.index, "D", color="0.2", markerfacecolor="none", label="paper")
+        ax.errorbar(group["change"], group.index,
+                    xerr=[group["change"] - group["low"], group["high"] - group["change"]],
+                    fmt="o", color="C0", label="measured")
+        ax.plot(group["paper_change"], group.index, "D", color="0.2",
+                markerfacecolor="none", label="paper")
         ax.axvline(0, color="0.6", linewidth=0.8)
-        ax.set(yticks=group.index, yticklabels=group["task"], title=f"{place}: {name} − {group['against'][0]}", xlabel="points")
+        ax.set(yticks=group.index, yticklabels=group["task"],
+               title=f"{place}: {name} − {group['against'][0]}", xlabel="points")
         ax.invert_yaxis()
 
 
@@ -233,7 +257,8 @@ places = {"Table 5": axes.flat[:4], "Table 6": axes.flat[4:7], "Table 7": axes.f
 for place, own in places.items():
     both(place, own)
 handles, labels = axes.flat[0].get_legend_handles_labels()
-figure.legend(handles, labels, loc="outside upper center", ncols=2) if handles else figure.suptitle("no records yet")
+(figure.legend(handles, labels, loc="outside upper center", ncols=2)
+ if handles else figure.suptitle("no records yet"))
 plots.save(figure, "08_design_choices") if setting.name != "smoke" else None
 
 # %% [markdown]
@@ -248,9 +273,11 @@ for place in places:
 # The predictions of the first page, by the records:
 
 # %%
-finer, strips = (results_hear.rows(place).query("setting == @name and task != 'mean'") for place, name in (("Table 6", "200_16x4"), ("Table 7", "304_80x4")))
+finer, strips = (results_hear.rows(place).query("setting == @name and task != 'mean'")
+                 for place, name in (("Table 6", "200_16x4"), ("Table 7", "304_80x4")))
 if "change" in finer and "change" in strips:
-    exercises.predicted("patches of 40 ms help most with", helped, finer.set_index("task")["change"].idxmax())
+    exercises.predicted("patches of 40 ms help most with", helped,
+                        finer.set_index("task")["change"].idxmax())
     exercises.predicted("strips hurt most with", hurt, strips.set_index("task")["change"].idxmin())
 
 # %% [markdown]
@@ -259,9 +286,12 @@ if "change" in finer and "change" in strips:
 # What each design costs, as its own runs measured it (GFLOP are exact; speeds are those of a busy machine, mean over seeds):
 
 # %%
-prices = table.groupby("model")[[c for c in table if c.startswith("costs.")]].mean().rename(columns=lambda c: c.removeprefix("costs.")) if len(table) else pd.DataFrame()
+prices = (table.groupby("model")[[c for c in table if c.startswith("costs.")]].mean()
+          .rename(columns=lambda c: c.removeprefix("costs.")) if len(table) else pd.DataFrame())
 prices = prices.reindex([m for m in designs.DESIGNS if m in prices.index])
-prices.style.format("{:.2f}").format("{:.0f}", subset=["patches a second", "pretraining clips/s", "in use s of sound/s"]) if len(prices) else print("no records yet")
+whole = ["patches a second", "pretraining clips/s", "in use s of sound/s"]
+(prices.style.format("{:.2f}").format("{:.0f}", subset=whole)
+ if len(prices) else print("no records yet"))
 
 # %% [markdown]
 # **See:** five times the duration costs about five times as much a clip, but no more a second of sound. It is the *patch* that sets the price of a second: 16 x 4 has four times the patches of 16 x 16. (Attention grows with the
@@ -272,12 +302,15 @@ figure, ax = plt.subplots(figsize=(7.5, 3.8))
 for name in prices.index:
     own = 100 * scores.loc[name].mean(axis=1)
     x = prices.loc[name, "pretraining GFLOP a clip"]
-    ax.errorbar(x, own.mean(), [[own.mean() - own.min()], [own.max() - own.mean()]], fmt="o", color="C0")
-    beside = {"200_16x8": (-62, -10), "208_8x16": (-62, 6), "400": (6, -12)}.get(name, (6, 4))  # these three cost the same
+    ax.errorbar(x, own.mean(), [[own.mean() - own.min()], [own.max() - own.mean()]],
+                fmt="o", color="C0")
+    # these three cost the same
+    beside = {"200_16x8": (-62, -10), "208_8x16": (-62, 6), "400": (6, -12)}.get(name, (6, 4))
     ax.annotate(name, (x, own.mean()), xytext=beside, textcoords="offset points", fontsize="small")
 ax.set(xscale="log", xlabel="pretraining GFLOP a clip", ylabel="mean of five tasks (%)")
 ax.minorticks_off()
-ax.set_xticks([0.06, 0.1, 0.2, 0.3, 0.5], ["0.06", "0.1", "0.2", "0.3", "0.5"]) if setting.name == "tiny" else None;
+ticks = [0.06, 0.1, 0.2, 0.3, 0.5]
+ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks]) if setting.name == "tiny" else None;
 
 # %% [markdown]
 # *Figure 3. The mean over tasks against the price of a pretraining clip; bars reach from the lowest to the highest seed.* Every design saw as many clips. At equal *compute* the cheap ones on the left could have seen several times as many.

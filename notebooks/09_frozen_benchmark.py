@@ -32,12 +32,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -54,41 +57,49 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown
 
 from lib import audio, paths, plots, runs, sources
 from lib.course import exercises
 from lib.hear import api, designs, frozen, offline, predictor, tasks
-from lib.runs import cost
-from lib.runs import results_hear
+from lib.runs import cost, results_hear
 
 plots.style(photo=False)
 
 # %% tags=["parameters"]
-model = "512"  # a design of Table 1 (pretrained here as in 08), logmel, untrained, ready, public weights such as msm_mae or msm_mae:FILE, or a checkpoint
-benchmark = "offline"  # the five tasks made here; or HEAR's names with blanks between, such as "esc50 speech_commands", which are fetched into root
-root = "DATA/hear"  # where HEAR's own tasks lie or are to be fetched; see lib.hear.tasks for names and terms
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the pretraining and of the predictors on top
-data_seed = 0  # of the synthetic recordings and tasks, and of the split of a folder that brings none
-wildlife = "chorus"  # what a design is pretrained on, half of it; chorus, inatsounds:ROOT, or folder:PATH
-general = "chorus"  # the other half; chorus, audioset:ROOT, esc50 or folder:PATH
-budget = "main"  # clips of a design's pretraining, as in 08; main, sweep, or none
-max_hours = 1.0  # a pretraining that would take longer on this machine is refused
+# a design of Table 1 (pretrained here as in 08), logmel, untrained, ready, public weights such as
+# msm_mae or msm_mae:FILE, or a checkpoint
+model: str = "512"  # whose embeddings are tested
+# the five tasks made here; or HEAR's names with blanks between, such as "esc50 speech_commands",
+# which are fetched into root
+benchmark: str = "offline"  # the tasks
+# see lib.hear.tasks for names and terms
+root: str = "DATA/hear"  # where HEAR's own tasks lie or are to be fetched
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the pretraining and of the predictors on top
+# also of the split of a folder that brings none
+data_seed: int = 0  # of the synthetic recordings and tasks
+wildlife: str = "chorus"  # half of a design's pretraining: chorus, inatsounds:ROOT or folder:PATH
+general: str = "chorus"  # the other half: chorus, audioset:ROOT, esc50 or folder:PATH
+budget: str = "main"  # clips of a design's pretraining, as in 08: main, sweep or none
+max_hours: float = 1.0  # a pretraining that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
 model = str(model)  # papermill turns 512 into a number
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("09_frozen_benchmark", {**globals(), "model": model.replace(str(paths.ROOT), "")}, pools)
+run = runs.start("09_frozen_benchmark", pools, model=model.replace(str(paths.ROOT), ""),
+                 benchmark=benchmark, scale=scale, seed=seed, data_seed=data_seed,
+                 wildlife=wildlife, general=general, budget=budget)
 
 # %%
 clips = runs.clips(setting, budget) // 2  # half as many as elsewhere, as in 08
 arch, front = setting.msm_mae(model if model in designs.DESIGNS else "208")
 recipe = setting.msm_recipe(clips, seed)
 if model in designs.DESIGNS:
-    display(cost.sheet([cost.pretraining(arch, front, recipe, what=f"pretraining {model}")], max_hours))
+    display(cost.sheet([cost.pretraining(arch, front, recipe, what=f"pretraining {model}")],
+                       max_hours))
 net = frozen.model(model, arch, front, recipe, pools, workers=setting.workers)
 ear = net.embedder
 print(net.what)
@@ -104,8 +115,11 @@ longest = pools["wildlife"].query("split == 'val'").nlargest(1, "duration_s").il
 wave = audio.read(longest["file"], rate=ear.sample_rate, duration_s=8.0)[None]  # (1, N)
 over_time, when = api.get_timestamp_embeddings(wave, ear)
 scene = api.get_scene_embeddings(wave, ear)
-print(f"{ear.sample_rate:,} Hz, sizes {ear.timestamp_embedding_size} and {ear.scene_embedding_size}")
-print(f"{wave.shape[1] / ear.sample_rate:.1f} s: over time {tuple(over_time.shape)}, the whole {tuple(scene.shape)}; moments {when[0, 0]:.0f}, {when[0, 1]:.0f}, ... {when[0, -1]:.0f} ms")
+print(f"{ear.sample_rate:,} Hz, "
+      f"sizes {ear.timestamp_embedding_size} and {ear.scene_embedding_size}")
+print(f"{wave.shape[1] / ear.sample_rate:.1f} s: over time {tuple(over_time.shape)}, "
+      f"the whole {tuple(scene.shape)}; "
+      f"moments {when[0, 0]:.0f}, {when[0, 1]:.0f}, ... {when[0, -1]:.0f} ms")
 
 # %% [markdown]
 # ### A moment is where its patches are
@@ -131,7 +145,8 @@ ax.legend();
 # %%
 nearest = int((times[0] / 1000 - click_s).abs().argmin())
 assert abs(int(change.argmax()) - nearest) <= 1 and float(times[0, -1]) <= 6000
-print(f"largest change at {times[0, int(change.argmax())]:.0f} ms, the nearest column is at {times[0, nearest]:.0f} ms")
+print(f"largest change at {times[0, int(change.argmax())]:.0f} ms, "
+      f"the nearest column is at {times[0, nearest]:.0f} ms")
 
 # %% [markdown]
 # ### An embedding must not depend on its neighbours
@@ -140,17 +155,21 @@ print(f"largest change at {times[0, int(change.argmax())]:.0f} ms, the nearest c
 
 # %%
 def as_published(x):
-    """The front end with the batch's own mean and std instead of the data set's constants, as in the public runtime."""
+    """The front end with the batch's own mean and std instead of the data set's constants, as in
+    the public runtime."""
     spec = ear.log_mel(x)
     return (spec - spec.mean()) / (spec.std() + 1e-6)
 
 
-quiet, loud = 0.05 * wave[:, : 2 * ear.sample_rate], torch.randn(1, 2 * ear.sample_rate, generator=torch.Generator().manual_seed(1)).clamp(-1, 1)
+noise = torch.randn(1, 2 * ear.sample_rate, generator=torch.Generator().manual_seed(1))
+quiet, loud = 0.05 * wave[:, : 2 * ear.sample_rate], noise.clamp(-1, 1)
 together = torch.cat([quiet, loud])
 ours = api.get_scene_embeddings(together, ear)[0] - api.get_scene_embeddings(quiet, ear)[0]
-print(f"ours: the embedding moves by {ours.abs().max():.0e}, of {api.get_scene_embeddings(quiet, ear)[0].abs().max():.2f} at most")
+print(f"ours: the embedding moves by {ours.abs().max():.0e}, "
+      f"of {api.get_scene_embeddings(quiet, ear)[0].abs().max():.2f} at most")
 theirs = as_published(together)[0] - as_published(quiet)[0]
-print(f"the published way: what the model would see moves by {theirs.abs().mean():.2f} on average, where its standard deviation is 1")
+print("the published way: what the model would see moves by "
+      f"{theirs.abs().mean():.2f} on average, where its standard deviation is 1")
 
 # %% [markdown]
 # With constants the difference is rounding. With batch statistics a recording next to a loud one is another recording, and a score depends on how the test files were ordered. (The paper's pretraining used constants of the data set; it is the runtime that does not.)
@@ -170,9 +189,12 @@ def tried(make):
 
 
 hz = ear.sample_rate
-odd = {"0.05 s": lambda: wave[:, : hz // 20], "10 minutes": lambda: wave.repeat(1, 1 + 600 * hz // wave.shape[1])[:, : 600 * hz],
-       "silence": lambda: torch.zeros(1, hz), "one sample is NaN": lambda: torch.where(torch.arange(hz) == 7, torch.nan, wave[:, :hz]),
-       "stereo": lambda: wave[:, None, :hz].expand(1, 2, hz), "16-bit integers": lambda: (wave[:, :hz] * 32767).to(torch.int16)}
+odd = {"0.05 s": lambda: wave[:, : hz // 20],
+       "10 minutes": lambda: wave.repeat(1, 1 + 600 * hz // wave.shape[1])[:, : 600 * hz],
+       "silence": lambda: torch.zeros(1, hz),
+       "one sample is NaN": lambda: torch.where(torch.arange(hz) == 7, torch.nan, wave[:, :hz]),
+       "stereo": lambda: wave[:, None, :hz].expand(1, 2, hz),
+       "16-bit integers": lambda: (wave[:, :hz] * 32767).to(torch.int16)}
 for name, make in odd.items():
     print(f"{name}: {tried(make)}")
 
@@ -197,8 +219,10 @@ if benchmark == "offline":
     row = [tasks.read(offline.make(name, setting.name, data_seed)) for name in offline.NAMES]
 else:
     row = [tasks.read(tasks.fetch(name, root)) for name in benchmark.split()]
-pd.DataFrame({t.name: {"kind": t.kind, "answers": t.prediction, "classes": len(t.labels), "recordings": sum(map(len, t.splits.values())),
-                       "splits": ", ".join(t.splits), "seconds": t.seconds or "they differ", "score": t.scores[0]} for t in row}).T
+pd.DataFrame({t.name: {"kind": t.kind, "answers": t.prediction, "classes": len(t.labels),
+                       "recordings": sum(map(len, t.splits.values())),
+                       "splits": ", ".join(t.splits), "seconds": t.seconds or "they differ",
+                       "score": t.scores[0]} for t in row}).T
 
 # %%
 example = row[0]
@@ -206,7 +230,8 @@ split = next(iter(example.splits))
 files = list(example.splits[split].items())[:2]
 for file, answer in files:
     print(f"{example.name}, {split}/{file}: {answer if example.kind == 'scene' else answer[:2]}")
-    display(plots.sound(audio.read(example.folder / str(example.rate(22_050)) / split / file, rate=22_050), 22_050))
+    place = example.folder / str(example.rate(22_050)) / split / file
+    display(plots.sound(audio.read(place, rate=22_050), 22_050))
 
 # %% [markdown]
 # ## The predictor
@@ -215,7 +240,8 @@ for file, answer in files:
 
 # %%
 options = setting.predictor
-print(f"at {setting.name}: {options.points} points of the grid, {options.hidden} hidden units, at most {options.epochs} epochs (the kit: 8, 1024, 500)")
+print(f"at {setting.name}: {options.points} points of the grid, {options.hidden} hidden units, "
+      f"at most {options.epochs} epochs (the kit: 8, 1024, 500)")
 pd.DataFrame(predictor.grid()[: options.points])
 
 # %%
@@ -229,7 +255,8 @@ plots.source(predictor.network)
 # %%
 answers = frozen.evaluate(ear, row, seed, options)
 measured = pd.DataFrame(answers).T
-measured[["metric", "score", "low", "high", "recordings", "trainings"]].style.format("{:.1%}", subset=["score", "low", "high"], na_rep="-")
+shown = measured[["metric", "score", "low", "high", "recordings", "trainings"]]
+shown.style.format("{:.1%}", subset=["score", "low", "high"], na_rep="-")
 
 # %% [markdown]
 # **See:** the interval says what these test recordings allow; with 120 recordings 8 points either way are normal. HEAR's leaderboard has no intervals.
@@ -238,20 +265,24 @@ measured[["metric", "score", "low", "high", "recordings", "trainings"]].style.fo
 
 # %%
 def confusion(task):
-    """(C, C) how often each true class was taken for each class, over all folds, as a share of the true class."""
+    """(C, C) how often each true class was taken for each class, over all folds, as a share of the
+    true class."""
     result = tasks.evaluate(task, ear, seed, options=options)
     p, y = result.answers.guesses, result.answers.targets
-    seen = pd.crosstab(y.argmax(1), p.argmax(1), normalize="index").reindex(index=range(y.shape[1]), columns=range(y.shape[1]), fill_value=0)
+    seen = (pd.crosstab(y.argmax(1), p.argmax(1), normalize="index")
+            .reindex(index=range(y.shape[1]), columns=range(y.shape[1]), fill_value=0))
     return seen.to_numpy(), task.labels
 
 
-shown = [task for task in row if task.name in ("counting", "pitch")] or [task for task in row if task.prediction == "multiclass"][:2]
+shown = ([task for task in row if task.name in ("counting", "pitch")]
+         or [task for task in row if task.prediction == "multiclass"][:2])
 figure, axes = plt.subplots(1, max(1, len(shown)), figsize=(11, 4.4), squeeze=False)
 for ax, task in zip(axes[0], shown):
     seen, labels = confusion(task)
     image = ax.imshow(seen, cmap="viridis", origin="lower", vmin=0)
     step = max(1, len(labels) // 6)
-    ax.set(title=f"{task.name}: chance {1 / len(labels):.0%}", xlabel="said", ylabel="true", xticks=range(0, len(labels), step), yticks=range(0, len(labels), step))
+    ax.set(title=f"{task.name}: chance {1 / len(labels):.0%}", xlabel="said", ylabel="true",
+           xticks=range(0, len(labels), step), yticks=range(0, len(labels), step))
     ax.set_xticklabels(labels[::step])
     ax.set_yticklabels(labels[::step])
     figure.colorbar(image, ax=ax, label="share of the true class")
@@ -262,15 +293,17 @@ for ax, task in zip(axes[0], shown):
 
 # %%
 pitch = next((answers[n]["scores"] for n in ("pitch", "nsynth_pitch") if n in answers), None)
-print("not among the tasks" if pitch is None else f"pitch right {pitch['pitch_acc']:.1%}; right but for octaves {pitch['chroma_acc']:.1%}")
+print("not among the tasks" if pitch is None
+      else f"pitch right {pitch['pitch_acc']:.1%}; right but for octaves {pitch['chroma_acc']:.1%}")
 
 # %% [markdown]
 # ## The record
 
 # %%
 mean = float(np.mean([a["score"] for a in answers.values()]))
-path = run.record({"mean": mean}, samples_seen=net.samples, device=next((p.device for p in ear.parameters()), "cpu"), tasks=answers, what=net.what,
-                  recipes={"predictor": options})
+path = run.record({"mean": mean}, samples_seen=net.samples,
+                  device=next((p.device for p in ear.parameters()), "cpu"), tasks=answers,
+                  what=net.what, recipes={"predictor": options})
 print(f"mean of {len(answers)} tasks: {mean:.1%}")
 
 # %% [markdown]
@@ -279,23 +312,29 @@ print(f"mean of {len(answers)} tasks: {mean:.1%}")
 # %%
 table = results_hear.runs()
 floors = results_hear.ladder()
-floors.style.format("{:.1f}", subset=[c for c in floors if c != "seeds"]) if len(floors) else print("no records yet")
+scores = [c for c in floors if c != "seeds"]
+floors.style.format("{:.1f}", subset=scores) if len(floors) else print("no records yet")
 
 # %%
 three = ["logmel", "untrained", "512"]
 if set(three) <= set(floors.index) and {"pitch", "species"} <= set(floors):
-    ranks = {task: list(floors.loc[three, task].sort_values(ascending=False).index) for task in ("pitch", "species")}
+    ranks = {task: list(floors.loc[three, task].sort_values(ascending=False).index)
+             for task in ("pitch", "species")}
     exercises.predicted("best to worst at pitch", pitch_order, ranks["pitch"])
     exercises.predicted("best to worst at species", species_order, ranks["species"])
 
 # %%
-arms = {name: part.set_index("seed").sort_index() for name, part in table.groupby("model")} if len(table) else {}
-pairs = [(a, b) for a, b in (("untrained", "logmel"), ("512", "untrained"), ("200_16x4", "untrained"), ("ready", "untrained"), ("ready", "logmel")) if {a, b} <= set(arms)]
+arms = ({name: part.set_index("seed").sort_index() for name, part in table.groupby("model")}
+        if len(table) else {})
+pairs = [("untrained", "logmel"), ("512", "untrained"), ("200_16x4", "untrained"),
+         ("ready", "untrained"), ("ready", "logmel")]
+pairs = [pair for pair in pairs if set(pair) <= set(arms)]
 figure, axes = plt.subplots(1, max(1, len(pairs)), figsize=(14, 3), sharey=True, squeeze=False)
 gains = []
 for ax, (a, b) in zip(axes[0], pairs):
     found = frozen.difference(*results_hear.paired(arms[a], arms[b]), rng=np.random.default_rng(0))
-    gains += [{"model": a, "against": b, "task": task, **{k: 100 * v for k, v in x._asdict().items()}} for task, x in found.items()]
+    gains += [{"model": a, "against": b, "task": task,
+               **{k: 100 * v for k, v in x._asdict().items()}} for task, x in found.items()]
     value, low, high = 100 * np.array(list(found.values())).T
     ax.errorbar(value, range(len(found)), xerr=[value - low, high - value], fmt="o")
     ax.axvline(0, color="0.6", linewidth=0.8)
@@ -308,7 +347,8 @@ plots.save(figure, "09_frozen_benchmark") if setting.name != "smoke" else None
 # *Figure 3. What one frozen model has over another, task by task, with 95 % intervals over seeds and recordings.* **See:** `untrained − logmel` is what a random transformer does to the mel bands; what pretraining adds is `512 − untrained`.
 
 # %%
-pd.DataFrame(gains).style.format("{:+.1f}", subset=["value", "low", "high"]).hide(axis="index") if gains else print("no records yet")
+(pd.DataFrame(gains).style.format("{:+.1f}", subset=["value", "low", "high"]).hide(axis="index")
+ if gains else print("no records yet"))
 
 # %% [markdown]
 # ## The papers' numbers
@@ -320,7 +360,8 @@ quoted = runs.reference("hear")
 for place in ("Table 2", "Table 3", "Table 4"):
     part = quoted[quoted["place"] == place].assign(task=lambda t: t["metric"].str.split(":").str[0])
     print(f"paper: {place}")
-    display(part.pivot(index="setting", columns="task", values="value").reindex(part["setting"].unique())[list(part["task"].unique())])
+    display(part.pivot(index="setting", columns="task", values="value")
+            .reindex(part["setting"].unique())[list(part["task"].unique())])
 
 # %% [markdown]
 # Note on them: the *NA* of the paper are empty here; no row has a repeat or an interval, and MSM-MAE's gain from one design to another is often 0.1 to 0.3.
@@ -328,7 +369,8 @@ for place in ("Table 2", "Table 3", "Table 4"):
 # ### HEAR's own tasks
 #
 # ```
-# python -m lib.runs 09_frozen_benchmark model=msm_mae benchmark="esc50 speech_commands" root=DATA/hear scale=paper
+# python -m lib.runs 09_frozen_benchmark model=msm_mae benchmark="esc50 speech_commands" \
+#     root=DATA/hear scale=paper
 # ```
 #
 # fetches the official 48 kHz archives from Zenodo (once, resumable), resamples them, and follows the kit's full protocol. It has been tested on miniatures of the official layout, not on the archives.

@@ -37,12 +37,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -67,33 +70,43 @@ from lib.course import exercises
 from lib.explorers import attention_maps, base
 from lib.runs import cost
 from lib.sources import chorus
-from lib.transfer import public
-from lib.transfer import ready
+from lib.transfer import public, starts
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
 
 # %% tags=["parameters"]
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training and of the masks
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the animal recordings: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
-general = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
-model = "304"  # the design of Table 1 to look into (lib.hear.designs names all nine); the paper looks into 304
-weights = ""  # public MSM-MAE weights in place of our own model: hub or a file; empty pretrains here
-appendix = "96 512 200_16x8 200_16x4 208_8x16 304_80x4"  # further designs for the last reconstructions; empty leaves them out
-budget = "main"  # pretraining clips: main (the further designs get a quarter), or sweep (all get as many)
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training and of the masks
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the animal recordings: chorus, inatsounds:ROOT or folder:PATH
+general: str = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
+# lib.hear.designs names all nine; the paper looks into 304
+model: str = "304"  # the design of Table 1 to look into
+# hub or a file; empty pretrains here
+weights: str = ""  # public MSM-MAE weights in place of our own model
+# further designs for the last reconstructions; empty leaves them out
+appendix: str = "96 512 200_16x8 200_16x4 208_8x16 304_80x4"  # further designs
+# main: the further designs get a quarter; sweep: all get as many
+budget: str = "main"  # pretraining clips: main or sweep
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 setting = runs.scale(scale)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("10_looking_inside", globals(), pools)
+run = runs.start("10_looking_inside", pools, scale=scale, seed=seed, data_seed=data_seed,
+                 wildlife=wildlife, general=general, model=model, weights=weights,
+                 appendix=appendix, budget=budget)
 arch, front = setting.msm_mae(model)
 if arch.grid.f < 3:
-    raise ValueError(f"model {model} has {arch.grid.f} mel rows: every second row cannot be hidden, choose one with at least 3")
-pd.DataFrame({name: {**table["split"].value_counts(), "hours": round(table["duration_s"].sum() / 3600, 2)} for name, table in pools.items()})
+    raise ValueError(f"model {model} has {arch.grid.f} mel rows: every second row cannot be "
+                     "hidden, choose one with at least 3")
+pd.DataFrame({name: {**table["split"].value_counts(),
+                     "hours": round(table["duration_s"].sum() / 3600, 2)}
+              for name, table in pools.items()})
 
 # %% [markdown]
 # Offline both pools are `chorus`, this project's synthetic sound world (notebook 00). **What it can show** here: everything that is known exactly,
@@ -108,13 +121,15 @@ pd.DataFrame({name: {**table["split"].value_counts(), "hours": round(table["dura
 # %%
 clips = runs.clips(setting, budget)
 recipe = setting.msm_recipe(clips, seed)
-shorter = recipe if budget == "sweep" else dataclasses.replace(recipe, clips=max(2 * recipe.batch, clips // 4) if clips else 0)
+quarter = max(2 * recipe.batch, clips // 4) if clips else 0
+shorter = recipe if budget == "sweep" else dataclasses.replace(recipe, clips=quarter)
 print(pretrain.plan(arch, recipe, *pools.values()))
 
 # %%
 others = [name for name in appendix.split() if name != model and not weights]
 bill = [cost.pretraining(*setting.msm_mae(name), shorter, what=f"design {name}") for name in others]
-cost.sheet([*([] if weights else [cost.pretraining(arch, front, recipe, what=f"design {model}")]), *bill], max_hours)
+own = [] if weights else [cost.pretraining(arch, front, recipe, what=f"design {model}")]
+cost.sheet(own + bill, max_hours)
 
 # %% [markdown]
 # **See:** how the number of patches decides about time. Measured a moment ago from a few steps on random clips. Models that an earlier run
@@ -125,19 +140,22 @@ if weights:
     net, card = public.load("msm_mae", weights)
     arch, front = net.arch, card.front
 else:
-    pretrained = pretrain.pretrain(arch, front, recipe, *pools.values(), workers=setting.workers, reuse=True)
+    pretrained = pretrain.pretrain(arch, front, recipe, *pools.values(), workers=setting.workers,
+                                   reuse=True)
     net = pretrained.model.cpu().eval()
 
 # %%
 untrained = mae.MAE(arch, training.generator(seed)).eval()  # a control for all that follows
 grid, L, step_s = arch.grid, arch.grid.t * arch.grid.f, arch.patch[0] * front.hop_s
-print(f"{front.seconds:.2f} s are {grid.t} columns x {grid.f} mel rows = {L} patches of {1000 * step_s:.0f} ms x {arch.patch[1]} mel bins")
+print(f"{front.seconds:.2f} s are {grid.t} columns x {grid.f} mel rows = {L} patches of "
+      f"{1000 * step_s:.0f} ms x {arch.patch[1]} mel bins")
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 2.8))
 if not weights and len(pretrained.log):
     plots.curve(ax, pretrained.log, smooth=20)
-ax.set(ylim=(0, None), title="public weights: no curve" if weights else f"MSM-MAE-{model}, {clips:,} clips, mask ratio {recipe.mask_ratio:g}");
+title = f"MSM-MAE-{model}, {clips:,} clips, mask ratio {recipe.mask_ratio:g}"
+ax.set(ylim=(0, None), title="public weights: no curve" if weights else title);
 
 # %% [markdown]
 # *Figure 1. The training loss, in units of the normalised log-mel: 1 there is 4.2 in natural logarithm, or 18.2 dB.* **See:** unlike in 02 the level
@@ -151,12 +169,14 @@ ax.set(ylim=(0, None), title="public weights: no curve" if weights else f"MSM-MA
 
 # %%
 synthetic = set(pools["wildlife"].get("source", [])) == {"chorus"}
-events = chorus.events(pools["wildlife"]) if synthetic else pd.DataFrame(columns=chorus.EVENT_COLUMNS)
+events = (chorus.events(pools["wildlife"])
+          if synthetic else pd.DataFrame(columns=chorus.EVENT_COLUMNS))
 calls = {file: boxes for file, boxes in events[events["kind"] == "call"].groupby("file")}
 
 
 def busiest(row):
-    """Where the window begins that the most calls start in, a tenth of a second ahead of one of them."""
+    """Where the window begins that the most calls start in, a tenth of a second ahead of one of
+    them."""
     starts = calls[row.file]["start_s"].to_numpy() if row.file in calls else np.zeros(0)
     at = np.clip([0.0, *(starts - 0.1)], 0, max(0.0, row.duration_s - front.seconds))
     return at[np.argmax([((starts >= x) & (starts < x + front.seconds - 0.1)).sum() for x in at])]
@@ -164,15 +184,20 @@ def busiest(row):
 
 # %%
 def held_out(table, name, most=600):
-    """Recordings of val and test that fill most of the window; with fewer than 8 of them the pool's last ones (then not held out)."""
-    some = table[(table["split"] != "train") & (table["duration_s"] >= min(front.seconds - 0.1, table["duration_s"].median()))]
-    some = some.sample(most, random_state=0) if len(some) > most else some if len(some) >= 8 else table.tail(8)
-    return some.assign(pool=name, at_s=[busiest(row) for row in some.itertuples()], group=some["group"] if "group" in some else some["file"])
+    """Recordings of val and test that fill most of the window; with fewer than 8 of them the
+    pool's last ones (then not held out)."""
+    some = table[(table["split"] != "train")
+                 & (table["duration_s"] >= min(front.seconds - 0.1, table["duration_s"].median()))]
+    some = some if len(some) >= 8 else table.tail(8)
+    some = some.sample(most, random_state=0) if len(some) > most else some
+    return some.assign(pool=name, at_s=[busiest(row) for row in some.itertuples()],
+                       group=some["group"] if "group" in some else some["file"])
 
 
 def heard(table, front=front):
     """The window of each recording: waves, and specs (N, 1, T, M)."""
-    waves = [audio.read(row.file, front.rate, row.at_s, front.seconds + 0.01)[: front.samples] for row in table.itertuples()]
+    waves = [audio.read(row.file, front.rate, row.at_s, front.seconds + 0.01)[: front.samples]
+             for row in table.itertuples()]
     lengths = torch.tensor([len(wave) for wave in waves])
     padded = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)
     return waves, mel.LogMel(front)(padded, lengths, frames=front.frames)
@@ -196,12 +221,16 @@ print(table["pool"].value_counts().to_dict(), tuple(specs.shape))
 
 # %%
 def harmonicity(wave):
-    """Equation (1) of a wave (N,) at 16 kHz: about 0.1 for noise, towards 1 for a harmonic series that fills the band."""
-    power = torch.stft(wave, 1024, 512, window=torch.hann_window(1024), return_complex=True).abs().square().T  # (n, 513)
-    local = torch.nn.functional.avg_pool1d(power[None], 65, 1, 32, count_include_pad=False)[0]  # (n, 513) the mean over 1 kHz
+    """Equation (1) of a wave (N,) at 16 kHz: about 0.1 for noise, towards 1 for a harmonic series
+    that fills the band."""
+    spectrum = torch.stft(wave, 1024, 512, window=torch.hann_window(1024), return_complex=True)
+    power = spectrum.abs().square().T  # (n, 513)
+    # the mean over 1 kHz around each bin, (n, 513)
+    local = torch.nn.functional.avg_pool1d(power[None], 65, 1, 32, count_include_pad=False)[0]
     r = torch.fft.irfft(power / local.clamp(min=1e-12))  # (n, 1024)
     loud = power[:, 20:].sum(1)  # (n,) above 300 Hz
-    return float((r[:, 4:161].amax(1) / r[:, 0].clamp(min=1e-12))[loud >= loud.quantile(0.75)].mean())
+    peak = r[:, 4:161].amax(1) / r[:, 0].clamp(min=1e-12)  # (n,)
+    return float(peak[loud >= loud.quantile(0.75)].mean())
 
 
 def stationarity(specs):
@@ -213,17 +242,22 @@ def stationarity(specs):
 # %%
 # NBVAL_CHECK_OUTPUT
 noise = torch.randn(48_000, generator=training.generator(0))
-series = sum(torch.sin(2 * torch.pi * 220 * k * torch.arange(48_000) / 16_000) for k in range(1, 36))
+series = sum(torch.sin(2 * torch.pi * 220 * k * torch.arange(48_000) / 16_000)
+             for k in range(1, 36))
 for name, wave in (("noise", noise), ("a harmonic series", series), ("both", series + 5 * noise)):
     print(f"harmonicity of {name}: {harmonicity(wave):.2f}")
-steady, rising = torch.linspace(-1, 1, 80).expand(1, 1, front.frames, 80), torch.linspace(-1, 1, front.frames)[:, None].expand(1, 1, -1, 80)
-print(f"stationarity: a spectrum that stays {stationarity(steady)[0]:.2f}, noise that swells {stationarity(rising)[0]:.2f}")
+steady = torch.linspace(-1, 1, 80).expand(1, 1, front.frames, 80)
+rising = torch.linspace(-1, 1, front.frames)[:, None].expand(1, 1, -1, 80)
+print(f"stationarity: a spectrum that stays {stationarity(steady)[0]:.2f}, "
+      f"noise that swells {stationarity(rising)[0]:.2f}")
 assert harmonicity(noise) < 0.3 < 0.7 < harmonicity(series)
 
 # %%
-table["harmonicity"], table["stationarity"] = [harmonicity(wave) for wave in waves], stationarity(specs).numpy()
+table["harmonicity"] = [harmonicity(wave) for wave in waves]
+table["stationarity"] = stationarity(specs).numpy()
 kind = "taxon" if "taxon" in table else "pool"
-table.groupby(list(dict.fromkeys(["pool", kind])))[["harmonicity", "stationarity"]].median().round(2).T
+by_kind = table.groupby(list(dict.fromkeys(["pool", kind])))[["harmonicity", "stationarity"]]
+by_kind.median().round(2).T
 
 # %% [markdown]
 # Rank correlation of the two over the recordings, so that one is not read as the other; intervals draw groups of recordings (same place or animal).
@@ -232,8 +266,10 @@ table.groupby(list(dict.fromkeys(["pool", kind])))[["harmonicity", "stationarity
 def correlation(x, y, draws=300):
     """Spearman's rank correlation with its 95 % interval over groups of recordings."""
     x, y, groups = np.asarray(x), np.asarray(y), pd.factorize(table["group"])[0]
-    rng, members = np.random.default_rng(0), [np.flatnonzero(groups == g) for g in range(groups.max() + 1)]
-    chosen = (np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))]) for _ in range(draws))
+    rng = np.random.default_rng(0)
+    members = [np.flatnonzero(groups == g) for g in range(groups.max() + 1)]
+    chosen = (np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))])
+              for _ in range(draws))
     low, high = np.nanquantile([spearmanr(x[c], y[c])[0] for c in chosen], [0.025, 0.975])
     return {"value": float(spearmanr(x, y)[0]), "low": float(low), "high": float(high)}
 
@@ -243,7 +279,8 @@ def said(c):
 
 
 # %%
-print("harmonicity and stationarity:", said(correlation(table["harmonicity"], table["stationarity"])))
+print("harmonicity and stationarity:",
+      said(correlation(table["harmonicity"], table["stationarity"])))
 
 # %% [markdown]
 # Six sounds to look at: of the general pool the most harmonic, the most stationary, and the one that is least of both (as the paper's trumpet, wind
@@ -264,10 +301,13 @@ tone = world["harmonicity"].idxmax()
 wind = world["stationarity"].drop(tone).idxmax()
 event = (world["harmonicity"].rank() + world["stationarity"].rank()).drop([tone, wind]).idxmin()
 busy = wild.sort_values(["calls", "harmonicity"], ascending=False)
-repeated = busy.duplicated(kind if kind == "taxon" else "label").sort_values(kind="stable")  # one of each group first
+# one of each group first
+repeated = busy.duplicated(kind if kind == "taxon" else "label").sort_values(kind="stable")
 six = [tone, wind, event, *repeated.index[:3]]
-names = [f"{table['label'][i]}\nh {table['harmonicity'][i]:.2f}\ns {table['stationarity'][i]:.2f}" for i in six]
-table.loc[six, ["label", "pool", "calls", "harmonicity", "stationarity"]].round(2).reset_index(drop=True)
+names = [f"{table['label'][i]}\nh {table['harmonicity'][i]:.2f}\ns {table['stationarity'][i]:.2f}"
+         for i in six]
+columns = ["label", "pool", "calls", "harmonicity", "stationarity"]
+table.loc[six, columns].round(2).reset_index(drop=True)
 
 # %% [markdown]
 # ## Reconstructions under random masks
@@ -280,7 +320,8 @@ depends_on = None  # "sound" or "draw"
 # %%
 @torch.no_grad()
 def guessed(model, x, mask):
-    """The squared error of every patch (N, L), hidden or not, and the picture (N, 1, T, M) with visible patches pasted."""
+    """The squared error of every patch (N, L), hidden or not, and the picture (N, 1, T, M) with
+    visible patches pasted."""
     errors, pictures = [], []
     for some, *part in zip(x.split(32), *(view.split(32) for view in mask)):
         drawn = patches.Mask(*part)
@@ -294,14 +335,17 @@ def boxed(ax, hidden, arch, front):
     """White frames around the visible patches of one clip, hidden (L,)."""
     wide, high = arch.patch[0] * front.hop_s, arch.patch[1]
     for i in (~hidden).nonzero()[:, 0].tolist():
-        ax.add_patch(Rectangle((i // arch.grid.f * wide, i % arch.grid.f * high), wide, high, fill=False, edgecolor="w", linewidth=0.7))
+        ax.add_patch(Rectangle((i // arch.grid.f * wide, i % arch.grid.f * high), wide, high,
+                               fill=False, edgecolor="w", linewidth=0.7))
 
 
 # %%
 def panel(chosen, masks, error=True):
-    """Input, then for every mask the reconstruction with its visible patches framed, and its error; a row for each chosen recording."""
+    """Input, then for every mask the reconstruction with its visible patches framed, and its
+    error; a row for each chosen recording."""
     x, titles, wide = specs[chosen], [names[six.index(i)] for i in chosen], 1 + error
-    figure, axes = plt.subplots(len(x), 1 + wide * len(masks), figsize=(10.8, 1.5 * len(x) + 0.3), sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(len(x), 1 + wide * len(masks), figsize=(10.8, 1.5 * len(x) + 0.3),
+                                sharex=True, sharey=True, squeeze=False)
     limits = [tuple(one.quantile(torch.tensor([0.01, 0.998])).tolist()) for one in x]
     for i, row in enumerate(axes):
         plots.spec(row[0], x[i], front, titles[i], limits[i])
@@ -322,7 +366,11 @@ def panel(chosen, masks, error=True):
 
 
 # %%
-draws = {f"draw {k + 1}": lambda B, k=k: patches.random_mask(B, grid, 0.75, training.generator(seed, k)) for k in range(3)}
+def draw(k):
+    return lambda B: patches.random_mask(B, grid, 0.75, training.generator(seed, k))
+
+
+draws = {f"draw {k + 1}": draw(k) for k in range(3)}
 panel(six[:3], {name: make(3) for name, make in draws.items()});
 
 # %% [markdown]
@@ -333,7 +381,8 @@ panel(six[:3], {name: make(3) for name, make in draws.items()});
 
 # %%
 hides = {name: make(len(specs)) for name, make in draws.items()}
-audible = patches.patchify(specs, arch.patch).var(-1) > 0  # (N, L): padding behind a short recording is no achievement
+# to guess the padding behind a short recording is no achievement, (N, L)
+audible = patches.patchify(specs, arch.patch).var(-1) > 0
 
 
 def mean_over(errors, where):
@@ -345,9 +394,11 @@ def mean_over(errors, where):
 loss = {name: mean_over(guessed(net, specs, mask)[0], mask.hidden) for name, mask in hides.items()}
 several = torch.stack(list(loss.values()))  # (3, N)
 table["random"] = several.mean(0).numpy()
-print(f"hidden patches at 75 %: mean error {several.mean():.3f}; standard deviation between sounds {several.mean(0).std():.3f}, "
-      f"between draws of one sound {several.std(0).mean():.3f}")
-exercises.predicted("the error depends more on the", depends_on, "sound" if several.mean(0).std() > several.std(0).mean() else "draw")
+between_sounds, between_draws = several.mean(0).std(), several.std(0).mean()
+print(f"hidden patches at 75 %: mean error {several.mean():.3f}; standard deviation "
+      f"between sounds {between_sounds:.3f}, between draws of one sound {between_draws:.3f}")
+exercises.predicted("the error depends more on the", depends_on,
+                    "sound" if between_sounds > between_draws else "draw")
 
 # %% [markdown]
 # **See:** which of the two is larger answers the prediction. Listen: the recording, its log-mel turned back into sound (for the first: what
@@ -362,7 +413,8 @@ def listen(x):
 # %%
 _, pictures = guessed(net, specs[six[:3]], draws["draw 1"](3))
 for i, picture in zip(six[:3], pictures):
-    print(f"{table['label'][i]}: as recorded" + (", through the log-mel" if i == six[0] else "") + ", with 75 % guessed")
+    print(f"{table['label'][i]}: as recorded"
+          + (", through the log-mel" if i == six[0] else "") + ", with 75 % guessed")
     display(plots.sound(waves[i], front.rate, at=front.rate))
     if i == six[0]:
         listen(specs[i])
@@ -374,7 +426,8 @@ for i, picture in zip(six[:3], pictures):
 # Half the patches are hidden, in three patterns (the paper's Fig. 3).
 
 # %%
-PATTERNS = {"A vertical": patches.vertical_mask, "B horizontal": patches.horizontal_mask, "C chessboard": patches.chessboard_mask}
+PATTERNS = {"A vertical": patches.vertical_mask, "B horizontal": patches.horizontal_mask,
+            "C chessboard": patches.chessboard_mask}
 panel(six[:3], {name: make(3, grid) for name, make in PATTERNS.items()});
 
 # %% [markdown]
@@ -417,25 +470,31 @@ def copied(mask):
     x = patches.patchify(specs, arch.patch)  # (N, L, P)
     near = torch.tensor([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]])[None, None]
     seen = (~mask.hidden[:1]).float().unflatten(1, tuple(grid))[:, None]  # (1, 1, t, f)
-    total = torch.nn.functional.conv2d((x.transpose(1, 2).unflatten(2, tuple(grid)) * seen).flatten(0, 1)[:, None], near, padding=1)
-    guess = (total / torch.nn.functional.conv2d(seen, near, padding=1).clamp(min=1)).view(len(x), -1, L).transpose(1, 2)
+    maps = x.transpose(1, 2).unflatten(2, tuple(grid)) * seen  # (N, P, t, f)
+    total = torch.nn.functional.conv2d(maps.flatten(0, 1)[:, None], near, padding=1)
+    count = torch.nn.functional.conv2d(seen, near, padding=1).clamp(min=1)
+    guess = (total / count).view(len(x), -1, L).transpose(1, 2)
     return (guess - x).square().mean(-1)
 
 
 # %%
+where = inside.flatten().expand(len(specs), -1)
 for name, make in PATTERNS.items():
     for who, errors_of in (("model", lambda mask: guessed(net, specs, mask)[0]), ("copy", copied)):
-        table[f"{name[0]} {who}"] = mean_over(every_patch(errors_of, make), inside.flatten().expand(len(specs), -1)).numpy()
+        table[f"{name[0]} {who}"] = mean_over(every_patch(errors_of, make), where).numpy()
 
 # %%
 def summary(part, who):
     """Per pattern: the mean error, its ratio to C, and how often it is the lowest of the three."""
     found = part[[f"{p[0]} {who}" for p in PATTERNS]].set_axis(list(PATTERNS), axis=1)
-    return pd.DataFrame({"error": found.mean(), "ratio to C": found.div(found["C chessboard"], axis=0).median(),
-                         "lowest in": found.idxmin(axis=1).value_counts(normalize=True).reindex(found.columns).fillna(0)})
+    lowest = found.idxmin(axis=1).value_counts(normalize=True)
+    return pd.DataFrame({"error": found.mean(),
+                         "ratio to C": found.div(found["C chessboard"], axis=0).median(),
+                         "lowest in": lowest.reindex(found.columns).fillna(0)})
 
 
-both = {(pool, who): summary(part, who) for pool, part in table.groupby("pool") for who in ("model", "copy")}
+both = {(pool, who): summary(part, who) for pool, part in table.groupby("pool")
+        for who in ("model", "copy")}
 patterns = pd.concat(both, names=["pool", "guess", "pattern"])
 patterns.style.format({"error": "{:.3f}", "ratio to C": "{:.2f}", "lowest in": "{:.0%}"})
 
@@ -446,17 +505,21 @@ patterns.style.format({"error": "{:.3f}", "ratio to C": "{:.2f}", "lowest in": "
 # > **Predict.** Over recordings: does the ratio frequency : time ($E_B / E_A$) fall or rise with harmonicity? And with stationarity?
 
 # %%
-ratios = {f"E_{a} / E_{b}": table[f"{a} model"] / table[f"{b} model"] for a, b in ("AC", "BC", "BA")}
-ratios |= {"E_B / E_A of copying": table["B copy"] / table["A copy"], "error at 75 %, random": table["random"]}
+ratios = {f"E_{a} / E_{b}": table[f"{a} model"] / table[f"{b} model"]
+          for a, b in ("AC", "BC", "BA")}
+ratios |= {"E_B / E_A of copying": table["B copy"] / table["A copy"],
+           "error at 75 %, random": table["random"]}
 measures = ("harmonicity", "stationarity")
-found = {name: {m: correlation(table[m], ratio) for m in measures} for name, ratio in ratios.items()}
+found = {name: {m: correlation(table[m], ratio) for m in measures}
+         for name, ratio in ratios.items()}
 pd.DataFrame({name: {m: said(c) for m, c in row.items()} for name, row in found.items()}).T
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(10.8, 3.4), sharey=True)
 for ax, measure in zip(axes, measures):
     for (pool, part), colour in zip(table.groupby("pool"), ("C1", "C0")):
-        ax.plot(part[measure], np.log2(part["B model"] / part["A model"]), "o", markersize=3, alpha=0.6, color=colour, label=pool)
+        ax.plot(part[measure], np.log2(part["B model"] / part["A model"]), "o", markersize=3,
+                alpha=0.6, color=colour, label=pool)
     ax.axhline(0, color="0.6", linewidth=0.8)
     ax.set(xlabel=measure, title=said(found["E_B / E_A"][measure]))
 axes[0].set_ylabel("log2 of E_B / E_A")
@@ -476,9 +539,10 @@ plots.save(figure, "10_ratios") if setting.name != "smoke" else None
 
 # %%
 few = [10, 5, 2, 1]
-ratios_hidden = {f"{r:.0%} hidden": (lambda B, r=r: patches.random_mask(B, grid, r, training.generator(seed))) for r in (0.4, 0.6, 0.75, 0.8)}
-few_visible = {f"{n} visible": (lambda B, n=n: patches.only_visible(B, grid, n, training.generator(seed))) for n in few}
-panel(six[:3], {name: make(3) for name, make in (ratios_hidden | few_visible).items()}, error=False);
+shown = {f"{r:.0%} hidden": patches.random_mask(3, grid, r, training.generator(seed))
+         for r in (0.4, 0.6, 0.75, 0.8)}
+shown |= {f"{n} visible": patches.only_visible(3, grid, n, training.generator(seed)) for n in few}
+panel(six[:3], shown, error=False);
 
 # %% [markdown]
 # *Figure 5 (the paper's Fig. 4). More and more hidden; the patches seen are nested from left to right, white frames around them.* **See:** up to
@@ -487,34 +551,41 @@ panel(six[:3], {name: make(3) for name, make in (ratios_hidden | few_visible).it
 # %%
 print(f"{table['label'][six[0]]}: guessed from 10 patches, then from one")
 for n in (10, 1):
-    listen(guessed(net, specs[[six[0]]], patches.only_visible(1, grid, n, training.generator(seed)))[1][0])
+    drawn = patches.only_visible(1, grid, n, training.generator(seed))
+    listen(guessed(net, specs[[six[0]]], drawn)[1][0])
 
 # %% [markdown]
 # In numbers, beside two guesses that need no network: **the usual spectrum**, the average over training recordings of both pools, which knows nothing
 # of this sound, and **its own average spectrum**, which knows everything but the time.
 
 # %%
-train = pd.concat([pool[pool["split"] == "train"].sample(min(100, (pool["split"] == "train").sum()), random_state=0) for pool in pools.values()])
+train = [pool[pool["split"] == "train"] for pool in pools.values()]
+train = pd.concat([pool.sample(min(100, len(pool)), random_state=0) for pool in train])
 usual = heard(train.assign(at_s=0.0))[1].mean((0, 1, 2))  # (M,)
 own = specs.mean(2, keepdim=True)  # (N, 1, 1, M)
-simple = {"the usual spectrum": usual.expand_as(specs), "its own average spectrum": own.expand_as(specs)}
+simple = {"the usual spectrum": usual.expand_as(specs),
+          "its own average spectrum": own.expand_as(specs)}
 bars = {name: float((guess - specs).square().mean()) for name, guess in simple.items()}
-visible = sorted({L - round(r * L) for r in (0.2, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)} | set(few))
+visible = sorted({L - round(r * L) for r in (0.2, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)}
+                 | set(few))
 curve = {}
 for n in visible:
-    twice = [patches.only_visible(len(specs), grid, n, training.generator(seed, n, k)) for k in range(2)]
-    curve[n] = [guessed(net, specs, mask)[0] * mask.hidden for mask in twice]  # (N, L) each, 0 where visible
+    twice = [patches.only_visible(len(specs), grid, n, training.generator(seed, n, k))
+             for k in range(2)]
+    # (N, L) each, 0 where visible
+    curve[n] = [guessed(net, specs, mask)[0] * mask.hidden for mask in twice]
 whole = pd.Series({n: float(torch.stack(e).mean()) for n, e in curve.items()})
 hidden_only = whole * L / (L - whole.index)
 
 # %%
 lone = [patches.only_visible(len(specs), grid, 1, training.generator(seed, 1, k)) for k in range(2)]
-near = []
+near, average = [], simple["its own average spectrum"]
 for mask, e in zip(lone, curve[1]):
-    there = torch.stack([mask.keep[:, 0] // grid.f, mask.keep[:, 0] % grid.f], 1)  # (N, 2) the patch that was seen
+    # the patch that was seen, (N, 2)
+    there = torch.stack([mask.keep[:, 0] // grid.f, mask.keep[:, 0] % grid.f], 1)
     places = torch.stack([torch.arange(L) // grid.f, torch.arange(L) % grid.f], 1)  # (L, 2)
     apart = (places - there[:, None]).abs()  # (N, L, 2)
-    flat = patches.patchify(simple["its own average spectrum"] - specs, arch.patch).square().mean(-1)  # (N, L)
+    flat = patches.patchify(average - specs, arch.patch).square().mean(-1)  # (N, L)
     parts = {"columns": apart[..., 0], "same row": apart[..., 1] == 0, "model": e, "own": flat}
     near.append(pd.DataFrame({name: x.flatten() for name, x in parts.items()}))
 near = pd.concat(near).query("model > 0 and own > 0")
@@ -523,17 +594,21 @@ by_distance = near.groupby(["same row", "columns"])[["model", "own"]].mean()
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(10.8, 3.2))
 axes[0].plot(whole.index, whole, "o-", label="model, whole picture (as in the paper)")
-axes[0].plot(hidden_only.index, hidden_only, "s--", color="C0", markersize=4, label="model, hidden patches only")
+axes[0].plot(hidden_only.index, hidden_only, "s--", color="C0", markersize=4,
+             label="model, hidden patches only")
 for (name, value), colour in zip(bars.items(), ("C3", "C2")):
     axes[0].axhline(value, color=colour, linestyle=":", label=name)
 axes[0].axvline(L - round(0.75 * L), color="0.8")
-axes[0].set(xscale="log", xlabel=f"visible patches of {L} (grey: the training's)", ylabel="mean squared error", ylim=(0, None))
+axes[0].set(xscale="log", xlabel=f"visible patches of {L} (grey: the training's)",
+            ylabel="mean squared error", ylim=(0, None))
 axes[0].legend(fontsize="small")
 for same, colour in ((True, "C0"), (False, "C1")):
     line, rows = by_distance.loc[same], "same mel row" if same else "other mel rows"
-    axes[1].plot(line.index * step_s, line["model"] / line["own"], "o-", color=colour, markersize=4, label=rows)
+    axes[1].plot(line.index * step_s, line["model"] / line["own"], "o-",
+                 color=colour, markersize=4, label=rows)
 axes[1].axhline(1, color="C2", linestyle=":", label="its own average spectrum")
-axes[1].set(xlabel="distance in time from the one visible patch (s)", ylabel="error over that of the\nown average spectrum")
+axes[1].set(xlabel="distance in time from the one visible patch (s)",
+            ylabel="error over that of the\nown average spectrum")
 axes[1].legend(fontsize="small");
 
 # %% [markdown]
@@ -544,10 +619,13 @@ axes[1].legend(fontsize="small");
 # usual; right, below 1 it knows when.
 
 # %%
-alone = torch.stack([guessed(net, specs, mask)[1] for mask in lone]).mean((0, 3))  # (N, 1, M): the guesses' average spectrum
-distance = {"to its own average": float((alone - own[:, :, 0]).square().mean()), "to the usual spectrum": float((alone - usual).square().mean()),
+# the guesses' average spectrum
+alone = torch.stack([guessed(net, specs, mask)[1] for mask in lone]).mean((0, 3))  # (N, 1, M)
+distance = {"to its own average": float((alone - own[:, :, 0]).square().mean()),
+            "to the usual spectrum": float((alone - usual).square().mean()),
             "own average to the usual": float((own[:, :, 0] - usual).square().mean())}
-print("average spectrum guessed from one patch, squared distance:", {k: round(v, 3) for k, v in distance.items()})
+print("average spectrum guessed from one patch, squared distance:",
+      {k: round(v, 3) for k, v in distance.items()})
 
 # %% [markdown]
 # The paper sees "a frequency pattern similar to the average of the original spectrogram" in the picture of one patch. If that is learned *of this
@@ -562,7 +640,9 @@ print("average spectrum guessed from one patch, squared distance:", {k: round(v,
 further = {model: (net, front)}
 for name in others:
     shape, its_front = setting.msm_mae(name)
-    further[name] = pretrain.pretrain(shape, its_front, shorter, *pools.values(), workers=setting.workers, reuse=True).model.cpu().eval(), its_front
+    begun = pretrain.pretrain(shape, its_front, shorter, *pools.values(),
+                              workers=setting.workers, reuse=True)
+    further[name] = begun.model.cpu().eval(), its_front
 
 # %%
 figure, axes = plt.subplots(2 * 2, len(further), figsize=(10.8, 5.2), sharey=True, squeeze=False)
@@ -571,8 +651,10 @@ for (name, (one, its_front)), column in zip(further.items(), axes.T):
     mask = patches.random_mask(2, one.grid, 0.75, training.generator(seed))
     _, pictures = guessed(one, x, mask)
     for i in range(2):
-        limits, wrong = tuple(x[i].quantile(torch.tensor([0.01, 0.998])).tolist()), (pictures[i] - x[i]).square().mean()
-        plots.spec(column[2 * i], x[i], its_front, f"{name.replace('_', ' ')}\n{names[i].splitlines()[0]}", limits)
+        limits = tuple(x[i].quantile(torch.tensor([0.01, 0.998])).tolist())
+        wrong = (pictures[i] - x[i]).square().mean()
+        plots.spec(column[2 * i], x[i], its_front,
+                   f"{name.replace('_', ' ')}\n{names[i].splitlines()[0]}", limits)
         plots.spec(column[2 * i + 1], pictures[i], its_front, f"MSE {wrong:.3f}", limits)
         boxed(column[2 * i + 1], mask.hidden[i], one.arch, its_front)
 for ax in axes.flat:
@@ -593,9 +675,11 @@ for name, (one, its_front) in further.items():
     mask = patches.random_mask(len(x), one.grid, 0.75, training.generator(seed))
     filled = patches.patchify(x, one.arch.patch).var(-1) > 0
     error = guessed(one, x, mask)[0][mask.hidden & filled].mean()
-    sizes[name] = {"patches": one.grid.t * one.grid.f, "clips": shorter.clips, "error on hidden": float(error)}
+    sizes[name] = {"patches": one.grid.t * one.grid.f, "clips": shorter.clips,
+                   "error on hidden": float(error)}
 sizes[model]["clips"] = 0 if weights else clips
-pd.DataFrame(sizes).T.style.format({"patches": "{:.0f}", "clips": "{:,.0f}", "error on hidden": "{:.3f}"})
+formats = {"patches": "{:.0f}", "clips": "{:,.0f}", "error on hidden": "{:.3f}"}
+pd.DataFrame(sizes).T.style.format(formats)
 
 # %% [markdown]
 # ## Attention
@@ -609,15 +693,18 @@ pd.DataFrame(sizes).T.style.format({"patches": "{:.0f}", "clips": "{:,.0f}", "er
 
 # %%
 block, made = net.encoder.blocks[-1].attn, {}
-hooks = [block.qkv.register_forward_hook(lambda m, x, y: made.update(qkv=y)), block.register_forward_hook(lambda m, x, y: made.update(out=y))]
+hooks = [block.qkv.register_forward_hook(lambda m, x, y: made.update(qkv=y)),
+         block.register_forward_hook(lambda m, x, y: made.update(out=y))]
 with torch.no_grad():
     net.encode(specs[six])  # nothing hidden
     for hook in hooks:
         hook.remove()
-    q, k, v = made["qkv"].unflatten(-1, (3, block.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (6, heads, 1+L, d)
+    qkv = made["qkv"].unflatten(-1, (3, block.num_heads, -1))  # (6, 1+L, 3, heads, d)
+    q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (6, heads, 1+L, d)
     A = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)  # (6, heads, 1+L, 1+L)
     mixed = block.proj((A @ v).transpose(1, 2).flatten(2))  # (6, 1+L, D) heads side by side
-print(tuple(A.shape), f"largest difference to what the block put out: {(mixed - made['out']).abs().max():.1e}")
+print(tuple(A.shape),
+      f"largest difference to what the block put out: {(mixed - made['out']).abs().max():.1e}")
 
 # %% [markdown]
 # **Checkpoint.** If this passes, the maps below are those the model used: each row sums to 1, times the values they are the block's output, and they
@@ -636,7 +723,8 @@ with torch.no_grad():
     block.qkv.bias[D : 2 * D] += 1.0
     moved = float((attention.maps(net, specs[six]) - A).abs().max())
     block.qkv.bias.copy_(before)
-print(f"with 1 added to every key bias the maps change by {moved:.0e}; the learned biases are {float(before.abs().mean()):.3f} on average")
+print(f"with 1 added to every key bias the maps change by {moved:.0e}; "
+      f"the learned biases are {float(before.abs().mean()):.3f} on average")
 
 # %% [markdown]
 # Nothing but rounding: softmax does not see what all have in common.
@@ -648,15 +736,20 @@ def goes(maps):
     """The shares of a patch's attention, averaged over patches, heads and recordings."""
     m = maps[:, :, 1:].mean((0, 1))  # (L, 1+L)
     column, row, inner = torch.arange(L) // grid.f, torch.arange(L) % grid.f, m[:, 1:]
-    same_t, same_f, me = column[:, None] == column, row[:, None] == row, torch.eye(L, dtype=torch.bool)
-    cuts = {"itself": me, "same moment": same_t & ~me, "same mel row": same_f & ~me, "elsewhere": ~same_t & ~same_f}
-    return {"class token": float(m[:, 0].mean())} | {name: float((inner * cut).sum(1).mean()) for name, cut in cuts.items()}
+    same_t, same_f = column[:, None] == column, row[:, None] == row
+    me = torch.eye(L, dtype=torch.bool)
+    cuts = {"itself": me, "same moment": same_t & ~me, "same mel row": same_f & ~me,
+            "elsewhere": ~same_t & ~same_f}
+    between = {name: float((inner * cut).sum(1).mean()) for name, cut in cuts.items()}
+    return {"class token": float(m[:, 0].mean())} | between
 
 
 # %%
 some = specs[:64]
-shares = {"all alike": goes(torch.full((1, 1, 1 + L, 1 + L), 1 / (1 + L))), "untrained": goes(attention.maps(untrained, some))}
-shares |= {f"block {b + 1}" + (" (last)" if b == arch.depth - 1 else ""): goes(attention.maps(net, some, b)) for b in range(arch.depth)}
+shares = {"all alike": goes(torch.full((1, 1, 1 + L, 1 + L), 1 / (1 + L))),
+          "untrained": goes(attention.maps(untrained, some))}
+shares |= {f"block {b + 1}" + (" (last)" if b == arch.depth - 1 else ""):
+           goes(attention.maps(net, some, b)) for b in range(arch.depth)}
 pd.DataFrame(shares).T.style.format("{:.1%}")
 
 # %% [markdown]
@@ -669,7 +762,8 @@ pd.DataFrame(shares).T.style.format("{:.1%}")
 # and write time first.
 
 # %%
-references = [(round(t * (grid.t - 1) / 18), round(f * (grid.f - 1) / 4)) for t, f in ((7, 2), (12, 1), (1, 0), (7, 1))]
+references = [(round(t * (grid.t - 1) / 18), round(f * (grid.f - 1) / 4))
+              for t, f in ((7, 2), (12, 1), (1, 0), (7, 1))]
 maps = attention.maps(net, specs[six])  # (6, heads, 1+L, 1+L)
 
 
@@ -679,13 +773,15 @@ def looks(references):
     for i, cells in enumerate(axes.reshape(6, 3)):
         plots.spec(cells[0], specs[six[i]], front, names[i].splitlines()[0])
         if table["file"][six[i]] in calls:
-            plots.boxes(cells[0], calls[table["file"][six[i]]], front, table["at_s"][six[i]], linewidth=0.8)
+            plots.boxes(cells[0], calls[table["file"][six[i]]], front, table["at_s"][six[i]],
+                        linewidth=0.8)
         for ax, (t, f) in zip(cells[1:], references):
             seen = attention.from_patch(maps, grid, (t, f))[i]  # (t, f)
             top = float(seen.flatten().quantile(0.98))
             big = seen.repeat_interleave(arch.patch[0], 0).repeat_interleave(arch.patch[1], 1)
             plots.spec(ax, big, front, f"from column {t},\nrow {f}", (0, top), "viridis")
-            ax.add_patch(Rectangle((t * step_s, f * arch.patch[1]), step_s, arch.patch[1], fill=False, edgecolor="r", linewidth=1.5))
+            ax.add_patch(Rectangle((t * step_s, f * arch.patch[1]), step_s, arch.patch[1],
+                                   fill=False, edgecolor="r", linewidth=1.5))
     for ax in axes.flat:
         ax.set(xlim=(0, grid.t * step_s), ylabel="kHz")
         ax.label_outer()
@@ -721,7 +817,8 @@ for i in six[3:]:
 t, f = references[0]
 for n in (0, 3):
     best = attention.from_patch(maps, grid, (t, f))[n].flatten().topk(L // 5).indices
-    kept = plots.masked(specs[[six[n]]], patches.mask_from_keep(best[None], L), arch.patch).nan_to_num(mel.normalise(front.pad, front))
+    kept = plots.masked(specs[[six[n]]], patches.mask_from_keep(best[None], L), arch.patch)
+    kept = kept.nan_to_num(mel.normalise(front.pad, front))
     print(f"{table['label'][six[n]]}: what the patch in column {t}, row {f} attends to")
     listen(kept[0])
 
@@ -735,13 +832,17 @@ for n in (0, 3):
 def excerpt(i):
     """One of the sounds at its own rate, with the true calls where they are known."""
     row = table.loc[i]
-    rate, own = audio.info(row["file"]).rate, calls.get(row["file"])
-    boxes = None if own is None else own.assign(start_s=own["start_s"] - row["at_s"], end_s=own["end_s"] - row["at_s"]).query("end_s > 0")
-    return base.Sound(audio.read(row["file"], start_s=row["at_s"], duration_s=front.seconds + 0.5), rate, boxes)
+    rate, boxes = audio.info(row["file"]).rate, calls.get(row["file"])
+    if boxes is not None:
+        boxes = boxes.assign(start_s=boxes["start_s"] - row["at_s"],
+                             end_s=boxes["end_s"] - row["at_s"]).query("end_s > 0")
+    wave = audio.read(row["file"], start_s=row["at_s"], duration_s=front.seconds + 0.5)
+    return base.Sound(wave, rate, boxes)
 
 
-stored, card = ready.load()
-models = {"this notebook's": (net, front), "the same, untrained": (untrained, front), "ready weights": (stored, card.front)}
+stored, card = starts.load_ready()
+models = {"this notebook's": (net, front), "the same, untrained": (untrained, front),
+          "ready weights": (stored, card.front)}
 sounds = {f"{n + 1}. {table['label'][i]}": excerpt(i) for n, i in enumerate(six)}
 
 # %%
@@ -793,44 +894,58 @@ def box_share(event, at_s):
 level = patches.patchify(specs, arch.patch).mean(-1).unflatten(1, tuple(grid))  # (N, t, f)
 rhythms = []
 for i, row in table[table["file"].isin(calls)].iterrows():
-    within = calls[row["file"]].query("@row.at_s <= start_s < @row.at_s + @front.seconds - 0.1").sort_values("start_s")
-    on_patches = [s for s in (box_share(event, row["at_s"]) for event in within.itertuples()) if s.max() >= 0.25]
+    within = calls[row["file"]].query("@row.at_s <= start_s < @row.at_s + @front.seconds - 0.1")
+    within = within.sort_values("start_s")
+    on_patches = [box_share(event, row["at_s"]) for event in within.itertuples()]
+    on_patches = [share for share in on_patches if share.max() >= 0.25]
     if len(on_patches) >= 2 and len(on_patches) == len(within):
         middle = len(on_patches) // 2
         loudest = int((level[i] - 100 * (on_patches[middle] < 0.25)).argmax())
-        rhythms.append({"row": i, "truth": within["start_s"].diff().median(), "reference": (loudest // grid.f, loudest % grid.f),
+        rhythms.append({"row": i, "truth": within["start_s"].diff().median(),
+                        "reference": (loudest // grid.f, loudest % grid.f),
                         "boxes": torch.stack(on_patches), "middle": middle})
-print(f"{len(rhythms)} recordings with two calls or more in {front.seconds:.1f} s" + ("" if synthetic else ": no true calls are known, this is skipped"))
+print(f"{len(rhythms)} recordings with two calls or more in {front.seconds:.1f} s"
+      + ("" if synthetic else ": no true calls are known, this is skipped"))
 
 # %%
 if rhythms:
     truth = np.array([r["truth"] for r in rhythms])
-    looked = {who: torch.cat([attention.from_patch(attention.maps(one, specs[[r["row"]]]), grid, r["reference"]) for r in rhythms])
-              for who, one in (("attention", net), ("attention, untrained", untrained))}
-    own_row = torch.stack([level[r["row"], :, r["reference"][1], None] for r in rhythms])  # (n, t, 1)
+    looked = {}
+    for who, one in (("attention", net), ("attention, untrained", untrained)):
+        each = [attention.from_patch(attention.maps(one, specs[[r["row"]]]), grid, r["reference"])
+                for r in rhythms]
+        looked[who] = torch.cat(each)  # (n, t, f)
+    own_row = [level[r["row"], :, r["reference"][1], None] for r in rhythms]
+    own_row = torch.stack(own_row)  # (n, t, 1)
     reached = truth <= 2 * grid.t // 3 * step_s  # longer intervals are beyond the longest lag
-    answers = {who: attention.period(x[reached], step_s).seconds.numpy() for who, x in (looked | {"level of the reference's row": own_row}).items()}
-    print(f"{reached.sum()} of the intervals are within the longest lag of {2 * grid.t // 3 * step_s:.2f} s")
+    answers = {who: attention.period(x[reached], step_s).seconds.numpy()
+               for who, x in (looked | {"level of the reference's row": own_row}).items()}
+    print(f"{reached.sum()} of the intervals are within the longest lag "
+          f"of {2 * grid.t // 3 * step_s:.2f} s")
 
 # %%
 def judged(answer, truth, draws=2000):
-    """How often an answer is within one column of the truth, against pairing answers and truths at random; and the rank correlation."""
+    """How often an answer is within one column of the truth, against pairing answers and truths at
+    random; and the rank correlation."""
     rng, there = np.random.default_rng(0), ~np.isnan(answer)
     right = np.abs(answer - truth) <= step_s  # NaN, no period found, is wrong
-    chance = np.array([np.mean(np.abs(answer - rng.permutation(truth)) <= step_s) for _ in range(draws)])
+    chance = np.array([np.mean(np.abs(answer - rng.permutation(truth)) <= step_s)
+                       for _ in range(draws)])
     ranks = spearmanr(answer[there], truth[there])[0] if there.sum() > 2 else np.nan
-    return {"a period found": there.mean(), "right": right.mean(), "right by chance": chance.mean(), "p": (1 + np.sum(chance >= right.mean())) / (1 + draws),
-            "rank correlation": ranks}
+    return {"a period found": there.mean(), "right": right.mean(), "right by chance": chance.mean(),
+            "p": (1 + np.sum(chance >= right.mean())) / (1 + draws), "rank correlation": ranks}
 
 
 # %%
-periods = pd.DataFrame({who: judged(answer, truth[reached]) for who, answer in answers.items()}).T if rhythms else pd.DataFrame()
+found_by = {who: judged(x, truth[reached]) for who, x in answers.items()} if rhythms else {}
+periods = pd.DataFrame(found_by).T
 percent = dict.fromkeys(("a period found", "right", "right by chance"), "{:.0%}")
 periods.style.format(percent | {"p": "{:.3f}", "rank correlation": "{:+.2f}"}) if rhythms else None
 
 # %%
 if rhythms:
-    exercises.predicted("right answers of the untrained model", untrained_right, 100 * periods.loc["attention, untrained", "right"], "%")
+    exercises.predicted("right answers of the untrained model", untrained_right,
+                        100 * periods.loc["attention, untrained", "right"], "%")
 
 # %%
 if rhythms:
@@ -838,7 +953,8 @@ if rhythms:
     for ax, (who, answer) in zip(axes, answers.items()):
         ax.plot([0.3, 2], [0.3, 2], color="0.7", linewidth=0.8)
         ax.plot(truth[reached], answer, "o", markersize=4, alpha=0.6)
-        ax.set(xlabel="true interval between calls (s)", title=f"{who}: {periods.loc[who, 'right']:.0%} right")
+        ax.set(xlabel="true interval between calls (s)",
+               title=f"{who}: {periods.loc[who, 'right']:.0%} right")
     axes[0].set_ylabel("period found (s)")
     plots.save(figure, "10_periods") if setting.name != "smoke" else None
 
@@ -858,10 +974,11 @@ if rhythms:
 # %%
 def tells_calls(r, maps):
     """AUC per kind of map for one recording, or None where there is nothing to tell apart."""
-    boxes, (t, f) = r["boxes"], r["reference"]
+    boxes = r["boxes"]
     own, on = boxes[r["middle"]] > 0, (boxes >= 0.25).any(0)
     rows = on.any(0)[None].expand(tuple(grid))
-    asked = rows & ~own.any(1)[:, None] & ((boxes.amax(0) == 0) | on)  # a patch is on a call or touches none
+    # a patch is on a call or touches none
+    asked = rows & ~own.any(1)[:, None] & ((boxes.amax(0) == 0) | on)
     if not (asked & on).any() or not (asked & ~on).any():
         return None
     return {name: roc_auc_score(on[asked], x[asked]) for name, x in maps.items()}
@@ -877,14 +994,18 @@ def controls(r):
 
 # %%
 if rhythms:
-    told = [(r["row"], tells_calls(r, {who: x[n] for who, x in looked.items()} | controls(r))) for n, r in enumerate(rhythms)]
+    told = [(r["row"], tells_calls(r, {who: x[n] for who, x in looked.items()} | controls(r)))
+            for n, r in enumerate(rhythms)]
     auc = pd.DataFrame([a for _, a in told if a], index=[i for i, a in told if a])
     rng, groups = np.random.default_rng(0), table.loc[auc.index, "group"].to_numpy()
     members = [np.flatnonzero(groups == g) for g in dict.fromkeys(groups)]
-    redraw = [np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))]) for _ in range(1000)]
+    redraw = [np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))])
+              for _ in range(1000)]
     low, high = np.quantile([auc.to_numpy()[c].mean(0) for c in redraw], [0.025, 0.975], axis=0)
-    to_calls = pd.DataFrame({"AUC": auc.mean(), "low": low, "high": high, "above 0.5 in": (auc > 0.5).mean()})
-    display(to_calls.style.format("{:.2f}").format("{:.0%}", subset=["above 0.5 in"]).set_caption(f"{len(auc)} recordings"))
+    to_calls = pd.DataFrame({"AUC": auc.mean(), "low": low, "high": high,
+                             "above 0.5 in": (auc > 0.5).mean()})
+    display(to_calls.style.format("{:.2f}").format("{:.0%}", subset=["above 0.5 in"])
+            .set_caption(f"{len(auc)} recordings"))
 
 # %% [markdown]
 # **See:** whether attention beats the untrained model (did it learn to?) and the similarity of contents and loudness (did it learn *more* than to
@@ -893,14 +1014,19 @@ if rhythms:
 # ## The record
 
 # %%
-metrics = {"random": {"error": float(several.mean()), "between_sounds": float(several.mean(0).std()), "between_draws": float(several.std(0).mean())},
-           "patterns": {f"{pool} {who} {p}": dict(row) for (pool, who, p), row in patterns.iterrows()}, "correlations": found,
-           "visible": {"whole": whole.to_dict(), "hidden": hidden_only.to_dict(), **bars}, "one_patch": distance, "designs": sizes,
-           "attention": shares}
+metrics = {"random": {"error": float(several.mean()), "between_sounds": float(between_sounds),
+                      "between_draws": float(between_draws)},
+           "patterns": {f"{pool} {who} {p}": dict(row)
+                        for (pool, who, p), row in patterns.iterrows()},
+           "correlations": found,
+           "visible": {"whole": whole.to_dict(), "hidden": hidden_only.to_dict(), **bars},
+           "one_patch": distance, "designs": sizes, "attention": shares}
 if rhythms:
     metrics |= {"period": periods.T.to_dict(), "to_calls": to_calls.T.to_dict()}
-path = run.record(metrics, samples_seen=0 if weights else clips, device=training.accelerator().device, verdict="no verdict: one seed",
-                  recipes={"arch": arch, "front": front, "pretrain": None if weights else recipe, "appendix": shorter},
+path = run.record(metrics, samples_seen=0 if weights else clips,
+                  device=training.accelerator().device, verdict="no verdict: one seed",
+                  recipes={"arch": arch, "front": front, "pretrain": None if weights else recipe,
+                           "appendix": shorter},
                   held_out=table["pool"].value_counts().to_dict())
 
 # %% [markdown]
@@ -1080,7 +1206,7 @@ check.by_chance(by_chance)
 #
 # ## What was not shown
 #
-# Notebook 02's studio takes this model too: `reconstruction.Reconstruction(models, sounds)` with the two dictionaries of the attention explorer, after `from lib import studio`.
+# Notebook 02's studio takes this model too: `reconstruction.Reconstruction(models, sounds)` with the two dictionaries of the attention explorer, after `from lib.explorers import reconstruction`.
 #
 # The paper's own model and sounds (`weights=hub` loads its 2-second model where the network allows; its 3-second one was never published). Its Fig.
 # 9, reconstructions of Vocal Imitation: that data set is not offline, **not run**; `general=folder:PATH` draws it. The decoder's attention; heads

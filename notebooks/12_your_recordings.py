@@ -34,12 +34,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -48,7 +51,9 @@ except ImportError:  # this notebook came without its repository, as in Colab
 colab.prepare(KEEP_ON_DRIVE)
 
 # %% tags=["predict"]
-expected = None  # per cent of the test recordings, averaged over species, that a classifier on the ready weights will name rightly
+# per cent of the test recordings, averaged over species, that a classifier on the ready weights
+# will name rightly
+expected = None
 
 # %%
 import matplotlib.pyplot as plt
@@ -56,27 +61,32 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import audio, paths, plots, runs, sources
-from lib.checkpoints import Card
+from lib import audio, checkpoints, paths, plots, runs, sources
 from lib.course import exercises
 from lib.runs import cost, record
 from lib.sources import selections
-from lib.transfer import classifier, finetune, planner, probe, ready, species
+from lib.transfer import classifier, finetune, planner, probe, starts, species
 
 plots.style()
 
 # %% tags=["parameters"]
-wildlife = "chorus"  # your recordings: folder:PATH (one folder per class, a folder with metadata.csv, or a CSV), or chorus
-method = "frozen"  # how to train: frozen (the encoder stays as it is and a readout learns, seconds) or finetune (all weights, minutes)
-threshold = 0.5  # the score from which on a window counts as a find
-target = 0.8  # the accuracy to plan for: class-averaged top-1
-unit = "group"  # what the plan counts as one label: group (animal, place, long recording) or recording (a row of the table)
-new = ""  # a folder of new recordings to predict; empty: one long recording is joined from test
-out = ""  # the folder for the classifier and its answers; empty: the user's cache
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training, the pilot and the intervals
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-max_hours = 1.0  # a run that would take longer on this machine is refused
+# one folder per class, a folder with metadata.csv, or a CSV
+wildlife: str = "chorus"  # your recordings: folder:PATH, or chorus
+# frozen: the encoder stays as it is and a readout learns, seconds; finetune: all weights, minutes
+method: str = "frozen"  # how to train: frozen or finetune
+threshold: float = 0.5  # the score from which on a window counts as a find
+target: float = 0.8  # the accuracy to plan for: class-averaged top-1
+# group (animal, place, long recording) or recording (a row of the table)
+unit: str = "group"  # what the plan counts as one label: group or recording
+# empty: one long recording is joined from test
+new: str = ""  # a folder of new recordings to predict
+# empty: the user's cache
+out: str = ""  # the folder for the classifier and its answers
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training, the pilot and the intervals
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %% [markdown]
 # ## From a folder to a table
@@ -93,8 +103,10 @@ max_hours = 1.0  # a run that would take longer on this machine is refused
 
 # %%
 pond = paths.cache("your_recordings", "toy")
-audio.write(pond / "pond.wav", 0.01 * torch.randn(5 * 22_050, generator=torch.Generator().manual_seed(0)), 22_050)
-paths.write_text(pond / "pond.txt", "0.5\t2.25\tRana temporaria\n3.0\t4.5\tBufo bufo\n4.9\t4.9\tBufo bufo\n")
+hiss = 0.01 * torch.randn(5 * 22_050, generator=torch.Generator().manual_seed(0))
+audio.write(pond / "pond.wav", hiss, 22_050)
+paths.write_text(pond / "pond.txt",
+                 "0.5\t2.25\tRana temporaria\n3.0\t4.5\tBufo bufo\n4.9\t4.9\tBufo bufo\n")
 selections.annotations(pond)
 
 # %% [markdown]
@@ -103,16 +115,19 @@ selections.annotations(pond)
 # %%
 setting, band = runs.scale(scale), selections.checked(threshold)
 table = sources.recordings(wildlife, "wildlife", setting.chorus, data_seed)
-run = runs.start("12_your_recordings", globals(), {"wildlife": table})
+run = runs.start("12_your_recordings", {"wildlife": table}, wildlife=wildlife, method=method,
+                 threshold=threshold, target=target, unit=unit, scale=scale, seed=seed,
+                 data_seed=data_seed)
 counts = species.counts(table)
-print(f"scale {setting.name}; {len(table)} recordings of {len(counts)} species in {sources.units(table).nunique()} groups, {table['duration_s'].sum() / 3600:.2f} h")
+print(f"scale {setting.name}; {len(table)} recordings of {len(counts)} species in "
+      f"{sources.units(table).nunique()} groups, {table['duration_s'].sum() / 3600:.2f} h")
 counts.head(12).style.format({"minutes": "{:.1f}"})
 
 # %% [markdown]
 # The twelve commonest species. *Groups* are what counts: ten pieces of one frog are one frog. What to know before training on this table:
 
 # %%
-encoder, about = ready.load()
+encoder, about = starts.load_ready()
 warned = species.warnings(table, about.front)
 print("\n".join(f"- {warning}" for warning in warned) or "nothing to warn of")
 
@@ -121,7 +136,7 @@ print("\n".join(f"- {warning}" for warning in warned) or "nothing to warn of")
 #
 # ## What will be computed
 #
-# The encoder is that of the ready weights (`lib/transfer/ready.py`): pretrained without any label on the synthetic chorus. It looks once at every window of
+# The encoder is that of the ready weights (`lib/transfer/starts.py`): pretrained without any label on the synthetic chorus. It looks once at every window of
 # every recording, and its
 # answers are kept. With `method = "frozen"` that is nearly all: the readout is a logistic regression. `finetune` trains all weights, and costs as
 # many looks again per epoch.
@@ -144,14 +159,16 @@ if method == "frozen":
     readout = probe.logistic(known, "mean", Cs=(0.003, 0.01, 0.1, 1.0))
     model, labels = classifier.frozen(encoder, readout, known.labels), known.labels
     result = probe.evaluate(readout, known, seed)
-    print(f"logistic regression on {encoder.arch.dim} numbers a window; C = {readout.chosen:g} of {readout.sweep['value'].tolist()} was best on val")
+    print(f"logistic regression on {encoder.arch.dim} numbers a window; "
+          f"C = {readout.chosen:g} of {readout.sweep['value'].tolist()} was best on val")
 else:
-    tuned = finetune.finetune(encoder, encoder.arch, about.front, table, recipe, workers=setting.workers)
+    tuned = finetune.finetune(encoder, encoder.arch, about.front, table, recipe,
+                              workers=setting.workers)
     model, labels = tuned.model, tuned.labels
     result = finetune.evaluate(tuned, about.front, table, seed, workers=setting.workers)
 for split, s in result.scores.items():
-    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], {s.recordings} recordings of {s.classes} species, "
-          f"each guess among {s.chosen_from}")
+    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], "
+          f"{s.recordings} recordings of {s.classes} species, each guess among {s.chosen_from}")
 exercises.predicted("right answers on test", expected, 100 * result.scores["test"].top1.value, "%")
 
 # %% [markdown]
@@ -184,7 +201,8 @@ for ax, what in zip(axes, ("recall", "precision")):
     ax.hlines(height, order[f"{what}_low"], order[f"{what}_high"], color="0.7", linewidth=4)
     ax.plot(order[what], height, "o", color="C0", markersize=5)
     ax.set(xlabel=what, xlim=(-0.03, 1.03), ylim=(-0.7, len(order) - 0.3))
-axes[0].set_yticks(height, [f"{name} ({n} in {g})" for name, n, g in zip(order.index, order["n"], order["groups"])], fontsize="small")
+names = [f"{name} ({n} in {g})" for name, n, g in zip(order.index, order["n"], order["groups"])]
+axes[0].set_yticks(height, names, fontsize="small")
 axes[0].set_title("test: recordings in groups after each name");
 
 # %% [markdown]
@@ -208,12 +226,15 @@ assert abs(report["recall"].mean() - result.scores["test"].top1.value) < 0.01
 if method == "frozen":
     p, targets, _ = probe.recordings(readout.probabilities, known, "val")
 else:
-    p, targets, *_ = finetune.predict(model, about.front, table[table["split"] == "val"], labels, workers=setting.workers)
+    val = table[table["split"] == "val"]
+    p, targets, *_ = finetune.predict(model, about.front, val, labels, workers=setting.workers)
 score, right = p.max(1), p.argmax(1) == targets
 steps = np.unique([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, band])
+right_of = [right[score >= t].mean() if (score >= t).any() else np.nan for t in steps]
 sure = pd.DataFrame({"threshold": steps, "answered": [(score >= t).mean() for t in steps],
-                     "right of these": [right[score >= t].mean() if (score >= t).any() else np.nan for t in steps]})
-sure.style.format({"threshold": "{:.2g}", "answered": "{:.0%}", "right of these": "{:.0%}"}, na_rep="none").hide()
+                     "right of these": right_of})
+formats = {"threshold": "{:.2g}", "answered": "{:.0%}", "right of these": "{:.0%}"}
+sure.style.format(formats, na_rep="none").hide()
 
 # %% [markdown]
 # Recordings here, windows below: a single window is less certain than the mean of several. None of it speaks about sounds that are no species of
@@ -228,11 +249,16 @@ sure.style.format({"threshold": "{:.2g}", "answered": "{:.0%}", "right of these"
 # %%
 folder = paths.resolve(out) if out else paths.cache("your_recordings", run.name)
 test = result.scores["test"]
-said = (f"{run.data['wildlife']['name']}, {counts['train'].sum()} recordings of {len(labels)} species, {method}, seed {seed}, from the ready weights "
-        f"(sha256 {about.sha256[:12]}); test top-1 {test.top1.value:.3f} [{test.top1.low:.3f}, {test.top1.high:.3f}] on {test.recordings} recordings")
-kept = classifier.save(model, Card("classifier", encoder.arch, about.front, said, "that of your recordings", "notebook 12", labels=labels), folder)
+said = (f"{run.data['wildlife']['name']}, {counts['train'].sum()} recordings of {len(labels)} "
+        f"species, {method}, seed {seed}, from the ready weights (sha256 {about.sha256[:12]}); "
+        f"test top-1 {test.top1.value:.3f} [{test.top1.low:.3f}, {test.top1.high:.3f}] "
+        f"on {test.recordings} recordings")
+card = checkpoints.Card("classifier", encoder.arch, about.front, said,
+                        "that of your recordings", "notebook 12", labels=labels)
+kept = classifier.save(model, card, folder)
 loaded = classifier.load(kept)
-print(f"{kept.name} {kept.stat().st_size / 1e6:.1f} MB, sha256 {loaded.card.sha256[:12]}; its card says:\n{loaded.card.trained_on}")
+print(f"{kept.name} {kept.stat().st_size / 1e6:.1f} MB, sha256 {loaded.card.sha256[:12]}; "
+      f"its card says:\n{loaded.card.trained_on}")
 
 # %% [markdown]
 # ## New files
@@ -243,16 +269,19 @@ print(f"{kept.name} {kept.stat().st_size / 1e6:.1f} MB, sha256 {loaded.card.sha2
 # %%
 if not new:
     place, wave, truth = paths.cache("your_recordings", run.name, "new"), [torch.zeros(0)], []
-    for row in part.drop_duplicates("label").sample(min(10, part["label"].nunique()), random_state=seed).itertuples():
+    one_each = part.drop_duplicates("label")
+    for row in one_each.sample(min(10, len(one_each)), random_state=seed).itertuples():
         begin = sum(map(len, wave)) / about.front.rate
-        pause = 1e-4 * torch.randn(2 * about.front.rate, generator=torch.Generator().manual_seed(row.Index))
+        generator = torch.Generator().manual_seed(row.Index)
+        pause = 1e-4 * torch.randn(2 * about.front.rate, generator=generator)
         wave += [audio.read(row.file, about.front.rate)[: 8 * about.front.rate], pause]
         truth.append((row.label, begin, begin + len(wave[-2]) / about.front.rate))
     audio.write(place / "night" / "long.flac", torch.cat(wave).clamp(-1, 1), about.front.rate)
     paths.write_text(place / "night" / "empty.wav", "")
     audio.write(place / "night" / "muted.wav", torch.zeros(3 * about.front.rate), about.front.rate)
 answers = classifier.predict(loaded, new or place)
-print(f"{len(answers.files)} files, {len(answers.windows)} windows; skipped {len(answers.skipped)}:", *answers.skipped, sep="\n- ")
+print(f"{len(answers.files)} files, {len(answers.windows)} windows; "
+      f"skipped {len(answers.skipped)}:", *answers.skipped, sep="\n- ")
 answers.windows.head(6).round(2)
 
 # %% [markdown]
@@ -283,19 +312,24 @@ for path in (*tracks, *tables) if len(found) else ():  # nothing found, nothing 
 for path in (*tracks, *tables) if len(found) else ():  # nothing found, nothing to compare
     own = found[found["file"] == found["file"].iloc[0]].reset_index(drop=True)
     back = selections.read(path)
-    assert back["label"].tolist() == own["label"].tolist() and np.allclose(back[["start_s", "end_s"]], own[["start_s", "end_s"]], atol=1e-6)
+    assert back["label"].tolist() == own["label"].tolist()
+    assert np.allclose(back[["start_s", "end_s"]], own[["start_s", "end_s"]], atol=1e-6)
 
 # %%
 if not new:
     figure, ax = plt.subplots(figsize=(12, 3.6))
-    rank = {name: i for i, name in enumerate(dict.fromkeys([*(name for name, *_ in truth), *answers.windows["label"]]))}
+    names = dict.fromkeys([*(name for name, *_ in truth), *answers.windows["label"]])
+    rank = {name: i for i, name in enumerate(names)}
     for name, begin, end in truth:
         ax.barh(rank[name], end - begin, left=begin, color="0.8", height=0.9)
     middle = (answers.windows["start_s"] + answers.windows["end_s"]) / 2
-    ax.scatter(middle, answers.windows["label"].map(rank), s=3 + 40 * answers.windows["score"] ** 2, color="C0", alpha=0.6, linewidth=0)
+    ax.scatter(middle, answers.windows["label"].map(rank), color="C0", alpha=0.6, linewidth=0,
+               s=3 + 40 * answers.windows["score"] ** 2)
     for row in found.itertuples():
         ax.hlines(rank[row.label], row.start_s, row.end_s, color="C3", linewidth=2.5)
-    ax.set(xlabel="time (s)", title=f"long.flac: grey is the truth, dots are windows (larger: surer), red are selections from {band:g} on")
+    ax.set(xlabel="time (s)",
+           title="long.flac: grey is the truth, dots are windows (larger: surer), "
+                 f"red are selections from {band:g} on")
     ax.set_yticks(list(rank.values()), list(rank), fontsize="small")
 
 # %% [markdown]
@@ -323,7 +357,8 @@ trial = planner.pilot(known, unit=unit, seed=seed)
 law = planner.curve(trial, seed)
 plan = planner.needed(law, target)
 print(plan.text)
-print(f"law: error = {law.law[0]:.2f} n^-{law.law[1]:.2f} + {law.law[2]:.2f}; {len(trial.labels)} species"
+print(f"law: error = {law.law[0]:.2f} n^-{law.law[1]:.2f} + {law.law[2]:.2f}; "
+      f"{len(trial.labels)} species"
       + (f"; left out, too few {unit}s: {', '.join(trial.left_out)}" if trial.left_out else ""))
 pd.DataFrame({f"{unit}s per species": law.sizes, "top-1": [f"{1 - e.value:.1%}" for e in law.error],
               "95 %": [f"{1 - e.high:.1%} to {1 - e.low:.1%}" for e in law.error]}).style.hide()
@@ -348,14 +383,17 @@ if np.isfinite(plan.labels) and plan.labels > 1:
 # ## The record
 
 # %%
-path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"]}, samples_seen=0, labels=labels, answers=result.answers,
-                  start=f"ready weights, sha256 {about.sha256[:12]}", warnings=warned, species=report.reset_index().to_dict("list"),
+path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"]},
+                  samples_seen=0, labels=labels, answers=result.answers,
+                  start=f"ready weights, sha256 {about.sha256[:12]}", warnings=warned,
+                  species=report.reset_index().to_dict("list"),
                   thresholds=sure.to_dict("list"), pilot=planner.summary(trial, law, target))
 
 # %%
 records = runs.records("12_your_recordings")
 if len(records):
-    shown = records[["data.wildlife.name", "scale", "method", "seed", "top1.value", "test.top1.value", "test.top1.low", "test.top1.high", "pilot.unit",
+    shown = records[["data.wildlife.name", "scale", "method", "seed", "top1.value",
+                     "test.top1.value", "test.top1.low", "test.top1.high", "pilot.unit",
                      "pilot.answer.verdict"]]
     display(shown.style.format("{:.1%}", subset=[c for c in shown if "top1" in c]).hide())
 
@@ -368,12 +406,16 @@ if len(records):
 
 # %%
 real = records[records["data.wildlife.name"].str.startswith("frogs")] if len(records) else records
-frogs = record.read(paths.ROOT / "papermill_runs" / "12_your_recordings" / f"{real['name'].iloc[0]}.json") if len(real) else None
+stored = paths.ROOT / "papermill_runs" / "12_your_recordings"
+frogs = record.read(stored / f"{real['name'].iloc[0]}.json") if len(real) else None
 if frogs:
-    at = {split: s["top1"] for split, s in (("val", frogs["metrics"]), ("test", frogs["metrics"]["test"]))}
-    print("; ".join(f"{split}: top-1 {v['value']:.1%} [{v['low']:.1%}, {v['high']:.1%}]" for split, v in at.items()), f"({frogs['start']})")
-    print(*(f"- {warning}" for warning in frogs["warnings"]), frogs["pilot"]["answer"]["text"], sep="\n")
-    display(pd.DataFrame(frogs["species"]).set_index("species").style.format(shares, na_rep="none named"))
+    at = {"val": frogs["metrics"]["top1"], "test": frogs["metrics"]["test"]["top1"]}
+    print("; ".join(f"{split}: top-1 {v['value']:.1%} [{v['low']:.1%}, {v['high']:.1%}]"
+                    for split, v in at.items()), f"({frogs['start']})")
+    print(*(f"- {warning}" for warning in frogs["warnings"]), frogs["pilot"]["answer"]["text"],
+          sep="\n")
+    each = pd.DataFrame(frogs["species"]).set_index("species")
+    display(each.style.format(shares, na_rep="none named"))
 else:
     print("no record of them here")
 

@@ -37,12 +37,15 @@ try:
     from lib.course import colab
 except ImportError:  # this notebook came without its repository, as in Colab
     near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib" / "course" / "colab.py").is_file()), None)
+    root = next((folder for folder in near
+                 if (folder / "lib" / "course" / "colab.py").is_file()), None)
     if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set STUDY_REPOSITORY to its address") from None
+        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, or set "
+                                  "STUDY_REPOSITORY to its address") from None
     if root is None:
         root = near[-1]
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)],
+                       check=True)
     os.chdir(root)
     sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
     sys.modules.pop("lib", None)  # another folder of that name
@@ -63,17 +66,18 @@ from IPython.display import HTML
 
 from lib import data, mae, mel, patches, plots, runs, sources, training
 from lib.course import exercises, faults
-from lib.patches import Grid
 from lib.transfer import probe
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: a small file
 
 # %% tags=["parameters"]
-scale = "auto"  # smoke, tiny, small or paper; auto is tiny unless the environment variable STUDY_SCALE says otherwise
-seed = 0  # of the training: weights, order and masks
-data_seed = 0  # of the synthetic recordings, and of the split of a folder that brings none
-wildlife = "chorus"  # the animal recordings: chorus, inatsounds:ROOT, or folder:PATH (one folder per class, or a CSV)
+# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+scale: str = "auto"  # smoke, tiny, small or paper
+seed: int = 0  # of the training: weights, order and masks
+data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
+# folder:PATH has one folder per class, or is a CSV
+wildlife: str = "chorus"  # the animal recordings: chorus, inatsounds:ROOT or folder:PATH
 
 # %% [markdown]
 # ## The patient
@@ -84,11 +88,13 @@ wildlife = "chorus"  # the animal recordings: chorus, inatsounds:ROOT, or folder
 # %%
 setting = runs.scale(scale)
 table = sources.recordings(wildlife, "wildlife", setting.chorus, data_seed)
-table = table.sample(min(len(table), 1000), random_state=0).sort_index(ignore_index=True)  # all of chorus
+# all of chorus
+table = table.sample(min(len(table), 1000), random_state=0).sort_index(ignore_index=True)
 front = dataclasses.replace(mel.AUDIOMAE, frames=256)
 arch = setting.arch(frames=256, norm_pixels=False, decoder="plain")
 clips = setting.pretrain_clips // 6  # of one run; there are eight
-print(f"{setting.name}: {len(table)} recordings, {arch.grid.t} x {arch.grid.f} patches of {front.seconds:.2f} s, {clips:,} clips a run")
+print(f"{setting.name}: {len(table)} recordings, {arch.grid.t} x {arch.grid.f} patches of "
+      f"{front.seconds:.2f} s, {clips:,} clips a run")
 
 # %% [markdown]
 # The first two windows of every recording, as specs in memory. The recordings are `chorus`, this project's synthetic sound world (notebook 00). A
@@ -98,7 +104,8 @@ print(f"{setting.name}: {len(table)} recordings, {arch.grid.t} x {arch.grid.f} p
 windows, log_mel = data.Windows(table, front, ahead=True), mel.LogMel(front)
 recording = pd.Series(windows.places[:, 0])
 two = np.flatnonzero(recording.groupby(recording).cumcount() < 2)
-specs = torch.cat([windows.__getitems__(some.tolist()).spec(log_mel) for some in np.array_split(two, len(two) // 64 + 1)])
+specs = torch.cat([windows.__getitems__(some.tolist()).spec(log_mel)
+                   for some in np.array_split(two, len(two) // 64 + 1)])
 known = table.iloc[recording[two]].reset_index(drop=True)  # a row per window: label, split, group
 is_train = torch.tensor(known["split"] == "train")
 print(tuple(specs.shape), known["split"].value_counts().to_dict())
@@ -123,20 +130,26 @@ mask = patches.random_mask(len(held), arch.grid, 0.8, training.generator(seed, 7
 
 @torch.no_grad()
 def errors(run):
-    """The mean squared error on held-out windows, of hidden and of visible patches, and the last training losses."""
+    """The mean squared error on held-out windows, of hidden and of visible patches, and the last
+    training losses."""
     model, log = run
     each = model.patch_errors(held, model.decode(model.encode(held, mask), mask))
-    return {"training loss": log["loss"].tail(20).mean(), "hidden": float(each[mask.hidden].mean()), "visible": float(each[~mask.hidden].mean())}
+    return {"training loss": log["loss"].tail(20).mean(), "hidden": float(each[mask.hidden].mean()),
+            "visible": float(each[~mask.hidden].mean())}
 
 
 def compare(**shown):
-    return pd.DataFrame({name.replace("_", " "): errors(run) for name, run in shown.items()}).T.style.format("{:.4f}")
+    found = {name.replace("_", " "): errors(run) for name, run in shown.items()}
+    return pd.DataFrame(found).T.style.format("{:.4f}")
 
 
 compare(healthy=healthy, healthy_another_seed=again)
 
 # %%
-rows = lambda x: patches.patchify(x, arch.patch).unflatten(1, tuple(arch.grid))  # noqa: E731  (N, t, f, P)
+def rows(x):
+    return patches.patchify(x, arch.patch).unflatten(1, tuple(arch.grid))  # (N, t, f, P)
+
+
 usual = rows(specs[is_train]).mean((0, 1))  # (f, P) the usual patch of each mel row
 row_usual = float((rows(held) - usual).square().mean())
 print(f"without a network, the usual patch of the row: {row_usual:.4f}")
@@ -153,7 +166,7 @@ one, drawn = held[chosen : chosen + 1], patches.Mask(*(view[chosen : chosen + 1]
 
 @torch.no_grad()
 def symptom(broken, healthy=healthy, name="the run"):
-    """Both training curves, one held-out window, what is visible of it, and both reconstructions."""
+    """Both training curves, one held-out window, what is visible of it, both reconstructions."""
     figure, axes = plt.subplots(1, 5, figsize=(14, 2.6))
     pictures = {"input": one, "visible": plots.masked(one, drawn, arch.patch)}
     for title, (model, log) in (("healthy", healthy), (name, broken)):
@@ -173,18 +186,20 @@ def symptom(broken, healthy=healthy, name="the run"):
 
 # %%
 def fold(part):
-    return HTML(f"<details><summary>the fault in the code</summary><pre>{html.escape(inspect.getsource(part))}</pre></details>")
+    code = html.escape(inspect.getsource(part))
+    return HTML(f"<details><summary>the fault in the code</summary><pre>{code}</pre></details>")
 
 
 def catches(test, healthy, broken):
-    """The test passes on the healthy part and fails on the broken one; anything else is an error."""
+    """The test passes on the healthy part and fails on the broken one; all else is an error."""
     test(healthy)
     try:
         test(broken)
     except AssertionError:
         print(f"{test.__name__}: the healthy one passes, the broken one fails")
     else:
-        raise AssertionError(f"{test.__name__} passes on the broken part: it does not see the fault")
+        raise AssertionError(f"{test.__name__} passes on the broken part: "
+                             "it does not see the fault")
 
 
 # %% [markdown]
@@ -219,11 +234,14 @@ compare(healthy=healthy, run_1=first)
 fold(faults.One)
 
 # %%
+pair = patches.random_mask(2, arch.grid, 0.8, training.generator(1))  # for two windows
+
+
 def test_visible_guesses_do_not_count(kind):
-    model, mask = kind(arch, training.generator(0)), patches.random_mask(2, arch.grid, 0.8, training.generator(1))
-    guess = model.decode(model.encode(specs[:2], mask), mask)
-    other = torch.where(mask.hidden[..., None], guess, guess + 1)  # other guesses where nothing is hidden
-    assert torch.equal(model.loss(specs[:2], guess, mask), model.loss(specs[:2], other, mask))
+    model = kind(arch, training.generator(0))
+    guess = model.decode(model.encode(specs[:2], pair), pair)
+    other = torch.where(pair.hidden[..., None], guess, guess + 1)  # changed where nothing is hidden
+    assert torch.equal(model.loss(specs[:2], guess, pair), model.loss(specs[:2], other, pair))
 
 
 catches(test_visible_guesses_do_not_count, mae.MAE, faults.One)
@@ -296,9 +314,9 @@ fold(faults.Two)
 
 # %%
 def test_the_order_of_the_visible_does_not_matter(kind):
-    model, mask = kind(arch, training.generator(0)).eval(), patches.random_mask(2, arch.grid, 0.8, training.generator(1))
-    turned = patches.mask_from_keep(mask.keep.flip(1), mask.hidden.shape[1])  # the same patches, in another order
-    a, b = (model.decode(model.encode(specs[:2], m), m) for m in (mask, turned))
+    model = kind(arch, training.generator(0)).eval()
+    turned = patches.mask_from_keep(pair.keep.flip(1), pair.hidden.shape[1])  # in another order
+    a, b = (model.decode(model.encode(specs[:2], m), m) for m in (pair, turned))
     assert torch.allclose(a, b, atol=1e-4)
 
 
@@ -312,7 +330,8 @@ turned = patches.mask_from_keep(mask.keep.flip(1), mask.hidden.shape[1])
 with torch.no_grad():
     for name, (model, _) in {"healthy": healthy, "run 2": second}.items():
         a, b = (model.decode(model.encode(held, m), m)[mask.hidden] for m in (mask, turned))
-        print(f"{name}: the guess changes by {(a - b).square().mean() / a.var():.1%} of its variance when the visible patches come in another order")
+        print(f"{name}: the guess changes by {(a - b).square().mean() / a.var():.1%} "
+              "of its variance when the visible patches come in another order")
 
 # %% [markdown]
 # **In this repository**: `tests/test_mae.py`, `test_order_of_the_visible_patches_does_not_matter`; `tests/test_patches.py`,
@@ -349,7 +368,8 @@ compare(healthy=healthy, healthy_another_seed=again, run_3=third, run_3_another_
 figure, axes = plt.subplots(1, 2, figsize=(10, 2.3), sharey=True)
 for ax, (name, (model, _)) in zip(axes, {"healthy": healthy, "run 3": third}.items()):
     code = model.encoder.pos_embed[0, 1:]  # (L, D)
-    alike = torch.nn.functional.cosine_similarity(code, code[5 * arch.grid.f + 3 :][:1]).unflatten(0, arch.grid)
+    here = code[5 * arch.grid.f + 3]  # (D,)
+    alike = torch.nn.functional.cosine_similarity(code, here[None]).unflatten(0, arch.grid)
     image = ax.imshow(alike.T, origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=1)
     ax.plot(5, 3, "wo", markerfacecolor="none")
     ax.set(title=f"{name}: how similar is the code of each place", xlabel="patch in time")
@@ -383,11 +403,13 @@ then = None  # "better" or "worse"
 
 # %%
 mended = mae.MAE(arch).eval()
-mended.load_state_dict({name: x for name, x in third[0].state_dict().items() if "pos_embed" not in name}, strict=False)  # keeps its own right tables
+learned = {name: x for name, x in third[0].state_dict().items() if "pos_embed" not in name}
+mended.load_state_dict(learned, strict=False)  # keeps its own right tables
 compare(healthy=healthy, run_3=third, run_3_with_the_right_table=(mended, third[1]))
 
 # %%
-exercises.predicted("the right table in run 3", then, "worse" if errors((mended, third[1]))["hidden"] > errors(third)["hidden"] else "better")
+worse = errors((mended, third[1]))["hidden"] > errors(third)["hidden"]
+exercises.predicted("the right table in run 3", then, "worse" if worse else "better")
 
 # %% [markdown]
 # **See**: worse. From 0.0567 to 0.0678: the repair costs more than twice what the fault did (0.0527 without it). The weights have learned where
@@ -399,9 +421,9 @@ exercises.predicted("the right table in run 3", then, "worse" if errors((mended,
 
 # %%
 def test_a_code_says_row_and_time(kind):
-    code = kind(arch, training.generator(0)).encoder.pos_embed[0, 1:].unflatten(0, arch.grid)  # (t, f, D)
-    row, time = code.chunk(2, dim=-1)
-    assert torch.equal(row, row[:1].expand_as(row))  # the code of a mel row is the same at all times
+    code = kind(arch, training.generator(0)).encoder.pos_embed[0, 1:]  # (L, D)
+    row, time = code.unflatten(0, arch.grid).chunk(2, dim=-1)  # (t, f, D/2) each
+    assert torch.equal(row, row[:1].expand_as(row))  # the code of a mel row is that of all times
     assert torch.equal(time, time[:, :1].expand_as(time))  # and that of a time in all rows
 
 
@@ -440,7 +462,8 @@ loudest = {}
 for name, part in {"healthy": log_mel, "run 4": broken_log_mel}.items():
     frame = part.fit(short)[:, 0].mean(-1).argmax(1)  # (N,) the loudest one
     loudest[name] = float((frame >= 100).float().mean())
-print("the loudest frame of the window lies in the padding:", {name: f"{share:.0%} of {len(short)} clips" for name, share in loudest.items()})
+print("the loudest frame of the window lies in the padding:",
+      {name: f"{share:.0%} of {len(short)} clips" for name, share in loudest.items()})
 
 # %% [markdown]
 # What does the encoder make of it? Each one-second clip asks: which of all held-out windows do you come from? Its features (the patches of a time
@@ -450,8 +473,10 @@ print("the loudest frame of the window lies in the padding:", {name: f"{share:.0
 @torch.no_grad()
 def features(x, columns=None, model=healthy[0]):
     """Specs (N, 1, T, M) -> (N, f*D), the mean over the first `columns` time columns (all)."""
-    grid = Grid(x.shape[2] // arch.patch[0], arch.grid.f)
-    return torch.cat([probe.pooled(model.encode(part), grid, torch.full((len(part),), columns or grid.t))["frequency"] for part in x.split(64)])
+    grid = patches.Grid(x.shape[2] // arch.patch[0], arch.grid.f)
+    found = [probe.pooled(model.encode(part), grid, torch.full((len(part),), columns or grid.t))
+             for part in x.split(64)]
+    return torch.cat([part["frequency"] for part in found])
 
 
 every = features(specs)
@@ -466,11 +491,13 @@ def unit(x):
 # %%
 whole = unit(features(held))
 found = {}
-asks = {"the real frames only": short[:, :, :96], "padded with silence": log_mel.fit(short), "padded with 0 (run 4)": broken_log_mel.fit(short)}
+asks = {"the real frames only": short[:, :, :96], "padded with silence": log_mel.fit(short),
+        "padded with 0 (run 4)": broken_log_mel.fit(short)}
 for name, x in asks.items():
     alike = unit(features(x, 6)) @ whole.T  # (N, N)
     rank = (alike >= alike.diagonal()[:, None]).sum(1)
-    found[name] = {"finds its own window": float((rank == 1).float().mean()), "cosine to it": float(alike.diagonal().median())}
+    found[name] = {"finds its own window": float((rank == 1).float().mean()),
+                   "cosine to it": float(alike.diagonal().median())}
 pd.DataFrame(found).T.style.format({"finds its own window": "{:.1%}", "cosine to it": "{:.2f}"})
 
 # %% [markdown]
@@ -524,7 +551,8 @@ test = np.flatnonzero(known["split"] == "test")
 pool = known[(known["split"] != "test") & evaluated]  # what we may learn from, and validate on
 val = faults.five(pool, 0.25, np.random.default_rng(seed))
 chance = 1 / known["label"][evaluated].nunique()
-print(f"val: {nearest(pool.index[~val], pool.index[val]):.1%} of {val.sum()} windows right; chance is {chance:.1%}")
+print(f"val: {nearest(pool.index[~val], pool.index[val]):.1%} of {val.sum()} windows right; "
+      f"chance is {chance:.1%}")
 
 # %% [markdown]
 # > **Your diagnosis.** A few thousand clips of pretraining, no training of the classifier, and this. Would you publish it? There are test recordings
@@ -544,10 +572,14 @@ def by(unit_of):
     return unit_of.isin(chosen[: len(chosen) // 4]).to_numpy()
 
 
-splits = {"by window (run 5)": val, "by recording": by(pool["file"]), "by group": by(sources.units(pool))}
-leak = pd.DataFrame({name: {"val": nearest(pool.index[~v], pool.index[v]), "test": nearest(pool.index[~v], test)} for name, v in splits.items()}).T
+splits = {"by window (run 5)": val, "by recording": by(pool["file"]),
+          "by group": by(sources.units(pool))}
+leak = pd.DataFrame({name: {"val": nearest(pool.index[~v], pool.index[v]),
+                            "test": nearest(pool.index[~v], test)}
+                     for name, v in splits.items()}).T
 ax = (100 * leak).plot.bar(rot=0, figsize=(7, 2.8), ylabel="windows right (%)")
-ax.legend(["the val windows that the split held back", "test recordings, untouched"], fontsize="small");
+sides = ["the val windows that the split held back", "test recordings, untouched"]
+ax.legend(sides, fontsize="small");
 
 # %% [markdown]
 # *Figure 7. The same features and the same classifier; only what was held back together differs.* **See:** split by window, val says 59.2 % where the
@@ -579,7 +611,8 @@ def test_nothing_is_on_both_sides(split):
     assert not set(together[val]) & set(together[~val])
 
 
-catches(test_nothing_is_on_both_sides, lambda windows, share, rng: by(sources.units(windows)), faults.five)
+catches(test_nothing_is_on_both_sides, lambda windows, share, rng: by(sources.units(windows)),
+        faults.five)
 
 # %% [markdown]
 # **In this repository**: `tests/test_data.py`, `test_no_group_crosses_splits`; and not as a test only: `tables.check` refuses a table in which a
@@ -593,23 +626,28 @@ catches(test_nothing_is_on_both_sides, lambda windows, share, rng: by(sources.un
 # orders. One preparation of the batch is healthy, the other is not.
 
 # %%
-mean, std = float(specs[is_train].mean()), float(specs[is_train].std())  # so that a large batch comes out as it went in
+# so that a large batch comes out as it went in
+mean, std = float(specs[is_train].mean()), float(specs[is_train].std())
 preparations = {"healthy": lambda x: x, "run 6": lambda x: faults.six(x, mean, std)}
 train_rows = np.flatnonzero(known["split"] == "train")
 
 
 def answers(prepare, order):
-    """The vectors of the test windows, in their own order whatever `order` they were encoded in, and the species guessed for each."""
+    """The vectors of the test windows, in their own order whatever `order` they were encoded in,
+    and the species guessed for each."""
     batches = specs[test][order].split(64)
     vectors = unit(torch.cat([features(prepare(batch)) for batch in batches]))[order.argsort()]
-    return vectors, known["label"].to_numpy()[train_rows][(vectors @ unit(every)[train_rows].T).argmax(1)]
+    closest = (vectors @ unit(every)[train_rows].T).argmax(1)
+    return vectors, known["label"].to_numpy()[train_rows][closest]
 
 
 # %%
 orders = [torch.randperm(len(test), generator=training.generator(seed, k)) for k in range(3)]
-asked = {name: [answers(prepare, order) for order in orders] for name, prepare in preparations.items()}
+asked = {name: [answers(prepare, order) for order in orders]
+         for name, prepare in preparations.items()}
 truth = known["label"].to_numpy()[test]
-right = {name: {f"order {k + 1}": (guess == truth).mean() for k, (_, guess) in enumerate(three)} for name, three in asked.items()}
+right = {name: {f"order {k + 1}": (guess == truth).mean() for k, (_, guess) in enumerate(three)}
+         for name, three in asked.items()}
 pd.DataFrame(right).T.style.format("{:.1%}")
 
 # %% [markdown]
@@ -620,10 +658,12 @@ pd.DataFrame(right).T.style.format("{:.1%}")
 changed, same = {}, {}
 for name, ((a, guess_a), (b, guess_b), _) in asked.items():
     changed[name] = float((guess_a != guess_b).mean())
-    same[f"{name}: another species for {changed[name]:.0%}"] = (a * b).sum(-1).numpy()  # (N,) cosine between a window's two vectors
+    # the cosine between a window's two vectors, (N,)
+    same[f"{name}: another species for {changed[name]:.0%}"] = (a * b).sum(-1).numpy()
 figure, ax = plt.subplots(figsize=(7, 2.8))
 ax.hist(list(same.values()), np.linspace(0.4, 1.0, 31), label=list(same))
-ax.set(yscale="log", xlabel="cosine between the two vectors of the same window, in orders 1 and 2", ylabel="test windows")
+ax.set(yscale="log", xlabel="cosine between the two vectors of the same window, in orders 1 and 2",
+       ylabel="test windows")
 ax.legend(fontsize="small", loc="upper left");
 
 # %% [markdown]
@@ -663,15 +703,21 @@ catches(test_alone_as_in_company, *preparations.values())
 
 # %%
 score = lambda run: errors(run)["hidden"]  # noqa: E731
-summary = pd.DataFrame([
-    ("1 loss on visible patches", "training loss: lower", f"{errors(first)['training loss']:.4f} / {errors(healthy)['training loss']:.4f}"),
-    ("2 unshuffle forgotten, global decoder", "held-out error: none beyond a seed", f"{score(second):.4f} / {score(healthy):.4f}"),
-    ("2 unshuffle forgotten, local decoder", "held-out error: higher", f"{score(second_local):.4f} / {score(healthy_local):.4f}"),
-    ("3 positions transposed", "held-out error: a little higher", f"{score(third):.4f} / {score(healthy):.4f}"),
-    ("4 zero before normalising", "loudest frame is padding", f"{loudest['run 4']:.0%} / {loudest['healthy']:.0%}"),
-    ("5 leak", "val accuracy: higher", f"{leak.iloc[0, 0]:.1%} / {leak.iloc[2, 0]:.1%}"),
-    ("6 batch statistics", "answers change on asking again", f"{changed['run 6']:.0%} / {changed['healthy']:.0%}"),
-], columns=["fault", "symptom", "broken / healthy"]).set_index("fault")
+summary = pd.DataFrame(
+    [("1 loss on visible patches", "training loss: lower",
+      f"{errors(first)['training loss']:.4f} / {errors(healthy)['training loss']:.4f}"),
+     ("2 unshuffle forgotten, global decoder", "held-out error: none beyond a seed",
+      f"{score(second):.4f} / {score(healthy):.4f}"),
+     ("2 unshuffle forgotten, local decoder", "held-out error: higher",
+      f"{score(second_local):.4f} / {score(healthy_local):.4f}"),
+     ("3 positions transposed", "held-out error: a little higher",
+      f"{score(third):.4f} / {score(healthy):.4f}"),
+     ("4 zero before normalising", "loudest frame is padding",
+      f"{loudest['run 4']:.0%} / {loudest['healthy']:.0%}"),
+     ("5 leak", "val accuracy: higher", f"{leak.iloc[0, 0]:.1%} / {leak.iloc[2, 0]:.1%}"),
+     ("6 batch statistics", "answers change on asking again",
+      f"{changed['run 6']:.0%} / {changed['healthy']:.0%}")],
+    columns=["fault", "symptom", "broken / healthy"]).set_index("fault")
 summary
 
 # %% [markdown]
@@ -806,9 +852,11 @@ check.is_blind(is_blind)
 # def is_blind(encode):
 #     generator = torch.Generator().manual_seed(0)
 #     spec, noise = torch.randn(2, 2, 1, 64, 32, generator=generator)
-#     mask = patches.random_mask(2, Grid(8, 4), 0.8, generator)
-#     x = torch.where(mask.hidden[..., None], patches.patchify(noise + 3, (8, 8)), patches.patchify(spec, (8, 8)))
-#     return torch.allclose(encode(spec, mask), encode(patches.unpatchify(x, Grid(8, 4), (8, 8)), mask))
+#     mask = patches.random_mask(2, patches.Grid(8, 4), 0.8, generator)
+#     x, other = (patches.patchify(part, (8, 8)) for part in (spec, noise + 3))
+#     x = torch.where(mask.hidden[..., None], other, x)
+#     changed = patches.unpatchify(x, patches.Grid(8, 4), (8, 8))
+#     return torch.allclose(encode(spec, mask), encode(changed, mask))
 # ```
 # Everything about the hidden patches changes: their grain and their level. A test that changes only one of them sees only leaks of that one.
 # </details>
