@@ -189,9 +189,9 @@ def command(function: Callable[..., int | None], words: Sequence[str], about: st
     (bool, int, float, else text); a function with **more takes any name, as text. Without a word that it needs, or for
     "help", `about` is printed from its second paragraph on. A ValueError or OSError is one line; Ctrl-C gives 130."""
     signature = inspect.signature(function)
-    needed = [p for p in signature.parameters.values()
-              if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    first = next((n for n, word in enumerate(words) if "=" in word), len(words))
+    places = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p for p in places if p.default is p.empty]
+    first = next((n for n, word in enumerate(words) if "=" in word or n == len(places)), len(words))
     if {"help", "-h", "--help"} & set(words[:1]) or first < len(needed):
         print(about.partition("\n\n")[2])
         return 0 if words and words[0] in ("help", "-h", "--help") else 2

@@ -13,7 +13,7 @@ import pytest
 from test_record import toy  # noqa: F401
 
 from lib import paths
-from lib.runs import launch, sweeps
+from lib.runs import launch
 
 RUN = """import os, sys, time
 from pathlib import Path
@@ -49,10 +49,10 @@ def begun(records: Path) -> dict[str, int]:
 
 def test_points_are_the_grid_in_order(plan):
     file, *_ = plan([0, "inf"])
-    points = sweeps.points(file)
+    points = launch.points(file)
     assert [p.name for p in points] == ["ratio=0", "ratio=inf"] and points[0].words == {"ratio": 0}
-    assert len({p.log for p in points}) == 2 and points[0].log == sweeps.points(file)[0].log
-    assert sweeps.points(plan([0], seed=1)[0])[0].log != points[0].log  # the same grid with something else fixed is another run
+    assert len({p.log for p in points}) == 2 and points[0].log == launch.points(file)[0].log
+    assert launch.points(plan([0], seed=1)[0])[0].log != points[0].log  # the same grid with something else fixed is another run
 
 
 @pytest.mark.parametrize("text, said", [
@@ -74,7 +74,7 @@ def test_a_failed_run_is_tried_again_and_its_log_keeps_both(plan, monkeypatch, c
     file, through, records = plan([1, 3])
     assert launch.main(["sweep", file, through, "retries=1"]) == 0 and capsys.readouterr().out.count("done (") == 2
     assert begun(records) == {"ratio=1": 2, "ratio=3": 2}
-    text = sweeps.points(file)[0].log.read_text()
+    text = launch.points(file)[0].log.read_text()
     assert text.count("--- ") == 2 and ", attempt 2: -m lib.runs" in text
     assert text.index("attempt 0") < text.index("disk is full") < text.index("attempt 1\n")
     assert launch.main(["sweep", file, through]) == 0 and capsys.readouterr().out.count("already recorded") == 2
@@ -91,8 +91,9 @@ def test_one_point_by_its_number(plan, capsys):
     capsys.readouterr()
     assert launch.main(["sweep", file, through, "point=3"]) == 2
     assert capsys.readouterr().err == f"point is 3: {file} has 3 points, counted from 0\n"
-    for wrong in ("jobs=0", "point=-1", "retries=x", "list=some", "points=1"):
-        assert launch.main(["sweep", file, wrong]) == 2 and capsys.readouterr().err.startswith("a sweep is called as: sweep FILE.json"), wrong
+    for wrong, said in (("jobs=0", "use jobs=1 or more"), ("point=-1", "point is -1: "), ("list=some", "list=all or list=missing"),
+                        ("retries=x", "retries=x: use a whole number"), ("points=1", "did you mean point?")):
+        assert launch.main(["sweep", file, wrong]) == 2 and said in capsys.readouterr().err, wrong
 
 
 def test_two_sweeps_at_once_share_the_work(plan):
@@ -104,7 +105,7 @@ def test_two_sweeps_at_once_share_the_work(plan):
     assert said.count("done (") == 4, said  # none was made twice; what the other was at was left to it, or found recorded afterwards
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 130), (signal.SIGINT, 130)])
 def test_a_stopped_sweep_leaves_no_orphan_and_goes_on(plan, number, code):
     file, through, records = plan([0, 1, 3], sleep_s=30)
     process = subprocess.Popen([sys.executable, "-m", "lib.runs", "sweep", file, through, "jobs=2"], cwd=paths.ROOT, stderr=subprocess.PIPE,
@@ -190,6 +191,6 @@ def test_a_job_whose_time_is_up_is_queued_again(slurm, plan, monkeypatch, number
     wait_for(lambda: (records / "ratio=0" / "begun0").exists())
     job.send_signal(number)
     job.communicate(timeout=20)
-    assert job.returncode == 143 and not (records / "ratio=0" / "record").exists()
+    assert job.returncode == 130 and not (records / "ratio=0" / "record").exists()
     asked = (records / "scontrol").read_text() if (records / "scontrol").exists() else ""
     assert asked == ("requeue 4700_0\n" if requeued else "")  # this element alone; before a preemption Slurm does it by itself
