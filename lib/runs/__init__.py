@@ -1,4 +1,4 @@
-"""What a scale means, what a run costs, the record it leaves, the launcher that makes runs, and the tables of all of them.
+"""What a scale means, what a run costs, the record it leaves, the launcher of runs, and the tables of all of them.
 
 Its names are fetched when they are first used, so that the launcher speaks before torch is imported."""
 import lazy_loader

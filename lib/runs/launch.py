@@ -1,6 +1,6 @@
 """Makes runs: a notebook with checked names and values, or a sweep, which is a run for each point of a grid.
 
-    python -m lib.runs 05_mix_ratio ratio=7            one run, always made; scale=small, seed=1 ... as needed; 05 will do
+    python -m lib.runs 05_mix_ratio ratio=7       one run, always made; scale=small, seed=1 ... as needed; 05 will do
     python -m lib.runs 05_mix_ratio ratio=7 output=FILE.ipynb timeout=600     where to, and seconds one cell may take
     accelerate launch --multi_gpu --num_processes 2 -m lib.runs 05_mix_ratio ratio=7    the same, a process for each GPU
     python -m lib.runs sweep papermill_runs/05_mix_ratio.sweep.json jobs=2    the runs of a grid that have no record yet
@@ -13,9 +13,9 @@ It goes on after a failure and lists what failed; stopped and called again it go
     list=all       shows them with their numbers and whether they are recorded, list=missing the numbers that are not
     through="accelerate launch --multi_gpu --num_processes 4"   what starts each run, in place of this Python"""
 import ast
-import hashlib
 import itertools
 import json
+import logging
 import math
 import os
 import re
@@ -25,7 +25,6 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from threading import Event
 from types import ModuleType
@@ -45,17 +44,17 @@ def launch(notebook: str, *, output: str = "", timeout: int = 0, **words: str) -
     """Runs a notebook by papermill, or as one of several processes as a script; 0 if it ended well, 1 if not.
 
     It speaks before it imports what takes long. A mistake in the words is a ValueError, before a kernel starts."""
-    path = record.notebook_path(notebook)
+    path, several = record.notebook_path(notebook), paths.processes() > 1
     defaults = record.defaults_of(path)
     values = _values(path.stem, defaults, words)
-    if paths.processes() > 1 and (output or timeout):
+    if several and (output or timeout):
         raise ValueError("output and timeout are for a run by one process: several leave no executed notebook")
     file = _output(path, output, defaults, values)
-    place = f"notebook -> {os.path.relpath(file)}" if paths.processes() == 1 else f"{paths.processes()} processes"
+    place = f"{paths.processes()} processes" if several else f"notebook -> {os.path.relpath(file)}"
     if paths.main_process():
         print(" ".join([path.stem, *(f"{k}={v}" for k, v in words.items())]) + f": starting; {place}", flush=True)
     _check(path.stem, values)
-    return _papermill(path, values, file, timeout) if paths.processes() == 1 else _script(path.with_suffix(".py"), values)
+    return _script(path.with_suffix(".py"), values) if several else _papermill(path, values, file, timeout)
 
 
 def _values(notebook: str, defaults: Mapping[str, object], words: Mapping[str, object]) -> dict[str, object]:
@@ -75,7 +74,7 @@ def _values(notebook: str, defaults: Mapping[str, object], words: Mapping[str, o
                 values[name] = int(text) if text.lstrip("+-").isdigit() else float(text)
         except (KeyError, ValueError):
             needed = "true or false" if kind is bool else "a number"
-            raise ValueError(f"{notebook}: {name} is {text!r}: it must be {needed}") from None
+            raise ValueError(f"{name} is {text!r}: it must be {needed}") from None
     return values
 
 
@@ -92,13 +91,10 @@ def _check(notebook: str, values: Mapping[str, object]) -> None:
     for name in choices.keys() & values.keys():
         value, names = values[name], choices[name]
         if value not in names:
-            raise ValueError(f"{notebook}: {name} is {value!r}: it must be one of {', '.join(names[:-1])} or {names[-1]}"
-                             + paths.nearest(value, names))
-    try:
-        scales.scale(values.get("scale", "auto"))  # what STUDY_SCALE says
-        scales.parse_ratio(values.get("ratio", 0))
-    except ValueError as error:
-        raise ValueError(f"{notebook}: {error}") from None
+            raise ValueError(f"{name} is {value!r}: it must be one of {', '.join(names[:-1])} or {names[-1]}"
+                             f"{paths.nearest(value, names)}")
+    scales.scale(values.get("scale", "auto"))  # what STUDY_SCALE says
+    scales.parse_ratio(values.get("ratio", 0))
 
 
 def _output(path: Path, output: str, defaults: Mapping[str, object], values: Mapping[str, object]) -> Path:
@@ -127,6 +123,7 @@ def _papermill(path: Path, values: Mapping[str, object], output: Path, timeout: 
     import papermill  # here, so that the launcher speaks at once
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
+    logging.disable()  # nbclient and asyncio say at length that a kernel was stopped
     output.parent.mkdir(parents=True, exist_ok=True)
     source, target = (str(file).replace("{", "{{").replace("}", "}}") for file in (path, output))
     try:
@@ -148,7 +145,7 @@ def _papermill(path: Path, values: Mapping[str, object], output: Path, timeout: 
 def _script(path: Path, values: Mapping[str, object]) -> int:
     """Runs the .py of a notebook's pair in this process with other parameters. Only the main process prints."""
     if not path.exists():
-        raise ValueError(f"{path.name} is missing, which several processes run: jupytext --to py:percent {path.stem}.ipynb")
+        raise ValueError(f"several processes run {path.name}, which is missing: jupytext --to py {path.stem}.ipynb")
     os.environ["MPLBACKEND"] = "agg"
     if not paths.main_process():
         os.environ["TQDM_DISABLE"] = "1"
@@ -162,10 +159,10 @@ def _script(path: Path, values: Mapping[str, object]) -> int:
         name = record.assigned(node)
         if name in left:
             node.value = ast.copy_location(ast.Constant(left.pop(name)), node.value)
-    notebook = sys.modules["notebook"] = ModuleType("notebook")  # where pickle looks for what a cell defines
-    notebook.display = _display
+    cells = sys.modules["cells"] = ModuleType("cells")  # where pickle looks for what a cell defines
+    cells.display = _display
     try:
-        exec(compile(code, path, "exec"), vars(notebook))
+        exec(compile(code, path, "exec"), vars(cells))
     except Exception as error:  # whatever a cell raises
         if not isinstance(error, record.Recorded):
             traceback.print_exc()
@@ -202,9 +199,8 @@ class Point(NamedTuple):
     @property
     def log(self) -> Path:
         """What its run prints, attempt after attempt; two descriptions with the same point share it."""
-        digest = hashlib.sha256(json.dumps([self.notebook, sorted(self.words.items())]).encode()).hexdigest()[:6]
-        name = re.sub(r"[^\w=.,+-]", "_", self.name)[:150]
-        return paths.cache("logs", Path(self.notebook).stem) / f"{name}-{digest}.log"
+        name = re.sub(r"[^\w=.,+-]", "_", self.name)[:150] + "-" + paths.key(self.notebook, self.words)[:6]
+        return paths.cache("logs", Path(self.notebook).stem) / f"{name}.log"
 
 
 def points(file: str) -> list[Point]:
@@ -220,10 +216,10 @@ def points(file: str) -> list[Point]:
         raise ValueError(f"{file} must hold notebook and grid (and may hold fixed), it holds {', '.join(plan)}")
     for name, values in plan["grid"].items():
         if not isinstance(values, list) or not values:
-            raise ValueError(f"{file}: {name} of its grid is {values!r}: it must be a list of values, such as [0] or [0, 7]")
+            raise ValueError(f"{file}: {name} of its grid is {values!r}: it must be a list of values, such as [0, 7]")
     grid = [dict(zip(plan["grid"], values)) for values in itertools.product(*plan["grid"].values())]
-    return [Point(plan["notebook"], ",".join(f"{k}={v}" for k, v in point.items()), {**plan.get("fixed", {}), **point})
-            for point in grid]
+    return [Point(plan["notebook"], ",".join(f"{name}={value}" for name, value in words.items()),
+                  {**plan.get("fixed", {}), **words}) for words in grid]
 
 
 def sweep(file: str, *, jobs: int = 1, retries: int = 0, point: str = "", list: str = "", through: str = "") -> int:
@@ -250,7 +246,7 @@ def sweep(file: str, *, jobs: int = 1, retries: int = 0, point: str = "", list: 
     try:
         for n, (one, what, why, seconds) in enumerate(ends, 1):
             print(f"{n}/{len(chosen)} {one.name}: {what} ({seconds:.0f} s)", flush=True)
-            problems += [f"failed: {one.name}: {why}; see {one.log}"] if why else []
+            problems += [f"{what}: {one.name}: {why}; see {one.log}"] if why else []
     except BaseException:
         stop.set()
         ends.close()
@@ -259,7 +255,8 @@ def sweep(file: str, *, jobs: int = 1, retries: int = 0, point: str = "", list: 
         for process in started:
             process.wait()
         raise
-    print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
+    for problem in problems:
+        print(problem, file=sys.stderr)
     return 1 if problems else 0
 
 
@@ -278,33 +275,32 @@ def _list(every: Sequence[Point], which: str) -> int:
 
 def _run(point: Point, command: Sequence[str], settings: Mapping[str, str], retries: int,
          started: list[subprocess.Popen], stop: Event) -> tuple[Point, str, str, float]:
-    """Starts a point's run until it ends well: the point, what happened, why it is not done, and the seconds it took."""
-    begun = time.monotonic()
-    words = [point.notebook, *(f"{name}={value}" for name, value in point.words.items())]
+    """Makes one run, again while it fails and retries are left: the point, what became of it, why, and the seconds.
+
+    The process goes into `started`; once `stop` is set, none is started again."""
+    begun, words = time.monotonic(), [point.notebook, *(f"{name}={value}" for name, value in point.words.items())]
     try:
         with FileLock(point.log.with_suffix(".lock"), timeout=0), open(point.log, "a+", encoding="utf-8") as log:
             for attempt in range(1, retries + 2):
-                begin, now = log.seek(0, os.SEEK_END), f"{datetime.now():%Y-%m-%d %H:%M:%S}"
+                begin = log.seek(0, os.SEEK_END)
+                now = time.strftime("%Y-%m-%d %H:%M:%S")
                 print(f"--- {now}, attempt {attempt}: -m lib.runs {shlex.join(words)}", file=log, flush=True)
                 process = subprocess.Popen([*command, *words], cwd=paths.ROOT, env=settings, stdin=subprocess.DEVNULL,
                                            stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-                started.append(process)  # in a session of its own, so that Ctrl-C reaches it once, from `sweep`
+                started.append(process)  # in a session of its own: Ctrl-C reaches it once, through `sweep`
                 code = process.wait()
                 if code in (0, 2) or stop.is_set():  # 2 is a mistake in the description: it would be made again
                     break
             log.seek(begin)
             lines = [line.strip() for line in log.read().splitlines()[1:] if line.strip()]
     except Timeout:
-        return point, "is being run elsewhere", "is being run elsewhere", 0.0
-    # the run's own line, and not what accelerate says after it
-    own = [line for line in lines if line.startswith((f"{Path(point.notebook).stem}: ", "already recorded"))]
-    why = (own or lines[-1:] or [f"ended with code {code}"])[0]
-    what = "FAILED" if code else "already recorded" if why.startswith("already recorded") else "done"
-    return point, what, why if code else "", time.monotonic() - begun
+        return point, "left out", "another sweep is at it", 0.0
+    mark = (f"{Path(point.notebook).stem}: ", "already recorded")  # what the run itself says: accelerate adds to it
+    line = next((line for line in lines if line.startswith(mark)), lines[-1] if lines else f"ended with code {code}")
+    what = "failed" if code else "already recorded" if line.startswith(mark[1]) else "done"
+    return point, what, line if code else "", time.monotonic() - begun
 
 
 def main(words: Sequence[str]) -> int:
     """The command line, see the top of this file. A mistake in it is one line and exit code 2."""
-    if words[:1] == ["sweep"]:
-        return paths.command(sweep, words[1:], __doc__)
-    return paths.command(launch, words, __doc__)
+    return paths.command(sweep, words[1:], __doc__) if words[:1] == ["sweep"] else paths.command(launch, words, __doc__)

@@ -68,9 +68,10 @@ def defaults_of(path: Path) -> dict[str, object]:
 
 def assigned(node: ast.stmt) -> str | None:
     """The name that a statement such as `ratio = 7` or `ratio: float = 7` gives a value, if it is one."""
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-        return node.targets[0].id
-    return node.target.id if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value else None
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+        return None
+    target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+    return target.id if isinstance(target, ast.Name) else None
 
 
 def folder(scale_name: str) -> Path:

@@ -60,27 +60,32 @@ def notebook(path, *cells):
     """Writes the two files of a pair."""
     texts = [f'# %% tags=["parameters"]\n{PARAMETERS}', *(f"# %%\n{cell}\n" for cell in cells)]
     path.with_suffix(".py").write_text("\n".join(texts))
-    cells = [nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}), *map(nbformat.v4.new_code_cell, cells)]
+    cells = [nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
+             *map(nbformat.v4.new_code_cell, cells)]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
 
 
 def accelerated(*words, processes=2):
-    """`accelerate launch --num_processes 2 -m lib.runs ...`; without --multi_gpu it would start one process where there is no GPU."""
+    """`accelerate launch --num_processes 2 -m lib.runs ...`; without --multi_gpu, no GPU would mean one process."""
     with socket.socket() as one:
         one.bind(("", 0))
         port = one.getsockname()[1]
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", processes, "--main_process_port", port,
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", processes,
+               "--main_process_port", port,
                "-m", "lib.runs", *words]
     settings = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run([str(word) for word in command], cwd=paths.ROOT, env=settings, capture_output=True, text=True, timeout=300)
+    return subprocess.run([str(word) for word in command], cwd=paths.ROOT, env=settings, capture_output=True, text=True,
+                          timeout=300)
 
 
 def test_two_processes_run_a_notebook_and_one_writes_and_says_what_breaks(toy, tmp_path):  # noqa: F811
-    table = 'import pandas as pd\nfrom lib import runs\ntable = pd.DataFrame({"file": ["a.wav"], "label": ["x"], "split": ["train"]})\n'
+    table = ("import pandas as pd\nfrom lib import runs\n"
+             'table = pd.DataFrame({"file": ["a.wav"], "label": ["x"], "split": ["train"]})\n')
     notebook(toy, SHARED, f"NOTEBOOK = {str(toy)!r}\n" + table + ENDING, BREAKS)
     done = accelerated(toy, "ratio=7", "seed=2")
-    assert "process 0 of 2" in done.stdout and "process 1 of 2" not in done.stdout and done.stdout.count("record: ") == 1, done.stderr
+    assert "process 0 of 2" in done.stdout and "process 1 of 2" not in done.stdout, done.stderr
+    assert done.stdout.count("record: ") == 1
     record = json.loads((tmp_path / "records" / "toy" / "ratio=7,seed=2,scale=tiny,data=chorus.json").read_text())
     assert record["metrics"]["top1"] == 0.03 and record["parameters"]["seed"] == 2  # 1 + 2: both took part
     said = [line for line in done.stderr.splitlines() if line.startswith("toy: RuntimeError")]
@@ -102,7 +107,8 @@ def several(monkeypatch):
 @pytest.mark.parametrize("rank, times", [("0", 1), ("1", 0)])
 def test_tables_are_shown_by_the_first_process(toy, several, capsys, rank, times):  # noqa: F811
     several(rank)
-    notebook(toy, 'import pandas as pd\ntable = pd.DataFrame({"time": ["3 days"]}, index=["pretraining"])\ndisplay(table)',
+    table = 'pd.DataFrame({"time": ["3 days"]}, index=["pretraining"])'
+    notebook(toy, f"import pandas as pd\ntable = {table}\ndisplay(table)",
              'display(table.rename(index={"pretraining": "finetuning"}), "a text")', "7")
     assert launch.main([str(toy)]) == 0
     out = capsys.readouterr().out
@@ -114,11 +120,12 @@ def test_a_script_has_the_values_that_were_given(toy, several, capsys):  # noqa:
     several("0")
     typed = PARAMETERS.replace("ratio = 7 ", "ratio: float = 7")
     notebook(toy, "import dataclasses, pickle\n@dataclasses.dataclass\nclass Seen:\n    ratio: float\n"
-             "assert pickle.loads(pickle.dumps(Seen(ratio))) == Seen(ratio)\nprint(seed, ratio, wildlife)\nratio = 3\nprint(ratio)")
+             "assert pickle.loads(pickle.dumps(Seen(ratio))) == Seen(ratio)\n"
+             "print(seed, ratio, wildlife)\nratio = 3\nprint(ratio)")
     file = toy.with_suffix(".py")
     file.write_text(file.read_text().replace(PARAMETERS, typed))
     assert launch.main([str(toy), "ratio=inf", "seed=-2"]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["-2 inf chorus", "3"]  # the first to assign is the parameters' cell
+    assert capsys.readouterr().out.splitlines()[1:] == ["-2 inf chorus", "3"]  # only the parameters' cell is changed
 
 
 def test_an_error_of_a_script_is_a_traceback_and_one_line(toy, several, capsys):  # noqa: F811
@@ -132,12 +139,13 @@ def test_an_error_of_a_script_is_a_traceback_and_one_line(toy, several, capsys):
     for word in ("output=x.ipynb", "timeout=3"):
         assert launch.main([str(toy), word]) == 2 and "for a run by one process" in capsys.readouterr().err
     toy.with_suffix(".py").unlink()
-    assert launch.main([str(toy)]) == 2 and "toy.py is missing" in capsys.readouterr().err
+    assert launch.main([str(toy)]) == 2 and "several processes run toy.py, which is missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_asked_to_stop_lets_its_notebook_save(toy, tmp_path, number):  # noqa: F811
-    notebook(toy, f"folder = {str(tmp_path)!r}\nimport os\n(open(f'{{folder}}/kernel', 'w').write(str(os.getpid())))" + SAVES)
+    kernel = "open(f'{folder}/kernel', 'w').write(str(os.getpid()))"
+    notebook(toy, f"folder = {str(tmp_path)!r}\nimport os\n{kernel}{SAVES}")
     process = subprocess.Popen([sys.executable, "-m", "lib.runs", str(toy)], cwd=paths.ROOT, stdout=subprocess.DEVNULL,
                                stderr=subprocess.PIPE, text=True)
     wait_for((tmp_path / "waits0").exists)
@@ -151,24 +159,25 @@ def test_a_run_asked_to_stop_lets_its_notebook_save(toy, tmp_path, number):  # n
 # What is said and checked before anything heavy is imported
 
 def test_the_launcher_speaks_before_the_imports(toy):  # noqa: F811
-    shadow = "import sys; sys.modules.update(dict.fromkeys(['torch', 'pandas', 'papermill', 'joblib']))\n"  # importing one fails
+    absent = "import sys\nsys.modules.update(dict.fromkeys(['torch', 'pandas', 'papermill', 'joblib']))"
     words = [str(toy), "ratio=7", "seed=2"]
-    done = subprocess.run([sys.executable, "-c", f"{shadow}from lib.runs import launch; launch.main({words!r})"], cwd=paths.ROOT,
-                          capture_output=True, text=True)
+    code = f"{absent}\nfrom lib.runs import launch\nlaunch.main({words!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True)
     file = os.path.relpath(toy.parent.parent / "records" / "toy" / "seed=2,scale=tiny,data=chorus.ipynb", paths.ROOT)
-    assert done.stdout == f"toy ratio=7 seed=2: starting; notebook -> {file}\n" and "import of " in done.stderr.splitlines()[-1]
+    assert done.stdout == f"toy ratio=7 seed=2: starting; notebook -> {file}\n"
+    assert "import of " in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("word, said", [
-    ("ratio=seven", "05_mix_ratio: ratio is 'seven': it must be a number"),
-    ("ratio=-1", "05_mix_ratio: ratio is -1: it must be a number from 0 (wildlife only) up, such as 0.5 or 7, or inf (general only)"),
-    ("scale=smol", "05_mix_ratio: scale is 'smol': it must be one of smoke, tiny, small, paper or auto, did you mean smoke?"),
-    ("budget=sweeps", "05_mix_ratio: budget is 'sweeps': it must be one of none, main or sweep, did you mean sweep?"),
-    ("seed=x", "05_mix_ratio: seed is 'x': it must be a number"),
-    ("04 preset=audiomea", "04_finetuning: preset is 'audiomea': it must be one of audiomae, paper or lora, did you mean audiomae?"),
-    ("04 panel=maybe", "04_finetuning: panel is 'maybe': it must be true or false"),
+    ("ratio=seven", "ratio is 'seven': it must be a number"),
+    ("ratio=-1", "ratio is -1: it must be a number from 0 (wildlife only) up, such as 0.5 or 7, or inf (general only)"),
+    ("scale=smol", "scale is 'smol': it must be one of smoke, tiny, small, paper or auto, did you mean smoke?"),
+    ("budget=sweeps", "budget is 'sweeps': it must be one of none, main or sweep, did you mean sweep?"),
+    ("seed=x", "seed is 'x': it must be a number"),
+    ("04 preset=audiomea", "preset is 'audiomea': it must be one of audiomae, paper or lora, did you mean audiomae?"),
+    ("04 panel=maybe", "panel is 'maybe': it must be true or false"),
     ("04 init=birdmay", "did you mean birdmae?"), ("07 filter=confidenc", "did you mean confidence?"),
-    ("08 model=209", "08_design_choices: model is '209': it must be one of "), ("12 method=freeze", "did you mean frozen?")])
+    ("08 model=209", "model is '209': it must be one of "), ("12 method=freeze", "did you mean frozen?")])
 def test_a_wrong_value_is_refused_before_a_kernel_starts(tmp_path, monkeypatch, capsys, word, said):
     monkeypatch.setenv("STUDY_RUNS", str(tmp_path))
     monkeypatch.setattr(launch, "_papermill", lambda *_: pytest.fail("a kernel was to start"))
@@ -179,12 +188,14 @@ def test_a_wrong_value_is_refused_before_a_kernel_starts(tmp_path, monkeypatch, 
 
 def test_what_the_environment_says_is_checked_too(toy, monkeypatch, capsys):  # noqa: F811
     monkeypatch.setenv("STUDY_SCALE", "smal")
-    assert launch.main([str(toy)]) == 2 and capsys.readouterr().err.startswith("toy: STUDY_SCALE is 'smal': it must be one of")
+    assert launch.main([str(toy)]) == 2
+    assert capsys.readouterr().err.startswith("STUDY_SCALE is 'smal': it must be one of")
 
 
-@pytest.mark.parametrize("name, meant", [("05", "05_mix_ratio"), ("05_mix", "05_mix_ratio"), ("05_mix_ratio", "05_mix_ratio"),
-                                         ("1", "is the beginning of 10_looking_inside, 11_results, 12_your_recordings, 13_break_the_mae"),
-                                         ("05_mix_ration", "did you mean 05_mix_ratio?"), ("", "there is no notebook ''")])
+@pytest.mark.parametrize("name, meant", [
+    ("05", "05_mix_ratio"), ("05_mix", "05_mix_ratio"), ("05_mix_ratio", "05_mix_ratio"),
+    ("1", "is the beginning of 10_looking_inside, 11_results, 12_your_recordings, 13_break_the_mae"),
+    ("05_mix_ration", "did you mean 05_mix_ratio?"), ("", "there is no notebook ''")])
 def test_a_notebook_is_known_by_the_beginning_of_its_name(name, meant):
     if meant == "05_mix_ratio":
         assert record.notebook_path(name).stem == meant
@@ -204,9 +215,11 @@ later: int
 
 @pytest.mark.parametrize("suffix", [".py", ".ipynb"])
 def test_defaults_are_read_with_their_types_or_without(tmp_path, suffix):
-    cells = [nbformat.v4.new_code_cell(TYPED, metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell("ratio = 3")]
+    cells = [nbformat.v4.new_code_cell(TYPED, metadata={"tags": ["parameters"]}),
+             nbformat.v4.new_code_cell("ratio = 3")]
     if suffix == ".py":
-        (tmp_path / "typed.py").write_text(f'# %% [markdown]\n# text\n\n# %% tags=["parameters"]\n{TYPED}\n# %%\nratio = 3\n')
+        text = f'# %% [markdown]\n# text\n\n# %% tags=["parameters"]\n{TYPED}\n# %%\nratio = 3\n'
+        (tmp_path / "typed.py").write_text(text)
     else:
         nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "typed.ipynb")
     assert record.defaults_of(tmp_path / "typed.ipynb") == {"ratio": 7, "scale": "auto", "seed": -1}
@@ -225,11 +238,12 @@ def test_the_face_fetches_its_names_when_they_are_used():
     code = ("import sys; from lib import runs; assert 'torch' not in sys.modules and 'pandas' not in sys.modules; "
             "assert {'scale', 'records'} <= set(dir(runs)); runs.SCALES; assert 'torch' in sys.modules")
     assert subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT).returncode == 0
-    assert all(hasattr(runs, name) for name in runs.__all__) and runs.scale is scales.scale and runs.records is record.records
+    assert all(hasattr(runs, name) for name in runs.__all__)
+    assert runs.scale is scales.scale and runs.records is record.records
 
 
 def test_a_notebook_loads_what_a_launched_run_left(tmp_path, monkeypatch):
-    """05 at smoke: by two processes, and then opened as a notebook, which finds the pretrained and the finetuned model."""
+    """05 at smoke: by two processes, and then opened as a notebook, which finds both models."""
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "records"))
     words = ["ratio=7", "scale=smoke", "budget=sweep"]

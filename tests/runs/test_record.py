@@ -261,7 +261,7 @@ def test_sweep_goes_on_after_a_failure_and_skips_what_is_recorded(toy, tmp_path)
     plan.write_text(json.dumps(described))
     done = call("sweep", plan, "jobs=2")
     assert done.returncode == 1 and "seed=0,ratio=inf: done" in done.stdout
-    assert "failed: seed=0,ratio=-1: toy: ratio is -1" in done.stderr
+    assert "failed: seed=0,ratio=-1: ratio is -1" in done.stderr
     assert runs.records("toy")["ratio"].tolist() == [math.inf]
     assert (tmp_path / "records" / "toy" / "seed=0,scale=tiny,data=chorus,ratio=inf.ipynb").exists()  # as no output is named
     done = call("sweep", plan, "point=1")
