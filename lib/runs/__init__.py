@@ -1,5 +1,8 @@
-"""What a scale means, what a run costs, the record it leaves, the launcher that makes runs, and the tables and figures of all of them."""
-from lib.runs.record import VERSION, Run, beside, headline, paper, records, reference, start
-from lib.runs.scales import PRESETS, SCALES, Scale, clips, parse_ratio, scale
+"""What a scale means, what a run costs, the record it leaves, the launcher of runs, and the tables of all of them.
 
-__all__ = ["VERSION", "SCALES", "PRESETS", "Scale", "scale", "clips", "parse_ratio", "Run", "start", "headline", "records", "beside", "reference", "paper"]
+Its names are fetched when they are first used, so that the launcher speaks before torch is imported."""
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    "record": ["VERSION", "Run", "start", "headline", "records", "beside", "reference", "paper"],
+    "scales": ["SCALES", "PRESETS", "Scale", "scale", "clips", "parse_ratio"]})

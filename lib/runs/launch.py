@@ -1,9 +1,9 @@
-"""Everything about a run: what a scale means, the record it leaves, and the launcher.
+"""Makes runs: a notebook with checked names and values, or a sweep, which is a run for each point of a grid.
 
-    python -m lib.runs 05_mix_ratio ratio=7                    one run, always made; scale=small, seed=1 ... as needed
-    python -m lib.runs 05_mix_ratio ratio=7 output=FILE.ipynb timeout=600   where to, and seconds one cell may take
-    accelerate launch --multi_gpu --num_processes 2 -m lib.runs 05_mix_ratio ratio=7    the same run by two processes, one a GPU
-    python -m lib.runs sweep papermill_runs/05_mix_ratio.sweep.json jobs=2  the runs of a grid that have no record yet
+    python -m lib.runs 05_mix_ratio ratio=7       one run, always made; scale=small, seed=1 ... as needed; 05 will do
+    python -m lib.runs 05_mix_ratio ratio=7 output=FILE.ipynb timeout=600     where to, and seconds one cell may take
+    accelerate launch --multi_gpu --num_processes 2 -m lib.runs 05_mix_ratio ratio=7    the same, a process for each GPU
+    python -m lib.runs sweep papermill_runs/05_mix_ratio.sweep.json jobs=2    the runs of a grid that have no record yet
 
 A sweep is a JSON file:
 {"notebook": "05_mix_ratio", "grid": {"seed": [0, 1], "ratio": [0, 7, "inf"]}, "fixed": {"scale": "tiny"}}
@@ -12,191 +12,295 @@ It goes on after a failure and lists what failed; stopped and called again it go
     point=3        only this one of its runs, counted from 0
     list=all       shows them with their numbers and whether they are recorded, list=missing the numbers that are not
     through="accelerate launch --multi_gpu --num_processes 4"   what starts each run, in place of this Python"""
-import asyncio
+import ast
+import itertools
+import json
+import logging
 import math
 import os
 import re
-import signal
+import shlex
 import subprocess
 import sys
+import time
+import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
+from threading import Event
+from types import ModuleType
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
 
 from lib import paths
-from lib.runs import record, script, sweeps
-from lib.runs.scales import scale
+from lib.runs import record
 
-__all__ = ["launch", "sweep", "main"]
+__all__ = ["Point", "points", "launch", "sweep", "main"]
 
-
-def _typed(text: str, default: object) -> object:
-    """A command line's text as the type of the default where that works; else as text, for the notebook's own check."""
-    if isinstance(default, str):
-        return text
-    if isinstance(default, bool):
-        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
-    for kind in (int, float):
-        try:
-            value = kind(text)
-        except ValueError:
-            continue
-        return value if math.isfinite(value) else text  # papermill would write a bare Infinity: not JSON
-    return text
+# -------------------------------------------------------------------------------------------------------------- one run
 
 
-def launch(notebook: str, given: Mapping[str, str]) -> int:
-    """Runs one notebook with checked names; 0 if it ended well, 1 if not, 128 and the signal's number if one ended it.
+def launch(notebook: str, *, output: str = "", timeout: int = 0, **words: str) -> int:
+    """Runs a notebook by papermill, or as one of several processes as a script; 0 if it ended well, 1 if not.
 
-    By papermill, which leaves the executed notebook in a folder made for it; as one of several processes as a plain script."""
-    path = record.notebook_path(notebook)
-    if not path.exists():
-        raise ValueError(f"{path.name} is not built: python -m lib.course.build build {path.stem}")
+    It speaks before it imports what takes long. A mistake in the words is a ValueError, before a kernel starts."""
+    path, several = record.notebook_path(notebook), paths.processes() > 1
     defaults = record.defaults_of(path)
-    words = dict(given)
-    output, timeout = (words.pop(k, None) for k in ("output", "timeout"))
     values = _values(path.stem, defaults, words)
-    every = {**defaults, **values}
-    chosen = scale(str(every.get("scale", "auto")))
-    if paths.processes() > 1:
-        if output or timeout:
-            raise ValueError("output and timeout are for a run by one process: several leave no executed notebook")
-        return _script(path, values)
-    if timeout is not None and not timeout.isdigit():
-        raise ValueError(f"timeout is {timeout!r}: it must be whole seconds, the longest one cell may take")
-    from papermill.parameterize import parameterize_path  # here, so that importing runs in a notebook stays light
-
-    if output is None:
-        pools = dict.fromkeys(record.base(str(every[p])) for p in record.POOLS if p in every)
-        shown = paths.plain({**every, **({"scale": chosen.name} if "scale" in every else {})})
-        grid = record.GRID.get(path.stem, ())
-        name = record.name_of(path.stem, shown, defaults, {p: {"name": p} for p in pools}, grid)
-        output = record.folder(chosen.name) / path.stem / f"{name}.ipynb"
-    else:
-        output = paths.resolve(parameterize_path(output, every))
-        if output.suffix != ".ipynb" or output.resolve().is_relative_to(path.resolve().parent):
-            raise ValueError(f"output is {output.name!r}: it must be an .ipynb outside {path.parent.name}/, "
-                             "whose notebooks are not to be overwritten")
-    return _papermill(path, values, output, int(timeout) if timeout else None, record.folder(chosen.name))
+    if several and (output or timeout):
+        raise ValueError("output and timeout are for a run by one process: several leave no executed notebook")
+    file = _output(path, output, defaults, values)
+    place = f"{paths.processes()} processes" if several else f"notebook -> {os.path.relpath(file)}"
+    if paths.main_process():
+        print(" ".join([path.stem, *(f"{k}={v}" for k, v in words.items())]) + f": starting; {place}", flush=True)
+    _check(path.stem, values)
+    return _script(path.with_suffix(".py"), values) if several else _papermill(path, values, file, timeout)
 
 
 def _values(notebook: str, defaults: Mapping[str, object], words: Mapping[str, object]) -> dict[str, object]:
-    for name in words:
+    """The words as values of the parameters' types; infinity stays the text "inf", as JSON knows no other."""
+    values = {}
+    for name, text in ((name, str(word)) for name, word in words.items()):
         if name not in defaults:
-            raise ValueError(f"{notebook} has no parameter {name!r}{record.nearest(name, list(defaults))}; it has {', '.join(defaults)}")
-    return {name: _typed(str(text), defaults[name]) for name, text in words.items()}
+            near, there = paths.nearest(name, list(defaults)), ", ".join(defaults)
+            raise ValueError(f"{notebook} has no parameter {name!r}{near}; it has {there}")
+        kind = type(defaults[name])
+        try:
+            if kind is bool:
+                values[name] = {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+            elif kind is str or not math.isfinite(float(text)):
+                values[name] = text
+            else:
+                values[name] = int(text) if text.lstrip("+-").isdigit() else float(text)
+        except (KeyError, ValueError):
+            needed = "true or false" if kind is bool else "a number"
+            raise ValueError(f"{name} is {text!r}: it must be {needed}") from None
+    return values
+
+
+def _check(notebook: str, values: Mapping[str, object]) -> None:
+    """Refuses a value that the notebook would refuse after its kernel's start and some cells."""
+    from lib.hear import designs  # here: they import torch
+    from lib.runs import scales
+    from lib.transfer import curate, starts
+
+    choices = {"scale": [*scales.SCALES, "auto"], "preset": list(scales.PRESETS), "init": list(starts.NAMES),
+               "budget": ["none", "main", "sweep"], "filter": list(curate.FILTERS), "method": ["frozen", "finetune"]}
+    if notebook in ("08_design_choices", "10_looking_inside"):  # 09 takes more than the designs
+        choices["model"] = list(designs.DESIGNS)
+    for name in choices.keys() & values.keys():
+        value, names = values[name], choices[name]
+        if value not in names:
+            raise ValueError(f"{name} is {value!r}: it must be one of {', '.join(names[:-1])} or {names[-1]}"
+                             f"{paths.nearest(value, names)}")
+    scales.scale(values.get("scale", "auto"))  # what STUDY_SCALE says
+    scales.parse_ratio(values.get("ratio", 0))
+
+
+def _output(path: Path, output: str, defaults: Mapping[str, object], values: Mapping[str, object]) -> Path:
+    """Where the executed notebook goes: where it was asked to, else beside the record, under its name."""
+    every = {**defaults, **values}
+    if output:
+        try:
+            file = paths.resolve(output.format(**every))
+        except (KeyError, IndexError) as error:
+            raise ValueError(f"output is {output!r}: the notebook has no parameter {error}") from None
+        if file.suffix != ".ipynb" or file.resolve().is_relative_to(path.resolve().parent):
+            raise ValueError(f"output is {file.name!r}: it must be an .ipynb outside {path.parent.name}/, "
+                             "whose notebooks are not to be overwritten")
+        return file
+    if every.get("scale") == "auto":
+        every["scale"] = os.environ.get("STUDY_SCALE") or "tiny"
+    pools = dict.fromkeys(record.base(str(every[pool])) for pool in record.POOLS if pool in every)
+    grid = record.GRID.get(path.stem, ())
+    name = record.name_of(path.stem, paths.plain(every), defaults, {pool: {"name": pool} for pool in pools}, grid)
+    return record.folder(every.get("scale", "")) / path.stem / f"{name}.ipynb"
+
+
+def _papermill(path: Path, values: Mapping[str, object], output: Path, timeout: int) -> int:
+    if not path.exists():
+        raise ValueError(f"{path.name} is not built: python -m lib.course.build build {path.stem}")
+    import papermill  # here, so that the launcher speaks at once
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    logging.disable()  # nbclient and asyncio say at length that a kernel was stopped
+    output.parent.mkdir(parents=True, exist_ok=True)
+    source, target = (str(file).replace("{", "{{").replace("}", "}}") for file in (path, output))
+    try:
+        done = papermill.execute_notebook(source, target, parameters=values, cwd=str(paths.ROOT),
+                                          execution_timeout=timeout or None, extra_arguments=["--log-level=CRITICAL"])
+    except papermill.PapermillExecutionError as error:
+        if error.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt from None
+        return _ended(path.stem, error.ename, error.evalue)
+    except CellTimeoutError:
+        return _ended(path.stem, "CellTimeoutError", "a cell took longer than the timeout: raise it or lower the scale")
+    except DeadKernelError:
+        return _ended(path.stem, "DeadKernelError", "the kernel died, for lack of memory (lower the scale) or stopped")
+    text = "".join(o.get("text", "") for c in done.cells for o in c.get("outputs", []) if o.output_type == "stream")
+    print(*re.findall(r"(?m)^.+\nrecord: .+$", text)[-1:], f"notebook: {os.path.relpath(output)}", sep="\n")
+    return 0
 
 
 def _script(path: Path, values: Mapping[str, object]) -> int:
+    """Runs the .py of a notebook's pair in this process with other parameters. Only the main process prints."""
+    if not path.exists():
+        raise ValueError(f"several processes run {path.name}, which is missing: jupytext --to py {path.stem}.ipynb")
+    os.environ["MPLBACKEND"] = "agg"
+    if not paths.main_process():
+        os.environ["TQDM_DISABLE"] = "1"
+        sys.stdout = open(os.devnull, "w")
+    import torch
+
+    if not torch.cuda.is_available():  # else accelerate takes each of several processes on CPUs for a single one
+        os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+    code, left = ast.parse(path.read_text(encoding="utf-8")), dict(values)
+    for node in code.body:  # the cell of the parameters is the first to assign them
+        name = record.assigned(node)
+        if name in left:
+            node.value = ast.copy_location(ast.Constant(left.pop(name)), node.value)
+    cells = sys.modules["cells"] = ModuleType("cells")  # where pickle looks for what a cell defines
+    cells.display = _display
     try:
-        script.execute(path, values)
-    except record.Recorded as found:
-        if paths.main_process():
-            print(f"already recorded: {found}")
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except Exception as error:  # whatever a cell raises: its name and message are shown
-        return _fail(path.stem, type(error).__name__, str(error) + script.place(error))
+        exec(compile(code, path, "exec"), vars(cells))
+    except Exception as error:  # whatever a cell raises
+        if not isinstance(error, record.Recorded):
+            traceback.print_exc()
+        return _ended(path.stem, type(error).__name__, str(error))
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
     return 0
 
 
-def _papermill(path: Path, values: Mapping[str, object], output: Path, timeout: int | None, kept: Path) -> int:
-    import papermill
-    from jupyter_client.manager import AsyncKernelManager
-
-    asked: list[int] = []
-
-    class QuietKernel(AsyncKernelManager):
-        """A kernel's own stderr is no output of a cell: notices of its start, a traceback when it is stopped. And SIGINT and SIGTERM are
-        handed on to the code it runs, which may have something to save, where nbclient would end it after 5 seconds."""
-        async def _async_start_kernel(self, **settings: object) -> None:
-            await super()._async_start_kernel(stderr=subprocess.DEVNULL, **settings)
-            with suppress(NotImplementedError):  # on Windows
-                for number in (signal.SIGINT, signal.SIGTERM):
-                    asyncio.get_running_loop().add_signal_handler(number, self.hand_on, number)
-
-        start_kernel = _async_start_kernel
-
-        def hand_on(self, number: int) -> None:
-            asked.append(number)
-            if self.has_kernel:
-                os.kill(self.provisioner.pid, number)
-
-    output.parent.mkdir(parents=True, exist_ok=True)
-    source, target = (str(p).replace("{", "{{").replace("}", "}}") for p in (path, output))
-    try:
-        done = papermill.execute_notebook(source, target, parameters=values, cwd=str(paths.ROOT), execution_timeout=timeout,
-                                          kernel_manager_class=QuietKernel)
-    except Exception as error:  # of a cell, a dead kernel, a cell over its time: many types, and the name and message are shown
-        if asked:
-            print("stopped", file=sys.stderr)
-            return 128 + asked[0]
-        if not isinstance(error, papermill.PapermillExecutionError):
-            return _fail(path.stem, type(error).__name__, str(error) + (f" ({output})" if isinstance(error, OSError) else ""))
-        if error.ename == record.Recorded.__name__:
-            print(f"already recorded: {error.evalue}")
-            return 0
-        return _fail(path.stem, error.ename, error.evalue)
-    text = "".join(o.get("text", "") for c in done.cells for o in c.get("outputs", []) if o.output_type == "stream")
-    for found in re.findall(r"(?m)^record: (\S+\.json)", text)[-1:]:
-        print(record.headline(record.read(kept / found)))
-        print(f"record: {found}")
-    print(f"notebook: {os.path.relpath(output)}")
-    return 0
+def _display(*shown: object, **how: object) -> None:
+    """Shows tables as text, and nothing else: a script has no place for pictures and players."""
+    for table in shown:
+        if hasattr(table, "to_string"):
+            print(table.to_string())
 
 
-def _fail(where: str, kind: str, message: str) -> int:
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    if kind == "CellTimeoutError":
-        lines = ["a cell took longer than the timeout: raise timeout=SECONDS or lower the scale"]
-    elif kind == "DeadKernelError":
-        lines = ["the kernel died, most often for lack of memory: lower the scale"]
-    script.tell(f"{where}: " + ("" if kind == "ValueError" else f"{kind}: ") + " ".join(lines))
+def _ended(notebook: str, kind: str, message: str) -> int:
+    """Says in one line what ended a notebook, and whether that is an error."""
+    line = " ".join(line.strip() for line in message.splitlines() if line.strip())
+    if kind == record.Recorded.__name__:
+        print(f"already recorded: {line}")
+        return 0
+    print(f"{notebook}: " + ("" if kind == "ValueError" else f"{kind}: ") + line, file=sys.stderr, flush=True)
     return 1
 
 
-def sweep(file: str, options: Mapping[str, str]) -> int:
-    """Runs what a sweep file describes, or shows it, see the top of this file."""
-    given = dict(options)
-    numbers = {name: given.pop(name, default) for name, default in (("jobs", "1"), ("retries", "0"), ("point", "0"))}
-    shown, through = given.pop("list", ""), given.pop("through", "")
-    if given or not all(text.isdigit() for text in numbers.values()) or numbers["jobs"] == "0" or shown not in ("", "all", "missing") or not file:
-        raise ValueError('a sweep is called as: sweep FILE.json [jobs=2] [retries=1] [point=3] [through="accelerate launch ..."], '
-                         "or with list=all or list=missing")
-    points = sweeps.points(file)
-    if int(numbers["point"]) >= len(points):
-        raise ValueError(f"point is {numbers['point']}: {file} has {len(points)} points, counted from 0")
-    if shown:
-        return _list(points, shown)
-    chosen = points if "point" not in options else [points[int(numbers["point"])]]
-    print(f"{len(chosen)} runs of {chosen[0].notebook}, {numbers['jobs']} at a time; logs in {chosen[0].log.parent}", flush=True)
-    return sweeps.sweep(chosen, int(numbers["jobs"]), int(numbers["retries"]), through)
+# --------------------------------------------------------------------------------------------------------------- sweeps
+
+class Point(NamedTuple):
+    notebook: str
+    name: str    # what the grid says of it
+    words: dict  # its parameters, those that are fixed among them
+
+    @property
+    def log(self) -> Path:
+        """What its run prints, attempt after attempt; two descriptions with the same point share it."""
+        name = re.sub(r"[^\w=.,+-]", "_", self.name)[:150] + "-" + paths.key(self.notebook, self.words)[:6]
+        return paths.cache("logs", Path(self.notebook).stem) / f"{name}.log"
 
 
-def _list(points: Sequence[sweeps.Point], which: str) -> int:
-    path = record.notebook_path(points[0].notebook)
-    known = record.recorded(path, [_values(path.stem, record.defaults_of(path), point.words) for point in points])
+def points(file: str) -> list[Point]:
+    """What a sweep file describes, in the order in which it is run; the last name of the grid changes fastest."""
+    path = paths.resolve(file)
+    if not path.is_file():
+        raise ValueError(f"there is no sweep description {file}")
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON: {error}") from None
+    if not {"notebook", "grid"} <= set(plan):
+        raise ValueError(f"{file} must hold notebook and grid (and may hold fixed), it holds {', '.join(plan)}")
+    for name, values in plan["grid"].items():
+        if not isinstance(values, list) or not values:
+            raise ValueError(f"{file}: {name} of its grid is {values!r}: it must be a list of values, such as [0, 7]")
+    grid = [dict(zip(plan["grid"], values)) for values in itertools.product(*plan["grid"].values())]
+    return [Point(plan["notebook"], ",".join(f"{name}={value}" for name, value in words.items()),
+                  {**plan.get("fixed", {}), **words}) for words in grid]
+
+
+def sweep(file: str, *, jobs: int = 1, retries: int = 0, point: str = "", list: str = "", through: str = "") -> int:
+    """Makes the runs of a sweep file that have no record yet, or lists them, see the top of this file.
+
+    0 if all are recorded now, else 1. A run that another sweep is at is left to it. Stopped, it stops its runs."""
+    from joblib import Parallel, delayed  # here, so that a single run does without
+
+    chosen = points(file)
+    if jobs < 1 or retries < 0 or list not in ("", "all", "missing"):
+        raise ValueError("use jobs=1 or more, retries=0 or more, and list=all or list=missing")
+    if point and not (point.isdigit() and int(point) < len(chosen)):
+        raise ValueError(f"point is {point}: {file} has {len(chosen)} points, counted from 0")
+    if list:
+        return _list(chosen, list)
+    chosen = [chosen[int(point)]] if point else chosen
+    print(f"{len(chosen)} runs of {chosen[0].notebook}, {jobs} at a time; logs in {chosen[0].log.parent}", flush=True)
+    settings = {**os.environ, "STUDY_SKIP_RECORDED": "1"}
+    if jobs > 1:  # one thread each: two busy runs on two cores are faster than one run on both
+        settings |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command, started, stop, problems = [*(shlex.split(through) or [sys.executable]), "-m", "lib.runs"], [], Event(), []
+    ends = Parallel(jobs, backend="threading", return_as="generator_unordered")(
+        delayed(_run)(one, command, settings, retries, started, stop) for one in chosen)
+    try:
+        for n, (one, what, why, seconds) in enumerate(ends, 1):
+            print(f"{n}/{len(chosen)} {one.name}: {what} ({seconds:.0f} s)", flush=True)
+            problems += [f"{what}: {one.name}: {why}; see {one.log}"] if why else []
+    except BaseException:
+        stop.set()
+        ends.close()
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait()
+        raise
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _list(every: Sequence[Point], which: str) -> int:
+    path = record.notebook_path(every[0].notebook)
+    defaults = record.defaults_of(path)
+    there = record.recorded(path, [_values(path.stem, defaults, point.words) for point in every])
     if which == "missing":
-        print(",".join(str(n) for n, there in enumerate(known) if not there))
+        print(",".join(str(n) for n, found in enumerate(there) if not found))
         return 0
-    for n, (point, there) in enumerate(zip(points, known)):
-        print(f"{n:4d}  {'recorded' if there else 'missing '}  {point.name}")
-    print(f"{known.count(False)} of {len(points)} are missing")
+    for n, (point, found) in enumerate(zip(every, there)):
+        print(f"{n:4d}  {'recorded' if found else 'missing '}  {point.name}")
+    print(f"{there.count(False)} of {len(every)} are missing")
     return 0
+
+
+def _run(point: Point, command: Sequence[str], settings: Mapping[str, str], retries: int,
+         started: list[subprocess.Popen], stop: Event) -> tuple[Point, str, str, float]:
+    """Makes one run, again while it fails and retries are left: the point, what became of it, why, and the seconds.
+
+    The process goes into `started`; once `stop` is set, none is started again."""
+    begun, words = time.monotonic(), [point.notebook, *(f"{name}={value}" for name, value in point.words.items())]
+    try:
+        with FileLock(point.log.with_suffix(".lock"), timeout=0), open(point.log, "a+", encoding="utf-8") as log:
+            for attempt in range(1, retries + 2):
+                begin = log.seek(0, os.SEEK_END)
+                now = time.strftime("%Y-%m-%d %H:%M:%S")
+                print(f"--- {now}, attempt {attempt}: -m lib.runs {shlex.join(words)}", file=log, flush=True)
+                process = subprocess.Popen([*command, *words], cwd=paths.ROOT, env=settings, stdin=subprocess.DEVNULL,
+                                           stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+                started.append(process)  # in a session of its own: Ctrl-C reaches it once, through `sweep`
+                code = process.wait()
+                if code in (0, 2) or stop.is_set():  # 2 is a mistake in the description: it would be made again
+                    break
+            log.seek(begin)
+            lines = [line.strip() for line in log.read().splitlines()[1:] if line.strip()]
+    except Timeout:
+        return point, "left out", "another sweep is at it", 0.0
+    mark = (f"{Path(point.notebook).stem}: ", "already recorded")  # what the run itself says: accelerate adds to it
+    line = next((line for line in lines if line.startswith(mark)), lines[-1] if lines else f"ended with code {code}")
+    what = "failed" if code else "already recorded" if line.startswith(mark[1]) else "done"
+    return point, what, line if code else "", time.monotonic() - begun
 
 
 def main(words: Sequence[str]) -> int:
     """The command line, see the top of this file. A mistake in it is one line and exit code 2."""
-    if not words or words[0] in ("help", "-h", "--help"):
-        print(__doc__.partition("\n\n")[2])
-        return 0 if words else 2
-    try:
-        if words[0] == "sweep":
-            return sweep(words[1] if len(words) > 1 else "", paths.pairs(words[2:]))
-        return launch(words[0], paths.pairs(words[1:]))
-    except ValueError as error:
-        script.tell(str(error))
-        return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 128 + signal.SIGINT
+    return paths.command(sweep, words[1:], __doc__) if words[:1] == ["sweep"] else paths.command(launch, words, __doc__)

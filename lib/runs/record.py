@@ -1,6 +1,7 @@
 """What a run leaves behind: one JSON record, named after its parameters; and the papers' numbers to stand beside it."""
+from __future__ import annotations
+
 import ast
-import difflib
 import hashlib
 import json
 import math
@@ -15,15 +16,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from lib import paths
-from lib.runs.scales import Scale, parse_ratio, scale
+
+if TYPE_CHECKING:  # each is imported where it is used, so that the launcher speaks at once
+    import pandas as pd
+
+    from lib.runs.scales import Scale
 
 __all__ = ["VERSION", "Run", "start", "headline", "records", "recorded", "beside", "reference", "paper", "Recorded", "GRID", "POOLS",
-           "notebook_path", "nearest", "defaults_of", "folder", "name_of", "base", "read"]
+           "notebook_path", "assigned", "defaults_of", "folder", "name_of", "base", "read"]
 
 VERSION = 1  # of the results: raised when the same parameters would give other numbers; older records are left out
 NOTEBOOKS = paths.ROOT / "notebooks"
@@ -36,17 +39,18 @@ GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_m
 
 
 def notebook_path(notebook: str) -> Path:
+    """A notebook by its path, its name, or the beginning of its name that no other has, such as "05"."""
     path = paths.resolve(notebook) if notebook.endswith(".ipynb") else NOTEBOOKS / f"{notebook}.ipynb"
     if path.exists() or path.with_suffix(".py").exists():
         return path
-    names = sorted(p.stem for p in NOTEBOOKS.glob("*.ipynb"))
-    raise ValueError(f"there is no notebook {notebook!r}{nearest(Path(notebook).stem, names)}; "
-                     f"there are {', '.join(names)}")
-
-
-def nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f", did you mean {near[0]}?" if near else ""
+    names = sorted({p.stem for p in (*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("*.py"))})
+    meant = [name for name in names if notebook and name.startswith(notebook)]
+    if len(meant) == 1:
+        return NOTEBOOKS / f"{meant[0]}.ipynb"
+    if meant:
+        raise ValueError(f"{notebook!r} is the beginning of {', '.join(meant)}: name one of them")
+    near = paths.nearest(Path(notebook).stem, names)
+    raise ValueError(f"there is no notebook {notebook!r}{near}; there are {', '.join(names)}")
 
 
 def defaults_of(path: Path) -> dict[str, object]:
@@ -59,8 +63,15 @@ def defaults_of(path: Path) -> dict[str, object]:
         found = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
     if not found:
         raise ValueError(f"{path.name} has no cell tagged `parameters`: it takes none and leaves no record")
-    return {ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0]): ast.literal_eval(node.value)
-            for node in ast.parse(found[0]).body if isinstance(node, (ast.AnnAssign, ast.Assign))}
+    return {assigned(node): ast.literal_eval(node.value) for node in ast.parse(found[0]).body if assigned(node)}
+
+
+def assigned(node: ast.stmt) -> str | None:
+    """The name that a statement such as `ratio = 7` or `ratio: float = 7` gives a value, if it is one."""
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+        return None
+    target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+    return target.id if isinstance(target, ast.Name) else None
 
 
 def folder(scale_name: str) -> Path:
@@ -140,7 +151,7 @@ class Run:
         import torch  # here, so that the launcher starts at once
 
         versions = {"python": platform.python_version(), "torch": torch.__version__, "timm": metadata.version("timm"),
-                    "numpy": np.__version__}
+                    "numpy": metadata.version("numpy")}
         content = paths.plain({
             "notebook": self.notebook, "name": self.name, "version": VERSION, "parameters": self.parameters,
             "seed": self.parameters.get("seed"), "scale": self.parameters.get("scale"), "data": self.data,
@@ -164,6 +175,8 @@ class Run:
 
 def _taken(defaults: Mapping[str, object], values: Mapping[str, object]) -> tuple[Scale, dict[str, object]]:
     """The scale, and a notebook's parameters as a record keeps them; the pools are still named as they were given."""
+    from lib.runs.scales import Scale, parse_ratio, scale
+
     taken = {k: paths.plain(values[k]) for k in defaults if k in values and k not in SHOWN}
     if "weights" in taken:
         taken["weights"] = Path(taken["weights"]).name  # a file by its name, and no path
@@ -262,6 +275,8 @@ def records(notebook: str) -> pd.DataFrame:
     """All records of a notebook at this VERSION, without `smoke`, a row each; nested values become `top1.low` etc.
 
     Parameters are columns of their own name, with infinity as a number, so that `table.sort_values("ratio")` works."""
+    import pandas as pd
+
     rows = []
     for record in _records(folder("") / Path(notebook).stem):
         if record["scale"] != "smoke":
@@ -285,6 +300,8 @@ def beside(table: pd.DataFrame, run: Run) -> pd.DataFrame:
 
 def reference(experiment: str, **where: str) -> pd.DataFrame:
     """The papers' numbers of one experiment, e.g. reference("mix_ratio", split="val", metric="top1")."""
+    import pandas as pd
+
     table = pd.read_csv(paths.ROOT / "papermill_runs" / "reference_results.csv", dtype={"setting": str})
     known = sorted(table["experiment"].unique())
     if experiment not in known:

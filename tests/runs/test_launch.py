@@ -1,26 +1,30 @@
 """Runs by several processes, and runs that are asked to stop."""
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 
 import nbformat
+import papermill
+import psutil
 import pytest
 from test_record import PARAMETERS, call, toy  # noqa: F401
 from test_sweeps import wait_for
 from toys import tones
 
-from lib import paths
+from lib import paths, runs
 from lib.course import build
-from lib.runs import launch, script
+from lib.runs import launch, record, scales
 
 SHARED = """import dataclasses
 import matplotlib.pyplot as plt
 import torch
-from lib import fit, plots
-acc = fit.accelerator()
+from lib import training
+acc = training.accelerator()
 @dataclasses.dataclass
 class Seen:
     ranks: float
@@ -40,93 +44,206 @@ if acc.process_index == 1:
 acc.wait_for_everyone()
 """
 SAVES = """
+import time
+from pathlib import Path
 try:
-    (folder / f"waits{seed}").touch()
+    (Path(folder) / f"waits{seed}").touch()
     time.sleep(60)
 except KeyboardInterrupt:
-    time.sleep(6)  # as long as a large checkpoint may take, and longer than nbclient would wait
-    (folder / f"saved{seed}").touch()
+    time.sleep(0.5)  # as a checkpoint takes
+    (Path(folder) / f"saved{seed}").touch()
     raise
 """
 
 
 def notebook(path, *cells):
-    cells = [nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}), *map(nbformat.v4.new_code_cell, cells)]
+    """Writes the two files of a pair."""
+    texts = [f'# %% tags=["parameters"]\n{PARAMETERS}', *(f"# %%\n{cell}\n" for cell in cells)]
+    path.with_suffix(".py").write_text("\n".join(texts))
+    cells = [nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
+             *map(nbformat.v4.new_code_cell, cells)]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
 
 
 def accelerated(*words, processes=2):
-    """`accelerate launch --num_processes 2 -m lib.runs ...`; without --multi_gpu it would start one process where there is no GPU."""
+    """`accelerate launch --num_processes 2 -m lib.runs ...`; without --multi_gpu, no GPU would mean one process."""
     with socket.socket() as one:
         one.bind(("", 0))
         port = one.getsockname()[1]
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", processes, "--main_process_port", port,
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", processes,
+               "--main_process_port", port,
                "-m", "lib.runs", *words]
     settings = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run([str(word) for word in command], cwd=paths.ROOT, env=settings, capture_output=True, text=True, timeout=300)
+    return subprocess.run([str(word) for word in command], cwd=paths.ROOT, env=settings, capture_output=True, text=True,
+                          timeout=300)
 
 
 def test_two_processes_run_a_notebook_and_one_writes_and_says_what_breaks(toy, tmp_path):  # noqa: F811
-    table = 'import pandas as pd\nfrom lib import runs\ntable = pd.DataFrame({"file": ["a.wav"], "label": ["x"], "split": ["train"]})\n'
+    table = ("import pandas as pd\nfrom lib import runs\n"
+             'table = pd.DataFrame({"file": ["a.wav"], "label": ["x"], "split": ["train"]})\n')
     notebook(toy, SHARED, f"NOTEBOOK = {str(toy)!r}\n" + table + ENDING, BREAKS)
     done = accelerated(toy, "ratio=7", "seed=2")
-    assert "process 0 of 2" in done.stdout and "process 1 of 2" not in done.stdout and done.stdout.count("record: ") == 1, done.stderr
+    assert "process 0 of 2" in done.stdout and "process 1 of 2" not in done.stdout, done.stderr
+    assert done.stdout.count("record: ") == 1
     record = json.loads((tmp_path / "records" / "toy" / "ratio=7,seed=2,scale=tiny,data=chorus.json").read_text())
     assert record["metrics"]["top1"] == 0.03 and record["parameters"]["seed"] == 2  # 1 + 2: both took part
-    said = [line for line in done.stderr.splitlines() if line.startswith("toy: ")]
-    assert done.returncode != 0 and said == ["toy: RuntimeError: it broke in two lines (toy, code cell 4, line 3; process 1 of 2)"], done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("toy: RuntimeError")]
+    assert done.returncode != 0 and said[0] == "toy: RuntimeError: it broke in two lines", done.stderr
+    assert f'"{toy.with_suffix(".py")}", line ' in done.stderr  # a plain traceback shows where
 
 
-def shared(rank, monkeypatch):
-    """This process as one of two, as far as a notebook without a model can tell."""
-    for name, value in {"WORLD_SIZE": "2", "RANK": rank, "MPLBACKEND": "agg", "TQDM_DISABLE": "", "ACCELERATE_USE_CPU": "true"}.items():
-        monkeypatch.setenv(name, value)  # execute sets some of them, for good
+@pytest.fixture
+def several(monkeypatch):
+    """several(rank) makes this process one of two, as far as a notebook without a model can tell."""
+    def share(rank):
+        for name, value in {"WORLD_SIZE": "2", "RANK": rank, "MPLBACKEND": "agg", "TQDM_DISABLE": "",
+                            "ACCELERATE_USE_CPU": "true"}.items():
+            monkeypatch.setenv(name, value)  # the launcher sets some of them, for good
+        monkeypatch.setattr(sys, "stdout", sys.stdout)
+    return share
 
 
 @pytest.mark.parametrize("rank, times", [("0", 1), ("1", 0)])
-def test_tables_are_shown_by_the_first_process(toy, monkeypatch, capsys, rank, times):  # noqa: F811
-    shared(rank, monkeypatch)
-    notebook(toy, 'import pandas as pd\ntable = pd.DataFrame({"time": ["3 days"]}, index=["pretraining"])\ntable',
-             'display(table.rename(index={"pretraining": "finetuning"}), "a text")\nNone', "7", "")
+def test_tables_are_shown_by_the_first_process(toy, several, capsys, rank, times):  # noqa: F811
+    several(rank)
+    table = 'pd.DataFrame({"time": ["3 days"]}, index=["pretraining"])'
+    notebook(toy, f"import pandas as pd\ntable = {table}\ndisplay(table)",
+             'display(table.rename(index={"pretraining": "finetuning"}), "a text")', "7")
     assert launch.main([str(toy)]) == 0
     out = capsys.readouterr().out
-    assert out.count("pretraining  3 days") == out.count("finetuning  3 days") == times and len(out.splitlines()) == 4 * times
+    assert out.count("pretraining  3 days") == out.count("finetuning  3 days") == times
+    assert out.count("toy: starting; 2 processes") == times and len(out.splitlines()) == 5 * times
 
 
-@pytest.mark.parametrize("cell, said", [
-    ("runs.parse_ratio(-1)", "toy: ratio is -1: it must be a number from 0 (wildlife only) up, such as 0.5 or 7, or inf (general only)\n"),
-    ("1\nint('x')", "toy: invalid literal for int() with base 10: 'x' (toy, code cell 3, line 2; process 1 of 2)\n")])
-def test_an_error_names_its_place_unless_it_says_what_to_do(toy, monkeypatch, capsys, cell, said):  # noqa: F811
-    shared("1", monkeypatch)
-    notebook(toy, "from lib import runs", cell)
-    assert launch.main([str(toy)]) == 1 and capsys.readouterr().err == said
+def test_a_script_has_the_values_that_were_given(toy, several, capsys):  # noqa: F811
+    several("0")
+    typed = PARAMETERS.replace("ratio = 7 ", "ratio: float = 7")
+    notebook(toy, "import dataclasses, pickle\n@dataclasses.dataclass\nclass Seen:\n    ratio: float\n"
+             "assert pickle.loads(pickle.dumps(Seen(ratio))) == Seen(ratio)\n"
+             "print(seed, ratio, wildlife)\nratio = 3\nprint(ratio)")
+    file = toy.with_suffix(".py")
+    file.write_text(file.read_text().replace(PARAMETERS, typed))
+    assert launch.main([str(toy), "ratio=inf", "seed=-2"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["-2 inf chorus", "3"]  # only the parameters' cell is changed
 
 
-def test_only_the_first_process_that_fails_says_why(tmp_path, monkeypatch, capsys):
-    for rank in "10":
-        (tmp_path / rank).mkdir()
-        monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / rank / "error.json"))
-        script.tell(f"05_mix_ratio: process {rank} failed")
-    assert capsys.readouterr().err == "05_mix_ratio: process 1 failed\n"
-    assert "process 1 failed" in (tmp_path / "1" / "error.json").read_text()  # for torchrun's own report
+def test_an_error_of_a_script_is_a_traceback_and_one_line(toy, several, capsys):  # noqa: F811
+    several("1")
+    notebook(toy, "1\nint('x')")
+    assert launch.main([str(toy)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    line = toy.with_suffix(".py").read_text().splitlines().index("int('x')") + 1
+    assert f'"{toy.with_suffix(".py")}", line {line}' in "".join(said)
+    assert said[-1] == "toy: invalid literal for int() with base 10: 'x'"
+    for word in ("output=x.ipynb", "timeout=3"):
+        assert launch.main([str(toy), word]) == 2 and "for a run by one process" in capsys.readouterr().err
+    toy.with_suffix(".py").unlink()
+    assert launch.main([str(toy)]) == 2 and "several processes run toy.py, which is missing" in capsys.readouterr().err
 
 
-def test_a_run_asked_to_stop_lets_its_notebook_save(toy, tmp_path):  # noqa: F811
-    handle = "import signal, time\nfrom pathlib import Path\nsignal.signal(signal.SIGTERM, signal.default_int_handler)\n"  # as lib.training does
-    notebook(toy, handle + f"folder = Path({str(tmp_path)!r})" + SAVES)
-    both = [subprocess.Popen([sys.executable, "-m", "lib.runs", str(toy), f"seed={seed}"], cwd=paths.ROOT, stdout=subprocess.DEVNULL,
-                             stderr=subprocess.PIPE, text=True) for seed in range(2)]
-    wait_for(lambda: len(list(tmp_path.glob("waits?"))) == 2)
-    for process, number in zip(both, (signal.SIGINT, signal.SIGTERM)):
-        process.send_signal(number)
-    for seed, (process, code) in enumerate(zip(both, (130, 143))):
-        said = process.communicate(timeout=60)[1]
-        assert process.returncode == code and said.splitlines()[-1] == "stopped" and (tmp_path / f"saved{seed}").exists()
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_asked_to_stop_lets_its_notebook_save(toy, tmp_path, number):  # noqa: F811
+    kernel = "open(f'{folder}/kernel', 'w').write(str(os.getpid()))"
+    notebook(toy, f"folder = {str(tmp_path)!r}\nimport os\n{kernel}{SAVES}")
+    process = subprocess.Popen([sys.executable, "-m", "lib.runs", str(toy)], cwd=paths.ROOT, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+    wait_for((tmp_path / "waits0").exists)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1].splitlines()
+    assert process.returncode == 130 and said[-1] == "stopped; the same command goes on", said
+    assert (tmp_path / "saved0").exists() and not any("Traceback" in line for line in said)
+    assert not psutil.pid_exists(int((tmp_path / "kernel").read_text()))
+
+
+# What is said and checked before anything heavy is imported
+
+def test_the_launcher_speaks_before_the_imports(toy):  # noqa: F811
+    absent = "import sys\nsys.modules.update(dict.fromkeys(['torch', 'pandas', 'papermill', 'joblib']))"
+    words = [str(toy), "ratio=7", "seed=2"]
+    code = f"{absent}\nfrom lib.runs import launch\nlaunch.main({words!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True)
+    file = os.path.relpath(toy.parent.parent / "records" / "toy" / "seed=2,scale=tiny,data=chorus.ipynb", paths.ROOT)
+    assert done.stdout == f"toy ratio=7 seed=2: starting; notebook -> {file}\n"
+    assert "import of " in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("word, said", [
+    ("ratio=seven", "ratio is 'seven': it must be a number"),
+    ("ratio=-1", "ratio is -1: it must be a number from 0 (wildlife only) up, such as 0.5 or 7, or inf (general only)"),
+    ("scale=smol", "scale is 'smol': it must be one of smoke, tiny, small, paper or auto, did you mean smoke?"),
+    ("budget=sweeps", "budget is 'sweeps': it must be one of none, main or sweep, did you mean sweep?"),
+    ("seed=x", "seed is 'x': it must be a number"),
+    ("04 preset=audiomea", "preset is 'audiomea': it must be one of audiomae, paper or lora, did you mean audiomae?"),
+    ("04 panel=maybe", "panel is 'maybe': it must be true or false"),
+    ("04 init=birdmay", "did you mean birdmae?"), ("07 filter=confidenc", "did you mean confidence?"),
+    ("08 model=209", "model is '209': it must be one of "), ("12 method=freeze", "did you mean frozen?")])
+def test_a_wrong_value_is_refused_before_a_kernel_starts(tmp_path, monkeypatch, capsys, word, said):
+    monkeypatch.setenv("STUDY_RUNS", str(tmp_path))
+    monkeypatch.setattr(launch, "_papermill", lambda *_: pytest.fail("a kernel was to start"))
+    assert launch.main(word.split() if " " in word else ["05", word]) == 2
+    line, = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_what_the_environment_says_is_checked_too(toy, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.setenv("STUDY_SCALE", "smal")
+    assert launch.main([str(toy)]) == 2
+    assert capsys.readouterr().err.startswith("STUDY_SCALE is 'smal': it must be one of")
+
+
+@pytest.mark.parametrize("name, meant", [
+    ("05", "05_mix_ratio"), ("05_mix", "05_mix_ratio"), ("05_mix_ratio", "05_mix_ratio"),
+    ("1", "is the beginning of 10_looking_inside, 11_results, 12_your_recordings, 13_break_the_mae"),
+    ("05_mix_ration", "did you mean 05_mix_ratio?"), ("", "there is no notebook ''")])
+def test_a_notebook_is_known_by_the_beginning_of_its_name(name, meant):
+    if meant == "05_mix_ratio":
+        assert record.notebook_path(name).stem == meant
+    else:
+        with pytest.raises(ValueError, match=re.escape(meant)):
+            record.notebook_path(name)
+
+
+TYPED = """# general clips per wildlife clip: 0 is wildlife only,
+# and "inf" general only
+ratio: float = 7  # the mix
+scale: str = "auto"
+seed = -1
+later: int
+"""
+
+
+@pytest.mark.parametrize("suffix", [".py", ".ipynb"])
+def test_defaults_are_read_with_their_types_or_without(tmp_path, suffix):
+    cells = [nbformat.v4.new_code_cell(TYPED, metadata={"tags": ["parameters"]}),
+             nbformat.v4.new_code_cell("ratio = 3")]
+    if suffix == ".py":
+        text = f'# %% [markdown]\n# text\n\n# %% tags=["parameters"]\n{TYPED}\n# %%\nratio = 3\n'
+        (tmp_path / "typed.py").write_text(text)
+    else:
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "typed.ipynb")
+    assert record.defaults_of(tmp_path / "typed.ipynb") == {"ratio": 7, "scale": "auto", "seed": -1}
+
+
+def test_papermill_shows_the_types(tmp_path):
+    cells = [nbformat.v4.new_code_cell(TYPED.replace("later: int\n", ""), metadata={"tags": ["parameters"]})]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), tmp_path / "typed.ipynb")
+    shown = papermill.inspect_notebook(tmp_path / "typed.ipynb")
+    assert shown["ratio"] == {"name": "ratio", "inferred_type_name": "float", "default": "7", "help": "the mix"}
+    assert shown["seed"]["inferred_type_name"] == "None"  # what --help-notebook calls an unknown type
+
+
+def test_the_face_fetches_its_names_when_they_are_used():
+    code = ("import sys; from lib import runs; assert 'torch' not in sys.modules and 'pandas' not in sys.modules; "
+            "assert {'scale', 'records'} <= set(dir(runs)); runs.SCALES; assert 'torch' in sys.modules")
+    assert subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT).returncode == 0
+    assert all(hasattr(runs, name) for name in runs.__all__)
+    assert runs.scale is scales.scale and runs.records is record.records
 
 
 def test_a_notebook_loads_what_a_launched_run_left(tmp_path, monkeypatch):
-    """05 at smoke: by two processes, and then opened as a notebook, which finds the pretrained and the finetuned model."""
+    """05 at smoke: by two processes, and then opened as a notebook, which finds both models."""
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "records"))
     words = ["ratio=7", "scale=smoke", "budget=sweep"]
@@ -135,6 +252,7 @@ def test_a_notebook_loads_what_a_launched_run_left(tmp_path, monkeypatch):
         words += [f"{pool}=folder:{tmp_path}/{pool}.csv"]
     path = tmp_path / "notebooks" / "05_mix_ratio.ipynb"
     path.parent.mkdir()
+    shutil.copy(build.FOLDER / "05_mix_ratio.py", path.parent)
     nbformat.write(build.source(build.FOLDER / "05_mix_ratio.py"), path)
     done = accelerated(path, *words)
     assert done.returncode == 0, done.stderr

@@ -21,6 +21,8 @@ BODY = """import time
 import pandas as pd
 from lib import runs
 share = runs.parse_ratio(ratio)
+if wildlife == "none":
+    raise RuntimeError("no\\n wildlife")
 table = pd.DataFrame({"file": ["a.wav", "b.wav"], "label": ["x", "y"], "split": ["train", "test"]})
 run = runs.start(NOTEBOOK, globals(), {"wildlife": table}, grid=("ratio",))
 time.sleep(sleep_s)
@@ -225,6 +227,8 @@ def test_launcher_runs_records_and_tells(toy, tmp_path):
     (["scale=huge"], "scale is 'huge': it must be one of smoke, tiny, small, paper or auto"),
     (["--ratio", "7"], "got '--ratio': it must be name=value"),
     (["output=notebooks/x.txt"], "must be an .ipynb outside"),
+    (["output=/tmp/{ration}.ipynb"], "the notebook has no parameter 'ration'"),
+    (["timeout=soon"], "timeout=soon: use a whole number"),
 ])
 def test_a_mistake_in_the_words_is_one_clear_line(toy, words, said, capsys):
     assert launch.main([str(toy), *words]) == 2
@@ -233,7 +237,7 @@ def test_a_mistake_in_the_words_is_one_clear_line(toy, words, said, capsys):
 
 
 @pytest.mark.parametrize("words, said", [
-    (["ratio=banana"], "toy: ratio is 'banana': it must be a number"),
+    (["wildlife=none"], "toy: RuntimeError: no wildlife"),
     (["sleep_s=30", "timeout=1"], "toy: CellTimeoutError: a cell took longer than the timeout"),
 ])
 def test_a_mistake_that_a_cell_finds_is_one_clear_line(toy, words, said):
@@ -257,7 +261,7 @@ def test_sweep_goes_on_after_a_failure_and_skips_what_is_recorded(toy, tmp_path)
     plan.write_text(json.dumps(described))
     done = call("sweep", plan, "jobs=2")
     assert done.returncode == 1 and "seed=0,ratio=inf: done" in done.stdout
-    assert "failed: seed=0,ratio=-1: toy: ratio is -1" in done.stderr
+    assert "failed: seed=0,ratio=-1: ratio is -1" in done.stderr
     assert runs.records("toy")["ratio"].tolist() == [math.inf]
     assert (tmp_path / "records" / "toy" / "seed=0,scale=tiny,data=chorus,ratio=inf.ipynb").exists()  # as no output is named
     done = call("sweep", plan, "point=1")

@@ -13,7 +13,7 @@ import pytest
 from test_record import toy  # noqa: F401
 
 from lib import paths
-from lib.runs import launch, sweeps
+from lib.runs import launch
 
 RUN = """import os, sys, time
 from pathlib import Path
@@ -34,11 +34,12 @@ if begun < int(os.environ.get("FAILS", "0")):
 
 @pytest.fixture
 def plan(toy, tmp_path):  # noqa: F811
-    """plan(ratio=[...], name=value ...) -> a sweep file, the words that replace real runs, and the folder where they leave what they did."""
+    """plan(ratio=[...], name=value ...) -> a sweep file, what replaces real runs, and the place of their traces."""
     (tmp_path / "run.py").write_text(RUN)
 
     def describe(ratio, **fixed):
-        (tmp_path / "toy.sweep.json").write_text(json.dumps({"notebook": str(toy), "grid": {"ratio": ratio}, "fixed": fixed}))
+        described = {"notebook": str(toy), "grid": {"ratio": ratio}, "fixed": fixed}
+        (tmp_path / "toy.sweep.json").write_text(json.dumps(described))
         return str(tmp_path / "toy.sweep.json"), f"through={sys.executable} {tmp_path / 'run.py'}", tmp_path / "records"
     return describe
 
@@ -49,16 +50,17 @@ def begun(records: Path) -> dict[str, int]:
 
 def test_points_are_the_grid_in_order(plan):
     file, *_ = plan([0, "inf"])
-    points = sweeps.points(file)
+    points = launch.points(file)
     assert [p.name for p in points] == ["ratio=0", "ratio=inf"] and points[0].words == {"ratio": 0}
-    assert len({p.log for p in points}) == 2 and points[0].log == sweeps.points(file)[0].log
-    assert sweeps.points(plan([0], seed=1)[0])[0].log != points[0].log  # the same grid with something else fixed is another run
+    assert len({p.log for p in points}) == 2 and points[0].log == launch.points(file)[0].log
+    assert launch.points(plan([0], seed=1)[0])[0].log != points[0].log  # with something else fixed: another run
 
 
 @pytest.mark.parametrize("text, said", [
     (None, "there is no sweep description"), ('{"notebook": "05_mix_ratio",', "is not JSON: Expecting property name"),
     ('{"notebook": "05_mix_ratio"}', "must hold notebook and grid"),
-    ('{"notebook": "05_mix_ratio", "grid": {"seed": [0], "ratio": 7}}', "ratio of its grid is 7: it must be a list of values"),
+    ('{"notebook": "05_mix_ratio", "grid": {"seed": [0], "ratio": 7}}',
+     "ratio of its grid is 7: it must be a list of values"),
     ('{"notebook": "05_mix_ratio", "grid": {"seed": []}}', "seed of its grid is []: it must be a list of values"),
     ('{"notebook": "05_mix_ratio", "grid": {"ratio": "inf"}}', "ratio of its grid is 'inf': it must be")])
 def test_a_wrong_description_is_one_clear_line(tmp_path, capsys, text, said):
@@ -74,7 +76,7 @@ def test_a_failed_run_is_tried_again_and_its_log_keeps_both(plan, monkeypatch, c
     file, through, records = plan([1, 3])
     assert launch.main(["sweep", file, through, "retries=1"]) == 0 and capsys.readouterr().out.count("done (") == 2
     assert begun(records) == {"ratio=1": 2, "ratio=3": 2}
-    text = sweeps.points(file)[0].log.read_text()
+    text = launch.points(file)[0].log.read_text()
     assert text.count("--- ") == 2 and ", attempt 2: -m lib.runs" in text
     assert text.index("attempt 0") < text.index("disk is full") < text.index("attempt 1\n")
     assert launch.main(["sweep", file, through]) == 0 and capsys.readouterr().out.count("already recorded") == 2
@@ -91,8 +93,10 @@ def test_one_point_by_its_number(plan, capsys):
     capsys.readouterr()
     assert launch.main(["sweep", file, through, "point=3"]) == 2
     assert capsys.readouterr().err == f"point is 3: {file} has 3 points, counted from 0\n"
-    for wrong in ("jobs=0", "point=-1", "retries=x", "list=some", "points=1"):
-        assert launch.main(["sweep", file, wrong]) == 2 and capsys.readouterr().err.startswith("a sweep is called as: sweep FILE.json"), wrong
+    for wrong, said in (("jobs=0", "use jobs=1 or more"), ("point=-1", "point is -1: "),
+                        ("list=some", "list=all or list=missing"), ("retries=x", "retries=x: use a whole number"),
+                        ("points=1", "did you mean point?")):
+        assert launch.main(["sweep", file, wrong]) == 2 and said in capsys.readouterr().err, wrong
 
 
 def test_two_sweeps_at_once_share_the_work(plan):
@@ -101,14 +105,14 @@ def test_two_sweeps_at_once_share_the_work(plan):
     both = [subprocess.Popen(words, cwd=paths.ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = "".join(p.communicate(timeout=60)[0] for p in both)
     assert all((records / f"ratio={r}" / "record").exists() for r in (0, 1, 3, 7))
-    assert said.count("done (") == 4, said  # none was made twice; what the other was at was left to it, or found recorded afterwards
+    assert said.count("done (") == 4, said  # none was made twice: it was left to the other, or found recorded later
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 130), (signal.SIGINT, 130)])
 def test_a_stopped_sweep_leaves_no_orphan_and_goes_on(plan, number, code):
     file, through, records = plan([0, 1, 3], sleep_s=30)
-    process = subprocess.Popen([sys.executable, "-m", "lib.runs", "sweep", file, through, "jobs=2"], cwd=paths.ROOT, stderr=subprocess.PIPE,
-                               stdout=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen([sys.executable, "-m", "lib.runs", "sweep", file, through, "jobs=2"], cwd=paths.ROOT,
+                               stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     wait_for(lambda: records.exists() and len(begun(records)) == 2)
     process.send_signal(number)
     assert "stopped; the same command goes on" in process.communicate(timeout=20)[1] and process.returncode == code
@@ -144,9 +148,12 @@ def slurm(plan, tmp_path, monkeypatch):
     folder, real = tmp_path / "bin", shlex.quote(sys.executable)
     folder.mkdir()
     (tmp_path / "records").mkdir()
-    for name, text in {"sbatch": SBATCH, "scontrol": '#!/bin/sh\necho "$@" >> "$STUDY_RUNS/scontrol"; echo first; echo second\n',
-                       "python": f'#!/bin/sh\nif [ "$3" = sweep ]; then exec {real} "$@"; fi\nexec {real} "{tmp_path}/run.py" "$@"\n',
-                       "accelerate": '#!/bin/sh\necho "$@" >> "$STUDY_RUNS/accelerate"; while [ "$1" != -m ]; do shift; done\n'
+    for name, text in {"sbatch": SBATCH,
+                       "scontrol": '#!/bin/sh\necho "$@" >> "$STUDY_RUNS/scontrol"; echo first; echo second\n',
+                       "python": f'#!/bin/sh\nif [ "$3" = sweep ]; then exec {real} "$@"; fi\n'
+                                 f'exec {real} "{tmp_path}/run.py" "$@"\n',
+                       "accelerate": '#!/bin/sh\necho "$@" >> "$STUDY_RUNS/accelerate"\n'
+                                     'while [ "$1" != -m ]; do shift; done\n'
                                      f'exec {real} "{tmp_path}/run.py" "$@"\n',
                        "srun": '#!/bin/sh\n[ "$SRUN_CPUS_PER_TASK" = 16 ] || exit 1; shift\n'
                                'SLURM_NODEID=0 "$@" && SLURM_NODEID=1 exec "$@"\n'}.items():
@@ -163,7 +170,8 @@ def test_a_cluster_runs_what_is_missing(slurm, plan, monkeypatch):
     file, _, records = plan([0, 3])
     done = subprocess.run([*slurm, file, "--time=10"], capture_output=True, text=True, timeout=120)
     assert done.stdout.count("done (") == 2 and "element 1: 0" in done.stdout, done.stdout + done.stderr
-    assert (records / "sbatch").read_text().split() == ["--array=0,1%4", "--job-name=toy", "--time=10", "papermill_runs/slurm.sh", file]
+    asked = ["--array=0,1%4", "--job-name=toy", "--time=10", "papermill_runs/slurm.sh", file]
+    assert (records / "sbatch").read_text().split() == asked
     assert begun(records) == {"ratio=0": 2, "ratio=3": 2}  # each failed once and was tried again
     bare = subprocess.run(slurm, capture_output=True, text=True)
     assert bare.returncode and "a sweep description, such as" in bare.stderr
@@ -171,13 +179,15 @@ def test_a_cluster_runs_what_is_missing(slurm, plan, monkeypatch):
 
 def test_several_machines_start_accelerate_each(slurm, plan, monkeypatch):
     file, _, records = plan([7])
-    for name, value in {"ARRAY_TASK_ID": "0", "JOB_ID": "4711", "GPUS_ON_NODE": "4", "JOB_NUM_NODES": "2", "JOB_NODELIST": "n[1-2]",
-                        "CPUS_PER_TASK": "16"}.items():
+    for name, value in {"ARRAY_TASK_ID": "0", "JOB_ID": "4711", "GPUS_ON_NODE": "4", "JOB_NUM_NODES": "2",
+                        "JOB_NODELIST": "n[1-2]", "CPUS_PER_TASK": "16"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     done = subprocess.run([*slurm, file], capture_output=True, text=True, timeout=60)
-    shape = "--multi_gpu --num_machines 2 --num_processes 8 --main_process_port 24711 --main_process_ip first -m lib.runs"
+    shape = ("--multi_gpu --num_machines 2 --num_processes 8 --main_process_port 24711 "
+             "--main_process_ip first -m lib.runs")
     lines = (records / "accelerate").read_text().splitlines()
-    assert [line.partition(shape)[0] for line in lines] == ["launch --machine_rank 0 ", "launch --machine_rank 1 "], (lines, done.stderr)
+    begins = [line.partition(shape)[0] for line in lines]
+    assert begins == ["launch --machine_rank 0 ", "launch --machine_rank 1 "], (lines, done.stderr)
     assert done.returncode == 0 and lines[0].endswith("ratio=7")
 
 
@@ -190,6 +200,6 @@ def test_a_job_whose_time_is_up_is_queued_again(slurm, plan, monkeypatch, number
     wait_for(lambda: (records / "ratio=0" / "begun0").exists())
     job.send_signal(number)
     job.communicate(timeout=20)
-    assert job.returncode == 143 and not (records / "ratio=0" / "record").exists()
+    assert job.returncode == 130 and not (records / "ratio=0" / "record").exists()
     asked = (records / "scontrol").read_text() if (records / "scontrol").exists() else ""
-    assert asked == ("requeue 4700_0\n" if requeued else "")  # this element alone; before a preemption Slurm does it by itself
+    assert asked == ("requeue 4700_0\n" if requeued else "")  # this element; before a preemption Slurm does it itself
