@@ -5,7 +5,6 @@ import itertools
 import json
 import tarfile
 from dataclasses import replace
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -38,20 +37,15 @@ class Bands(torch.nn.Module):
         self.sample_rate, self.scene_embedding_size, self.timestamp_embedding_size, self.calls = rate, 12, 12, []
         self.register_buffer("order", torch.arange(12))
 
+    def forward(self, audio):
+        self.calls.append(tuple(audio.shape))
+        step = self.sample_rate // 10
+        frames = audio.unfold(1, step, step)  # (B, n, step)
+        bands = torch.fft.rfft(frames).abs()[..., 1:].unfold(-1, step // 24, step // 24).mean(-1)[..., :12]
+        return (bands + 1e-3).log()[..., self.order]
 
-api = ModuleType("toy")
-
-
-def _timestamps(audio, model):
-    model.calls.append(tuple(audio.shape))
-    step = model.sample_rate // 10
-    frames = audio.unfold(1, step, step)  # (B, n, step)
-    bands = torch.fft.rfft(frames).abs()[..., 1:].unfold(-1, step // 24, step // 24).mean(-1)[..., :12]
-    return (bands + 1e-3).log()[..., model.order], 50 + 100 * torch.arange(frames.shape[1]).expand(len(audio), -1)
-
-
-api.get_timestamp_embeddings = _timestamps
-api.get_scene_embeddings = lambda audio, model: _timestamps(audio, model)[0].mean(1)
+    def times(self, samples):
+        return 50 + 100 * torch.arange(10 * samples // self.sample_rate)
 
 
 def write(folder, sounds, *, kind="scene", prediction="multiclass", mode="trainvaltest", evaluation=("top1_acc",), seconds=0.4, rates=(16_000,),
@@ -116,7 +110,7 @@ def of_kind(folder, which):
 def test_official_kinds_run_end_to_end(tmp_path, which):
     task = tasks.read(of_kind(tmp_path / "mini", which))
     assert task.labels == ("low", "mid", "high") and task.name == "mini"
-    result = tasks.evaluate(task, Bands(), 0, options=replace(QUICK, epochs=50) if which == "event" else QUICK, api=api, bar=None)
+    result = tasks.evaluate(task, Bands(), 0, options=replace(QUICK, epochs=50) if which == "event" else QUICK, bar=None)
     assert result.score > 0.85, result
     assert set(result.scores) == set(task.scores) and result.score == result.scores[task.scores[0]]
     test = {f"{fold.test[0]}/{name}" for fold in task.folds for name in task.splits[fold.test[0]]}
@@ -140,7 +134,7 @@ def test_a_wrong_answer_counts(tmp_path):
     """Labels without any relation to the sounds: nothing beats chance on test by much."""
     rng = np.random.default_rng(0)
     folder = write(tmp_path, {s: [(scene([], 100 * k + i), [list(HZ)[rng.integers(3)]]) for i in range(30)] for k, s in enumerate(SPLITS)})
-    assert tasks.evaluate(tasks.read(folder), Bands(), 0, options=QUICK, api=api, bar=None).score < 0.6
+    assert tasks.evaluate(tasks.read(folder), Bands(), 0, options=QUICK, bar=None).score < 0.6
 
 
 # ----------------------------------------------------------------------------------------------------------- embeddings
@@ -148,30 +142,30 @@ def test_a_wrong_answer_counts(tmp_path):
 def test_embeddings_are_kept_and_go_with_what_they_depend_on(tmp_path):
     folder = of_kind(tmp_path / "mini", "multiclass")
     task, model = tasks.read(folder), Bands()
-    first = tasks.embed(task, model, api=api, bar=None)
+    first = tasks.embed(task, model, bar=None)
     seen = len(model.calls)
-    again = tasks.embed(task, model, api=api, bar=None)
+    again = tasks.embed(task, model, bar=None)
     assert seen == 3 and len(model.calls) == seen  # one batch a split, then none
     assert all(torch.equal(first[s].x, again[s].x) for s in first) and first["train"].x.dtype == torch.float32
     other = Bands()
     other.order = other.order.flip(0)  # a weight
-    assert torch.equal(tasks.embed(task, other, api=api, bar=None)["test"].x, first["test"].x.flip(1))
+    assert torch.equal(tasks.embed(task, other, bar=None)["test"].x, first["test"].x.flip(1))
     third = Bands()
     third.bands = 12  # a setting that is no weight
-    tasks.embed(task, third, api=api, bar=None)
+    tasks.embed(task, third, bar=None)
     assert len(third.calls) == 3
     audio.write(folder / "16000" / "test" / "test0.wav", torch.zeros(6400), 16_000)  # a sound
-    tasks.embed(task, model, api=api, bar=None)
+    tasks.embed(task, model, bar=None)
     assert len(model.calls) == 6
 
 
 def test_embeddings_do_not_depend_on_the_batch(tmp_path, monkeypatch):
     task = tasks.read(of_kind(tmp_path / "mini", "multilabel"))
-    together = tasks.embed(task, model := Bands(), api=api, bar=None)
+    together = tasks.embed(task, model := Bands(), bar=None)
     assert {len(shape) for shape in model.calls} == {2} and len({n for _, n in model.calls}) == 3  # no length was filled up
     monkeypatch.setattr(tasks, "PASS", 1)
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "other"))
-    alone = tasks.embed(task, Bands(), api=api, bar=None)
+    alone = tasks.embed(task, Bands(), bar=None)
     assert all(torch.allclose(together[s].x, alone[s].x, atol=1e-6) for s in together)
 
 
@@ -180,7 +174,7 @@ def test_event_rows_have_their_times_and_labels(tmp_path):
     answers = [{"label": "high", "start": 150, "end": 250.0}, {"label": "low", "start": 240, "end": 260}, {"label": "mid", "start": 960, "end": 999}]
     task = tasks.read(write(tmp_path, {"train": [(wave, answers)], "valid": [(wave, [])], "test": [(wave, [])]}, kind="event", prediction="multilabel",
                            evaluation=("event_onset_200ms_fms",)))
-    split = tasks.embed(task, Bands(), api=api, bar=None)["train"]
+    split = tasks.embed(task, Bands(), bar=None)["train"]
     assert split.times.tolist() == [50 + 100 * i for i in range(10)] and split.row.tolist() == [0] * 10
     assert split.y.nonzero().tolist() == [[1, 2], [2, 0], [2, 2]]  # both ends belong to it; a call between two times is heard by none
     assert split.truth == [[Event(2, 150, 250), Event(0, 240, 260), Event(1, 960, 999)]]
@@ -191,7 +185,7 @@ def test_the_next_higher_rate_is_read(tmp_path):
     assert task.rate(16_000) == task.rate(8000) == task.rate(22_050) == 16_000
     high = tasks.read(write(tmp_path / "b", {s: [(scene([n], 1), [n]) for n in HZ] for s in ("train", "valid", "test")}, rates=(22_050, 48_000)))
     assert high.rate(16_000) == 22_050 and high.rate(32_000) == 48_000
-    assert tasks.embed(high, model := Bands(), api=api, bar=None)["test"].x.shape == (3, 12) and model.calls[0] == (3, 6400)
+    assert tasks.embed(high, model := Bands(), bar=None)["test"].x.shape == (3, 12) and model.calls[0] == (3, 6400)
 
 
 # ------------------------------------------------------------------------------------------------------------ predictor
@@ -331,7 +325,7 @@ def test_errors_of_a_folder(tmp_path):
             tasks.read(changed(folder, "test.json", **{"x.wav": answer}))
         (folder / "test.json").write_text(was)
     with pytest.raises(audio.AudioError, match="x.wav: no such file"):
-        tasks.embed(tasks.read(changed(folder, "test.json", **{"x.wav": ["low"]})), Bands(), api=api, bar=None)
+        tasks.embed(tasks.read(changed(folder, "test.json", **{"x.wav": ["low"]})), Bands(), bar=None)
     (folder / "valid.json").unlink()
     with pytest.raises(ValueError, match="no valid.json"):
         tasks.read(folder)
@@ -350,7 +344,7 @@ def test_errors_of_the_predictor(tmp_path):
     wide = Bands()
     wide.scene_embedding_size = 13
     with pytest.raises(ValueError, match="announces a size of 13"):
-        tasks.embed(tasks.read(of_kind(tmp_path, "multiclass")), wide, api=api, bar=None)
+        tasks.embed(tasks.read(of_kind(tmp_path, "multiclass")), wide, bar=None)
 
 
 # -------------------------------------------------------------------------------------------------------------- archives
