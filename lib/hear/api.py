@@ -73,8 +73,7 @@ def columns(model: MAE, spec: Tensor, pad: float) -> Tensor:
     """Normalised specs (B, 1, T', M) of any length -> features (B, ceil(T' / pt), f*D), float32 (Eq. 1).
 
     Segments of the model's T frames are encoded one by one and laid in a row; the last is filled up with `pad`, and
-    what it says about the filling is cut off. The public runtime fills up with 0, the mean, after normalising.
-    """
+    what it says about the filling is cut off. The public runtime fills up with 0, the mean, after normalising."""
     (B, _, frames, M), T, (t, f) = spec.shape, model.arch.frames, model.grid
     spec = nn.functional.pad(spec, (0, 0, 0, -frames % T), value=pad)  # (B, 1, S*T, M)
     tokens = model.encode(spec.reshape(-1, 1, T, M))[:, 1:]  # (B*S, L, D)
@@ -102,8 +101,7 @@ def get_timestamp_embeddings(audio: Tensor, model: nn.Module) -> tuple[Tensor, T
     """Waves (B, N) in [-1, 1] at model.sample_rate -> embeddings (B, n, f*D) float32 and their times (B, n) in ms.
 
     A time is the middle of its patches; columns whose middle lies behind the end of the sound are left out. ValueError
-    for anything but finite mono waves. A tensor does not tell its rate: where a file is read, `mel.check_rate` does.
-    """
+    for anything but finite mono waves. A tensor does not tell its rate: where a file is read, `mel.check_rate` does."""
     _check(audio)
     with torch.no_grad():
         features = model(audio)  # (B, n, f*D)

@@ -48,8 +48,7 @@ def design(name: str, base: Arch) -> tuple[Arch, FrontEnd]:
 
     The target is the spectrogram itself, not normalised per patch: the authors found that better (section 4.1.1). The
     decoder has global attention, and the 2-D positions of `mae.MAE`; the public checkpoints bring a 1-D table, which
-    `checkpoints` keeps as saved.
-    """
+    `checkpoints` keeps as saved."""
     if name not in DESIGNS:
         raise ValueError(f"there is no design {name!r}: use {', '.join(DESIGNS)} (frames, then the patch as mel bins x "
                          "frames)")
@@ -64,6 +63,5 @@ def recipe(base: pretrain.Recipe, **changes) -> pretrain.Recipe:
     `changes` are fields of `pretrain.Recipe`. The ratio is 1 unless changed: the paper trains on AudioSet, which holds
     animals among sounds of every kind, so both pools together stand in for it; with AudioSet as the general pool it is
     ratio=inf. Counts are rounded, so that 8 of 30 and 24 of 95 patches are visible; the public code, which truncates,
-    leaves 7 and 23.
-    """
+    leaves 7 and 23."""
     return replace(base, **dict(mask_ratio=0.75, weight_decay=0.05, ratio=1.0) | changes)

@@ -69,8 +69,8 @@ def model(name: str, arch: Arch, front: FrontEnd, recipe: pretrain.Recipe, pools
     if name == "logmel":
         return Model(LogMelColumns(), 0, "mean and std of 80 mel bands, no network", None)
     if name == "untrained":
-        net = MAE(arch, training.generator(recipe.seed))
-        return Model(Embedder(net, front), 0, "MSM-MAE-208 at random weights", None)
+        untrained = Embedder(MAE(arch, training.generator(recipe.seed)), front)
+        return Model(untrained, 0, "MSM-MAE-208 at random weights", None)
     if name == "ready":
         net, card = ready.load()
         what = f"{card.name}, {card.trained_on} (sha256 {card.sha256[:12]})"
@@ -82,8 +82,6 @@ def model(name: str, arch: Arch, front: FrontEnd, recipe: pretrain.Recipe, pools
     loaded = api.load_model(name)
     return Model(loaded, 0, f"{name}: {loaded.front.name} front end", None)
 
-
-# ----------------------------------------------------------------------------------------------------------- measuring
 
 def counts(result: Result, metric: str) -> tuple[np.ndarray, np.ndarray] | None:
     """What each test recording has right and could have, (R,) each; None where a score is no such share (mAP, AUC)."""
@@ -99,8 +97,7 @@ def counts(result: Result, metric: str) -> tuple[np.ndarray, np.ndarray] | None:
 def evaluate(embedder: nn.Module, chosen: Sequence[Task], seed: int, options: Options) -> dict[str, dict]:
     """HEAR's number of every task, as a record keeps it: score, its name, its 95 % interval, and what stands behind it.
 
-    The interval draws the test recordings of all folds together; it is None for a score that is no share of right
-    answers."""
+    The interval draws the test recordings of all folds together; a score that is no share of right ones has none."""
     found = {}
     for task in chosen:
         result, metric = tasks.evaluate(task, embedder, seed, options=options), task.scores[0]

@@ -1,10 +1,10 @@
 """Five small tasks in HEAR's layout, made offline from `chorus` and simple synthesis, for `tasks.read`.
 
-    species   as Speech Commands: which of the evaluated species of chorus calls                train, valid, test; 3 s
-    counting  as LibriCount: how many animals call, 0 to 5, one call each, different species    train, valid, test; 4 s
-    pitch     as NSynth Pitch: which of 48 semitones a tone or voice has, whatever its timbre   train, valid, test; 2 s
-    scene     as ESC-50: which of the 21 everyday sounds of chorus' general pool is heard       five folds; 5 s
-    events    as DCASE 2016 task 2: when birds, frogs, insects and mammals call             train, valid, test; 3 to 20 s
+    species   as Speech Commands: which of the evaluated species of chorus calls               train, valid, test; 3 s
+    counting  as LibriCount: how many animals call, 0 to 5, one call each, different species   train, valid, test; 4 s
+    pitch     as NSynth Pitch: which of 48 semitones a tone or voice has, whatever its timbre  train, valid, test; 2 s
+    scene     as ESC-50: which of the 21 everyday sounds of chorus' general pool is heard      five folds; 5 s
+    events    as DCASE 2016 task 2: when birds, frogs, insects and mammals call                the three; 3 to 20 s
 
 What holds on them holds in the generator's world; the published tasks are other sounds and more of them.
 Measured on version 1, `tiny`, data_seed 0: an untrained model (MSM-MAE-208, the predictor of `tiny`, mean of seeds 0 to
@@ -51,20 +51,17 @@ class Recording(NamedTuple):
     wave: Callable[[np.random.Generator], torch.Tensor]
 
 
-def make(name: str, size: str = "tiny", data_seed: int = 0, progress: bool = True) -> Path:
-    """The folder of a task, at 22,050 Hz. What is missing is made first, file by file, so that a killed run goes on.
-
-    Raises ValueError for an unknown name or size."""
+def make(name: str, size: str = "tiny", data_seed: int = 0) -> Path:
+    """The folder of a task, at 22,050 Hz. What is missing is made first, file by file, so that a killed run goes on."""
     if name not in NAMES or size not in SIZES:
-        raise ValueError(f"there is no task {name!r} of size {size!r}: tasks are {', '.join(NAMES)}, sizes "
-                         f"{', '.join(SIZES)}")
+        raise ValueError(f"there is no task {name!r} of size {size!r}: "
+                         f"tasks are {', '.join(NAMES)}, sizes {', '.join(SIZES)}")
     version = f"v{VERSION}.{chorus.VERSION}.{data_seed}"  # of this module, of chorus, of the draw
     with paths.locked(paths.cache("tasks", f"{name}-{version}-{size}")) as folder:
         if not (folder / "task_metadata.json").exists():
-            recordings = list(MAKERS[name](size, data_seed, progress))
-            bar = tqdm(recordings, desc=f"task {name} {size}", unit="file", disable=not progress, leave=False)
-            for i, recording in enumerate(bar):
-                file = folder / str(RATE) / recording.split / _file(name, i)
+            recordings = list(MAKERS[name](size, data_seed))
+            for i, recording in enumerate(tqdm(recordings, desc=f"task {name} {size}", unit="file", leave=False)):
+                file = folder / str(RATE) / recording.split / f"{name}_{i:05d}.wav"
                 if not file.exists():
                     rng = np.random.default_rng([VERSION, NAMES.index(name), data_seed, i])
                     audio.write(file, recording.wave(rng), RATE)
@@ -72,24 +69,19 @@ def make(name: str, size: str = "tiny", data_seed: int = 0, progress: bool = Tru
     return folder
 
 
-def _file(name: str, i: int) -> str:
-    return f"{name}_{i:05d}.wav"
-
-
 def _write(folder: Path, name: str, version: str, size: str, recordings: list[Recording]) -> None:
     """Answers, vocabulary and, last, the metadata: they say that all is there."""
     there, events, (seconds, scores) = {r.split for r in recordings}, name == "events", ABOUT[name]
     splits = [split for split in SPLITS if split in there] or sorted(there)
     for split in splits:
-        answers = {_file(name, i): r.answer for i, r in enumerate(recordings) if r.split == split}
+        answers = {f"{name}_{i:05d}.wav": r.answer for i, r in enumerate(recordings) if r.split == split}
         paths.write_json(folder / f"{split}.json", answers)
     labels = {answer["label"] if events else answer for r in recordings for answer in r.answer}
-    labels = sorted(labels, key=lambda text: (int(text) if text.isdigit() else 0, text))
-    table = pd.DataFrame({"idx": range(len(labels)), "label": labels})
-    paths.write_text(folder / "labelvocabulary.csv", table.to_csv(index=False))
+    labels = pd.Series(sorted(labels, key=lambda text: (int(text) if text.isdigit() else 0, text)), name="label")
+    paths.write_text(folder / "labelvocabulary.csv", labels.to_csv(index_label="idx"))
     about = {"task_name": name, "version": version, "mode": size, "embedding_type": "event" if events else "scene",
              "prediction_type": "multilabel" if events else "multiclass",
-             "split_mode": "presplit_kfold" if name == "scene" else "trainvaltest",
+             "split_mode": "trainvaltest" if "train" in there else "presplit_kfold",
              "sample_duration": seconds, "evaluation": scores, "splits": splits}
     if events:  # the kit's filters (250 ms; 125 and 250 ms) drop what one column of 160 ms hears: so none is tried too
         post = {"median_filter_ms": [0, 250], "min_duration": [0, 125, 250]}
@@ -99,9 +91,9 @@ def _write(folder: Path, name: str, version: str, size: str, recordings: list[Re
 
 # --------------------------------------------------------------------------------------------------------- from chorus
 
-def _species(size: str, data_seed: int, progress: bool) -> Iterator[Recording]:
+def _species(size: str, data_seed: int) -> Iterator[Recording]:
     """3 s of each recording of an evaluated species, with a call in it."""
-    table = chorus.make("wildlife", size, data_seed, progress=progress)
+    table = chorus.make("wildlife", size, data_seed)
     boxes = dict(list(chorus.events(table).query("kind == 'call'").groupby("file")))
     evaluated = set(table.label[table.split == "test"])
     for row in table[table.label.isin(evaluated)].itertuples():
@@ -116,18 +108,18 @@ def _with_call(row, boxes: pd.DataFrame, rng: np.random.Generator) -> torch.Tens
     return _cut(row.file, float(starts[0]) if len(starts) else first_call, long_s)
 
 
-def _scene(size: str, data_seed: int, progress: bool) -> Iterator[Recording]:
+def _scene(size: str, data_seed: int) -> Iterator[Recording]:
     """The first 5 s of each general clip; the clips of a class go to the folds in turn."""
-    table = chorus.make("general", size, data_seed, progress=progress)
+    table = chorus.make("general", size, data_seed)
     shift = {label: i for i, label in enumerate(sorted(set(table.label)))}
     folds = (table.groupby("label").cumcount() + table.label.map(shift)) % FOLDS
     for row, fold in zip(table.itertuples(), folds):
         yield Recording(f"fold{fold:02d}", [row.label], lambda rng, file=row.file: _cut(file, 0.0, ABOUT["scene"][0]))
 
 
-def _events(size: str, data_seed: int, progress: bool) -> Iterator[Recording]:
-    """The recordings in which no unlabelled animal calls, whole, with the true boxes of the calls: label is the taxon."""
-    table = chorus.make("wildlife", size, data_seed, progress=progress)
+def _events(size: str, data_seed: int) -> Iterator[Recording]:
+    """The recordings in which no unlabelled animal calls, whole; the taxa and true boxes of the calls."""
+    table = chorus.make("wildlife", size, data_seed)
     boxes = chorus.events(table)
     clean = table[~table.file.isin(boxes.file[boxes.kind == "background"])]
     for row in clean.itertuples():
@@ -145,7 +137,7 @@ def _cut(file: str, start_s: float, long_s: float | None) -> torch.Tensor:
 
 # --------------------------------------------------------------------------------------------------------- synthesised
 
-def _counting(size: str, data_seed: int, progress: bool) -> Iterator[Recording]:
+def _counting(size: str, data_seed: int) -> Iterator[Recording]:
     voices = list(chorus.species("tiny", data_seed).voice)  # all species, at every size
     for split, count in zip(SPLITS, SIZES[size]["counting"]):
         for animals in [*range(MOST + 1)] * count:
@@ -153,7 +145,7 @@ def _counting(size: str, data_seed: int, progress: bool) -> Iterator[Recording]:
 
 
 def _callers(animals: int, voices: list[chorus_voices.Voice], rng: np.random.Generator) -> torch.Tensor:
-    """A field in which so many different species call once each, anywhere: calls may overlap, loudness tells nothing."""
+    """A field in which so many different species call once each: calls may overlap, loudness tells nothing."""
     n = round(ABOUT["counting"][0] * RATE)
     quiet = chorus_voices.bed(n, chorus_voices.site(rng, 0.3), rng)
     wave = np.zeros(n, np.float32)
@@ -166,7 +158,7 @@ def _callers(animals: int, voices: list[chorus_voices.Voice], rng: np.random.Gen
     return _level(quiet / rms + wave * np.float32(10 ** (rng.uniform(6, 18) / 20)), rng)
 
 
-def _pitch(size: str, data_seed: int, progress: bool) -> Iterator[Recording]:
+def _pitch(size: str, data_seed: int) -> Iterator[Recording]:
     for split, count in zip(SPLITS, SIZES[size]["pitch"]):
         for midi in [*range(LOWEST, LOWEST + SEMITONES)] * count:
             yield Recording(split, [str(midi)], partial(_note, midi))

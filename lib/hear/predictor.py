@@ -27,9 +27,8 @@ from lib.hear.scores import SCORES, Events, events
 
 __all__ = ["Options", "Point", "grid", "Split", "Fold", "Answers", "Result", "evaluate", "network"]
 
-# How events are made of probabilities, in ms: the kit's, where a task brings none of its own
-POST = {"median_filter_ms": (250.0,), "min_duration": (125.0, 250.0)}
-
+Post = tuple[float, float] | None  # how events are made of probabilities: median filter, shortest (ms); None for scenes
+POST = {"median_filter_ms": [250.0], "min_duration": [125.0, 250.0]}  # the kit's, where a task brings none of its own
 LOSSES = {"multilabel": nn.functional.binary_cross_entropy_with_logits,
           "multiclass": nn.functional.cross_entropy}  # of one-hot targets
 
@@ -78,8 +77,6 @@ class Split:
 
     @staticmethod
     def join(splits: Sequence["Split"]) -> "Split":
-        if len(splits) == 1:
-            return splits[0]
         first = np.cumsum([0] + [len(s.files) for s in splits])
         return Split(torch.cat([s.x for s in splits]), torch.cat([s.y for s in splits]),
                      [file for s in splits for file in s.files],
@@ -115,7 +112,7 @@ class _Protocol(NamedTuple):
     prediction: str
     score: str  # chooses
     sign: int  # 1 where a higher one is better, else -1
-    posts: Sequence[tuple[float, float] | None]  # POST's, each tried at every look; None for scenes
+    posts: list[Post]  # tried at every look
     options: Options
 
 
@@ -124,7 +121,7 @@ class _Trained(NamedTuple):
 
     model: nn.Module
     point: Point
-    post: tuple[float, float] | None
+    post: Post
     about: dict[str, object]
 
 
@@ -142,39 +139,38 @@ def network(width: int, classes: int, point: Point, options: Options) -> nn.Sequ
 
 
 def evaluate(splits: Mapping[str, Split], folds: Sequence[Fold], prediction: str, scores: Sequence[str], seed: int,
-             options: Options = Options(), *, post: Mapping[str, Sequence[float]] | None = None,
-             bar: str | None = "predictor") -> Result:
+             options: Options = Options(), *, post: Mapping[str, list[float]] | None = None, bar: str = "") -> Result:
     """Search the grid on the first fold's valid, train every fold at the point found, and score its test.
 
     prediction: "multiclass" (softmax, cross-entropy) or "multilabel" (sigmoid, binary cross-entropy). scores: names of
     `scores.SCORES`, the first chooses. post: for events, the widths of the median filter and the shortest events to
-    try, in ms. ValueError where embeddings are not finite, or where valid cannot be scored.
-    """
+    try, in ms. ValueError where embeddings are not finite, or where valid cannot be scored."""
     posts, chooser = [None], SCORES[scores[0]]
     if chooser.events:
         posts = list(itertools.product(*((post or POST)[name] for name in POST)))
         options = replace(options, batch=options.batch_events, every=options.every_events)
     _check(splits, options)
     protocol = _Protocol(prediction, scores[0], chooser.sign, posts, options)
-    points, tried, rows, answers = grid()[: options.points], [], [], []
-    with tqdm(total=len(points) + len(folds) - 1, desc=bar, disable=bar is None, leave=False, unit="training") as seen:
+    points = grid()[: options.points]
+    tried, rows, files, guesses, targets = [], [], [], [], []
+    with tqdm(total=len(points) + len(folds) - 1, desc=f"predictor {bar}", leave=False, unit="training") as progress:
         for number, fold in enumerate(folds):
             train, valid, test = (Split.join([splits[name] for name in names]) for names in fold)
             trainings = []
             for i, point in enumerate(points):
                 trainings.append(_train(train, valid, point, protocol, training.generator(seed, number, i)))
-                seen.update()
+                progress.update()
             tried += [{"fold": number} | trained.about for trained in trainings]
             best = max(trainings, key=lambda trained: chooser.sign * trained.about["valid"])  # the first of equals
             points = [best.point]
-            guesses, values = _scored(_probabilities(best.model, test, prediction), test, best.post, scores)
+            answers, values = _scored(_probabilities(best.model, test, prediction), test, best.post, scores)
             rows.append({"test": " ".join(fold.test)} | best.about | values
                         | dict(zip(("median_ms", "shortest_ms"), best.post or ())))
-            files = [f"{name}/{file}" for name in fold.test for file in splits[name].files]
-            answers.append((files, guesses, test.truth if chooser.events else test.y.numpy()))
-    files, guesses, targets = ([one for part in parts for one in part] for parts in zip(*answers))
+            files += [f"{name}/{file}" for name in fold.test for file in splits[name].files]
+            guesses += list(answers)
+            targets += list(test.truth if chooser.events else test.y.numpy())
     if not chooser.events:
-        guesses, targets = np.stack(guesses), np.stack(targets)
+        guesses, targets = np.stack(guesses), np.stack(targets)  # (R, C)
     table = pd.DataFrame(rows)
     means = {name: float(table[name].mean()) for name in scores}
     return Result(means[scores[0]], means, table, pd.DataFrame(tried), Answers(files, guesses, targets))
@@ -222,9 +218,8 @@ def _train(train: Split, valid: Split, point: Point, protocol: _Protocol, rng: t
                 break
     if weights is not None:
         model.load_state_dict(weights)
-    about = dict(**point._asdict(), valid=best, epoch=best_epoch, looks=epoch // options.every,
-                 seconds=time.monotonic() - began)
-    return _Trained(model.eval(), point, post, about)
+    about = {"valid": best, "epoch": best_epoch, "looks": epoch // options.every, "seconds": time.monotonic() - began}
+    return _Trained(model.eval(), point, post, point._asdict() | about)
 
 
 def _batches(row: np.ndarray, size: int) -> list[Tensor]:
@@ -237,7 +232,7 @@ def _batches(row: np.ndarray, size: int) -> list[Tensor]:
     return batches
 
 
-def _look(model: nn.Module, valid: Split, protocol: _Protocol) -> tuple[float, tuple[float, float] | None]:
+def _look(model: nn.Module, valid: Split, protocol: _Protocol) -> tuple[float, Post]:
     """The score that chooses, and the way to make events by which it is best."""
     p, name = _probabilities(model, valid, protocol.prediction), protocol.score
     looks = [(_scored(p, valid, post, [name])[1][name], post) for post in protocol.posts]
@@ -251,8 +246,7 @@ def _probabilities(model: nn.Module, split: Split, prediction: str) -> np.ndarra
     return (logits.sigmoid() if prediction == "multilabel" else logits.softmax(1)).numpy()
 
 
-def _scored(p: np.ndarray, split: Split, post: tuple[float, float] | None, names: Sequence[str]
-            ) -> tuple[np.ndarray | Events, dict[str, float]]:
+def _scored(p: np.ndarray, split: Split, post: Post, names: Sequence[str]) -> tuple[np.ndarray | Events, dict]:
     """The answers that probabilities (n, C) amount to, and their scores; NaN where a network knows no numbers."""
     if not np.isfinite(p).all():
         return p, dict.fromkeys(names, math.nan)

@@ -32,8 +32,7 @@ Events = Sequence[Sequence[Event]]  # of each recording
 def events(p: np.ndarray, times: np.ndarray, median_ms: float, shortest_ms: float) -> list[Event]:
     """One recording's probabilities (n, C) at times (n,) in ms -> events: smoothed, above 0.5, joined where adjacent.
 
-    An event lasts from its first to its last time: one of a single column lasts 0 ms, and goes if shortest_ms is more.
-    """
+    An event lasts from its first to its last time: one of a single column lasts 0 ms."""
     if len(times) > 1 and (width := round(median_ms / float(np.diff(times).mean()))):
         p = median_filter(p, size=(width, 1))
     found = []

@@ -75,9 +75,8 @@ def read(folder: str | Path) -> Task:
     folder = paths.resolve(folder)
     if not (folder / "task_metadata.json").exists():
         inside = sorted(f.parent.name for deep in ("*", "tasks/*") for f in folder.glob(f"{deep}/task_metadata.json"))
-        raise ValueError(f"{folder} is no HEAR task: it has no task_metadata.json; " + (
-            f"it holds the tasks {', '.join(inside)}" if inside else
-            "fetch one with tasks.fetch, or make one with offline.make"))
+        advice = f"it holds the tasks {', '.join(inside)}" if inside else "see tasks.fetch and offline.make"
+        raise ValueError(f"{folder} is no HEAR task: it has no task_metadata.json; {advice}")
     about = json.loads((folder / "task_metadata.json").read_text(encoding="utf-8"))
     vocabulary = pd.read_csv(folder / "labelvocabulary.csv", dtype=str, keep_default_na=False)
     labels = tuple(vocabulary.assign(idx=vocabulary["idx"].astype(int)).sort_values("idx")["label"])
@@ -125,20 +124,20 @@ def _folds(about: Mapping, folder: Path) -> tuple[Fold, ...]:
 
 # ---------------------------------------------------------------------------------------------------------- embeddings
 
-def embed(task: Task, model: nn.Module, *, bar: str | None = "embedding") -> dict[str, Split]:
+def embed(task: Task, model: nn.Module) -> dict[str, Split]:
     """The embeddings and answers of each split. They are kept in the cache, split by split; a second call only reads.
 
-    model: any module that `lib.hear.api` can ask. Recordings of one length go through it together, others alone:
-    nothing is padded. AudioError names a recording that cannot be read.
-    """
+    model: any module that `api` can ask. Recordings of one length go through it together, others alone: nothing is
+    padded. AudioError names a recording that cannot be read."""
     rate, found = task.rate(model.sample_rate), {}
     with paths.locked(paths.cache("hear", _key(task, model, rate))) as folder:
         for split, answers in task.splits.items():
-            file, sounds = folder / f"{split}.npz", [task.folder / str(rate) / split / name for name in answers]
+            file = folder / f"{split}.npz"
             if not file.exists():
-                seen = tqdm(sounds, f"{bar} {task.name} {split}", disable=bar is None, leave=False)
+                sounds = [task.folder / str(rate) / split / name for name in answers]
+                bar = tqdm(sounds, f"embedding {task.name} {split}", leave=False)
                 with paths.atomic(file) as temporary:
-                    np.savez(temporary, **_embed(seen, task.kind, model))
+                    np.savez(temporary, **_embed(bar, task.kind, model))
             with np.load(file) as stored:
                 x, row, times = stored["x"], stored["row"], stored["times"]
             truth = [[Event(task.labels.index(str(e["label"])), e["start"], e["end"]) for e in answer
@@ -192,9 +191,9 @@ def _targets(task: Task, answers: list[list], truth: list[list[Event]], row: np.
 
 def _key(task: Task, model: nn.Module, rate: int) -> str:
     """A name that changes when anything does that the embeddings depend on: the model, its settings, the sounds."""
-    settings = [(name, type(module).__name__, {k: v for k, v in vars(module).items() if k[0] != "_" and
-                                               (type(v) in (int, float, str) or is_dataclass(v))})
-                for name, module in model.named_modules()]
+    settings = [(name, type(module).__name__, attribute, value) for name, module in model.named_modules()
+                for attribute, value in vars(module).items()
+                if attribute[0] != "_" and (type(value) in (int, float, str) or is_dataclass(value))]
     sounds = [[split, name, *_stamp(task.folder / str(rate) / split / name)]
               for split, answers in task.splits.items() for name in answers]
     return f"{task.name}-{paths.key(VERSION, task.kind, rate, model.sample_rate, settings, model, sounds)}"
@@ -205,12 +204,10 @@ def _stamp(file: Path) -> list[int]:
     return [file.stat().st_size, file.stat().st_mtime_ns] if file.exists() else []
 
 
-def evaluate(task: Task, model: nn.Module, seed: int, *, options: Options = Options(),
-             bar: str | None = "predictor") -> Result:
+def evaluate(task: Task, model: nn.Module, seed: int, *, options: Options = Options()) -> Result:
     """HEAR's number for a frozen model on a task: embed it, then `predictor.evaluate`, whose draws have the seed."""
-    splits = embed(task, model, bar=bar and "embedding")
-    return predictor.evaluate(splits, task.folds, task.prediction, task.scores, seed, options, post=task.post,
-                              bar=bar and f"{bar} {task.name}")
+    return predictor.evaluate(embed(task, model), task.folds, task.prediction, task.scores, seed, options,
+                              post=task.post, bar=task.name)
 
 
 # ------------------------------------------------------------------------------------------------------------ archives
@@ -219,8 +216,7 @@ def fetch(name: str, root: str | Path) -> Path:
     """Fetch one of TASKS (48 kHz, up to tens of GB) and extract it: the folder ROOT/tasks/FOLDER, for `read`.
 
     What is there is not done again; a killed fetch goes on. ValueError where an archive is not what it should be or the
-    disk is too small, download.FetchError where it cannot be had.
-    """
+    disk is too small, download.FetchError where it cannot be had."""
     if name not in TASKS:
         raise ValueError(f"HEAR has no task {name!r} here: there are {', '.join(TASKS)}")
     root, stem = paths.resolve(root), TASKS[name]

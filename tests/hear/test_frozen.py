@@ -79,7 +79,7 @@ def test_logmel_columns_keep_the_contract(samples):
 
 def test_every_task_end_to_end_and_the_same_twice(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
-    row = [tasks.read(offline.make(name, "smoke", 0, progress=False)) for name in ("pitch", "events")]
+    row = [tasks.read(offline.make(name, "smoke", 0)) for name in ("pitch", "events")]
     found = [frozen.evaluate(frozen.LogMelColumns(), row, 0, scales.scale("smoke").predictor) for _ in range(2)]
     assert found[0] == found[1] and list(found[0]) == ["pitch", "events"]
     for answer in found[0].values():

@@ -24,7 +24,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module", params=offline.NAMES)
 def task(cache, request):
     """Each of the five at smoke, made once."""
-    return tasks.read(offline.make(request.param, "smoke", progress=False))
+    return tasks.read(offline.make(request.param, "smoke"))
 
 
 def waves(task):
@@ -59,12 +59,12 @@ def test_classes_are_there_in_every_split(task):
 
 
 def test_runs_end_to_end(task):
-    result = tasks.evaluate(task, api.load_model(""), 0, options=scale("smoke").predictor, bar=None)
+    result = tasks.evaluate(task, api.load_model(""), 0, options=scale("smoke").predictor)
     assert set(result.scores) == set(task.scores) and np.isfinite(result.score) and len(result.folds) == len(task.folds)
 
 
 def test_species_clips_hold_a_call_and_keep_their_split(cache):
-    task, table = tasks.read(offline.make("species", "smoke", progress=False)), chorus.make("wildlife", "smoke", progress=False)
+    task, table = tasks.read(offline.make("species", "smoke")), chorus.make("wildlife", "smoke", progress=False)
     assert set(task.labels) == set(table.label[table.split == "test"])
     boxes = chorus.events(table).query("kind == 'call'")
     source = {split: [(row, soundfile.read(row.file)[0]) for row in table[table.split == own].itertuples()] for own, split in offline.OURS.items()}
@@ -77,7 +77,7 @@ def test_species_clips_hold_a_call_and_keep_their_split(cache):
 
 def test_events_are_whole_recordings_with_their_true_boxes(cache):
     """Those in which only the labelled animal calls; all boxes lie within the sound."""
-    task, table = tasks.read(offline.make("events", "smoke", progress=False)), chorus.make("wildlife", "smoke", progress=False)
+    task, table = tasks.read(offline.make("events", "smoke")), chorus.make("wildlife", "smoke", progress=False)
     assert task.labels == ("birds", "frogs", "insects", "mammals")
     boxes = chorus.events(table)
     clean = table[[set(boxes.kind[boxes.file == file]) == {"call"} for file in table.file]]
@@ -92,7 +92,7 @@ def test_events_are_whole_recordings_with_their_true_boxes(cache):
 
 def test_counts_and_pitches_are_balanced(cache):
     for name, labels in (("counting", 6), ("pitch", 48)):
-        task = tasks.read(offline.make(name, "smoke", progress=False))
+        task = tasks.read(offline.make(name, "smoke"))
         counts = [pd.Series([a[0] for a in answers.values()]).value_counts() for answers in task.splits.values()]
         assert task.labels == tuple(str(n) for n in range(int(task.labels[0]), int(task.labels[0]) + labels))  # in order: chroma counts on it
         assert all(len(c) == labels and c.nunique() == 1 for c in counts)
@@ -119,13 +119,13 @@ def test_the_same_bytes_for_the_same_seed_also_after_a_kill(tmp_path, monkeypatc
     monkeypatch.setitem(offline.SIZES, "smoke", {name: (1, 1, 1)})
     monkeypatch.setattr(offline, "SEMITONES", 4)
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
-    folder = offline.make(name, "smoke", progress=False)
+    folder = offline.make(name, "smoke")
     first, wavs = digests(folder), sorted(folder.rglob("*.wav"))
     kept = wavs[0].stat().st_mtime_ns
     for lost in (wavs[1], folder / "task_metadata.json"):  # a run that was killed
         lost.unlink()
-    assert offline.make(name, "smoke", progress=False) == folder and digests(folder) == first and wavs[0].stat().st_mtime_ns == kept
-    other = digests(offline.make(name, "smoke", data_seed=1, progress=False))
+    assert offline.make(name, "smoke") == folder and digests(folder) == first and wavs[0].stat().st_mtime_ns == kept
+    other = digests(offline.make(name, "smoke", data_seed=1))
     assert other.keys() == first.keys() and all(other[f] != first[f] for f in first if f.endswith(".wav"))
 
 

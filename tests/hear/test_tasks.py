@@ -110,7 +110,7 @@ def of_kind(folder, which):
 def test_official_kinds_run_end_to_end(tmp_path, which):
     task = tasks.read(of_kind(tmp_path / "mini", which))
     assert task.labels == ("low", "mid", "high") and task.name == "mini"
-    result = tasks.evaluate(task, Bands(), 0, options=replace(QUICK, epochs=50) if which == "event" else QUICK, bar=None)
+    result = tasks.evaluate(task, Bands(), 0, options=replace(QUICK, epochs=50) if which == "event" else QUICK)
     assert result.score > 0.85, result
     assert set(result.scores) == set(task.scores) and result.score == result.scores[task.scores[0]]
     test = {f"{fold.test[0]}/{name}" for fold in task.folds for name in task.splits[fold.test[0]]}
@@ -134,7 +134,7 @@ def test_a_wrong_answer_counts(tmp_path):
     """Labels without any relation to the sounds: nothing beats chance on test by much."""
     rng = np.random.default_rng(0)
     folder = write(tmp_path, {s: [(scene([], 100 * k + i), [list(HZ)[rng.integers(3)]]) for i in range(30)] for k, s in enumerate(SPLITS)})
-    assert tasks.evaluate(tasks.read(folder), Bands(), 0, options=QUICK, bar=None).score < 0.6
+    assert tasks.evaluate(tasks.read(folder), Bands(), 0, options=QUICK).score < 0.6
 
 
 # ----------------------------------------------------------------------------------------------------------- embeddings
@@ -142,30 +142,30 @@ def test_a_wrong_answer_counts(tmp_path):
 def test_embeddings_are_kept_and_go_with_what_they_depend_on(tmp_path):
     folder = of_kind(tmp_path / "mini", "multiclass")
     task, model = tasks.read(folder), Bands()
-    first = tasks.embed(task, model, bar=None)
+    first = tasks.embed(task, model)
     seen = len(model.calls)
-    again = tasks.embed(task, model, bar=None)
+    again = tasks.embed(task, model)
     assert seen == 3 and len(model.calls) == seen  # one batch a split, then none
     assert all(torch.equal(first[s].x, again[s].x) for s in first) and first["train"].x.dtype == torch.float32
     other = Bands()
     other.order = other.order.flip(0)  # a weight
-    assert torch.equal(tasks.embed(task, other, bar=None)["test"].x, first["test"].x.flip(1))
+    assert torch.equal(tasks.embed(task, other)["test"].x, first["test"].x.flip(1))
     third = Bands()
     third.bands = 12  # a setting that is no weight
-    tasks.embed(task, third, bar=None)
+    tasks.embed(task, third)
     assert len(third.calls) == 3
     audio.write(folder / "16000" / "test" / "test0.wav", torch.zeros(6400), 16_000)  # a sound
-    tasks.embed(task, model, bar=None)
+    tasks.embed(task, model)
     assert len(model.calls) == 6
 
 
 def test_embeddings_do_not_depend_on_the_batch(tmp_path, monkeypatch):
     task = tasks.read(of_kind(tmp_path / "mini", "multilabel"))
-    together = tasks.embed(task, model := Bands(), bar=None)
+    together = tasks.embed(task, model := Bands())
     assert {len(shape) for shape in model.calls} == {2} and len({n for _, n in model.calls}) == 3  # no length was filled up
     monkeypatch.setattr(tasks, "PASS", 1)
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "other"))
-    alone = tasks.embed(task, Bands(), bar=None)
+    alone = tasks.embed(task, Bands())
     assert all(torch.allclose(together[s].x, alone[s].x, atol=1e-6) for s in together)
 
 
@@ -174,7 +174,7 @@ def test_event_rows_have_their_times_and_labels(tmp_path):
     answers = [{"label": "high", "start": 150, "end": 250.0}, {"label": "low", "start": 240, "end": 260}, {"label": "mid", "start": 960, "end": 999}]
     task = tasks.read(write(tmp_path, {"train": [(wave, answers)], "valid": [(wave, [])], "test": [(wave, [])]}, kind="event", prediction="multilabel",
                            evaluation=("event_onset_200ms_fms",)))
-    split = tasks.embed(task, Bands(), bar=None)["train"]
+    split = tasks.embed(task, Bands())["train"]
     assert split.times.tolist() == [50 + 100 * i for i in range(10)] and split.row.tolist() == [0] * 10
     assert split.y.nonzero().tolist() == [[1, 2], [2, 0], [2, 2]]  # both ends belong to it; a call between two times is heard by none
     assert split.truth == [[Event(2, 150, 250), Event(0, 240, 260), Event(1, 960, 999)]]
@@ -185,7 +185,7 @@ def test_the_next_higher_rate_is_read(tmp_path):
     assert task.rate(16_000) == task.rate(8000) == task.rate(22_050) == 16_000
     high = tasks.read(write(tmp_path / "b", {s: [(scene([n], 1), [n]) for n in HZ] for s in ("train", "valid", "test")}, rates=(22_050, 48_000)))
     assert high.rate(16_000) == 22_050 and high.rate(32_000) == 48_000
-    assert tasks.embed(high, model := Bands(), bar=None)["test"].x.shape == (3, 12) and model.calls[0] == (3, 6400)
+    assert tasks.embed(high, model := Bands())["test"].x.shape == (3, 12) and model.calls[0] == (3, 6400)
 
 
 # ------------------------------------------------------------------------------------------------------------ predictor
@@ -210,11 +210,11 @@ def test_agrees_with_logistic_regression(as_published):
     options = Options(points=3, hidden=64, batch=64, epochs=30, patience=4, as_published=as_published)
     splits = blobs("multiclass")
     known = LogisticRegression().fit(splits["train"].x, splits["train"].y.argmax(1)).score(splits["test"].x, splits["test"].y.argmax(1))
-    assert 0.8 < known < 0.99 and abs(predictor.evaluate(splits, ONE, "multiclass", ["top1_acc"], 0, options, bar=None).score - known) < 0.06
+    assert 0.8 < known < 0.99 and abs(predictor.evaluate(splits, ONE, "multiclass", ["top1_acc"], 0, options).score - known) < 0.06
     splits = blobs("multilabel")
     asked = [LogisticRegression().fit(splits["train"].x, y).predict_proba(splits["test"].x)[:, 1] for y in splits["train"].y.T]
     known = average_precision_score(splits["test"].y, np.stack(asked, 1), average="macro")
-    assert 0.7 < known < 0.99 and abs(predictor.evaluate(splits, ONE, "multilabel", ["mAP"], 0, options, bar=None).score - known) < 0.06
+    assert 0.7 < known < 0.99 and abs(predictor.evaluate(splits, ONE, "multilabel", ["mAP"], 0, options).score - known) < 0.06
 
 
 def test_the_grid_is_the_kits():
@@ -234,7 +234,7 @@ def test_the_network_is_the_kits():
 
 def test_training_stops_early_and_keeps_its_best_look():
     options = Options(points=2, hidden=32, epochs=300, every=3, patience=4)
-    result = predictor.evaluate(blobs("multiclass"), ONE, "multiclass", ["top1_acc"], 0, options, bar=None)
+    result = predictor.evaluate(blobs("multiclass"), ONE, "multiclass", ["top1_acc"], 0, options)
     looks, best = result.tried["looks"], result.tried["epoch"] / 3
     assert ((looks == 100) | (looks - best == 4)).all() and (looks < 100).any() and result.folds["valid"][0] == result.tried["valid"].max()
 
@@ -247,9 +247,9 @@ def test_the_quirks_are_one_option(monkeypatch):
     folds = [Fold((names[2 - i],), (names[(i + 1) % 3],), (names[i],)) for i in range(3)]
     splits = blobs("multiclass", count=60, splits=names)
     options = replace(QUICK, points=2, epochs=9, batch=16)
-    kit = predictor.evaluate(splits, folds, "multiclass", ["top1_acc"], 0, options, bar=None)
+    kit = predictor.evaluate(splits, folds, "multiclass", ["top1_acc"], 0, options)
     assert len(seen) == 4 * 9 and len(set(seen)) == 1 and sorted(seen[0]) == list(range(60)) != list(seen[0])  # one order, for all folds and epochs
-    mended = predictor.evaluate(splits, folds, "multiclass", ["top1_acc"], 0, replace(options, as_published=False), bar=None)
+    mended = predictor.evaluate(splits, folds, "multiclass", ["top1_acc"], 0, replace(options, as_published=False))
     assert len(set(seen[36:])) == 6 * 9
     assert kit.tried["fold"].tolist() == [0, 0, 1, 2] and mended.tried["fold"].tolist() == [0, 0, 1, 1, 2, 2]
     assert kit.folds[["layers", "init", "lr"]].nunique().tolist() == [1, 1, 1]
@@ -261,7 +261,7 @@ def test_repeats_exactly_and_touches_no_global_seed():
     splits, options = blobs("multiclass", count=60), replace(QUICK, points=2, epochs=12)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one, two, other = (predictor.evaluate(splits, ONE, "multiclass", ["top1_acc"], seed, options, bar=None).answers.guesses for seed in (0, 0, 1))
+    one, two, other = (predictor.evaluate(splits, ONE, "multiclass", ["top1_acc"], seed, options).answers.guesses for seed in (0, 0, 1))
     assert np.array_equal(one, two) and not np.array_equal(one, other) and torch.equal(before, torch.get_rng_state())
 
 
@@ -325,7 +325,7 @@ def test_errors_of_a_folder(tmp_path):
             tasks.read(changed(folder, "test.json", **{"x.wav": answer}))
         (folder / "test.json").write_text(was)
     with pytest.raises(audio.AudioError, match="x.wav: no such file"):
-        tasks.embed(tasks.read(changed(folder, "test.json", **{"x.wav": ["low"]})), Bands(), bar=None)
+        tasks.embed(tasks.read(changed(folder, "test.json", **{"x.wav": ["low"]})), Bands())
     (folder / "valid.json").unlink()
     with pytest.raises(ValueError, match="no valid.json"):
         tasks.read(folder)
@@ -335,16 +335,16 @@ def test_errors_of_the_predictor(tmp_path):
     splits = blobs("multiclass", count=12)
     bad = replace(splits["valid"], x=splits["valid"].x.clone().index_fill_(0, torch.tensor([3]), torch.nan))
     with pytest.raises(ValueError, match="1 embeddings of valid.*3.wav"):
-        predictor.evaluate(splits | {"valid": bad}, ONE, "multiclass", ["top1_acc"], 0, QUICK, bar=None)
+        predictor.evaluate(splits | {"valid": bad}, ONE, "multiclass", ["top1_acc"], 0, QUICK)
     with pytest.raises(ValueError, match="2 epochs with a look at valid every 3"):
-        predictor.evaluate(splits, ONE, "multiclass", ["top1_acc"], 0, replace(QUICK, epochs=2), bar=None)
+        predictor.evaluate(splits, ONE, "multiclass", ["top1_acc"], 0, replace(QUICK, epochs=2))
     silent = replace(splits["valid"], y=0 * splits["valid"].y)
     with pytest.raises(ValueError, match="aucroc has no value on valid, 12 recordings of 0 labels"):
-        predictor.evaluate(splits | {"valid": silent}, ONE, "multilabel", ["aucroc"], 0, QUICK, bar=None)
+        predictor.evaluate(splits | {"valid": silent}, ONE, "multilabel", ["aucroc"], 0, QUICK)
     wide = Bands()
     wide.scene_embedding_size = 13
     with pytest.raises(ValueError, match="announces a size of 13"):
-        tasks.embed(tasks.read(of_kind(tmp_path, "multiclass")), wide, bar=None)
+        tasks.embed(tasks.read(of_kind(tmp_path, "multiclass")), wide)
 
 
 # -------------------------------------------------------------------------------------------------------------- archives
