@@ -47,11 +47,10 @@ def design(name: str, base: Arch) -> tuple[Arch, FrontEnd]:
     """The model of that name with the sizes of `base`, and its front end; ValueError for a name not in Table 1.
 
     The target is the spectrogram itself, not normalised per patch: the authors found that better (section 4.1.1). The
-    decoder has global attention, and the 2-D positions of `mae.MAE`; the public checkpoints bring a 1-D table, which
-    `checkpoints` keeps as saved."""
+    decoder has global attention and 2-D positions; the public checkpoints bring a 1-D table, which stays as saved."""
     if name not in DESIGNS:
-        raise ValueError(f"there is no design {name!r}: use {', '.join(DESIGNS)} (frames, then the patch as mel bins x "
-                         "frames)")
+        raise ValueError(f"there is no design {name!r}: use {', '.join(DESIGNS)} "
+                         "(frames, then the patch as mel bins x frames)")
     frames, patch, _ = DESIGNS[name]
     front = replace(mel.MSM_MAE, frames=frames)
     return replace(base, frames=frames, mels=front.mels, patch=patch, decoder="plain", norm_pixels=False), front
@@ -62,6 +61,5 @@ def recipe(base: pretrain.Recipe, **changes) -> pretrain.Recipe:
 
     `changes` are fields of `pretrain.Recipe`. The ratio is 1 unless changed: the paper trains on AudioSet, which holds
     animals among sounds of every kind, so both pools together stand in for it; with AudioSet as the general pool it is
-    ratio=inf. Counts are rounded, so that 8 of 30 and 24 of 95 patches are visible; the public code, which truncates,
-    leaves 7 and 23."""
+    inf. Counts are rounded: 8 of 30 and 24 of 95 patches are visible, in the public code, which truncates, 7 and 23."""
     return replace(base, **dict(mask_ratio=0.75, weight_decay=0.05, ratio=1.0) | changes)

@@ -49,8 +49,8 @@ class LogMelColumns(nn.Module):
     def times(self, samples: int) -> Tensor:
         """The middle of each column in ms (n,)."""
         frames = 1 + samples // self.front.hop
-        n, wide = max(1, frames // self.WIDE), min(self.WIDE, frames)
-        at = (torch.arange(n) * self.WIDE + (wide - 1) / 2) * self.front.hop
+        first = torch.arange(max(1, frames // self.WIDE)) * self.WIDE  # (n,) frame of each column
+        at = (first + (min(self.WIDE, frames) - 1) / 2) * self.front.hop  # (n,) samples
         return at.clamp(max=samples).mul(1000 / self.front.rate)
 
 

@@ -83,7 +83,7 @@ def _write(folder: Path, name: str, version: str, size: str, recordings: list[Re
              "prediction_type": "multilabel" if events else "multiclass",
              "split_mode": "trainvaltest" if "train" in there else "presplit_kfold",
              "sample_duration": seconds, "evaluation": scores, "splits": splits}
-    if events:  # the kit's filters (250 ms; 125 and 250 ms) drop what one column of 160 ms hears: so none is tried too
+    if events:  # the kit's filters (250 ms; 125 and 250 ms) drop what one column of 160 ms hears: none is tried too
         post = {"median_filter_ms": [0, 250], "min_duration": [0, 125, 250]}
         about["evaluation_params"] = {"event_postprocessing_grid": post}
     paths.write_json(folder / "task_metadata.json", about)

@@ -1,10 +1,9 @@
 """HEAR's predictor: a shallow network on frozen embeddings, chosen and stopped on valid.
 
 It is hear-eval-kit's protocol without Lightning, after heareval/predictions/task_predictions.py (heareval 2021.1.3):
-the same networks, grid, stopping, folds and events. Two habits of the kit that no paper tells are kept: rows are
-shuffled once and not again before each epoch, and the grid is searched on the first fold only, whose best point the
-other folds take. Other than there, each run draws from its own seed, and a last batch of one row, on which batch norm
-fails, joins the one before it.
+the same networks, grid, stopping, folds and events. Two of the kit's habits that no paper tells are kept: rows are
+shuffled once, not before each epoch, and the grid is searched on the first fold only; the others take its best point.
+Other than there, each run has a seed, and a last batch of one row, on which batch norm fails, joins the one before.
 """
 
 import copy
@@ -49,8 +48,6 @@ class Options:
 
 
 class Point(NamedTuple):
-    """A point of the grid."""
-
     layers: int
     init: str  # of torch.nn.init
     lr: float

@@ -48,8 +48,6 @@ VERSION = 2         # of the kept embeddings
 
 @dataclass(frozen=True)
 class Task:
-    """A task folder as it was read."""
-
     folder: Path
     name: str
     kind: str                 # "scene" (one answer a recording) or "event" (answers over time)
@@ -82,8 +80,8 @@ def read(folder: str | Path) -> Task:
     labels = tuple(vocabulary.assign(idx=vocabulary["idx"].astype(int)).sort_values("idx")["label"])
     kind, prediction, folds = about["embedding_type"], about["prediction_type"], _folds(about, folder)
     if (kind, prediction) not in (("scene", "multiclass"), ("scene", "multilabel"), ("event", "multilabel")):
-        raise ValueError(f"{folder.name} has {prediction} labels for {kind} embeddings: scenes of both kinds and "
-                         "multilabel events can be read")
+        raise ValueError(f"{folder.name} has {prediction} labels for {kind} embeddings: "
+                         "scenes of both kinds and multilabel events can be read")
     usable = [name for name, score in SCORES.items() if score.events == (kind == "event")]
     scores = tuple(name for name in about["evaluation"] if name in usable)
     if not scores or about["evaluation"][0] != scores[0]:
@@ -194,14 +192,9 @@ def _key(task: Task, model: nn.Module, rate: int) -> str:
     settings = [(name, type(module).__name__, attribute, value) for name, module in model.named_modules()
                 for attribute, value in vars(module).items()
                 if attribute[0] != "_" and (type(value) in (int, float, str) or is_dataclass(value))]
-    sounds = [[split, name, *_stamp(task.folder / str(rate) / split / name)]
-              for split, answers in task.splits.items() for name in answers]
+    files = [task.folder / str(rate) / split / name for split, answers in task.splits.items() for name in answers]
+    sounds = [(f.parent.name, f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.exists()]
     return f"{task.name}-{paths.key(VERSION, task.kind, rate, model.sample_rate, settings, model, sounds)}"
-
-
-def _stamp(file: Path) -> list[int]:
-    """Bytes and time of a file, or nothing where there is none: reading it says so."""
-    return [file.stat().st_size, file.stat().st_mtime_ns] if file.exists() else []
 
 
 def evaluate(task: Task, model: nn.Module, seed: int, *, options: Options = Options()) -> Result:
