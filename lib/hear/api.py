@@ -1,9 +1,10 @@
 """The HEAR interface (Turian et al. 2022): any sound in, embeddings over time or of the whole scene out.
 
-`hearvalidator` and `heareval` take this module by its name (lib.hear.api); each asks `load_model` for a model, its rate and its sizes,
-then for embeddings. A sound of any length is cut into segments of the model's length; the patches of one time column, laid end to
-end, are its feature (Niizumi et al. 2022, Eq. 1). Every clip goes through constants of the front end, never through a mean of the
-batch as in the public runtime of MSM-MAE, so its embedding does not depend on its batch mates.
+`hearvalidator` and `heareval` take the package lib.hear by its name; each asks `load_model` for a model, its rate and
+its sizes, then for embeddings. A sound of any length is cut into segments of the model's length; the patches of one
+time column, laid end to end, are its feature (Niizumi et al. 2022, Eq. 1). Every clip goes through constants of the
+front end, never through a mean of the batch as in the public runtime of MSM-MAE, so its embedding does not depend on
+its batch mates.
 """
 
 import math
@@ -23,65 +24,66 @@ PASS = 64  # segments encoded at once: memory does not grow with the length of a
 
 
 class Embedder(nn.Module):
-    """A pretrained model behind its front end: waves (B, N) at sample_rate -> features (B, n, f*D), a row per time column."""
+    """A pretrained model behind its front end: waves (B, N) at sample_rate -> features (B, n, f*D) of columns."""
 
     def __init__(self, model: MAE, front: FrontEnd) -> None:
         super().__init__()
+        arch = model.arch
         if front.rate not in RATES:
-            raise ValueError(f"this model hears {front.rate:,} Hz; HEAR's sounds come at {', '.join(f'{r:,}' for r in RATES)} Hz: "
-                             "take a model with one of these")
-        if (front.frames, front.mels) != (model.arch.frames, model.arch.mels):
-            raise ValueError(f"the front end {front.name} gives {front.frames} frames x {front.mels} mels, the model takes {model.arch.frames} x "
-                             f"{model.arch.mels}: use the front end that belongs to these weights")
+            raise ValueError(f"this model hears {front.rate:,} Hz; HEAR's sounds come at "
+                             f"{', '.join(f'{r:,}' for r in RATES)} Hz: take a model with one of these")
+        if (front.frames, front.mels) != (arch.frames, arch.mels):
+            raise ValueError(f"the front end {front.name} gives {front.frames} frames x {front.mels} mels, the model "
+                             f"takes {arch.frames} x {arch.mels}: use the front end that belongs to these weights")
         self.model, self.front, self.log_mel = model.eval(), front, LogMel(front)
         self.sample_rate = front.rate
-        self.timestamp_embedding_size = self.scene_embedding_size = model.grid.f * model.arch.dim
-        pt = model.arch.patch[0]
-        self.step = pt * front.hop  # samples from one column to the next
-        self.first = (pt - 1) * front.hop / 2 + (0 if front.centred else front.window / 2)  # samples to the middle of the first column
+        self.timestamp_embedding_size = self.scene_embedding_size = model.grid.f * arch.dim
+        self.step = arch.patch[0] * front.hop  # samples from one column to the next
+        # samples to the middle of the first column
+        self.first = (arch.patch[0] - 1) * front.hop / 2 + (0 if front.centred else front.window / 2)
 
     def count(self, samples: int) -> int:
         """Columns of a sound of so many samples: those whose middle lies within it, at least one."""
         return max(1, 1 + math.floor((samples - self.first) / self.step))
 
     def times(self, samples: int) -> Tensor:
-        """The middle of each column in ms (n,). Of a sound that ends before the middle of its first column, the middle of the sound."""
+        """The middle of each column in ms (n,); of a sound that ends before the first one, the middle of the sound."""
         at = self.first + self.step * torch.arange(self.count(samples), dtype=torch.float64)  # (n,) samples
         return (at if at[0] <= samples else at.fill_(samples / 2)).mul(1000 / self.front.rate).float()
 
     def forward(self, audio: Tensor) -> Tensor:
-        T, n, silence = self.front.frames, self.count(audio.shape[1]), mel.normalise(self.front.pad, self.front)
-        segments, out = -(-n * self.model.arch.patch[0] // T), []
+        T, n = self.front.frames, self.count(audio.shape[1])
+        segments, silence = math.ceil(n * self.model.arch.patch[0] / T), mel.normalise(self.front.pad, self.front)
+        found = []
         for clips in audio.split(PASS):
             at_once = max(1, PASS // max(1, len(clips)))
-            parts = [columns(self.model, self.spec(clips, s * T, min(at_once, segments - s) * T), silence) for s in range(0, segments, at_once)]
-            out.append(torch.cat(parts, 1)[:, :n])
-        return torch.cat(out)  # (B, n, f*D)
+            specs = (self.spec(clips, s * T, min(at_once, segments - s) * T) for s in range(0, segments, at_once))
+            found.append(torch.cat([columns(self.model, spec, silence) for spec in specs], 1)[:, :n])
+        return torch.cat(found)  # (B, n, f*D)
 
     def spec(self, audio: Tensor, first: int, frames: int) -> Tensor:
-        """The normalised frames first, first + 1, ... of the whole sound, (B, 1, <= frames, M), from the part of the wave that they need."""
+        """The normalised frames of the whole sound from `first` on, (B, 1, <= frames, M), of the samples they need."""
         hop, reach = self.front.hop, -(-self.front.n_fft // self.front.hop)  # frames whose window reaches over a cut
         begin = max(0, first - reach)
-        part = audio[:, begin * hop : (first + frames + reach) * hop].to(self.log_mel.window.device)
-        return self.log_mel(part)[:, :, first - begin :][:, :, :frames]
+        samples = audio[:, begin * hop : (first + frames + reach) * hop].to(self.log_mel.window.device)
+        return self.log_mel(samples)[:, :, first - begin :][:, :, :frames]
 
 
 def columns(model: MAE, spec: Tensor, pad: float) -> Tensor:
     """Normalised specs (B, 1, T', M) of any length -> features (B, ceil(T' / pt), f*D), float32 (Eq. 1).
 
-    Segments of the model's T frames are encoded one by one and laid in a row; the last is filled up with `pad`, and what it says about
-    the filling is cut off. The public runtime fills up with 0, the mean, after normalising.
-    """
+    Segments of the model's T frames are encoded one by one and laid in a row; the last is filled up with `pad`, and
+    what it says about the filling is cut off. The public runtime fills up with 0, the mean, after normalising."""
     (B, _, frames, M), T, (t, f) = spec.shape, model.arch.frames, model.grid
     spec = nn.functional.pad(spec, (0, 0, 0, -frames % T), value=pad)  # (B, 1, S*T, M)
     tokens = model.encode(spec.reshape(-1, 1, T, M))[:, 1:]  # (B*S, L, D)
-    features = tokens.unflatten(1, (t, f)).flatten(2)  # (B*S, t, f*D)
-    return features.reshape(B, spec.shape[2] // T * t, f * model.arch.dim)[:, : -(-frames // model.arch.patch[0])].float()
+    features = tokens.reshape(B, spec.shape[2] // T * t, f * model.arch.dim)  # (B, S*t, f*D)
+    return features[:, : math.ceil(frames / model.arch.patch[0])].float()
 
 
 def load_model(path: str = "") -> Embedder:
-    """A model for HEAR: a checkpoint of ours by its path, or public weights by name, "msm_mae", "audiomae", "birdmae", "imagenet" (fetched
-    once), or "msm_mae:FILE" where the file is here already. "" is an untrained model of 2 s, as a floor to compare with."""
+    """A model for HEAR: a checkpoint of ours by its path; public weights by name, "msm_mae", "audiomae", "birdmae",
+    "imagenet" (fetched once), or "msm_mae:FILE" where the file is here; "", a floor: an untrained model of 2 s."""
     name, _, file = str(path).partition(":")
     if name in public.KINDS:
         model, card = public.load(name, file or "hub", frames=public.PUBLIC[name].front.frames)
@@ -90,33 +92,33 @@ def load_model(path: str = "") -> Embedder:
         model, card = checkpoints.load(path)
         return Embedder(model, card.front)
     front = mel.MSM_MAE
-    arch = Arch(frames=front.frames, mels=front.mels, dim=128, depth=4, heads=2, decoder="plain", decoder_dim=64, decoder_depth=1, decoder_heads=1,
-                norm_pixels=False)
+    arch = Arch(frames=front.frames, mels=front.mels, dim=128, depth=4, heads=2, decoder="plain", decoder_dim=64,
+                decoder_depth=1, decoder_heads=1, norm_pixels=False)
     return Embedder(MAE(arch, training.generator(0)), front)
 
 
-def get_timestamp_embeddings(audio: Tensor, model: Embedder) -> tuple[Tensor, Tensor]:
-    """Waves (B, N) in [-1, 1] at model.sample_rate -> embeddings (B, n, f*D) float32 and their times (B, n) in ms, on the model's device.
+def get_timestamp_embeddings(audio: Tensor, model: nn.Module) -> tuple[Tensor, Tensor]:
+    """Waves (B, N) in [-1, 1] at model.sample_rate -> embeddings (B, n, f*D) float32 and their times (B, n) in ms.
 
-    A time is the middle of its patches, and columns whose middle lies behind the end of the sound are left out. ValueError for
-    anything but finite mono waves; a tensor does not tell its rate, so where a file is read, `mel.check_rate(model.front, rate)` does.
-    """
+    A time is the middle of its patches; columns whose middle lies behind the end of the sound are left out. ValueError
+    for anything but finite mono waves. A tensor does not tell its rate: where a file is read, `mel.check_rate` does."""
     _check(audio)
     with torch.no_grad():
         features = model(audio)  # (B, n, f*D)
     return features, model.times(audio.shape[1]).to(features.device).expand(len(audio), -1)
 
 
-def get_scene_embeddings(audio: Tensor, model: Embedder) -> Tensor:
-    """Waves (B, N) in [-1, 1] at model.sample_rate -> one embedding each (B, f*D), the mean over time of `get_timestamp_embeddings`."""
+def get_scene_embeddings(audio: Tensor, model: nn.Module) -> Tensor:
+    """Waves (B, N) in [-1, 1] at model.sample_rate -> (B, f*D), the means of `get_timestamp_embeddings` over time."""
     return get_timestamp_embeddings(audio, model)[0].mean(1)
 
 
 def _check(audio: Tensor) -> None:
     if not isinstance(audio, Tensor) or audio.ndim != 2 or not audio.is_floating_point() or not audio.shape[1]:
         got = f"{tuple(audio.shape)} {audio.dtype}" if hasattr(audio, "shape") else type(audio).__name__
-        raise ValueError(f"embeddings need a float tensor (B, N) of mono waves in [-1, 1] with at least one sample, got {got}: one wave is "
-                         "wave[None], stereo (B, 2, N) becomes mono by audio.mean(1), 16-bit samples come into range by audio / 32768")
+        raise ValueError("embeddings need a float tensor (B, N) of mono waves in [-1, 1] with at least one sample, "
+                         f"got {got}: one wave is wave[None], stereo (B, 2, N) becomes mono by audio.mean(1), "
+                         "16-bit samples come into range by audio / 32768")
     if len(bad := (~audio.isfinite().all(1)).nonzero()):
-        raise ValueError(f"{len(bad)} of {len(audio)} waves hold NaN or infinite samples, the first is number {int(bad[0])}: "
-                         "leave them out or mend them")
+        raise ValueError(f"{len(bad)} of {len(audio)} waves hold NaN or infinite samples, the first is number "
+                         f"{int(bad[0])}: leave them out or mend them")

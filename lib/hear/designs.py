@@ -1,7 +1,7 @@
 """The nine models of MSM-MAE's Table 1 (Niizumi et al. 2022): five input durations, four other ways to cut patches.
 
-Everything else is the same in all nine: encoder, decoder, front end, mask ratio and target, so that two of them differ in the design
-only. At the scale `paper` they are the paper's; below it the scale gives the sizes, and durations and patches stay.
+Everything else is the same in all nine: encoder, decoder, front end, mask ratio and target, so that two of them differ
+in the design only. At the scale `paper` they are the paper's; else the scale gives sizes, durations and patches stay.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ class Design(NamedTuple):
 
     frames: int  # T, of 10 ms
     patch: tuple[int, int]  # (pt, pf): frames x mel bins
-    tables: dict[str, str]  # where the paper reports it: the table, and the setting's name there (reference_results.csv)
+    tables: dict[str, str]  # the paper's table -> the setting's name there (reference_results.csv)
 
     @property
     def grid(self) -> Grid:
@@ -38,30 +38,28 @@ DESIGNS = {
     "200_16x8": Design(200, (8, 16), {"Table 6": "MSM-MAE-200 (16x8)"}),
     "200_16x4": Design(200, (4, 16), dict.fromkeys((*BEST, "Table 6"), "MSM-MAE-200 (16x4)")),
     "208_8x16": Design(208, (16, 8), {"Table 6": "MSM-MAE-208 (8x16)"}),
-    "304_80x4": Design(304, (4, 80), {"Table 7": "MSM-MAE-304 (80x4, strips)"}),  # strips: one patch over all mel bins
+    "304_80x4": Design(304, (4, 80), {"Table 7": "MSM-MAE-304 (80x4, strips)"}),  # one patch over all mel bins
 }
 CLIPS = 100 * 1_963_807  # the paper's own draws: 100 epochs of AudioSet's balanced and unbalanced train sets
 
 
 def design(name: str, base: Arch) -> tuple[Arch, FrontEnd]:
-    """The model of that name, with the sizes of `base`, and the front end it hears through; ValueError for a name that is not in Table 1.
+    """The model of that name with the sizes of `base`, and its front end; ValueError for a name not in Table 1.
 
-    The target is the spectrogram itself, not normalised per patch: the authors found that better (section 4.1.1). The decoder has
-    global attention: at `paper` 384-d x 4 with 6 heads. A model made here has the 2-D decoder positions of `mae.MAE`; the public
-    checkpoints bring a 1-D table, which `checkpoints` keeps as saved.
-    """
+    The target is the spectrogram itself, not normalised per patch: the authors found that better (section 4.1.1). The
+    decoder has global attention and 2-D positions; the public checkpoints bring a 1-D table, which stays as saved."""
     if name not in DESIGNS:
-        raise ValueError(f"there is no design {name!r}: use {', '.join(DESIGNS)} (frames, then the patch as mel bins x frames)")
+        raise ValueError(f"there is no design {name!r}: use {', '.join(DESIGNS)} "
+                         "(frames, then the patch as mel bins x frames)")
     frames, patch, _ = DESIGNS[name]
     front = replace(mel.MSM_MAE, frames=frames)
     return replace(base, frames=frames, mels=front.mels, patch=patch, decoder="plain", norm_pixels=False), front
 
 
 def recipe(base: pretrain.Recipe, **changes) -> pretrain.Recipe:
-    """How the paper pretrains: mask 0.75, weight decay 0.05, a tenth of warm-up; at `paper` 6e-4 at batch 512, else the scale's own.
+    """How the paper pretrains: mask 0.75, weight decay 0.05, a tenth of warm-up; batch and rate are those of `base`.
 
-    `changes` are fields of `pretrain.Recipe`. The ratio is 1 unless changed: the paper trains on AudioSet, which holds animals among
-    sounds of every kind, so both pools together stand in for it; on AudioSet itself as the general pool, it is ratio=inf. Counts are
-    rounded, so that 8 of 30 and 24 of 95 patches are visible where the public code, which truncates, leaves 7 and 23.
-    """
+    `changes` are fields of `pretrain.Recipe`. The ratio is 1 unless changed: the paper trains on AudioSet, which holds
+    animals among sounds of every kind, so both pools together stand in for it; with AudioSet as the general pool it is
+    inf. Counts are rounded: 8 of 30 and 24 of 95 patches are visible, in the public code, which truncates, 7 and 23."""
     return replace(base, **dict(mask_ratio=0.75, weight_decay=0.05, ratio=1.0) | changes)

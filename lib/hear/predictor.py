@@ -1,8 +1,9 @@
-"""The shallow network that HEAR lays on frozen embeddings, chosen and stopped on valid: hear-eval-kit's protocol without Lightning.
+"""HEAR's predictor: a shallow network on frozen embeddings, chosen and stopped on valid.
 
-After heareval/predictions/task_predictions.py (heareval 2021.1.3): the same networks, grid, stopping, folds and events. What it does
-without saying so is `Options.as_published`. Other than there, each run draws from its own seed, and a last batch of one row, on which
-batch norm fails, joins the one before it.
+It is hear-eval-kit's protocol without Lightning, after heareval/predictions/task_predictions.py (heareval 2021.1.3):
+the same networks, grid, stopping, folds and events. Two of the kit's habits that no paper tells are kept: rows are
+shuffled once, not before each epoch, and the grid is searched on the first fold only; the others take its best point.
+Other than there, each run has a seed, and a last batch of one row, on which batch norm fails, joins the one before.
 """
 
 import copy
@@ -11,7 +12,7 @@ import math
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,11 @@ from lib import training
 from lib.hear.scores import SCORES, Events, events
 
 __all__ = ["Options", "Point", "grid", "Split", "Fold", "Answers", "Result", "evaluate", "network"]
+
+Post = tuple[float, float] | None  # how events are made of probabilities: median filter, shortest (ms); None for scenes
+POST = {"median_filter_ms": [250.0], "min_duration": [125.0, 250.0]}  # the kit's, where a task brings none of its own
+LOSSES = {"multilabel": nn.functional.binary_cross_entropy_with_logits,
+          "multiclass": nn.functional.cross_entropy}  # of one-hot targets
 
 
 @dataclass(frozen=True)
@@ -39,15 +45,9 @@ class Options:
     every: int = 3  # epochs from one look at valid to the next
     every_events: int = 10  # the same for events: the kit's number for DCASE 2016, since sed_eval is slow
     patience: int = 20  # looks without a better one, then it ends
-    as_published: bool = True  # batches are never shuffled, and the grid is searched on the first fold only; False: both as one would expect
-
-
-POST = {"median_filter_ms": (250.0,), "min_duration": (125.0, 250.0)}  # for events, in ms: the kit's, where a task brings none of its own
 
 
 class Point(NamedTuple):
-    """A point of the grid."""
-
     layers: int
     init: str  # of torch.nn.init
     lr: float
@@ -55,7 +55,8 @@ class Point(NamedTuple):
 
 def grid() -> list[Point]:
     """The kit's 16 points in the kit's order: shuffled with seed 42, whatever the seed of a run."""
-    points = [Point(*p) for p in itertools.product((1, 2), ("xavier_uniform_", "xavier_normal_"), (3.2e-3, 1e-3, 3.2e-4, 1e-4))]
+    inits, rates = ("xavier_uniform_", "xavier_normal_"), (3.2e-3, 1e-3, 3.2e-4, 1e-4)
+    points = [Point(*values) for values in itertools.product((1, 2), inits, rates)]
     random.Random(42).shuffle(points)
     return points
 
@@ -73,12 +74,11 @@ class Split:
 
     @staticmethod
     def join(splits: Sequence["Split"]) -> "Split":
-        if len(splits) == 1:
-            return splits[0]
         first = np.cumsum([0] + [len(s.files) for s in splits])
-        return Split(torch.cat([s.x for s in splits]), torch.cat([s.y for s in splits]), [f for s in splits for f in s.files],
-                     np.concatenate([s.row + n for s, n in zip(splits, first)]), np.concatenate([s.times for s in splits]),
-                     [t for s in splits for t in s.truth])
+        return Split(torch.cat([s.x for s in splits]), torch.cat([s.y for s in splits]),
+                     [file for s in splits for file in s.files],
+                     np.concatenate([s.row + n for s, n in zip(splits, first)]),
+                     np.concatenate([s.times for s in splits]), [recording for s in splits for recording in s.truth])
 
 
 class Fold(NamedTuple):
@@ -98,22 +98,32 @@ class Answers(NamedTuple):
 class Result(NamedTuple):
     score: float  # the first of the scores on test, mean over folds: HEAR's number
     scores: dict[str, float]  # all of them
-    folds: pd.DataFrame  # a row per fold: test, layers, init, lr, valid, epoch, then the scores, and for events median_ms, shortest_ms
+    folds: pd.DataFrame  # a row per fold: test, its training as in `tried`, scores; of events median_ms, shortest_ms
     tried: pd.DataFrame  # a row per training: fold, layers, init, lr, valid, epoch of the best look, looks, seconds
     answers: Answers
 
 
+class _Protocol(NamedTuple):
+    """What all trainings on a task share."""
+
+    prediction: str
+    score: str  # chooses
+    sign: int  # 1 where a higher one is better, else -1
+    posts: list[Post]  # tried at every look
+    options: Options
+
+
 class _Trained(NamedTuple):
+    """A network with the weights of its best look at valid, and its row of `Result.tried`."""
+
     model: nn.Module
-    valid: float
-    epoch: int
-    post: tuple[float, float]
-    looks: int
-    seconds: float
+    point: Point
+    post: Post
+    about: dict[str, object]
 
 
 def network(width: int, classes: int, point: Point, options: Options) -> nn.Sequential:
-    """One or two blocks of Linear, BatchNorm, Dropout, ReLU (in this order), then Linear: embeddings (n, D) -> logits (n, C)."""
+    """One or two blocks of Linear, BatchNorm, Dropout, ReLU in this order, then Linear: (n, D) -> logits (n, C)."""
     layers, gain = [], 1.0
     for _ in range(point.layers):
         linear = nn.Linear(width, options.hidden)
@@ -125,123 +135,120 @@ def network(width: int, classes: int, point: Point, options: Options) -> nn.Sequ
     return nn.Sequential(*layers)
 
 
-def evaluate(splits: Mapping[str, Split], folds: Sequence[Fold], prediction: str, scores: Sequence[str], seed: int, options: Options = Options(), *,
-             post: Mapping[str, Sequence[float]] | None = None, bar: str | None = "predictor") -> Result:
-    """Search the grid on valid, train every fold, score its test.
+def evaluate(splits: Mapping[str, Split], folds: Sequence[Fold], prediction: str, scores: Sequence[str], seed: int,
+             options: Options = Options(), *, post: Mapping[str, list[float]] | None = None, bar: str = "") -> Result:
+    """Search the grid on the first fold's valid, train every fold at the point found, and score its test.
 
-    prediction: "multiclass" (softmax, cross-entropy) or "multilabel" (sigmoid, binary cross-entropy). scores: names of `scores.SCORES`, the
-    first chooses. post: for events, the widths of the median filter and the shortest events to be tried, in ms; chosen on valid at each
-    look. ValueError where embeddings are not finite, or where valid cannot be scored.
-    """
-    every = options.every_events if SCORES[scores[0]].events else options.every
-    if options.epochs < every or not 1 <= options.points <= 16:
-        raise ValueError(f"{options.epochs} epochs with a look at valid every {every}, {options.points} points of the grid: needs at least one look, "
-                         "and 1 to 16 points")
-    for name, split in splits.items():
-        if len(bad := (~split.x.isfinite().all(1)).nonzero()):
-            raise ValueError(f"{len(bad)} embeddings of {name} hold NaN or infinity, the first is of {split.files[split.row[int(bad[0])]]}: "
-                             "look at that recording, or at the model")
-    points, sign = grid()[: options.points], 1 if SCORES[scores[0]].maximize else -1
-    filters = tuple(itertools.product(*((post or POST)[name] for name in POST)))
-    shared = options.as_published
-    total = options.points + len(folds) - 1 if shared else options.points * len(folds)
-    tried, rows, said = [], [], []
-    with tqdm(total=total, desc=bar, disable=bar is None, leave=False, unit="training") as progress:
+    prediction: "multiclass" (softmax, cross-entropy) or "multilabel" (sigmoid, binary cross-entropy). scores: names of
+    `scores.SCORES`, the first chooses. post: for events, the widths of the median filter and the shortest events to
+    try, in ms. ValueError where embeddings are not finite, or where valid cannot be scored."""
+    posts, chooser = [None], SCORES[scores[0]]
+    if chooser.events:
+        posts = list(itertools.product(*((post or POST)[name] for name in POST)))
+        options = replace(options, batch=options.batch_events, every=options.every_events)
+    _check(splits, options)
+    protocol = _Protocol(prediction, scores[0], chooser.sign, posts, options)
+    points = grid()[: options.points]
+    tried, rows, files, guesses, targets = [], [], [], [], []
+    with tqdm(total=len(points) + len(folds) - 1, desc=f"predictor {bar}", leave=False, unit="training") as progress:
         for number, fold in enumerate(folds):
             train, valid, test = (Split.join([splits[name] for name in names]) for names in fold)
-            best = None
+            trainings = []
             for i, point in enumerate(points):
-                trained = _train(train, valid, prediction, scores[0], point, options, every, filters, training.generator(seed, number, i))
-                tried.append(dict(fold=number, **point._asdict(), valid=trained.valid, epoch=trained.epoch, looks=trained.looks,
-                                  seconds=trained.seconds))
+                trainings.append(_train(train, valid, point, protocol, training.generator(seed, number, i)))
                 progress.update()
-                if best is None or sign * trained.valid > sign * best[1].valid:  # the first of equals
-                    best = point, trained
-            point, trained = best
-            points = [point] if shared else points
-            values, guesses = _score(trained.model, test, prediction, scores, (trained.post,))[:2]
-            said.append(Answers([f"{name}/{file}" for name in fold.test for file in splits[name].files], guesses,
-                                test.truth if SCORES[scores[0]].events else test.y.numpy()))
-            rows.append(dict(test=" ".join(fold.test), **point._asdict(), valid=trained.valid, epoch=trained.epoch, **values)
-                        | (dict(zip(("median_ms", "shortest_ms"), trained.post)) if SCORES[scores[0]].events else {}))
+            tried += [{"fold": number} | trained.about for trained in trainings]
+            best = max(trainings, key=lambda trained: chooser.sign * trained.about["valid"])  # the first of equals
+            points = [best.point]
+            answers, values = _scored(_probabilities(best.model, test, prediction), test, best.post, scores)
+            rows.append({"test": " ".join(fold.test)} | best.about | values
+                        | dict(zip(("median_ms", "shortest_ms"), best.post or ())))
+            files += [f"{name}/{file}" for name in fold.test for file in splits[name].files]
+            guesses += list(answers)
+            targets += list(test.truth if chooser.events else test.y.numpy())
+    if not chooser.events:
+        guesses, targets = np.stack(guesses), np.stack(targets)  # (R, C)
     table = pd.DataFrame(rows)
-    together = [np.concatenate(x) if isinstance(x[0], np.ndarray) else [e for part in x for e in part] for x in list(zip(*said))[1:]]
     means = {name: float(table[name].mean()) for name in scores}
-    return Result(means[scores[0]], means, table, pd.DataFrame(tried), Answers([f for s in said for f in s.files], *together))
+    return Result(means[scores[0]], means, table, pd.DataFrame(tried), Answers(files, guesses, targets))
 
 
-def _train(train: Split, valid: Split, prediction: str, score: str, point: Point, options: Options, every: int,
-           filters: Sequence[tuple[float, float]], rng: torch.Generator) -> _Trained:
-    """Adam from one point of the grid; the weights at the best look at valid."""
-    begun, device, sign = time.monotonic(), training.accelerator().device, 1 if SCORES[score].maximize else -1
+def _check(splits: Mapping[str, Split], options: Options) -> None:
+    if options.epochs < options.every or not 1 <= options.points <= 16:
+        raise ValueError(f"{options.epochs} epochs with a look at valid every {options.every}, {options.points} "
+                         "points of the grid: needs at least one look, and 1 to 16 points")
+    for name, split in splits.items():
+        if len(bad := (~split.x.isfinite().all(1)).nonzero()):
+            raise ValueError(f"{len(bad)} embeddings of {name} hold NaN or infinity, the first is of "
+                             f"{split.files[split.row[int(bad[0])]]}: look at that recording, or at the model")
+
+
+def _train(train: Split, valid: Split, point: Point, protocol: _Protocol, rng: torch.Generator) -> _Trained:
+    """Adam from one point of the grid, with a look at valid every few epochs, until none has been better for long."""
     if len(train.x) < 2:
         raise ValueError(f"{len(train.x)} embeddings to train on: batch norm needs two at least")
-    x, y = train.x.to(device), train.y.to(device)
-    loss_of = nn.functional.binary_cross_entropy_with_logits if prediction == "multilabel" else nn.functional.cross_entropy  # of one-hot targets
-    best, kept, waited, looks = None, None, 0, 0
-    size = options.batch_events if SCORES[score].events else options.batch
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):  # weights and dropout draw from the global generators
+    began, device, options, sign = time.monotonic(), training.accelerator().device, protocol.options, protocol.sign
+    x, y = train.x.to(device), train.y.to(device)  # (n, D), (n, C)
+    batches, loss_of = _batches(train.row, options.batch), LOSSES[protocol.prediction]
+    best, best_epoch, post, weights = -sign * math.inf, 0, protocol.posts[0], None
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):  # weights and dropout draw from torch's own
         torch.manual_seed(torch.randint(2**62, (), generator=rng).item())
         model = network(x.shape[1], y.shape[1], point, options).to(device)
         adam = torch.optim.Adam(model.parameters(), lr=point.lr)
-        order = _once_shuffled(train.row, random.Random(0))  # by file, before the first epoch, as the kit does when it joins embeddings
-        for epoch in range(1, options.epochs + 1):
+        for epoch in range(options.every, options.epochs + 1, options.every):
             model.train()
-            order = order if options.as_published else torch.randperm(len(x), generator=rng)
-            for rows in _batches(order, size):
+            for rows in batches * options.every:
                 loss = loss_of(model(x[rows]), y[rows])
                 adam.zero_grad()
                 loss.backward()
                 adam.step()
-            if epoch % every:
-                continue
-            looks += 1
-            values, _, post = _score(model, valid, prediction, (score,), filters)
-            if not math.isfinite(values[score]):
-                if looks == 1 and all(p.isfinite().all() for p in model.parameters()):
-                    raise ValueError(f"{score} has no value on valid, {len(valid.files)} recordings of {int(valid.y.any(0).sum())} labels: "
-                                     "it needs recordings with and without each label, so look at this split")
+            value, way = _look(model, valid, protocol)
+            if not math.isfinite(value):
+                if weights is None and all(w.isfinite().all() for w in model.parameters()):
+                    raise ValueError(f"{protocol.score} has no value on valid, {len(valid.files)} recordings of "
+                                     f"{int(valid.y.any(0).sum())} labels: it needs recordings with and without each "
+                                     "label, so look at this split")
                 break  # training has come to nothing at this learning rate
-            if best is None or sign * values[score] > sign * best[0]:
-                best, kept, waited = (values[score], epoch, post), copy.deepcopy(model.state_dict()), 0
-            elif (waited := waited + 1) >= options.patience:
+            if sign * value > sign * best:
+                best, best_epoch, post, weights = value, epoch, way, copy.deepcopy(model.state_dict())
+            elif epoch - best_epoch >= options.patience * options.every:
                 break
-    if best is None:
-        best = (-sign * math.inf, 0, filters[0])
-    else:
-        model.load_state_dict(kept)
-    return _Trained(model.eval(), *best, looks, time.monotonic() - begun)
+    if weights is not None:
+        model.load_state_dict(weights)
+    about = {"valid": best, "epoch": best_epoch, "looks": epoch // options.every, "seconds": time.monotonic() - began}
+    return _Trained(model.eval(), point, post, point._asdict() | about)
 
 
-def _once_shuffled(row: np.ndarray, rng: random.Random) -> Tensor:
-    """The rows (n,), recording after recording, in one random order of the recordings."""
-    parts = np.split(np.arange(len(row)), np.flatnonzero(np.diff(row)) + 1)
-    rng.shuffle(parts)
-    return torch.from_numpy(np.concatenate(parts))
+def _batches(row: np.ndarray, size: int) -> list[Tensor]:
+    """The rows (n,) in batches, recording after recording, in one random order of them that no seed changes."""
+    recordings = np.split(np.arange(len(row)), np.flatnonzero(np.diff(row)) + 1)
+    random.Random(0).shuffle(recordings)  # as the kit does when it joins embeddings
+    batches = list(torch.from_numpy(np.concatenate(recordings)).split(size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
-def _batches(order: Tensor, size: int) -> list[Tensor]:
-    parts = list(order.split(size))
-    return parts if len(parts) == 1 or len(parts[-1]) > 1 else [*parts[:-2], torch.cat(parts[-2:])]
+def _look(model: nn.Module, valid: Split, protocol: _Protocol) -> tuple[float, Post]:
+    """The score that chooses, and the way to make events by which it is best."""
+    p, name = _probabilities(model, valid, protocol.prediction), protocol.score
+    looks = [(_scored(p, valid, post, [name])[1][name], post) for post in protocol.posts]
+    return max(looks, key=lambda look: (protocol.sign * look[0], look[1]))
 
 
 @torch.no_grad()
-def _score(model: nn.Module, split: Split, prediction: str, scores: Sequence[str], filters: Sequence[tuple[float, float]]
-           ) -> tuple[dict[str, float], np.ndarray | Events, tuple[float, float]]:
-    """The scores of a split, the guesses they are of, and for events the best of some filters by the first score."""
+def _probabilities(model: nn.Module, split: Split, prediction: str) -> np.ndarray:
     device = next(model.parameters()).device
-    logits = torch.cat([model.eval()(part.to(device)).double().cpu() for part in split.x.split(8192)])  # (n, C)
-    p = (logits.sigmoid() if prediction == "multilabel" else logits.softmax(1)).numpy()
+    logits = torch.cat([model.eval()(x.to(device)).double().cpu() for x in split.x.split(8192)])  # (n, C)
+    return (logits.sigmoid() if prediction == "multilabel" else logits.softmax(1)).numpy()
+
+
+def _scored(p: np.ndarray, split: Split, post: Post, names: Sequence[str]) -> tuple[np.ndarray | Events, dict]:
+    """The answers that probabilities (n, C) amount to, and their scores; NaN where a network knows no numbers."""
     if not np.isfinite(p).all():
-        return dict.fromkeys(scores, math.nan), p, filters[0]
-    if not SCORES[scores[0]].events:
-        return {name: SCORES[name].of(p, split.y.numpy()) for name in scores}, p, filters[0]
-    starts = np.flatnonzero(np.diff(split.row, prepend=-1))
-    of = dict(zip(split.row[starts], zip(np.split(p, starts[1:]), np.split(split.times, starts[1:]))))
-    found = []
-    for post in filters:
-        guesses = [events(*of[r], *post) if r in of else [] for r in range(len(split.files))]
-        value = SCORES[scores[0]].of(guesses, split.truth)
-        found.append((value if math.isfinite(value) else 0.0, post, guesses))
-    value, post, guesses = max(found, key=lambda f: f[:2])
-    return {scores[0]: value} | {name: SCORES[name].of(guesses, split.truth) for name in scores[1:]}, guesses, post
+        return p, dict.fromkeys(names, math.nan)
+    if post is None:
+        return p, {name: SCORES[name].of(p, split.y.numpy()) for name in names}
+    bounds = np.searchsorted(split.row, np.arange(len(split.files) + 1))  # recording r has the rows bounds[r : r + 2]
+    guesses = [events(p[a:b], split.times[a:b], *post) for a, b in itertools.pairwise(bounds)]
+    return guesses, {name: SCORES[name].of(guesses, split.truth) for name in names}

@@ -1,11 +1,11 @@
-"""The scores of HEAR's tasks by their official names, each a number from 0 to 1 for one set of answers (an error rate: from 0 up).
+"""The scores of HEAR's tasks by their official names, each a number from 0 to 1 (an error rate: from 0 up).
 
-As hear-eval-kit computes them (heareval/score.py), its two event scores without sed_eval: the same numbers, by scipy's matching. Events are
-made of probabilities as there (create_events_from_prediction).
+As hear-eval-kit computes them (heareval/score.py), its two event scores without sed_eval: the same numbers, by scipy's
+matching. Events are made of probabilities as there (create_events_from_prediction).
 """
 
 import math
-import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,7 +16,8 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-__all__ = ["Event", "Events", "events", "Score", "SCORES", "top1", "chroma", "mean_ap", "aucroc", "d_prime", "onset_counts", "onset_f", "segment_error"]
+__all__ = ["Event", "Events", "events", "Score", "SCORES", "top1", "chroma", "mean_ap", "aucroc", "d_prime",
+           "onset_counts", "onset_f", "segment_error"]
 
 
 class Event(NamedTuple):
@@ -29,10 +30,9 @@ Events = Sequence[Sequence[Event]]  # of each recording
 
 
 def events(p: np.ndarray, times: np.ndarray, median_ms: float, shortest_ms: float) -> list[Event]:
-    """Probabilities of one recording's columns (n, C) at times (n,) in ms -> its events: smoothed, above 0.5, joined where adjacent.
+    """One recording's probabilities (n, C) at times (n,) in ms -> events: smoothed, above 0.5, joined where adjacent.
 
-    An event lasts from its first to its last time, so one of a single column lasts 0 ms, and is dropped if shortest_ms is above that.
-    """
+    An event lasts from its first to its last time: one of a single column lasts 0 ms."""
     if len(times) > 1 and (width := round(median_ms / float(np.diff(times).mean()))):
         p = median_filter(p, size=(width, 1))
     found = []
@@ -44,48 +44,46 @@ def events(p: np.ndarray, times: np.ndarray, median_ms: float, shortest_ms: floa
     return sorted(found, key=lambda e: e.start)
 
 
-def top1(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """The share of recordings whose highest probability (R, C) is their label's (R, C one-hot): every recording counts the same."""
-    return float((probabilities.argmax(1) == targets.argmax(1)).mean())
+def top1(p: np.ndarray, targets: np.ndarray) -> float:
+    """The share of recordings whose highest probability (R, C) is their label's (R, C one-hot)."""
+    return float((p.argmax(1) == targets.argmax(1)).mean())
 
 
-def chroma(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """As top1, where a guess an octave, or several, too high or low is right too: the labels are semitones in order."""
-    return float((probabilities.argmax(1) % 12 == targets.argmax(1) % 12).mean())
+def chroma(p: np.ndarray, targets: np.ndarray) -> float:
+    """As top1 of semitones in order, where a guess some octaves too high or low is right too."""
+    return float((p.argmax(1) % 12 == targets.argmax(1) % 12).mean())
 
 
-def mean_ap(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """Average precision (scikit-learn's) of each class that occurs, averaged. The kit gives no number where one does not occur."""
+def mean_ap(p: np.ndarray, targets: np.ndarray) -> float:
+    """Average precision of each class that occurs, averaged. The kit gives no number where one does not occur."""
     here = targets.any(0)
-    return float(average_precision_score(targets[:, here], probabilities[:, here], average="macro"))
+    return float(average_precision_score(targets[:, here], p[:, here], average="macro"))
 
 
-def aucroc(probabilities: np.ndarray, targets: np.ndarray) -> float:
+def aucroc(p: np.ndarray, targets: np.ndarray) -> float:
     """Area under the ROC curve of each class that occurs and does not always, averaged; NaN if there is none."""
-    return float(np.mean(areas)) if len(areas := _areas(probabilities, targets)) else math.nan
+    return float(np.mean(_areas(p, targets)))
 
 
-def d_prime(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """The distance of two normal distributions with that area, averaged over classes; infinite where one class is told without a mistake."""
-    return float(np.mean(norm.ppf(areas) * math.sqrt(2))) if len(areas := _areas(probabilities, targets)) else math.nan
+def d_prime(p: np.ndarray, targets: np.ndarray) -> float:
+    """The distance of two normal distributions with that area, averaged; infinite where a class is told faultlessly."""
+    return float(np.mean(norm.ppf(_areas(p, targets)) * math.sqrt(2)))
 
 
-def _areas(probabilities, targets):
-    told = targets.any(0) & ~targets.all(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return np.atleast_1d(roc_auc_score(targets[:, told], probabilities[:, told], average=None)) if told.any() else np.zeros(0)
+def _areas(p: np.ndarray, targets: np.ndarray) -> list[float]:
+    areas = [roc_auc_score(y, guess) for y, guess in zip(targets.T, p.T) if y.any() and not y.all()]
+    return areas or [math.nan]
 
 
 def onset_counts(guessed: Sequence[Event], true: Sequence[Event], collar_ms: float = 200.0) -> tuple[int, int]:
     """Of one recording: how many guesses are right, and how many guesses and true events there are together.
 
-    A guess is right if it begins within the collar of an event of its label. Each event takes one guess at most; as many pairs as possible
-    are made (sed_eval's "optimal" matching, offsets not looked at)."""
+    A guess is right if it begins within the collar of an event of its label. Each event takes one guess at most; as
+    many pairs as possible are made (sed_eval's "optimal" matching, offsets not looked at)."""
     right = 0
     if guessed and true:
-        (a, t0), (b, t1) = (np.array([[e.label, e.start / 1000] for e in events]).T for events in (true, guessed))
-        meets = (a[:, None] == b) & (np.abs(t0[:, None] - t1) <= collar_ms / 1000)  # (true, guessed)
+        (label, start), (name, at) = (np.array([[e.label, e.start / 1000] for e in some]).T for some in (true, guessed))
+        meets = (label[:, None] == name) & (np.abs(start[:, None] - at) <= collar_ms / 1000)  # (true, guessed)
         right = int((maximum_bipartite_matching(csr_matrix(meets), perm_type="column") >= 0).sum())
     return right, len(guessed) + len(true)
 
@@ -93,30 +91,30 @@ def onset_counts(guessed: Sequence[Event], true: Sequence[Event], collar_ms: flo
 def onset_f(guesses: Events, truth: Events, collar_ms: float = 200.0) -> float:
     """F-measure over the events of all recordings, of `onset_counts`."""
     counts = [onset_counts(guessed, true, collar_ms) for guessed, true in zip(guesses, truth, strict=True)]
-    right, count = (sum(part) for part in zip(*counts)) if counts else (0, 0)
-    return 2 * right / count if count else 0.0  # = 2PR / (P + R)
+    right, count = np.sum(counts, axis=0) if counts else (0, 0)
+    return float(2 * right / count) if count else 0.0  # = 2PR / (P + R)
 
 
 def segment_error(guesses: Events, truth: Events) -> float:
-    """Error rate in segments of 1 s: (substitutions + deletions + insertions) / true (segment, label) pairs; lower is better, 1 is silence."""
-    wrong, there = 0, 0
-    for guessed, true in zip(guesses, truth, strict=True):
-        rolls = [{(s, e.label) for e in events for s in range(int(e.start // 1000), math.ceil(e.end / 1000))} for events in (true, guessed)]
-        for segment in {s for s, _ in rolls[0] | rolls[1]}:
-            own, said = ({label for s, label in roll if s == segment} for roll in rolls)
-            wrong += max(len(own), len(said)) - len(own & said)
-        there += len(rolls[0])
-    return wrong / there if there else math.nan
+    """(Substitutions + deletions + insertions) / true (segment, label) pairs, in segments of 1 s; 1 is silence."""
+    wrong, pairs = 0, 0
+    for recording in zip(guesses, truth, strict=True):
+        heard, there = ({(i, e.label) for e in some for i in range(int(e.start // 1000), math.ceil(e.end / 1000))}
+                        for some in recording)  # (segment, label)
+        most = Counter(i for i, _ in heard) | Counter(i for i, _ in there)  # of each segment the larger count
+        wrong += most.total() - len(heard & there)
+        pairs += len(there)
+    return wrong / pairs if pairs else math.nan
 
 
 class Score(NamedTuple):
     of: Callable[..., float]
-    maximize: bool = True
+    sign: int = 1  # -1 where lower is better
     events: bool = False  # of lists of events, not of probabilities
 
 
 SCORES: Mapping[str, Score] = {
-    "top1_acc": Score(top1), "pitch_acc": Score(top1), "chroma_acc": Score(chroma), "mAP": Score(mean_ap), "aucroc": Score(aucroc),
-    "d_prime": Score(d_prime), "event_onset_200ms_fms": Score(onset_f, events=True),
-    "segment_1s_er": Score(segment_error, maximize=False, events=True),
+    "top1_acc": Score(top1), "pitch_acc": Score(top1), "chroma_acc": Score(chroma), "mAP": Score(mean_ap),
+    "aucroc": Score(aucroc), "d_prime": Score(d_prime), "event_onset_200ms_fms": Score(onset_f, events=True),
+    "segment_1s_er": Score(segment_error, sign=-1, events=True),
 }

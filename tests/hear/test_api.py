@@ -1,6 +1,7 @@
-"""The HEAR interface: the public runtime's features, HEAR's contract, and an answer or one clear line to whatever comes in."""
+"""The HEAR interface: the public runtime's features, HEAR's contract, an answer or one line to what comes in."""
 
 import argparse
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +14,9 @@ from lib.hear import api
 from lib.mae import MAE, Arch
 from lib.transfer import probe, public
 
-MSM = Arch(frames=208, mels=80, dim=48, depth=1, heads=3, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=1, norm_pixels=False)
-TIMES = Arch(frames=200, mels=80, patch=(4, 16), dim=16, depth=1, heads=2, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=1)
+MSM = Arch(frames=208, mels=80, dim=48, depth=1, heads=3, decoder="plain", decoder_dim=16, decoder_depth=1,
+           decoder_heads=1, norm_pixels=False)
+TIMES = replace(MSM, frames=200, patch=(4, 16), dim=16, heads=2, norm_pixels=True)
 
 
 def embedder(arch=MSM, front=mel.MSM_MAE):
@@ -30,14 +32,15 @@ def noise(clips, seconds, rate=16_000, seed=0):
     return torch.rand(clips, round(seconds * rate), generator=training.generator(seed)) * 2 - 1
 
 
-# ------------------------------------------------------------------------------------------------------------------ parity
+# --------------------------------------------------------------------------------------------------------------- parity
 
 @pytest.fixture
 def published(golden):
     """The public model's tensors, its card, and its weights in our MAE."""
     stored, card = golden("msm_mae")
     weights = {k.removeprefix("weights."): v for k, v in stored.items() if k.startswith("weights.")}
-    return stored, card["tolerance"]["default"], public.convert(weights, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
+    model = public.convert(weights, "msm_mae", grid=(13, 5), heads=3, decoder_heads=3)
+    return stored, card["tolerance"]["default"], model
 
 
 def test_columns_are_the_public_features(published):
@@ -66,26 +69,41 @@ def test_a_scene_of_whole_columns_is_the_probe_s_frequency_feature(model):
     assert torch.allclose(api.get_scene_embeddings(wave, model), by_probe, atol=1e-5)
 
 
-# ---------------------------------------------------------------------------------------------------------------- contract
+# ------------------------------------------------------------------------------------------------------------- contract
 
 FRONTS = {"msm": (MSM, mel.MSM_MAE), "16x4": (TIMES, mel.MSM_MAE), "inat": (replace(ARCH, mels=32), FRONT),
           "birdmae": (replace(ARCH, mels=128), mel.BIRDMAE), "audiomae": (replace(ARCH, mels=128), mel.AUDIOMAE)}
 
 
-@pytest.mark.parametrize("front", FRONTS)
-def test_the_contract_that_hearvalidator_checks(front):
-    model = embedder(*FRONTS[front])
-    assert isinstance(model, torch.nn.Module) and model.sample_rate in api.RATES
-    assert all(isinstance(size, int) for size in (model.sample_rate, model.scene_embedding_size, model.timestamp_embedding_size))
-    for seconds in (1.07, 1.98, 2.74, 4.0):
-        wave = noise(2, seconds, model.sample_rate)
-        features, times = api.get_timestamp_embeddings(wave, model)
-        assert features.dtype == torch.float32 and features.shape == (*times.shape, model.timestamp_embedding_size) and len(times) == 2
-        steps = np.diff(times.numpy())
-        assert np.abs(steps - steps.mean()).max() < 1 and times.min() >= 0 and times.min() <= steps.mean()
-        assert 1000 * seconds - steps.mean() <= times.max() <= 1000 * seconds
-        scene = api.get_scene_embeddings(wave, model)
-        assert scene.dtype == torch.float32 and scene.shape == (2, model.scene_embedding_size) and scene.isfinite().all()
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A function that saves an untrained model of a front end, and returns the path that HEAR's tools are given."""
+    def save(name):
+        arch, front = FRONTS[name]
+        front = replace(front, frames=arch.frames, mels=arch.mels)
+        card = checkpoints.Card(name, arch, front, "nothing", "MIT", "a test")
+        return str(checkpoints.save(MAE(arch, training.generator(0)), card, tmp_path_factory.mktemp(name)))
+    return save
+
+
+@pytest.mark.parametrize("name", ["", *FRONTS])
+def test_the_contract_that_hearvalidator_checks(name, checkpoint):
+    """The calls of hearvalidator/validate.py: the package by its name, a model by its path, sounds of these lengths."""
+    module = importlib.import_module("lib.hear")
+    model = module.load_model(checkpoint(name) if name else "")
+    assert isinstance(model.to("cpu"), torch.nn.Module) and model.sample_rate in api.RATES
+    sizes = model.sample_rate, model.scene_embedding_size, model.timestamp_embedding_size
+    assert all(isinstance(size, int) for size in sizes)
+    for seconds in (1.07, 1.98, 4.0):
+        audio = torch.rand(2, int(seconds * model.sample_rate)) * 2 - 1
+        embeddings, timestamps = module.get_timestamp_embeddings(audio, model)
+        assert embeddings.dtype == torch.float32 and timestamps.ndim == 2 and len(timestamps) == 2
+        assert embeddings.shape == (*timestamps.shape, model.timestamp_embedding_size)
+        steps = np.diff(timestamps.numpy())  # ms
+        assert np.abs(steps - steps.mean()).max() < 1 and 0 <= timestamps.min() <= steps.mean()
+        assert 1000 * seconds - steps.mean() <= timestamps.max() <= 1000 * seconds
+    scene = module.get_scene_embeddings(torch.rand(4, int(2.74 * model.sample_rate)) * 2 - 1, model)
+    assert scene.dtype == torch.float32 and scene.shape == (4, model.scene_embedding_size) and scene.isfinite().all()
 
 
 @pytest.mark.parametrize("front", FRONTS)
@@ -93,12 +111,15 @@ def test_times_are_where_the_sound_is(front):
     """A click at the time of a column is heard in that column's frames more than in any other's."""
     model = embedder(*FRONTS[front])
     need, rate = model.front.samples, model.sample_rate
-    spec = lambda wave: model.spec(wave, 0, model.front.frames)[0, 0].unflatten(0, (-1, model.model.arch.patch[0]))  # noqa: E731  (t, pt, M)
     times = model.times(need)
+
+    def columns(wave):
+        return model.spec(wave, 0, model.front.frames)[0, 0].unflatten(0, (-1, model.model.arch.patch[0]))  # (t, pt, M)
+
     for column in (0, len(times) // 2, len(times) - 1):
         wave = torch.zeros(1, need)
         wave[0, round(float(times[column]) / 1000 * rate)] = 0.5
-        loud = (spec(wave) - spec(torch.zeros(1, need))).abs().sum((1, 2))  # (t,)
+        loud = (columns(wave) - columns(torch.zeros(1, need))).abs().sum((1, 2))  # (t,)
         assert int(loud.argmax()) == column
 
 
@@ -116,11 +137,12 @@ def test_batch_mates_do_not_matter(model):
 def test_a_repeat_is_the_same_and_the_model_stays_as_it_was(model):
     before = {k: v.clone() for k, v in model.state_dict().items()}
     a, b = (api.get_scene_embeddings(noise(2, 1.0), model) for _ in range(2))
-    assert torch.equal(a, b) and not a.requires_grad and all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert torch.equal(a, b) and not a.requires_grad
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert not torch.allclose(a, api.get_scene_embeddings(noise(2, 1.0, seed=1), model), atol=1e-3)
 
 
-# --------------------------------------------------------------------------------------------------------------- odd input
+# ------------------------------------------------------------------------------------------------------------ odd input
 
 @pytest.mark.parametrize("front", FRONTS)
 def test_a_long_sound_in_passes_is_the_same_as_in_one(front, monkeypatch):
@@ -146,14 +168,16 @@ def test_ten_minutes(model):
 def test_very_short_sounds_have_one_column(model, samples):
     features, times = api.get_timestamp_embeddings(noise(2, samples / 16_000), model)
     assert features.shape == (2, 1, 240) and features.isfinite().all()
-    assert times.tolist() == [[75.0 if samples >= 1200 else samples / 32]] * 2  # the middle of 16 frames of 10 ms, or of the sound
+    middle = 75.0 if samples >= 1200 else samples / 32  # ms, of 16 frames of 10 ms, or of the sound
+    assert times.tolist() == [[middle]] * 2
 
 
 def test_silence_and_no_clips(model):
     silent = api.get_scene_embeddings(torch.zeros(2, 32_000), model)
     assert silent.isfinite().all() and torch.allclose(silent[0], silent[1], atol=1e-6)
     features, times = api.get_timestamp_embeddings(torch.zeros(0, 32_000), model)
-    assert features.shape == (0, 13, 240) and times.shape == (0, 13) and api.get_scene_embeddings(torch.zeros(0, 32_000), model).shape == (0, 240)
+    assert features.shape == (0, 13, 240) and times.shape == (0, 13)
+    assert api.get_scene_embeddings(torch.zeros(0, 32_000), model).shape == (0, 240)
 
 
 def test_a_segment_too_many_is_not_encoded(model, monkeypatch):
@@ -187,7 +211,7 @@ def test_rates_that_hear_does_not_have():
         api.Embedder(MAE(MSM), replace(mel.MSM_MAE, frames=96))
 
 
-# ------------------------------------------------------------------------------------------------------------------- models
+# --------------------------------------------------------------------------------------------------------------- models
 
 def test_no_path_is_an_untrained_model():
     a, b = api.load_model(), api.load_model("")
