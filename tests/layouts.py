@@ -24,7 +24,7 @@ import numpy as np
 import soundfile
 from toys import tone
 
-from lib.sources import disk, prepare
+from lib.sources import download, prepare
 from lib.sources import inatsounds as inat
 
 SPECIES = [  # name, common name, supercategory, evaluation, pitch: the last two occur in train only
@@ -241,13 +241,13 @@ def work(place: str, files: dict[str, inat.Archive], root: Path, pause_s: float 
     inat.URL, inat.ARCHIVES = place, files
     if pause_s:
         def slowly(source, path: Path) -> None:
-            with disk.whole(path) as part, open(part, "wb") as out:
+            with download.whole(path) as part, open(part, "wb") as out:
                 content = source.read()
                 out.write(content[: len(content) // 2])
                 out.flush()
                 time.sleep(pause_s)
                 out.write(content[len(content) // 2 :])
-        disk.copy = slowly
+        download.copy = slowly
     prepare.prepare("inatsounds", root, splits="val")
 
 

@@ -25,8 +25,7 @@ from lib import audio, paths
 from lib.hear import predictor
 from lib.hear.predictor import Fold, Options, Result, Split
 from lib.hear.scores import SCORES, Event
-from lib.sources import disk
-from lib.sources import download as fetching
+from lib.sources import download
 
 __all__ = ["TASKS", "TERMS", "UNVERIFIED", "fetch", "Task", "read", "embed", "evaluate"]
 
@@ -214,9 +213,9 @@ def fetch(name: str, root: str | Path) -> Path:
     folder, note, archive = root / "tasks" / TASKS[name], root / f"{TASKS[name]}.done", root / f"hear2021-{TASKS[name]}-48000.tar.gz"
     if not note.exists():
         print(TERMS, flush=True)
-        fetching.url(URL.format(TASKS[name]), archive, digest=MD5.get(name, ""))
-        disk.room(root, 1.5 * disk.size(archive))  # of 16-bit WAV
-        with disk.opened(archive) as tar:
+        download.url(URL.format(TASKS[name]), archive, digest=MD5.get(name, ""))
+        download.room(root, 1.5 * download.size(archive))  # of 16-bit WAV
+        with download.opened(archive) as tar:
             for member in tar:
                 _, _, inside = str(PurePosixPath("/", member.name)).partition("/tasks/")
                 if member.isdir() or PurePosixPath(member.name).name.startswith("._") or not inside.startswith(f"{folder.name}/"):
@@ -224,9 +223,9 @@ def fetch(name: str, root: str | Path) -> Path:
                 if not member.isfile() or ".." in member.name.split("/"):
                     raise ValueError(f"{archive} holds {member.name!r}, which is no file of tasks/{folder.name}, and was not extracted further: "
                                      "it is not the published archive; delete it and try again")
-                if disk.size(file := root / "tasks" / inside) != member.size:
-                    disk.copy(tar.extractfile(member), file)
+                if download.size(file := root / "tasks" / inside) != member.size:
+                    download.copy(tar.extractfile(member), file)
         read(folder)
-        with disk.whole(note) as part:
+        with download.whole(note) as part:
             part.touch()
     return folder

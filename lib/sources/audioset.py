@@ -26,7 +26,7 @@ import torch
 from tqdm.auto import tqdm
 
 from lib import audio, paths
-from lib.sources import disk, download
+from lib.sources import download
 
 __all__ = ["TITLE", "TERMS", "SPLITS", "SAID", "USUAL", "OPTIONS", "prepare", "recordings"]
 
@@ -69,12 +69,12 @@ def prepare(root: Path, splits: list[str], rate: int, workers: int) -> None:
     hub = any("://" in job.place for job in jobs)
     lines.append(f"each clip becomes 16-bit FLAC, mono, {rate:,} Hz: about {KEPT * rate / 1e3:,.0f} kB for 10 s instead of {CLIP / 1e3:,.0f} kB; "
                  f"{workers} workers")
-    disk.plan(root, lines, size if hub else 0.0, size / CLIP / CLIPS_S / max(1, workers))
-    disk.room(root, size / CLIP * KEPT * rate)
+    download.plan(root, lines, size if hub else 0.0, size / CLIP / CLIPS_S / max(1, workers))
+    download.room(root, size / CLIP * KEPT * rate)
     _run(jobs, workers)
     for split in splits:
         parts = sorted((root / "manifest" / split).glob("*.csv"))
-        with disk.whole(root / f"manifest-{split}.csv") as whole, open(whole, "wb") as out:
+        with download.whole(root / f"manifest-{split}.csv") as whole, open(whole, "wb") as out:
             for i, part in enumerate(parts):
                 with open(part, "rb") as rows:
                     out.writelines(rows if i == 0 else list(rows)[1:])  # one header
@@ -107,7 +107,7 @@ def _shards(root: Path, split: str, rate: int) -> dict[str, int]:
         raise ValueError(f"audioset: no shard in {root / 'data' / split if local else f'{URL}/data/{split}'}: *.parquet was looked for")
     names = sorted(set(known["shards"]) | set(found))
     if names != known["shards"]:
-        with disk.whole(note) as part:
+        with download.whole(note) as part:
             part.write_text(json.dumps({"rate": rate, "shards": names}) + "\n", encoding="utf-8")
     return dict(sorted(found.values()))
 
@@ -160,7 +160,7 @@ def _decode(job: Shard) -> None:
     except (*download.FAILURES, ValueError, datasets.exceptions.DatasetsError) as error:  # pyarrow's errors are ValueErrors
         raise ValueError(f"audioset: stopped in the shard {job.place} ({_first(error)}): put that right, or fetch the shard again where it is "
                          "damaged, and the same command goes on") from None
-    with disk.whole(job.part) as part, open(part, "w", encoding="utf-8", newline="") as out:
+    with download.whole(job.part) as part, open(part, "w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows([MANIFEST, *rows])
 
 
@@ -179,7 +179,7 @@ def _clip(content: bytes | None, name: str, file: Path, rate: int) -> float:
     wave = torch.from_numpy(samples.mean(axis=1))                                       # (N,)
     wave = wave if own == rate else audio.resample(wave, own, rate)
     soundfile.write(encoded := io.BytesIO(), wave.clamp(-1, 1).numpy(), rate, subtype="PCM_16", format="FLAC")
-    with disk.whole(file) as part:
+    with download.whole(file) as part:
         part.write_bytes(encoded.getbuffer())
     return len(wave) / rate
 

@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from lib import paths
-from lib.sources import disk, download
+from lib.sources import download
 
 __all__ = ["TITLE", "TERMS", "SPLITS", "USUAL", "OPTIONS", "prepare", "home", "recordings"]
 
@@ -37,9 +37,9 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
         return
     to = root / "ESC-50-master"
     archive = next((f for f in (root / "ESC-50-master.zip", root / "master.zip") if f.exists()), root / "ESC-50-master.zip")
-    fetched = 0 if archive.exists() else max(0, BYTES - disk.size(root / "ESC-50-master.zip.part"))
-    disk.plan(root, [f"{CLIPS:,} clips of 5 s in {archive.name}; all five folds come together"], fetched, BYTES / disk.UNPACK)
-    disk.room(root, fetched + CLIPS * 441_044)
+    fetched = 0 if archive.exists() else max(0, BYTES - download.size(root / "ESC-50-master.zip.part"))
+    download.plan(root, [f"{CLIPS:,} clips of 5 s in {archive.name}; all five folds come together"], fetched, BYTES / download.UNPACK)
+    download.room(root, fetched + CLIPS * 441_044)
     download.url(URL, archive)
     try:
         with zipfile.ZipFile(archive) as packed:
@@ -53,9 +53,9 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
             order = [("LICENSE",), ("README.md",), *(("audio", n) for n in sorted(names)), ("meta", "esc50.csv")]
             for parts in tqdm(order, desc=f"extracting {archive.name}"):
                 file = to.joinpath(*parts)
-                if parts in inside and not (file.exists() and disk.size(file) == inside[parts].file_size):
+                if parts in inside and not (file.exists() and download.size(file) == inside[parts].file_size):
                     with packed.open(inside[parts]) as content:
-                        disk.copy(content, file)
+                        download.copy(content, file)
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{archive} is cut off or damaged ({error}): delete it, and the same command fetches it again") from None
     known = "" if paths.sha256(archive) == SHA256 else " (the archive is not byte for byte the known one, its content was checked instead)"

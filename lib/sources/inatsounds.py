@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from lib.sources import disk, download
+from lib.sources import download
 
 __all__ = ["TITLE", "TERMS", "SPLITS", "USUAL", "OPTIONS", "Archive", "prepare", "recordings"]
 
@@ -46,28 +46,28 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
     """Fetch and extract the archives of these splits; ValueError where the disk is too small or an archive is not the published one."""
     todo = [s for s in splits if not (root / f"{s}.done.json").exists()]
     size = {s: ARCHIVES[f"{s}.tar.gz"].size for s in todo}
-    fetched = {s: 0.0 if (root / f"{s}.tar.gz").exists() else max(0.0, size[s] - disk.size(root / f"{s}.tar.gz.part")) for s in todo}
-    disk.plan(root, [f"{s}: {size[s] / 1e9:,.2f} GB in {s}.tar.gz, {fetched[s] / 1e9:,.2f} GB of it to fetch, about twice as much when extracted"
-                     if s in todo else f"{s}: already prepared" for s in splits], sum(fetched.values()), sum(size.values()) / disk.UNPACK)
+    fetched = {s: 0.0 if (root / f"{s}.tar.gz").exists() else max(0.0, size[s] - download.size(root / f"{s}.tar.gz.part")) for s in todo}
+    download.plan(root, [f"{s}: {size[s] / 1e9:,.2f} GB in {s}.tar.gz, {fetched[s] / 1e9:,.2f} GB of it to fetch, about twice as much when extracted"
+                     if s in todo else f"{s}: already prepared" for s in splits], sum(fetched.values()), sum(size.values()) / download.UNPACK)
     told = {s: _annotations(root, s) for s in todo}  # a few MB; they say how long the recordings are
-    on_disk = {s: disk.sizes(root / s) for s in todo}
+    on_disk = {s: download.sizes(root / s) for s in todo}
     wanted = {s: {name: a["duration"] or 0.0 for name, a, _ in _named(told[s], s)} for s in todo}
     by_hand = {s for s in todo if _whole(wanted[s], on_disk[s])}  # extracted, by us or by hand, and not yet noted
     left = [s for s in todo if s not in by_hand]
     new = [max(0.0, sum(SECOND * v + HEADER for v in wanted[s].values()) - sum(on_disk[s].values())) for s in left]  # bytes of recordings
-    disk.room(root, sum(fetched[s] for s in left) + sum(new) if keep else
+    download.room(root, sum(fetched[s] for s in left) + sum(new) if keep else
               max((fetched[s] + sum(new[: i + 1]) for i, s in enumerate(left)), default=0.0))
     for split in todo:
         archive = root / f"{split}.tar.gz"
         if split not in by_hand:
             download.url(f"{URL}/{archive.name}", archive, digest=ARCHIVES[archive.name].md5)
             _extract(archive, root, split)
-            on_disk[split] = disk.sizes(root / split)
+            on_disk[split] = download.sizes(root / split)
             if gone := sorted(wanted[split].keys() - on_disk[split].keys()):
                 raise ValueError(f"{archive} lacks {len(gone):,} of the {len(wanted[split]):,} recordings of {split}.json, the first is {gone[0]}: "
                                  "the two are not of one release; delete both and run the same command again")
         empty = sorted(n for n in wanted[split] if on_disk[split][n] <= HEADER)
-        with disk.whole(root / f"{split}.done.json") as part:
+        with download.whole(root / f"{split}.done.json") as part:
             part.write_text(json.dumps({"recordings": len(wanted[split]), "empty": empty}, indent=1) + "\n", encoding="utf-8")
         print(f"  {split}: {len(wanted[split]):,} recordings in {root / split}, {len(empty):,} of them empty", flush=True)
         if not keep:
@@ -84,10 +84,10 @@ def _annotations(root: Path, split: str) -> dict:
     file = root / f"{split}.json"
     if not file.exists():
         packed = download.url(f"{URL}/{split}.json.tar.gz", root / f"{split}.json.tar.gz", digest=ARCHIVES[f"{split}.json.tar.gz"].md5)
-        with disk.opened(packed) as tar:
+        with download.opened(packed) as tar:
             for member in tar:
                 if member.isfile() and member.name.endswith(f"{split}.json"):
-                    disk.copy(tar.extractfile(member), file)
+                    download.copy(tar.extractfile(member), file)
     if not file.exists():
         raise ValueError(f"{file.name}.tar.gz holds no {file.name}: it is not the published archive; delete it and run the same command again")
     return json.loads(file.read_bytes())
@@ -98,15 +98,15 @@ def _extract(archive: Path, root: Path, split: str) -> None:
 
     A .gz cannot be entered in the middle: after a kill it is read again from its start, which costs no writing.
     """
-    there = disk.sizes(root / split)
-    with disk.opened(archive) as tar:
+    there = download.sizes(root / split)
+    with download.opened(archive) as tar:
         for member in tar:
             name = PurePosixPath(member.name)
             if len(name.parts) != 3 or name.parts[0] != split or ".." in name.parts or "\\" in member.name or name.name.startswith("._") \
                     or not member.isfile():
                 continue  # folders, the ._ that macOS adds to archives, and whatever would lead out of the root
             if there.get("/".join(name.parts[1:])) != member.size:
-                disk.copy(tar.extractfile(member), root / name)
+                download.copy(tar.extractfile(member), root / name)
 
 
 def _named(told: dict, split: str) -> Iterator[tuple[str, dict, dict]]:

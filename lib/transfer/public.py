@@ -130,7 +130,7 @@ def _find(asset: Asset, file: str | Path) -> tuple[Path, str]:
         return paths.resolve(file), Path(file).name
     folder, known = paths.cache("weights", asset.place.split("://")[-1].replace("/", "--")), []  # / revision / file
     for name in asset.files:
-        known += sorted(folder.glob(f"*/{name}"))
+        known += sorted(folder.glob(f"*/{name}")) + sorted(folder.glob(f"*/snapshots/*/{name}"))
         if not asset.release and isinstance(cached := try_to_load_from_cache(asset.place, name), str):
             known.append(Path(cached))
     path = known[0] if known else _fetch(asset, folder)
