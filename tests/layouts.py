@@ -94,7 +94,8 @@ def packed(file: Path, files: dict[str, bytes]) -> Path:
 def inatsounds(root: Path, **sizes) -> Path:
     """A prepared root. The archives lie where a download would put them, so that nothing is fetched; they are deleted in the end."""
     published(root, **sizes)
-    return prepare.prepare("inatsounds", root, keep=False)
+    prepare.prepare("inatsounds", root, keep=False)
+    return root
 
 
 # ----------------------------------------------------------------------------------------------------------------- AudioSet
@@ -130,7 +131,8 @@ def shards(root: Path, count: int = 2, clips: int = 6, seconds: float = 1.0, spl
 
 def audioset(root: Path, **sizes) -> Path:
     """A prepared root, from shards in it."""
-    return prepare.prepare("audioset", shards(root, **sizes), splits=sizes.get("splits", ("bal_train", "eval")), workers=1)
+    prepare.prepare("audioset", shards(root, **sizes), splits=sizes.get("splits", ("bal_train", "eval")), workers=1)
+    return root
 
 
 # ------------------------------------------------------------------------------------------------------------------- ESC-50

@@ -22,7 +22,7 @@ TERMS = """https://github.com/karolpiczak/ESC-50: CC BY-NC 3.0 (non-commercial),
 their makers are named in its LICENSE."""
 SPLITS = {"train": "train", "val": "val", "test": "test"}  # its own name of a split -> ours; all come together
 USUAL = "train,val,test"                                   # what is prepared when no splits are named
-OPTIONS = {"keep": True}                                   # what else can be said, and its default: False deletes the archive once it is extracted
+OPTIONS = ("keep",)                                        # what else can be said, of those of sources.prepare
 
 URL = "https://github.com/karolpiczak/ESC-50/archive/33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6.zip"
 SHA256 = "661183a6f53ef04f12c9bd618fed0ddc1713280d6c94a5a5431e844ba6f6a21f"  # GitHub makes archives anew now and then: told, not demanded

@@ -24,7 +24,7 @@ service of iNaturalist; non-commercial research and education only; the recordin
 responsible for that use and indemnifies UMass Amherst. Each recording has its own licence, named in the annotations."""
 SPLITS = {"train": "train", "val": "val", "test": "test"}  # its own name of a split -> ours
 USUAL = "train,val,test"                                   # what is prepared when no splits are named
-OPTIONS = {"keep": True}                                   # what else can be said, and its default: False deletes an archive once it is extracted
+OPTIONS = ("keep",)                                        # what else can be said, of those of sources.prepare
 
 
 class Archive(NamedTuple):
