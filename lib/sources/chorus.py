@@ -312,7 +312,7 @@ def events(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def holds_call(at: np.ndarray, start: np.ndarray, end: np.ndarray, window_s: float = 3.0) -> np.ndarray:
-    """Which windows of a recording, beginning at `at` (W,) s, hold one of its calls, start ... end (calls,) s: bool (W,).
+    """Which windows of a recording, from `at` (W,) s on, hold one of its calls, start ... end (calls,) s: bool (W,).
 
     A call counts where at least 0.1 s, or half, of it lies inside."""
     start, end = np.asarray(start)[:, None], np.asarray(end)[:, None]

@@ -23,7 +23,8 @@ from tqdm.auto import tqdm
 
 from lib import paths
 
-__all__ = ["FAILURES", "FetchError", "hub", "url", "UNPACK", "plan", "room", "whole", "copy", "opened", "size", "sizes"]
+__all__ = ["FAILURES", "FetchError", "hub", "url", "UNPACK", "plan", "room", "whole", "copy", "opened", "size",
+           "missing", "sizes"]
 
 FAILURES = (OSError, HTTPError)  # what a fetch raises; the second comes from the client of the hub
 TRIES = 6           # in a row that bring nothing new, before a download is given up
@@ -186,6 +187,11 @@ def opened(archive: Path) -> Iterator[tarfile.TarFile]:
 def size(file: Path) -> int:
     """Bytes of a file, 0 where there is none."""
     return file.stat().st_size if file.exists() else 0
+
+
+def missing(path: Path, published: float) -> float:
+    """How many of a file's published bytes `url` will fetch."""
+    return 0.0 if path.exists() else max(0.0, published - size(path.with_name(path.name + ".part")))
 
 
 def sizes(folder: Path) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Public data sets, each in a module of its own: prepared once, then read as a recordings table by `sources.recordings`.
+"""Public data sets, each in a module of its own: prepared once, then read as a table by `sources.recordings`.
 
     python -m lib.sources                                            what there is, with its terms
     python -m lib.sources inatsounds root=ROOT splits=train,val,test keep=false     (no keep: the archives stay)
@@ -33,7 +33,7 @@ NAMES = tuple(MODULES)
 
 
 def terms(kind: str) -> str:
-    """Where a source comes from, its licence and its terms, in a few lines. Nothing of it is shipped with this repository."""
+    """Where a source comes from, its licence and its terms. Nothing of it is shipped with this repository."""
     module = _module(kind)
     return f"{module.TITLE}: {module.TERMS}"
 
@@ -42,10 +42,9 @@ def prepare(kind: str, /, root: str | Path = "", splits: str | Sequence[str] = "
             rate: int = 22_050, workers: int = 0) -> None:
     """Fetch a data set into a folder, in the form that `recordings` reads; what is there already is not done again.
 
-    root: the folder (esc50: the cache, when left out). splits: some of the source's own. keep=False deletes each archive
-    after it was extracted; rate (Hz) and workers (0: one for each CPU) are those of AudioSet's clips. ValueError names
-    what is missing (disk space, a vanished shard, a damaged archive) and what to do; download.FetchError a failed
-    download."""
+    root: the folder (esc50: the cache, when left out). splits: some of the source's own. keep=False deletes each
+    archive after it was extracted; rate (Hz) and workers (0: one for each CPU) are AudioSet's. ValueError names what is
+    missing (disk space, a shard, a good archive) and what to do; download.FetchError a failed download."""
     module, folder = _module(kind), _root(kind, root)
     named = [s for s in (splits.split(",") if isinstance(splits, str) else splits) if s] or module.USUAL.split(",")
     chosen = [audioset.SAID.get(s, s) for s in named]
