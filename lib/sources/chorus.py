@@ -261,8 +261,7 @@ def make(pool: str, size: str = "tiny", data_seed: int = 0, empty: float = 0.4, 
             return table
         jobs = [Job(pool, size, data_seed, empty, difficulty, i, row, str(folder / f"{pool}_{i:05d}.wav"))
                 for i, row in enumerate(_rows(pool, size, data_seed))]
-        there = _names(folder)
-        missing = [job for job in jobs if Path(job.file).name not in there]
+        missing = [job for job in jobs if not Path(job.file).exists()]
         count = (workers or paths.processors()) if len(missing) > MANY else 1
         processes.run(_record, missing, count, desc=f"chorus {pool} {size}", unit="file", total=len(jobs),
                       initial=len(jobs) - len(missing), disable=not progress, leave=False)
@@ -270,13 +269,9 @@ def make(pool: str, size: str = "tiny", data_seed: int = 0, empty: float = 0.4, 
     return _finished(folder)
 
 
-def _names(folder: Path) -> set[str]:
-    return {file.name for file in folder.iterdir()}
-
-
 def _finished(folder: Path) -> pd.DataFrame | None:
     """The table of a finished folder, or None while anything is missing."""
-    there = _names(folder)
+    there = {file.name for file in folder.iterdir()}
     if not {"manifest.csv", "events.csv"} <= there:
         return None
     table = pd.read_csv(folder / "manifest.csv", keep_default_na=False)

@@ -52,10 +52,11 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
 
     ValueError where the disk is too small or an archive is not the published one."""
     todo = [split for split in splits if not (root / f"{split}.done.json").exists()]
-    _announce(root, splits, todo)
+    absent = {split: download.missing(root / f"{split}.tar.gz", ARCHIVES[f"{split}.tar.gz"].size) for split in todo}
+    _announce(root, splits, absent)
     lengths = {split: _lengths(root, split) for split in todo}
     packed = [split for split in todo if not _complete(root, split, lengths[split])]  # not extracted, not even by hand
-    download.room(root, _need(root, {split: lengths[split] for split in packed}, keep))
+    download.room(root, _need(root, {split: lengths[split] for split in packed}, absent, keep))
     for split in todo:
         archive = root / f"{split}.tar.gz"
         if split in packed:
@@ -66,20 +67,14 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
             archive.unlink(missing_ok=True)
 
 
-def _announce(root: Path, splits: list[str], todo: list[str]) -> None:
-    """Print what will be fetched and how long that takes."""
+def _announce(root: Path, splits: list[str], absent: dict[str, float]) -> None:
+    """Print what will be fetched, the absent bytes of each archive, and how long that takes."""
     lines = {split: f"{split}: already prepared" for split in splits}
-    published = {split: ARCHIVES[f"{split}.tar.gz"].size for split in todo}
-    absent = {split: _absent(root, split) for split in todo}
-    for split in todo:
-        lines[split] = (f"{split}: {published[split] / 1e9:,.2f} GB in {split}.tar.gz, {absent[split] / 1e9:,.2f} GB "
-                        "of it to fetch, about twice as much when extracted")
-    download.plan(root, lines.values(), sum(absent.values()), sum(published.values()) / download.UNPACK)
-
-
-def _absent(root: Path, split: str) -> float:
-    """Bytes of a split's archive that are not there yet."""
-    return download.missing(root / f"{split}.tar.gz", ARCHIVES[f"{split}.tar.gz"].size)
+    for split, amount in absent.items():
+        lines[split] = (f"{split}: {ARCHIVES[f'{split}.tar.gz'].size / 1e9:,.2f} GB in {split}.tar.gz, "
+                        f"{amount / 1e9:,.2f} GB of it to fetch, about twice as much when extracted")
+    published = sum(ARCHIVES[f"{split}.tar.gz"].size for split in absent)
+    download.plan(root, lines.values(), sum(absent.values()), published / download.UNPACK)
 
 
 def _lengths(root: Path, split: str) -> dict[str, float]:
@@ -104,11 +99,11 @@ def _complete(root: Path, split: str, lengths: dict[str, float]) -> bool:
         there[name] <= HEADER or there[name] >= 0.9 * SECOND * seconds for name, seconds in lengths.items())
 
 
-def _need(root: Path, lengths: dict[str, dict[str, float]], keep: bool) -> float:
-    """Bytes that these splits take at most, while they are extracted one after the other."""
+def _need(root: Path, lengths: dict[str, dict[str, float]], absent: dict[str, float], keep: bool) -> float:
+    """Bytes that these splits take at most, while they are fetched and extracted one after the other."""
     most = archives = extracted = 0.0
     for split, seconds in lengths.items():
-        archives = _absent(root, split) + (archives if keep else 0.0)
+        archives = absent[split] + (archives if keep else 0.0)
         whole = sum(SECOND * s + HEADER for s in seconds.values())
         extracted += max(0.0, whole - sum(download.sizes(root / split).values()))
         most = max(most, archives + extracted)

@@ -172,7 +172,14 @@ def check(table: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
         values = ", ".join(f"{column}={'nothing' if pd.isna(value) else repr(value)}" for column, value in row.items())
         raise ValueError(f"{name}: row {i} is not usable: {values}; "
                          "file and label must be given and split must be train, val or test")
-    seconds = _seconds(table, name)
+    given = table.reindex(columns=["start_s", "end_s"])
+    seconds = given.apply(pd.to_numeric, errors="coerce")
+    wrong = (seconds["start_s"] < 0) | (seconds["end_s"] <= seconds["start_s"].fillna(0))
+    wrong |= (seconds.isna() & given.notna()).any(axis=1)
+    if wrong.any():
+        i = int(np.argmax(wrong.to_numpy()))
+        raise ValueError(f"{name}: row {i} is not usable: start_s={given.iloc[i, 0]}, end_s={given.iloc[i, 1]}; "
+                         "a segment needs 0 <= start_s < end_s, in seconds")
     if "group" in table:
         pairs = table[["group", "split"]].dropna(subset="group").drop_duplicates()
         if (twice := pairs["group"].duplicated()).any():
@@ -186,19 +193,6 @@ def check(table: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
                              "window starts in seconds, 0 or more, or None for a free crop; leave a recording without "
                              "any window out")
     return table.assign(label=label, **{c: seconds[c] for c in seconds if c in table})
-
-
-def _seconds(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """start_s and end_s as numbers; ValueError names the first segment that is none."""
-    given = table.reindex(columns=["start_s", "end_s"])
-    seconds = given.apply(pd.to_numeric, errors="coerce")
-    wrong = (seconds["start_s"] < 0) | (seconds["end_s"] <= seconds["start_s"].fillna(0))
-    wrong |= (seconds.isna() & given.notna()).any(axis=1)
-    if wrong.any():
-        i = int(np.argmax(wrong.to_numpy()))
-        raise ValueError(f"{name}: row {i} is not usable: start_s={given.iloc[i, 0]}, end_s={given.iloc[i, 1]}; "
-                         "a segment needs 0 <= start_s < end_s, in seconds")
-    return seconds
 
 
 def _each(column: pd.Series, change: Callable) -> pd.Series:
