@@ -23,12 +23,11 @@ import torch
 from lib import audio, paths
 from lib.sources import download, processes
 
-__all__ = ["TITLE", "TERMS", "SPLITS", "SAID", "USUAL", "OPTIONS", "prepare", "recordings"]
+__all__ = ["TERMS", "SPLITS", "SAID", "USUAL", "OPTIONS", "prepare", "recordings"]
 
-TITLE = "AudioSet (agkphysics/AudioSet on the Hugging Face hub)"
-TERMS = """https://huggingface.co/datasets/agkphysics/AudioSet: labels and packaging
-CC BY 4.0; the sounds are excerpts of YouTube videos, whose rights stay with their makers: for research, not to be
-passed on."""
+TERMS = """AudioSet (agkphysics/AudioSet on the Hugging Face hub): https://huggingface.co/datasets/agkphysics/AudioSet:
+labels and packaging CC BY 4.0; the sounds are excerpts of YouTube videos, whose rights stay with their makers: for
+research, not to be passed on."""
 SPLITS = {"bal_train": "train", "unbal_train": "train", "eval": "test"}  # its own name of a split -> ours
 SAID = {"balanced": "bal_train", "balanced_train": "bal_train", "unbalanced": "unbal_train",
         "unbalanced_train": "unbal_train"}

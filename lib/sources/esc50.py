@@ -14,12 +14,11 @@ from tqdm.auto import tqdm
 from lib import paths
 from lib.sources import download
 
-__all__ = ["TITLE", "TERMS", "SPLITS", "USUAL", "OPTIONS", "prepare", "home", "recordings"]
+__all__ = ["TERMS", "SPLITS", "USUAL", "OPTIONS", "prepare", "home", "recordings"]
 
-TITLE = "ESC-50"
-TERMS = """https://github.com/karolpiczak/ESC-50: CC BY-NC 3.0 (non-commercial), its subset ESC-10 CC BY 3.0; clips from
-Freesound, their makers are named in its LICENSE."""
-SPLITS = {"train": "train", "val": "val", "test": "test"}  # its own name of a split -> ours; all come together
+TERMS = """ESC-50: https://github.com/karolpiczak/ESC-50: CC BY-NC 3.0 (non-commercial), its subset ESC-10 CC BY 3.0;
+clips from Freesound, their makers are named in its LICENSE."""
+SPLITS = ("train", "val", "test")  # all come together
 USUAL = "train,val,test"  # what is prepared when no splits are named
 OPTIONS = ("keep",)       # what else can be said, of those of sources.prepare
 

@@ -17,14 +17,13 @@ import pandas as pd
 from lib import paths
 from lib.sources import download
 
-__all__ = ["TITLE", "TERMS", "SPLITS", "USUAL", "OPTIONS", "Archive", "prepare", "recordings"]
+__all__ = ["TERMS", "SPLITS", "USUAL", "OPTIONS", "Archive", "prepare", "recordings"]
 
-TITLE = "iNatSounds 2024"
-TERMS = """https://github.com/visipedia/inat_sounds/tree/main/2024: its terms of use, which downloading accepts: the
-terms of service of iNaturalist; non-commercial research and education only; the recordings are not passed on; no
-warranty; whoever uses them is responsible for that use and indemnifies UMass Amherst. Each recording has its own
-licence, named in the annotations."""
-SPLITS = {"train": "train", "val": "val", "test": "test"}  # its own name of a split -> ours
+TERMS = """iNatSounds 2024: https://github.com/visipedia/inat_sounds/tree/main/2024: its terms of use, which
+downloading accepts: the terms of service of iNaturalist; non-commercial research and education only; the recordings are
+not passed on; no warranty; whoever uses them is responsible for that use and indemnifies UMass Amherst. Each recording
+has its own licence, named in the annotations."""
+SPLITS = ("train", "val", "test")
 USUAL = "train,val,test"  # what is prepared when no splits are named
 OPTIONS = ("keep",)       # what else can be said, of those of sources.prepare
 
@@ -52,8 +51,11 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
 
     ValueError where the disk is too small or an archive is not the published one."""
     todo = [split for split in splits if not (root / f"{split}.done.json").exists()]
-    absent = {split: download.missing(root / f"{split}.tar.gz", ARCHIVES[f"{split}.tar.gz"].size) for split in todo}
-    _announce(root, splits, absent)
+    published = {split: ARCHIVES[f"{split}.tar.gz"].size for split in todo}
+    absent = {split: download.missing(root / f"{split}.tar.gz", published[split]) for split in todo}
+    lines = [f"{split}: {published[split] / 1e9:,.2f} GB in {split}.tar.gz, about twice as much when extracted"
+             if split in todo else f"{split}: already prepared" for split in splits]
+    download.plan(root, lines, sum(absent.values()), sum(published.values()) / download.UNPACK)
     lengths = {split: _lengths(root, split) for split in todo}
     packed = [split for split in todo if not _complete(root, split, lengths[split])]  # not extracted, not even by hand
     download.room(root, _need(root, {split: lengths[split] for split in packed}, absent, keep))
@@ -65,16 +67,6 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
         _finish(root, split, lengths[split])
         if not keep:
             archive.unlink(missing_ok=True)
-
-
-def _announce(root: Path, splits: list[str], absent: dict[str, float]) -> None:
-    """Print what will be fetched, the absent bytes of each archive, and how long that takes."""
-    lines = {split: f"{split}: already prepared" for split in splits}
-    for split, amount in absent.items():
-        lines[split] = (f"{split}: {ARCHIVES[f'{split}.tar.gz'].size / 1e9:,.2f} GB in {split}.tar.gz, "
-                        f"{amount / 1e9:,.2f} GB of it to fetch, about twice as much when extracted")
-    published = sum(ARCHIVES[f"{split}.tar.gz"].size for split in absent)
-    download.plan(root, lines.values(), sum(absent.values()), published / download.UNPACK)
 
 
 def _lengths(root: Path, split: str) -> dict[str, float]:

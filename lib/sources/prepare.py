@@ -34,8 +34,7 @@ NAMES = tuple(MODULES)
 
 def terms(kind: str) -> str:
     """Where a source comes from, its licence and its terms. Nothing of it is shipped with this repository."""
-    module = _module(kind)
-    return f"{module.TITLE}: {module.TERMS}"
+    return _module(kind).TERMS
 
 
 def prepare(kind: str, /, root: str | Path = "", splits: str | Sequence[str] = "", keep: bool = True,
