@@ -4,8 +4,6 @@ A wave is a float32 tensor (N,) in [-1, 1], mono. soundfile decodes (WAV, FLAC, 
 A broken file is never an empty wave: it is an `AudioError` with the file's name and the reason.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Iterator
@@ -21,8 +19,7 @@ from lib import paths
 
 __all__ = ["AudioError", "Info", "info", "read", "stream", "resample", "windows", "write"]
 
-SOUNDS = {"." + f.lower() for f in ("wav", "flac", "ogg", "oga", "mp3", "aif", "aiff", "aifc", "au", "snd", "w64", "rf64", "caf", "opus")}
-UNKNOWN = (0, 0xFFFFFFFF)   # RIFF sizes that streaming writers leave in place of the true one
+SOUNDS = set(".wav .flac .ogg .oga .mp3 .aif .aiff .aifc .au .snd .w64 .rf64 .caf .opus".split())
 
 
 class AudioError(ValueError):
@@ -46,57 +43,55 @@ def read(file, rate: int | None = None, start_s: float = 0.0, duration_s: float 
     """A file, or `duration_s` of it from `start_s` -> wave (N,) float32, mono, at `rate` (None: the file's own).
 
     Mono is the mean of the channels. Only the part asked for is decoded. At the end of the file the wave is shorter
-    than asked: padding belongs to the front end, which knows what silence is. AudioError if the part cannot be
-    decoded or holds NaN or infinity.
-    """
+    than asked: padding belongs to the front end, which knows what silence is. AudioError if the part cannot be decoded
+    or holds NaN or infinity."""
     if not (math.isfinite(start_s) and start_s >= 0) or (duration_s is not None and not duration_s > 0):
         raise ValueError(f"start_s={start_s}, duration_s={duration_s}: need a start >= 0 and a duration > 0 (or None)")
     with opened(file) as sound:
-        first, own_rate = round(start_s * sound.samplerate), sound.samplerate
-        if first >= sound.frames:
-            raise AudioError(f"{file}: start {start_s:g} s is past its end ({sound.frames / own_rate:g} s)")
+        own_rate = sound.samplerate
+        first = round(start_s * own_rate)
         count = sound.frames - first
+        if count <= 0:
+            raise AudioError(f"{file}: start {start_s:g} s is past its end ({sound.frames / own_rate:g} s)")
         if duration_s is not None and math.isfinite(duration_s):
             count = min(count, max(1, round(duration_s * own_rate)))
-        wave = decode(sound, count, file, first)                                       # (N, channels)
-    wave = wave.mean(dim=1)                                                             # (N,)
-    if rate is not None and rate != own_rate:
-        wave = resample(wave, own_rate, rate)
-    return wave
+        wave = decode(sound, count, file, first).mean(dim=1)                            # (N,)
+    return wave if rate in (None, own_rate) else resample(wave, own_rate, rate)
 
 
 def stream(file, rate: int, seconds: int = 60) -> Iterator[torch.Tensor]:
-    """A whole file in pieces (N,) of so many seconds, the last as long as it is: mono, at `rate`; joined they are `read(file, rate)`.
+    """A whole file in pieces (N,) of so many seconds, mono, at `rate`; joined they are `read(file, rate)`.
 
-    Of a recording of any length little more than a piece is in memory. It is decoded once, from its beginning to its end, and the
-    resampler sees a second more on either side of a piece, so that no seam can be heard or found. AudioError as in `read`.
-    """
+    Of a recording of any length little more than a piece is in memory. It is decoded once, from its beginning to its
+    end, and the resampler sees a second more on either side of a piece, so that no seam can be heard or found.
+    AudioError as in `read`."""
     with opened(file) as sound:
-        own, left, lead, held = sound.samplerate, sound.frames, 0, torch.zeros(0)       # lead: samples at hand before the piece
-        step = seconds * own
+        own_rate, left = sound.samplerate, sound.frames
+        lead, held = 0, torch.zeros(0)                                                  # lead: held before the piece
+        step = seconds * own_rate
         while True:
-            count = min(left, lead + step + own - len(held))
+            count = min(left, lead + step + own_rate - len(held))
             held, left = torch.cat([held, decode(sound, count, file).mean(dim=1)]), left - count
-            wave, first = resample(held, own, rate) if rate != own else held, lead // own * rate
+            wave = held if rate == own_rate else resample(held, own_rate, rate)
+            first = lead // own_rate * rate
             if len(held) <= lead + step:                                                # nothing lies behind this piece
                 yield wave[first:]
                 return
             yield wave[first:first + seconds * rate]
-            held, lead = held[lead + step - own:], own
+            held, lead = held[lead + step - own_rate:], own_rate
 
 
 def resample(wave: torch.Tensor, old: int, new: int) -> torch.Tensor:
     """A wave (..., N) at `old` Hz -> (..., ceil(N * new / old)) at `new` Hz.
 
-    torchaudio's default filter (6 zero crossings) lets a tone just above half the new rate through at -12 dB, as a false
-    lower tone. 32 crossings take it to -55 dB and cost no measurable time.
-    """
+    torchaudio's default filter (6 zero crossings) lets a tone just above half the new rate through at -12 dB, as a
+    false lower tone. 32 crossings take it to -55 dB and cost no measurable time."""
     return _resampler(old, new, wave.dtype, wave.device)(wave)
 
 
 @cache
 def _resampler(old: int, new: int, dtype: torch.dtype, device: torch.device) -> torchaudio.transforms.Resample:
-    """Keeps its filter, which torchaudio.functional.resample makes anew at every call; with the wave's dtype the samples are the same."""
+    """Keeps its filter, which torchaudio.functional.resample makes anew at every call; the samples are the same."""
     return torchaudio.transforms.Resample(old, new, lowpass_filter_width=32, dtype=dtype).to(device)
 
 
@@ -105,8 +100,7 @@ def windows(samples: int, length: int, step: int) -> list[int]:
     if length < 1 or step < 1 or samples < 0:
         raise ValueError(f"windows(samples={samples}, length={length}, step={step}): length and step must be above 0")
     last = max(samples - length, 0)
-    starts = list(range(0, last + 1, step))
-    return starts if starts[-1] == last else starts + [last]
+    return [*range(0, last, step), last]
 
 
 def write(file, wave: torch.Tensor, rate: int) -> Path:
@@ -125,15 +119,13 @@ def write(file, wave: torch.Tensor, rate: int) -> Path:
 
 def opened(file) -> soundfile.SoundFile:
     """The opened file, after the checks that a decoder leaves out (no folder, not empty, not cut off, some samples)."""
-    path = Path(file)
-    if path.is_dir():
+    if Path(file).is_dir():
         raise AudioError(f"{file}: is a folder, not a sound file")
     try:
-        with open(path, "rb") as raw:
-            reason = _cut_off(raw)
-        if reason:
-            raise AudioError(f"{file}: {reason}")
-        sound = soundfile.SoundFile(str(path))
+        with open(file, "rb") as raw:
+            if reason := _cut_off(raw):
+                raise AudioError(f"{file}: {reason}")
+        sound = soundfile.SoundFile(str(file))
     except FileNotFoundError:
         raise AudioError(f"{file}: no such file") from None
     except OSError as error:
@@ -147,12 +139,12 @@ def opened(file) -> soundfile.SoundFile:
 
 
 def decode(sound: soundfile.SoundFile, count: int, file, first: int | None = None) -> torch.Tensor:
-    """The next `count` frames, or those from `first` -> (count, channels); AudioError if there are fewer or some are not finite."""
+    """The next frames, or those from `first` -> (count, channels); AudioError if some are absent or not finite."""
     try:
         if first is not None:
             sound.seek(first)
         samples = sound.read(count, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, ValueError) as error:  # ValueError: a damaged MP3 takes itself to be behind its own end
+    except (soundfile.LibsndfileError, ValueError) as error:     # ValueError: a damaged MP3 reads behind its own end
         raise AudioError(f"{file}: cannot be decoded to its end, cut off or damaged ({error})") from error
     if len(samples) < count:
         raise AudioError(f"{file}: cut off, {len(samples):,} of {count:,} samples decoded")
@@ -167,8 +159,9 @@ def _cut_off(raw) -> str | None:
     head, size = raw.read(12), os.fstat(raw.fileno()).st_size
     if size == 0:
         return "is empty (0 bytes)"
-    if head[:4] == b"RIFF" and (said := int.from_bytes(head[4:8], "little")) not in UNKNOWN and said + 8 > size + 1:
-        return f"cut off, {size:,} of {said + 8:,} bytes"
+    announced = int.from_bytes(head[4:8], "little")
+    if head[:4] == b"RIFF" and announced not in (0, 0xFFFFFFFF) and announced + 8 > size + 1:  # these from streaming
+        return f"cut off, {size:,} of {announced + 8:,} bytes"
     if head[:4] == b"OggS":
         raw.seek(max(0, size - 66_000))                          # a page is at most 65,307 bytes long
         page = raw.read().rsplit(b"OggS", 1)[-1]                 # version, flags, ..., number of segments at 22

@@ -208,7 +208,7 @@ def command(function: Callable[..., int | None], words: Sequence[str], about: st
 
 def _typed(signature: inspect.Signature, name: str, text: str) -> object:
     """A word's value as the type of the default of the parameter of that name; ValueError names what does not fit."""
-    known = signature.parameters
+    known = {key: p for key, p in signature.parameters.items() if p.kind is not p.POSITIONAL_ONLY}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
     if name not in known and open_ended:
         return text

@@ -73,7 +73,8 @@ def test_resampling_removes_what_the_new_rate_cannot_hold():
 def test_a_kept_filter_resamples_as_a_new_one_does(old, dtype):
     wave = tone(0.5, old).to(dtype)
     for _ in range(2):
-        assert torch.equal(audio.resample(wave, old, 22_050), torchaudio.functional.resample(wave, old, 22_050, lowpass_filter_width=32))
+        wanted = torchaudio.functional.resample(wave, old, 22_050, lowpass_filter_width=32)
+        assert torch.equal(audio.resample(wave, old, 22_050), wanted)
 
 
 def test_a_part_of_a_long_file_reads_only_that_part(tmp_path, monkeypatch):
@@ -227,7 +228,8 @@ def test_a_file_damaged_in_its_middle_is_an_audio_error_wherever_it_is_read(tmp_
     assert refused
 
 
-@pytest.mark.parametrize("rate, channels, seconds, new", [(22_050, 1, 2.3, 22_050), (44_100, 2, 4.0, 22_050), (48_000, 1, 5.17, 22_050), (8_000, 1, 3.001, 22_050),
+@pytest.mark.parametrize("rate, channels, seconds, new", [(22_050, 1, 2.3, 22_050), (44_100, 2, 4.0, 22_050),
+                                                          (48_000, 1, 5.17, 22_050), (8_000, 1, 3.001, 22_050),
                                                           (22_050, 1, 0.01, 16_000), (96_000, 2, 2.999, 32_000)])
 def test_a_stream_joined_is_the_recording(rate, channels, seconds, new, tmp_path):
     wave = 0.1 * np.random.default_rng(0).standard_normal((round(seconds * rate), channels))
@@ -252,10 +254,12 @@ def test_a_stream_that_breaks_off_is_an_error(tmp_path):
 def test_a_long_file_is_streamed_in_little_memory(tmp_path):
     """Half an hour: 159 MB as floats; less than half of it at once, what torch takes for itself included."""
     code = ("import resource, sys; from lib import audio; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-            "n = sum(len(p) for p in audio.stream(sys.argv[1], 22_050, 96)); print(n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)")
+            "n = sum(len(p) for p in audio.stream(sys.argv[1], 22_050, 96)); "
+            "print(n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)")
     with soundfile.SoundFile(tmp_path / "a.flac", "w", 22_050, 1) as file:
         for _ in range(30):
             file.write(np.zeros(60 * 22_050, np.float32))
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.flac")], capture_output=True, text=True, cwd=paths.ROOT, check=True)
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.flac")], capture_output=True, text=True,
+                          cwd=paths.ROOT, check=True)
     samples, more = map(int, done.stdout.split())
     assert samples == 1800 * 22_050 and more < 64_000  # kB

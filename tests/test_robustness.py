@@ -39,7 +39,7 @@ def elsewhere(cache: Path) -> dict[str, str]:
 
 VICTIMS = """
 import os, sys
-from lib import chorus
+from lib.sources import chorus
 for _ in range(3):  # one import for all
     victim = os.fork()
     if not victim:

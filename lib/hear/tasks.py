@@ -20,8 +20,7 @@ from lib import audio, paths
 from lib.hear import api, predictor
 from lib.hear.predictor import Fold, Options, Result, Split
 from lib.hear.scores import SCORES, Event
-from lib.sources import disk
-from lib.sources import download as fetching
+from lib.sources import download
 
 __all__ = ["TASKS", "TERMS", "fetch", "Task", "read", "embed", "evaluate"]
 
@@ -216,9 +215,9 @@ def fetch(name: str, root: str | Path) -> Path:
     folder, note, archive = root / "tasks" / stem, root / f"{stem}.done", root / f"hear2021-{stem}-48000.tar.gz"
     if not note.exists():
         print(TERMS, flush=True)
-        fetching.url(URL.format(stem), archive, digest=MD5.get(name, ""))
-        disk.room(root, 1.5 * disk.size(archive))  # of 16-bit WAV
-        with disk.opened(archive) as tar:
+        download.url(URL.format(stem), archive, digest=MD5.get(name, ""))
+        download.room(root, 1.5 * download.size(archive))  # of 16-bit WAV
+        with download.opened(archive) as tar:
             for member in tar:
                 path = PurePosixPath("/", member.name)
                 _, _, inside = str(path).partition("/tasks/")
@@ -227,9 +226,9 @@ def fetch(name: str, root: str | Path) -> Path:
                 if not member.isfile() or ".." in path.parts:
                     raise ValueError(f"{archive} holds {member.name!r}, which is no file of tasks/{stem}, and was not "
                                      "extracted further: it is not the published archive; delete it and try again")
-                if disk.size(file := root / "tasks" / inside) != member.size:
-                    disk.copy(tar.extractfile(member), file)
+                if download.size(file := root / "tasks" / inside) != member.size:
+                    download.copy(tar.extractfile(member), file)
         read(folder)
-        with disk.whole(note) as part:
+        with download.whole(note) as part:
             part.touch()
     return folder

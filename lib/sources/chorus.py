@@ -12,25 +12,18 @@ Asked for 0, 0.2, 0.4, 0.6, 0.8 of empty windows, wildlife has 0.01, 0.20, 0.38,
 call, so one of 3 s has no empty window. Calls cover 25 % of the time. Normalised specs: mean 0.27, std 0.50 within a
 recording and 0.78 over all. 935 recordings (1.4 h) and 500 general clips (1.4 h) take 63 CPU seconds and 450 MB.
 """
-import os
-import sys
-import threading
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
 from dataclasses import dataclass, replace
-from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import soundfile
-from filelock import FileLock
 from scipy import fft
-from tqdm.auto import tqdm
 
 from lib import paths
-from lib.sources import chorus_everyday, chorus_voices
+from lib.sources import chorus_everyday, chorus_voices, processes
 from lib.sources.chorus_voices import GENERA, RATE
 
 __all__ = ["VERSION", "POOLS", "Size", "SIZES", "species", "make", "events", "holds_call", "empty_share"]
@@ -63,8 +56,6 @@ SIZES = {
     "small": Size(top=96, floor=12, held_out=32, general=2000),
     "paper": Size(top=96, floor=12, held_out=32, general=2000),   # as small: chorus has no scale like the papers' data
 }
-
-
 EPITHETS = {"wildlife": ("alba", "brevis", "clara", "densa"), "other_species": ("nova", "aliena", "remota", "ultima")}
 
 
@@ -74,12 +65,12 @@ def species(size: str = "tiny", data_seed: int = 0, pool: str = "wildlife") -> p
     chosen, alien = SIZES[size], pool != "wildlife"
     rng = np.random.default_rng([VERSION, POOLS.index(pool), data_seed, 10 ** 6])
     names = EPITHETS["other_species" if alien else "wildlife"]
-    rows, seen = [], {}
+    rows, genera = [], Counter()
     for genus in GENERA:                                  # the draws are the same at every size
         voice = replace(genus.voice, pitch_hz=float(np.exp(rng.uniform(*np.log(genus.pitch_hz)))))
         siblings = [_vary(replace(voice, **change), rng, alien) for change in genus.siblings]
-        seen[genus.taxon] = seen.get(genus.taxon, 0) + 1
-        if seen[genus.taxon] <= chosen.genera:
+        genera[genus.taxon] += 1
+        if genera[genus.taxon] <= chosen.genera:
             rows += [dict(label=f"{genus.name} {name}", genus=genus.name, taxon=genus.taxon, voice=one)
                      for name, one in zip(names, siblings[:chosen.siblings])]
     table = pd.DataFrame(rows)
@@ -94,32 +85,28 @@ def species(size: str = "tiny", data_seed: int = 0, pool: str = "wildlife") -> p
 
 def _vary(voice, rng, much):
     """A species is never exactly the rule; those of `other_species` and of the background are far from it."""
-    wide, shift = (0.3, 0.3) if much else (0.02, 0.02)
+    wide = 0.3 if much else 0.02
     pitch, rate, pulse, pause = np.exp(rng.normal(0, (max(wide, 0.06), wide, wide, wide)))
     return replace(voice, pitch_hz=float(np.clip(voice.pitch_hz * pitch, 120, 7000)), rate=voice.rate * rate,
                    pulse_hz=voice.pulse_hz * pulse, pause_s=voice.pause_s * pause,
-                   sweep=voice.sweep + rng.normal(0, shift), bend=voice.bend + rng.normal(0, shift / 2))
+                   sweep=voice.sweep + rng.normal(0, wide), bend=voice.bend + rng.normal(0, wide / 2))
 
 
 def _rows(pool, size, data_seed):
     """What each index is, without sound: label, split, group, taxon, genus, voice."""
     chosen = SIZES[size]
     if pool == "general":
-        classes = [dict(label=name, taxon=family) for family, names in chorus_everyday.FAMILIES.items() for name in names]
-        return [dict(classes[i % len(classes)], genus="", voice=None, group=f"clip {i}",
-                     split="val" if i % 10 == 9 else "train") for i in range(chosen.general)]
-    kinds = species(size, data_seed, pool)
+        classes = [dict(label=name, taxon=family, genus="", voice=None)
+                   for family, names in chorus_everyday.FAMILIES.items() for name in names]
+        return [dict(classes[i % len(classes)], group=f"clip {i}", split="val" if i % 10 == 9 else "train")
+                for i in range(chosen.general)]
+    kinds = species(size, data_seed, pool).to_dict("records")
     if pool == "other_species":
-        kinds = kinds[["label", "taxon", "genus", "voice"]].to_dict("records")
-        turns = [(kinds[i % len(kinds)], i // len(kinds)) for i in range(chosen.general)]
-        return [dict(kind, group=f"{kind['label']} train {turn // 2}", split="train") for kind, turn in turns]
-    rows = []
-    for kind in kinds.itertuples():
-        held_out = chosen.held_out * kind.evaluated
-        for split, count in (("train", kind.train), ("val", held_out), ("test", held_out)):
-            rows += [dict(label=kind.label, taxon=kind.taxon, genus=kind.genus, voice=kind.voice, split=split,
-                          group=f"{kind.label} {split} {i // 2}") for i in range(count)]
-    return rows
+        turns = [(kinds[i % len(kinds)], "train", i // len(kinds)) for i in range(chosen.general)]
+    else:
+        turns = [(kind, split, i) for kind in kinds for split in ("train", "val", "test")
+                 for i in range(kind["train"] if split == "train" else chosen.held_out * kind["evaluated"])]
+    return [dict(kind, split=split, group=f"{kind['label']} {split} {turn // 2}") for kind, split, turn in turns]
 
 
 # ---- one recording
@@ -180,15 +167,14 @@ def _layout(long_s, voice, empty, rng, gain_db=0.0):
     starts = np.array(starts)
     ends = starts + [call.long_s for call in planned]
     fits = max(int(np.sum(ends <= long_s)), 1)
-    wanted, best = empty * rng.uniform(0.7, 1.7), None
+    aim, runs = empty * rng.uniform(0.7, 1.7), []
     for _ in range(24):
         count = int(rng.integers(1, fits + 1))
         room = max(long_s - ends[count - 1], 0.0)
         shift = room * np.clip(rng.uniform(-0.4, 1.4), 0, 1)
-        miss = abs(_empty(starts[:count] + shift, ends[:count] + shift, long_s).mean() - wanted)
-        if best is None or miss < best[0]:
-            best = miss, count, shift
-    return [(float(starts[i] + best[2]), planned[i], voice, gain_db + rng.normal(0, 2.5)) for i in range(best[1])]
+        runs.append((abs(_empty(starts[:count] + shift, ends[:count] + shift, long_s).mean() - aim), count, shift))
+    _, count, shift = min(runs, key=lambda run: run[0])
+    return [(float(starts[i] + shift), planned[i], voice, gain_db + rng.normal(0, 2.5)) for i in range(count)]
 
 
 def _empty(start, end, long_s, window_s=3.0, step_s=1.5):
@@ -233,7 +219,8 @@ def _record(job: Job) -> None:
         with paths.atomic(job.file) as temporary:
             soundfile.write(temporary, wave, RATE, subtype="PCM_16")
     except (OSError, soundfile.LibsndfileError) as error:   # the latter says no more than "System error."
-        raise OSError(f"{job.file} could not be written ({error}): free some space, and the same call goes on") from None
+        raise OSError(f"{job.file} could not be written ({error}): free some space, and the same call goes on"
+                      ) from None
 
 
 def _room(size, rng, decay_s, wet):
@@ -267,70 +254,42 @@ def make(pool: str, size: str = "tiny", data_seed: int = 0, empty: float = 0.4, 
     _check(pool, size, empty, difficulty)
     wild = "" if pool == "general" else f"-empty{empty:g}-difficulty{difficulty:g}"
     folder = paths.cache("chorus", f"v{VERSION}-{pool}-{size}-seed{data_seed}{wild}")
-    if (table := _whole(folder)) is not None:
+    if (table := _finished(folder)) is not None:
         return table
-    if getattr(current_process(), "_inheriting", False):  # a worker that runs a script without `if __name__ == "__main__"` once more
-        sys.exit(1)                                       # would wait for the lock of the process that waits for it
-    with FileLock(folder / ".lock"):  # of several runs that want the same the first makes it
-        if (table := _whole(folder)) is None:
-            _make(folder, pool, size, data_seed, empty, difficulty, progress, workers)
-            table = _whole(folder)
-    return table
+    with paths.locked(folder):  # of several runs that want the same the first makes it
+        if (table := _finished(folder)) is not None:
+            return table
+        jobs = [Job(pool, size, data_seed, empty, difficulty, i, row, str(folder / f"{pool}_{i:05d}.wav"))
+                for i, row in enumerate(_rows(pool, size, data_seed))]
+        missing = [job for job in jobs if not Path(job.file).exists()]
+        count = (workers or paths.processors()) if len(missing) > MANY else 1
+        processes.run(_record, missing, count, desc=f"chorus {pool} {size}", unit="file", total=len(jobs),
+                      initial=len(jobs) - len(missing), disable=not progress, leave=False)
+        _write_tables(folder, jobs)
+    return _finished(folder)
 
 
-def _whole(folder):
+def _finished(folder: Path) -> pd.DataFrame | None:
     """The table of a finished folder, or None while anything is missing."""
-    there = {entry.name for entry in os.scandir(folder)}
+    there = {file.name for file in folder.iterdir()}
     if not {"manifest.csv", "events.csv"} <= there:
         return None
     table = pd.read_csv(folder / "manifest.csv", keep_default_na=False)
     return table.assign(file=[str(folder / name) for name in table.file]) if set(table.file) <= there else None
 
 
-def _make(folder, pool, size, data_seed, empty, difficulty, progress, workers):
-    jobs = [Job(pool, size, data_seed, empty, difficulty, i, row, str(folder / f"{pool}_{i:05d}.wav"))
-            for i, row in enumerate(_rows(pool, size, data_seed))]
-    for left in folder.glob(f".{pool}_*"):                # what a kill left half written
-        left.unlink(missing_ok=True)
-    there = {entry.name for entry in os.scandir(folder)}
-    missing = [job for job in jobs if Path(job.file).name not in there]
-    with tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc=f"chorus {pool} {size}", unit="file",
-              disable=not progress, leave=False) as bar:
-        _make_all(missing, workers or os.cpu_count() or 1, bar)
-    rows, found = [], []
+def _write_tables(folder: Path, jobs: list[Job]) -> None:
+    """Write the boxes of all calls and, last, the manifest: it says that all is there."""
+    rows, boxes = [], []
     for job in jobs:
         plan, name = _plan(job), Path(job.file).name
-        rows.append(dict(job.row, file=name, duration_s=round(plan.samples / RATE, 4), source="chorus"))
-        found += [(name, round(at, 4), round(min(at + call.long_s, plan.samples / RATE), 4), round(call.low_hz),
-                   round(call.high_hz), label, kind)
-                  for kind, label, group in (("call", job.row["label"], plan.calls), ("background", "", plan.others))
-                  for at, call, _, _ in group]
-    paths.write_text(folder / "events.csv", pd.DataFrame(found, columns=EVENT_COLUMNS).to_csv(index=False))
-    paths.write_text(folder / "manifest.csv", pd.DataFrame(rows)[COLUMNS].to_csv(index=False))  # last: it says that all is there
-
-
-def _start():
-    """A worker ends with the process that started it, even where that is killed."""
-    threading.Thread(target=lambda: (parent_process().join(), os._exit(1)), daemon=True).start()
-
-
-def _make_all(jobs, workers, bar):
-    if workers > 1 and len(jobs) > MANY:
-        try:
-            with ProcessPoolExecutor(workers, get_context("spawn"), _start) as pool:
-                try:
-                    for done in as_completed([pool.submit(_record, job) for job in jobs]):
-                        done.result()
-                        bar.update()
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)   # stop now, not after all that is queued
-                    raise
-            return
-        except BrokenProcessPool:                  # a script without `if __name__ == "__main__"`: go on alone
-            jobs = [job for job in jobs if not Path(job.file).exists()]
-    for job in jobs:
-        _record(job)
-        bar.update()
+        long_s = plan.samples / RATE
+        rows.append(dict(job.row, file=name, duration_s=round(long_s, 4), source="chorus"))
+        for kind, label, group in (("call", job.row["label"], plan.calls), ("background", "", plan.others)):
+            boxes += [(name, round(at, 4), round(min(at + call.long_s, long_s), 4), round(call.low_hz),
+                       round(call.high_hz), label, kind) for at, call, _, _ in group]
+    paths.write_text(folder / "events.csv", pd.DataFrame(boxes, columns=EVENT_COLUMNS).to_csv(index=False))
+    paths.write_text(folder / "manifest.csv", pd.DataFrame(rows)[COLUMNS].to_csv(index=False))
 
 
 def events(table: pd.DataFrame) -> pd.DataFrame:
@@ -348,7 +307,7 @@ def events(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def holds_call(at: np.ndarray, start: np.ndarray, end: np.ndarray, window_s: float = 3.0) -> np.ndarray:
-    """Which of one recording's windows, which begin at `at` (W,) s, hold one of its calls, start ... end (calls,) s: bool (W,).
+    """Which windows of a recording, from `at` (W,) s on, hold one of its calls, start ... end (calls,) s: bool (W,).
 
     A call counts where at least 0.1 s, or half, of it lies inside."""
     start, end = np.asarray(start)[:, None], np.asarray(end)[:, None]

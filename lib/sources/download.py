@@ -1,68 +1,81 @@
-"""Fetching a published file: once, with a bar, going on where a killed run stopped, and checked by its published hash."""
+"""Fetching published files and unpacking them: once, with a bar, whole or not at all.
+
+A killed download goes on where it stopped, is checked by its published hash, and fails in one line that names the URL.
+"""
 
 import errno
+import gzip
 import os
+import shutil
+import tarfile
 import time
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import requests
 from filelock import FileLock
-from huggingface_hub import get_hf_file_metadata, hf_hub_url
-from huggingface_hub.errors import EntryNotFoundError, HTTPError
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HTTPError, LocalEntryNotFoundError
 from tqdm.auto import tqdm
 
 from lib import paths
 
-__all__ = ["FAILURES", "FetchError", "hub", "url"]
+__all__ = ["FAILURES", "FetchError", "hub", "url", "UNPACK", "plan", "room", "whole", "copy", "opened", "size",
+           "missing", "sizes"]
 
-FAILURES = (OSError, HTTPError)  # what a fetch raises: the second is whatever the client of the hub raises, also without an answer
-TRIES = 6             # in a row that bring nothing new, before a download is given up
-FIRST = 4             # the same while nothing came at all: no network or a wrong address is soon said
-WAIT = 1.0            # seconds before the second of them, then doubled: half a minute in all
-SILENCE = (20, 60)    # seconds without an answer, and without a byte, that count as a lost connection
-PIECE = 1 << 15       # bytes written at a time: what a lost connection brought of the last one is lost too
+FAILURES = (OSError, HTTPError)  # what a fetch raises; the second comes from the client of the hub
+TRIES = 6           # in a row that bring nothing new, before a download is given up
+WAIT = 1.0          # seconds before the second of them, then doubled: half a minute in all
+SILENCE = (20, 60)  # seconds without an answer, and without a byte, that count as a lost connection
+PIECE = 1 << 15     # bytes written at a time: what a lost connection brought of the last one is lost too
 BUSY = (408, 429, 500, 502, 503, 504)  # answers that may change by themselves
+UNPACK = 60e6       # bytes of an archive that one CPU unpacks in a second
+MBIT = 100          # per second: what the printed times assume
 
 
 class FetchError(OSError):
     """A URL could not be fetched; the message names it and says what to do."""
 
 
+# ------------------------------------------------------------------------------------------------------------- fetching
+
 def hub(repository: str, names: Sequence[str], folder: Path) -> Path:
-    """The first of these files that a repository of the Hugging Face hub has, as folder/COMMIT/NAME. Raises one of FAILURES."""
+    """The first of these files that a repository of the Hugging Face hub has, fetched into a folder laid out as the
+    hub's own cache: .../COMMIT/NAME. Raises one of FAILURES."""
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or None  # read at the call: a notebook may set a mirror
     for name in names:
-        try:  # a mirror is read at the call, so that it can be set in a notebook
-            about = get_hf_file_metadata(hf_hub_url(repository, name, endpoint=os.environ.get("HF_ENDPOINT", "").rstrip("/") or None))
+        try:
+            path = Path(hf_hub_download(repository, name, cache_dir=folder, endpoint=endpoint))
+        except LocalEntryNotFoundError as error:  # no network, or a server that is down: its cause says which
+            raise error.__cause__ or error
         except EntryNotFoundError:
             if name == names[-1]:
                 raise
             continue
-        known = about.etag if len(about.etag or "") == 64 else ""  # a large file's etag is its sha256
-        return url(about.location, folder / (about.commit_hash or "main") / name, about.size, known)
+        blob = path.resolve()  # is named by its sha256 where the file is large; the hub's client compares sizes only
+        if len(blob.name) == 64 and paths.sha256(blob) != blob.name:
+            blob.unlink()
+            raise FetchError(f"{repository}/{name} arrived with another sha256 than announced and was removed; "
+                             "try again")
+        return path
     raise ValueError(f"no name of a file in {repository} was given")
 
 
-def url(place: str, path: Path, size: int | None = None, digest: str = "") -> Path:
-    """Fetch a URL to `path`, whole or not at all; what a killed run left in NAME.part goes on (hf_hub_download would begin anew).
+def url(place: str, path: Path, digest: str = "") -> Path:
+    """Fetch a URL to `path`, whole or not at all; what a killed run left in NAME.part goes on.
 
-    Two runs do not mix: the second waits and finds the file. digest: the sha256 (64 digits) or md5 (32) it must have. A lost
-    connection is taken up again TRIES times. Raises FetchError, or OSError where the file cannot be written.
+    Two runs do not mix: the second waits and finds the file. digest: the sha256 (64 digits) or md5 (32) it must have.
+    A lost connection is taken up again TRIES times. Raises FetchError, or OSError where the file cannot be written.
     """
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{part}.lock"):
         if path.exists():  # another run was faster
             return path
-        try:
-            with open(part, "ab") as out:
-                _fill(place, out, size, path.name)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise FetchError(f"{place}: the disk of {path.parent} is full after {part.stat().st_size:,} bytes; "
-                             "make room, the same command goes on") from None
+        _fill(place, part)
         kind = "md5" if len(digest) == 32 else "sha256"
         if digest and paths.digest(part, kind) != digest:
             part.unlink()
@@ -71,68 +84,116 @@ def url(place: str, path: Path, size: int | None = None, digest: str = "") -> Pa
     return path
 
 
-def _fill(place: str, out: BinaryIO, size: int | None, name: str) -> None:
-    """Append what a file lacks of a URL, over as many connections as it takes."""
-    begun = furthest = out.tell()
-    lost = 0
-    with tqdm(total=size, initial=out.tell(), desc=name, unit="B", unit_scale=True, unit_divisor=1000) as bar:
-        while True:
-            try:
-                return _append(place, out, size, bar)
-            except requests.RequestException as error:
-                lost = 1 if out.tell() > furthest else lost + 1  # bytes sent again by a server that cannot resume are nothing new
-                furthest = max(furthest, out.tell())
-                if lost == (FIRST if furthest == begun else TRIES):
-                    cause = getattr(error.args[0] if error.args else None, "reason", error)  # what lies below urllib3's account of its pools
-                    reason = (str(cause).rpartition("): ")[2].splitlines() or [type(error).__name__])[0][:160]
-                    raise FetchError(f"{place}: no connection after {out.tell():,} bytes, tried {lost} times ({reason}); "
-                                     "check it, the same command goes on from there") from None
-            bar.set_postfix_str("connection lost, trying again")
+def _fill(place: str, part: Path) -> None:
+    """Fetch what a part lacks of a URL, over as many connections as it takes."""
+    lost, furthest = 0, size(part)
+    while True:
+        try:
+            return _append(place, part)
+        except requests.RequestException as error:
+            have = size(part)
+            lost = lost + 1 if have <= furthest else 1  # what a server that cannot resume sends again is nothing new
+            furthest = max(furthest, have)
+            if lost == TRIES:
+                reason = str(error).rpartition(": ")[2].strip("()'\">")[:160]  # behind urllib3's account of its pools
+                raise FetchError(f"{place}: no connection after {have:,} bytes, tried {lost} times ({reason}); "
+                                 "check it, the same command goes on from there") from None
             time.sleep(WAIT * 2 ** (lost - 1))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise FetchError(f"{place}: the disk of {part.parent} is full after {size(part):,} bytes; "
+                             "make room, the same command goes on") from None
 
 
-def _append(place: str, out: BinaryIO, size: int | None, bar: tqdm) -> None:
-    """One connection: the bytes behind those in the file. requests.RequestException where another try may help."""
-    have = out.tell()
-    if size is not None and have == size:
-        return
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with requests.get(place, headers=headers, stream=True, timeout=SILENCE) as answer:
+def _append(place: str, part: Path) -> None:
+    """One connection: the bytes behind those of the part. requests.RequestException where another try may help."""
+    part.touch()
+    first = max(0, size(part) - 1)  # the last byte comes twice, so that a part that is whole asks for no empty range
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={first}-"} if first else {})
+    with requests.get(place, headers=headers, stream=True, timeout=SILENCE) as answer, open(part, "r+b") as out:
+        if answer.status_code == 416:
+            out.truncate(0)
+            raise requests.HTTPError("the part was longer than the file and is begun anew")
         if answer.status_code in BUSY:
             raise requests.HTTPError(f"the server answers {answer.status_code}")
-        span, _, total = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
-        whole = int(total) if total.isdigit() else None
-        if answer.status_code == 416:  # nothing lies behind what is there: it is all, or no beginning of this file
-            if whole is None:  # not every server says the size here
-                told = requests.head(place, headers={"Accept-Encoding": "identity"}, timeout=SILENCE, allow_redirects=True).headers
-                whole = int(told["Content-Length"]) if "Content-Length" in told else None
-            if have != whole:
-                _restart(out, bar)
-                raise requests.HTTPError(f"the part held {have:,} bytes of {whole}")
-            return
         if not answer.ok:
-            raise FetchError(f"{place}: the server answers {answer.status_code} ({answer.reason}): the file has moved or needs a permission; "
-                             f"look for it in a browser, and put it into {Path(out.name).parent} as {Path(out.name).stem}")
-        if answer.status_code == 200:
-            whole = int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else None
-            if have:  # the server ignores Range
-                _restart(out, bar)
-        elif have and not span.startswith(f"{have}-"):
-            raise FetchError(f"{place}: asked for the bytes from {have:,} on, the server sends {span}; delete {out.name} and try again")
-        if size is not None and whole not in (None, size):
-            raise FetchError(f"{place} has {whole:,} bytes instead of {size:,}: it is not the file that was meant")
-        bar.total = whole or size
-        bar.set_postfix_str("")
-        for piece in answer.iter_content(PIECE):
-            out.write(piece)
-            bar.update(len(piece))
-    if (whole or size) not in (None, out.tell()):
-        raise requests.ConnectionError(f"the connection ended at {out.tell():,} of {whole or size:,} bytes")
+            raise FetchError(f"{place}: the server answers {answer.status_code} ({answer.reason}): the file has moved "
+                             "or needs a permission; look for it in a browser, and put it into "
+                             f"{part.parent} as {part.stem}")
+        if answer.status_code != 206:  # this server cannot resume
+            first = out.truncate(0)
+        out.seek(first)
+        length = answer.headers.get("Content-Length")
+        total = first + int(length) if length else None
+        with tqdm.wrapattr(out, "write", total=total, initial=first, desc=part.stem) as counted:
+            for piece in answer.iter_content(PIECE):
+                counted.write(piece)
+    if total not in (None, size(part)):
+        raise requests.ConnectionError(f"the connection ended at {size(part):,} of {total:,} bytes")
 
 
-def _restart(out: BinaryIO, bar: tqdm) -> None:
-    out.seek(0)
-    out.truncate()
-    bar.reset()
+# ------------------------------------------------------------------------------------------------------------- the disk
+
+def plan(root: Path, lines: Iterable[str], download: float, work_s: float) -> None:
+    """Print what is about to be fetched (bytes) and done (seconds), and how long it takes."""
+    print(*(f"  {line}" for line in lines), sep="\n")
+    free = shutil.disk_usage(root).free
+    print(f"  to fetch {download / 1e9:,.2f} GB: {_time(8 * download / MBIT / 1e6)} at {MBIT} Mbit/s, "
+          f"then {_time(work_s)} of unpacking; {free / 1e9:,.1f} GB are free at {root}", flush=True)
 
 
+def _time(s: float) -> str:
+    return f"{s / 3600:.1f} h" if s > 5400 else f"{s / 60:.0f} min" if s > 90 else f"{s:.0f} s"
+
+
+def room(root: Path, need: float) -> None:
+    """Print the bytes that are needed; ValueError where the disk has fewer."""
+    free = shutil.disk_usage(root).free
+    print(f"  disk space: {need / 1e9:,.2f} GB are needed at most, {free / 1e9:,.1f} GB are free", flush=True)
+    if need > free:
+        raise ValueError(f"{root} has {free / 1e9:,.1f} GB free and {need / 1e9:,.1f} GB are needed: make room, "
+                         "or take another root or fewer splits")
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """As paths.atomic, under a name that the next run writes over: a kill leaves nothing that stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    yield part
+    os.replace(part, path)
+
+
+def copy(source: BinaryIO, path: Path) -> None:
+    """Write an opened file to a path, whole or not at all."""
+    with whole(path) as part, open(part, "wb") as out:
+        shutil.copyfileobj(source, out, 1 << 20)
+
+
+@contextmanager
+def opened(archive: Path) -> Iterator[tarfile.TarFile]:
+    """A .tar.gz as a stream, with a bar of its bytes; a damaged one is one line."""
+    total, title = archive.stat().st_size, f"extracting {archive.name}"
+    with open(archive, "rb") as raw, tqdm.wrapattr(raw, "read", total=total, desc=title) as read:
+        try:
+            with tarfile.open(fileobj=read, mode="r|gz") as tar:
+                yield tar
+        except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
+            raise ValueError(f"{archive} is cut off or damaged ({error}): delete it, and the same command fetches it "
+                             "again") from None
+
+
+def size(file: Path) -> int:
+    """Bytes of a file, 0 where there is none."""
+    return file.stat().st_size if file.exists() else 0
+
+
+def missing(path: Path, published: float) -> float:
+    """How many of a file's published bytes `url` will fetch."""
+    return 0.0 if path.exists() else max(0.0, published - size(path.with_name(path.name + ".part")))
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """DIR/NAME -> bytes of the files that lie in the folders of a folder."""
+    return {f"{file.parent.name}/{file.name}": file.stat().st_size for file in folder.glob("*/*")}

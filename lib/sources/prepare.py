@@ -1,17 +1,19 @@
-"""Public data sets: prepared once, then read as a recordings table (`sources.recordings` takes them by name). Each has a module of its own.
+"""Public data sets, each in a module of its own: prepared once, then read as a table by `sources.recordings`.
 
     python -m lib.sources                                            what there is, with its terms
     python -m lib.sources inatsounds root=ROOT splits=train,val,test keep=false     (no keep: the archives stay)
     python -m lib.sources audioset root=ROOT splits=balanced,eval rate=22050 workers=8      (also unbalanced: 2.4 TB)
     python -m lib.sources esc50 root=ROOT
 
-From a notebook: sources.prepare("inatsounds", root, splits=["val"]). Files, sizes, disk space, terms and a time are printed first;
-nothing is asked. After Ctrl-C or a kill at any moment the same command goes on, and ends with the same files; only the archive of ESC-50
-is fetched from its beginning again, since GitHub does not resume. A relative ROOT starts at the repository, wherever the command is called:
-its folder DATA is ignored by git. Nothing of a data set is copied into the repository's own folders or into an output.
+From a notebook: prepare.prepare("inatsounds", root, splits=["val"]). Files, sizes, disk space, terms and a time are
+printed first; nothing is asked. After Ctrl-C or a kill at any moment the same command goes on, and ends with the same
+files; only the archive of ESC-50 is fetched from its beginning again, since GitHub does not resume. A relative ROOT
+starts at the repository, wherever the command is called: its folder DATA is ignored by git. Nothing of a data set is
+copied into the repository's own folders or into an output.
 """
 
 import errno
+import inspect
 import re
 import sys
 from collections.abc import Sequence
@@ -31,49 +33,47 @@ NAMES = tuple(MODULES)
 
 
 def terms(kind: str) -> str:
-    """Where a source comes from, its licence and its terms, in a few lines. Nothing of it is shipped with this repository."""
-    module = _module(kind)
-    return f"{module.TITLE}: {module.TERMS}"
+    """Where a source comes from, its licence and its terms. Nothing of it is shipped with this repository."""
+    return _module(kind).TERMS
 
 
-def prepare(kind: str, /, root: str | Path = "", splits: str | Sequence[str] = "", **options) -> Path:
-    """Fetch a data set into a folder and bring it into the form that `recordings` reads; what is there already is not done again.
+def prepare(kind: str, /, root: str | Path = "", splits: str | Sequence[str] = "", keep: bool = True,
+            rate: int = 22_050, workers: int = 0) -> None:
+    """Fetch a data set into a folder, in the form that `recordings` reads; what is there already is not done again.
 
-    root: the folder (esc50: the cache, when left out). splits: some of the source's own. Options: keep=False deletes each archive after
-    it was extracted; rate and workers are those of AudioSet's clips (workers=0: one for each CPU). Returns the folder. ValueError
-    names what is missing (disk space, a vanished shard, a damaged archive) and what to do; fetch.FetchError a failed download.
-    """
+    root: the folder (esc50: the cache, when left out). splits: some of the source's own. keep=False deletes each
+    archive after it was extracted; rate (Hz) and workers (0: one for each CPU) are AudioSet's. ValueError names what is
+    missing (disk space, a shard, a good archive) and what to do; download.FetchError a failed download."""
     module, folder = _module(kind), _root(kind, root)
     named = [s for s in (splits.split(",") if isinstance(splits, str) else splits) if s] or module.USUAL.split(",")
     chosen = [audioset.SAID.get(s, s) for s in named]
     if wrong := [s for s in chosen if s not in module.SPLITS]:
         raise ValueError(f"{kind} has no split {wrong[0]!r}: use {', '.join(module.SPLITS)}")
-    if wrong := sorted(options.keys() - module.OPTIONS):
+    options, usual = dict(keep=keep, rate=rate, workers=workers), inspect.signature(prepare).parameters
+    if wrong := [o for o, value in options.items() if o not in module.OPTIONS and value != usual[o].default]:
         raise ValueError(f"{kind} has no option {wrong[0]!r}: it takes {', '.join(module.OPTIONS)}")
     folder.mkdir(parents=True, exist_ok=True)
     print(terms(kind), flush=True)
     try:
         with FileLock(folder / ".prepare.lock", timeout=0):
-            module.prepare(folder, [s for s in module.SPLITS if s in chosen], **{**module.OPTIONS, **options})
+            module.prepare(folder, [s for s in module.SPLITS if s in chosen], **{o: options[o] for o in module.OPTIONS})
     except Timeout:
         raise ValueError(f"{kind}: another process prepares {folder} at this moment: wait for it") from None
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         raise ValueError(f"{kind}: the disk of {folder} is full: make room, and the same command goes on") from None
-    return folder
 
 
 def recordings(kind: str, place: str | Path = "") -> pd.DataFrame:
-    """The recordings table of a prepared data set: file, label, split, duration_s, source and what else it knows (see its module).
+    """The table of a prepared data set: file, label, split, duration_s, source and what else it knows (see its module).
 
-    Splits that were not prepared are absent. ESC-50 without a place is fetched into the cache. ValueError where nothing is prepared, or where
-    files are missing (those of AudioSet are not looked for: two million are listed in its manifest).
-    """
+    Splits that were not prepared are absent. ESC-50 without a place is fetched into the cache. ValueError where nothing
+    is prepared, or where files are missing (those of AudioSet are not looked for: its manifest lists two million)."""
     module, folder = _module(kind), _root(kind, place)
     if module is esc50 and not str(place).strip() and not esc50.home(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".fetch.lock"):  # of several runs that come to it at once, one fetches and the others wait
+        with FileLock(folder / ".fetch.lock"):  # of several runs at once one fetches and the others wait
             if not esc50.home(folder):
                 prepare("esc50")
     return module.recordings(folder, place)
@@ -89,7 +89,8 @@ def _root(kind: str, place: str | Path) -> Path:
     if str(place).strip():
         return paths.resolve(place)
     if kind != "esc50":
-        raise ValueError(f"{kind} needs a folder: {kind}:ROOT as the name of the data, or python -m lib.sources {kind} root=ROOT")
+        raise ValueError(f"{kind} needs a folder: {kind}:ROOT as the name of the data, "
+                         f"or python -m lib.sources {kind} root=ROOT")
     return paths.cache("esc50")
 
 
@@ -98,21 +99,8 @@ def main(words: Sequence[str]) -> int:
     if not words or words[0] in ("help", "-h", "--help"):
         print(__doc__, *map(terms, NAMES), sep="\n")
         return 0
-    try:
-        own = _module(words[0]).OPTIONS
-        said = re.sub(r"(?<![^\0])--(\w+)[\0=]", r"\1=", "\0".join(words[1:]))  # --name value is name=value
-        given = {}
-        for name, value in paths.pairs([word for word in said.split("\0") if word]).items():
-            if own.get(name) is True and value.lower() not in ("true", "false"):
-                raise ValueError(f"{name}={value}: use true or false")
-            if name in own and own[name] is not True and not value.isdigit():
-                raise ValueError(f"{name}={value}: use a whole number")
-            given[name] = value if name not in own else value.lower() == "true" if own[name] is True else int(value)
-        prepare(words[0], **given)
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
+    words = re.sub(r"\0--(\w+)[\0=]", "\0\\1=", "\0".join(words)).split("\0")  # --name value is name=value
+    if stray := [word for word in words[1:] if "=" not in word]:
+        print(f"got {stray[0]!r}: it must be name=value, without blanks around the =", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 130
-    return 0
+    return paths.command(prepare, words, __doc__)

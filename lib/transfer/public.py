@@ -228,7 +228,7 @@ def _find(asset: Asset, file: str | Path) -> tuple[Path, str]:
         return paths.resolve(file), Path(file).name
     folder, here = paths.cache("weights", asset.place.split("://")[-1].replace("/", "--")), []  # / revision / file
     for name in asset.files:
-        here += sorted(folder.glob(f"*/{name}"))
+        here += [*sorted(folder.glob(f"*/{name}")), *sorted(folder.glob(f"*/snapshots/*/{name}"))]
         stored = None if asset.release else try_to_load_from_cache(asset.place, name)
         if isinstance(stored, str):  # None or a mark where it is not stored
             here.append(Path(stored))

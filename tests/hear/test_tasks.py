@@ -412,7 +412,7 @@ def published(tmp_path, monkeypatch):
             return path
         path = tmp_path / "root"
         path.mkdir(exist_ok=True)
-        monkeypatch.setattr(tasks.fetching, "url", url)
+        monkeypatch.setattr(tasks.download, "url", url)
         return path, fetched
     return pack
 

@@ -1,4 +1,4 @@
-"""The public data sets, as miniatures of their published layouts: prepared from a server, killed, damaged, and read as tables."""
+"""The public data sets, as miniatures of their layouts: prepared from a server, killed, damaged, read as tables."""
 
 import json
 import random
@@ -47,14 +47,16 @@ def site(archives, monkeypatch):
         yield site
 
 
-# --------------------------------------------------------------------------------------------------------------- iNatSounds
+# ----------------------------------------------------------------------------------------------------------- iNatSounds
 
 def test_inatsounds_from_the_command_line(site, tmp_path, capsys):
     assert prepare.main(["inatsounds", f"root={tmp_path}", "splits=val"]) == 0
     said = capsys.readouterr().out
-    for words in ("non-commercial", "GB in val.tar.gz", "at 100 Mbit/s", "GB are free at", "GB are needed", "6 recordings", "1 of them empty"):
+    for words in ("non-commercial", "GB in val.tar.gz", "at 100 Mbit/s", "GB are free at", "GB are needed",
+                  "6 recordings", "1 of them empty"):
         assert words in said
-    assert said.index("non-commercial") < said.index("GB in val.tar.gz") < said.index("GB are free at") < said.index("GB are needed")
+    assert said.index("non-commercial") < said.index("GB in val.tar.gz") < said.index("GB are free at")
+    assert said.index("GB are free at") < said.index("GB are needed")
     asked = len(site.asked)
     assert prepare.main(["inatsounds", "--root", str(tmp_path), "--splits", "val,test", "keep=false"]) == 0
     assert "val: already prepared" in capsys.readouterr().out and not [a for a in site.asked[asked:] if "val" in a[1]]
@@ -73,8 +75,11 @@ def test_inatsounds_table(site, tmp_path, capsys):
         assert (row.common_name, row.supercategory, row.evaluation) == known[row.label]
         length = 0.0 if row.duration_s == 0 else audio.info(row.file).duration_s
         assert row.duration_s == pytest.approx(length) and f"/{row.split}/" in row.file
-    assert (table["duration_s"] == 0).sum() == 1 and set(table[table["split"] != "train"]["label"]) == {n for n, *_, e, _ in layouts.SPECIES if e}
-    assert set(table["latitude"]) == {52.5, 53.5, 54.5, 55.5} and (table["longitude"] == 13.4).all() and (table["source"] == "inatsounds").all()
+    assert (table["duration_s"] == 0).sum() == 1
+    evaluated = {name for name, _, _, evaluation, _ in layouts.SPECIES if evaluation}
+    assert set(table[table["split"] != "train"]["label"]) == evaluated
+    assert set(table["latitude"]) == {52.5, 53.5, 54.5, 55.5} and (table["longitude"] == 13.4).all()
+    assert (table["source"] == "inatsounds").all()
     checked = sources.check(table, "inatsounds")
     assert len(checked) == len(table) and checked["label"].tolist() == table["label"].tolist()
 
@@ -104,15 +109,17 @@ def test_inatsounds_goes_on(site, tmp_path):
     shutil.copy2(first, kept)
     written, before = kept.stat().st_mtime_ns, site.sent
     prepare.prepare("inatsounds", tmp_path, splits="val")
-    assert site.sent - before == len(body) - 20_000 + len(site.files["/2024/val.json.tar.gz"])
-    assert kept.stat().st_mtime_ns == written and layouts.tree(tmp_path / "val") == layouts.tree(tmp_path / "whole" / "val")
+    assert site.sent - before == len(body) - 19_999 + len(site.files["/2024/val.json.tar.gz"])
+    assert kept.stat().st_mtime_ns == written
+    assert layouts.tree(tmp_path / "val") == layouts.tree(tmp_path / "whole" / "val")
 
 
 def test_inatsounds_extracted_by_hand_is_not_fetched_again(site, archives, tmp_path):
     with tarfile.open(archives[0] / "val.tar.gz") as tar:
         tar.extractall(tmp_path, filter="data")
     prepare.prepare("inatsounds", tmp_path, splits="val")
-    assert [a[1] for a in site.asked] == ["/2024/val.json.tar.gz"] and len(prepare.recordings("inatsounds", tmp_path)) == 6
+    assert [a[1] for a in site.asked] == ["/2024/val.json.tar.gz"]
+    assert len(prepare.recordings("inatsounds", tmp_path)) == 6
     (tmp_path / "val.done.json").unlink()
     cut = next(f for f in (tmp_path / "val").rglob("*.wav") if f.stat().st_size > 100)
     whole = cut.read_bytes()
@@ -122,10 +129,11 @@ def test_inatsounds_extracted_by_hand_is_not_fetched_again(site, archives, tmp_p
 
 
 def test_inatsounds_killed_at_three_moments(site, archives, fork, tmp_path):
-    """Kill -9 three times while it downloads and three times while it extracts: what remains is what one quiet run leaves."""
+    """Kill -9 three times while it downloads and three times while it extracts: it ends as one quiet run does."""
     layouts.work(inatsounds.URL, archives[1], tmp_path / "quiet")
     rng, root, size = random.Random(0), tmp_path / "killed", len(site.files["/2024/val.tar.gz"])
-    moments = [("val.tar.gz.part", bytes_) for bytes_ in sorted(rng.sample(range(1, size - 20_000), 3))] + [("wav", n) for n in (1, 3, 5)]
+    moments = [("val.tar.gz.part", bytes_) for bytes_ in sorted(rng.sample(range(1, size - 20_000), 3))]
+    moments += [("wav", n) for n in (1, 3, 5)]
     for what, amount in moments:
         def when() -> bool:
             if what == "wav":
@@ -140,7 +148,8 @@ def test_inatsounds_killed_at_three_moments(site, archives, fork, tmp_path):
         prepare.recordings("inatsounds", root)
     prepare.prepare("inatsounds", root, splits="val")
     assert layouts.tree(root) == layouts.tree(tmp_path / "quiet")
-    assert [a[2] is None for a in site.asked if a[1].endswith("val.tar.gz")].count(True) == 2  # begun twice: here and in the quiet root
+    begun = [asked for asked in site.asked if asked[1].endswith("val.tar.gz") and asked[2] is None]
+    assert len(begun) == 2  # here and in the quiet root
 
 
 def test_inatsounds_says_what_is_wrong(site, archives, tmp_path, monkeypatch):
@@ -151,30 +160,37 @@ def test_inatsounds_says_what_is_wrong(site, archives, tmp_path, monkeypatch):
     error("no data set 'inatsound': use inatsounds, audioset, esc50", kind="inatsound")
     error("no split 'vol': use train, val, test", splits="val,vol")
     error("no option 'rate': it takes keep", rate=3)
-    error("needs a folder: inatsounds:ROOT as the name of the data, or python -m lib.sources inatsounds root=ROOT", root="")
-    with pytest.raises(ValueError, match="no split is prepared in .*: run python -m lib.sources inatsounds root=.* splits=train,val,test"):
+    error("needs a folder: inatsounds:ROOT as the name of the data, or python -m lib.sources inatsounds root=ROOT",
+          root="")
+    match = "no split is prepared in .*: run python -m lib.sources inatsounds root=.* splits=train,val,test"
+    with pytest.raises(ValueError, match=match):
         prepare.recordings("inatsounds", tmp_path)
-    monkeypatch.setattr(inatsounds, "ARCHIVES", archives[1] | {"val.tar.gz": archives[1]["val.tar.gz"]._replace(md5="0" * 32)})
+    monkeypatch.setattr(inatsounds, "ARCHIVES",
+                        archives[1] | {"val.tar.gz": archives[1]["val.tar.gz"]._replace(md5="0" * 32)})
     error(f"{site.url}/2024/val.tar.gz arrived with another md5")
     assert not (tmp_path / "val.tar.gz").exists() and not (tmp_path / "val").exists()
-    monkeypatch.setattr(inatsounds, "ARCHIVES", archives[1] | {"val.tar.gz": archives[1]["val.tar.gz"]._replace(size=1e18)})
+    monkeypatch.setattr(inatsounds, "ARCHIVES",
+                        archives[1] | {"val.tar.gz": archives[1]["val.tar.gz"]._replace(size=1e18)})
     error("GB free and 1,000,000,000.0 GB are needed: make room")
     monkeypatch.setattr(inatsounds, "ARCHIVES", archives[1])
     (tmp_path / "val.tar.gz").write_bytes(site.files["/2024/val.tar.gz"][:-9_000])  # put there by hand
     error("val.tar.gz is cut off or damaged .*: delete it, and the same command fetches it again")
     shutil.copy2(archives[0] / "test.tar.gz", tmp_path / "val.tar.gz")
-    error(r"val.tar.gz lacks \d of the 6 recordings of val.json, the first is .*: the two are not of one release; delete both")
+    error(r"val.tar.gz lacks \d of the 6 recordings of val.json, the first is .*: the two are not of one release; "
+          "delete both")
     (tmp_path / "val.tar.gz").unlink()
     prepare.prepare("inatsounds", tmp_path, splits="val")
     gone = sorted((tmp_path / "val").rglob("*.wav"))
     for file in gone[:2]:
         file.unlink()
-    with pytest.raises(ValueError, match=r"2 of 6 recordings of val are missing, the first is .*\.wav: .*sources inatsounds root=.* splits=val$"):
+    match = r"2 of 6 recordings of val are missing, the first is .*\.wav: .*sources inatsounds root=.* splits=val$"
+    with pytest.raises(ValueError, match=match):
         prepare.recordings("inatsounds", tmp_path)
 
 
-@pytest.mark.parametrize("name, kind", [("../evil.wav", None), ("val/a/../../../evil.wav", None), ("/evil.wav", None), ("val/../evil.wav", None),
-                                        ("val/a/..\\..\\evil.wav", None), ("val/a/link.wav", tarfile.SYMTYPE), ("val/a/link.wav", tarfile.LNKTYPE)])
+@pytest.mark.parametrize("name, kind", [
+    ("../evil.wav", None), ("val/a/../../../evil.wav", None), ("/evil.wav", None), ("val/../evil.wav", None),
+    ("val/a/..\\..\\evil.wav", None), ("val/a/link.wav", tarfile.SYMTYPE), ("val/a/link.wav", tarfile.LNKTYPE)])
 def test_nothing_is_written_outside(archives, tmp_path, name, kind):
     root = tmp_path / "root"
     root.mkdir()
@@ -195,17 +211,20 @@ def test_an_interrupt_and_a_full_disk_are_one_line(site, tmp_path, monkeypatch, 
     def stop(*_):
         raise error
     monkeypatch.setattr(inatsounds, "_extract", stop)
-    assert prepare.main(["inatsounds", f"root={tmp_path}", "splits=val"]) == code and said in capsys.readouterr().err.splitlines()[-1]
+    assert prepare.main(["inatsounds", f"root={tmp_path}", "splits=val"]) == code
+    assert said in capsys.readouterr().err.splitlines()[-1]
 
 
-# ----------------------------------------------------------------------------------------------------------------- AudioSet
+# ------------------------------------------------------------------------------------------------------------- AudioSet
 
 def test_audioset(tmp_path, capsys):
     root = layouts.audioset(tmp_path)
     said = capsys.readouterr().out
-    assert "YouTube" in said and "bal_train: 12 clips, 1 of them cannot be used: named in manifest-bal_train.csv" in said
+    assert "YouTube" in said
+    assert "bal_train: 12 clips, 1 of them cannot be used: named in manifest-bal_train.csv" in said
     table = prepare.recordings("audioset", root)
-    assert table["split"].value_counts().to_dict() == {"train": 11, "test": 11} and set(table["label"]) == {"Speech", "Music", "Gush"}
+    assert table["split"].value_counts().to_dict() == {"train": 11, "test": 11}
+    assert set(table["label"]) == {"Speech", "Music", "Gush"}
     assert len(sources.check(table)) == 22 and table["duration_s"].tolist() == pytest.approx([1.0] * 22, abs=1e-3)
     for file in table["file"]:
         about = soundfile.info(file)
@@ -228,8 +247,7 @@ def test_audioset_clips_are_what_was_in_the_shards(tmp_path):
         torch.testing.assert_close(audio.read(file), audio.read(root / "x.flac", rate=22_050), atol=2 / 32_768, rtol=0)
 
 
-def test_audioset_by_worker_processes_is_the_same(fork, tmp_path, monkeypatch):
-    monkeypatch.setattr(audioset, "get_context", lambda _: fork)  # what is handed to a spawned worker is handed to these too
+def test_audioset_by_worker_processes_is_the_same(tmp_path):
     layouts.shards(tmp_path / "two", splits=("eval",))
     shutil.copytree(tmp_path / "two", tmp_path / "one")
     prepare.prepare("audioset", tmp_path / "two", splits="eval", workers=2)
@@ -279,12 +297,14 @@ def test_audioset_says_what_is_wrong(tmp_path):
     shard = root / "data/eval/00.parquet"
     whole = shard.read_bytes()
     shard.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="stopped in the shard .*00.parquet .*: put that right, or fetch the shard again"):
+    with pytest.raises(ValueError,
+                       match="stopped in the shard .*00.parquet .*: put that right, or fetch the shard again"):
         prepare.prepare("audioset", root, splits="eval", workers=1)
     shard.write_bytes(whole)
     from pyarrow import parquet
     table = parquet.read_table(shard)
-    parquet.write_table(table.from_pylist([row | {"audio": None} if i == 1 else row for i, row in enumerate(table.to_pylist())], table.schema), shard)
+    rows = [row | {"audio": None} if i == 1 else row for i, row in enumerate(table.to_pylist())]
+    parquet.write_table(table.from_pylist(rows, table.schema), shard)
     prepare.prepare("audioset", root, splits="eval", workers=1)
     said = pd.read_csv(root / "manifest-eval.csv", keep_default_na=False)["problem"]
     assert (said != "").sum() == 2 and "cannot be decoded" in said[1]  # besides the one that is cut off
@@ -292,7 +312,7 @@ def test_audioset_says_what_is_wrong(tmp_path):
         prepare.prepare("audioset", root, splits="eval", rate=16_000)
 
 
-# ------------------------------------------------------------------------------------------------------------------- ESC-50
+# --------------------------------------------------------------------------------------------------------------- ESC-50
 
 def test_esc50_comes_into_the_cache_by_itself(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -306,7 +326,8 @@ def test_esc50_comes_into_the_cache_by_itself(tmp_path, monkeypatch, capsys):
             table, other = both.map(prepare.recordings, ["esc50", "esc50"])
         assert "CC BY-NC 3.0" in capsys.readouterr().out and len(site.asked) == 1 and other.equals(table)
         assert prepare.recordings("esc50", "").equals(table) and len(site.asked) == 1
-    assert table["split"].value_counts().to_dict() == {"train": 12, "val": 3, "test": 5} and table["group"].nunique() == 19
+    assert table["split"].value_counts().to_dict() == {"train": 12, "val": 3, "test": 5}
+    assert table["group"].nunique() == 19
     assert set(table["label"]) == {"dog", "rain", "clock_tick", "crow"} and table["esc10"].sum() == 10
     assert len(sources.check(table)) == 20 and all(Path(f).parent.parent.name == "ESC-50-master" for f in table["file"])
 
@@ -316,7 +337,8 @@ def test_esc50_by_hand_and_what_is_wrong(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="no meta/esc50.csv in .* run python -m lib.sources esc50 root="):
         prepare.recordings("esc50", tmp_path)
     layouts.archive(tmp_path / "ESC-50-master.zip", without="1-1000-A-0.wav")
-    with pytest.raises(ValueError, match="is not ESC-50: meta/esc50.csv names 20 clips of 20, and 1 of them are missing"):
+    with pytest.raises(ValueError,
+                       match="is not ESC-50: meta/esc50.csv names 20 clips of 20, and 1 of them are missing"):
         prepare.prepare("esc50", tmp_path)
     whole = layouts.archive(tmp_path / "ESC-50-master.zip").read_bytes()
     (tmp_path / "ESC-50-master.zip").write_bytes(whole[:-1000])
@@ -347,7 +369,7 @@ def test_esc50_writes_nothing_outside(tmp_path, monkeypatch, name):
     assert not list(tmp_path.rglob("*.wav"))
 
 
-# --------------------------------------------------------------------------------------------------------------------- all
+# ------------------------------------------------------------------------------------------------------------------ all
 
 def test_terms_and_command_line(tmp_path, capsys):
     for kind, words in dict(inatsounds="not passed on", audioset="CC BY 4.0", esc50="CC BY-NC 3.0").items():
@@ -368,10 +390,12 @@ def test_only_one_at_a_time(tmp_path):
 def test_a_large_table_is_fast(tmp_path):
     """The whole of iNatSounds has 232,237 rows."""
     rows = 2_000
-    categories = [dict(id=i, name=f"Species {i}", common_name=f"common {i}", supercategory="Aves", audio_dir_name=f"{i:05d}_x", evaluation=i % 2)
+    categories = [dict(id=i, name=f"Species {i}", common_name=f"common {i}", supercategory="Aves",
+                       audio_dir_name=f"{i:05d}_x", evaluation=i % 2)
                   for i in range(100)]
     told = dict(categories=categories, annotations=[dict(id=i, audio_id=i, category_id=i % 100) for i in range(rows)],
-                audio=[dict(id=i, duration=12.0, file_name=f"train/{i % 100:05d}_x/{i}.wav", latitude=None, longitude=1.5) for i in range(rows)])
+                audio=[dict(id=i, duration=12.0, file_name=f"train/{i % 100:05d}_x/{i}.wav", latitude=None,
+                            longitude=1.5) for i in range(rows)])
     for i in range(100):
         (tmp_path / f"train/{i:05d}_x").mkdir(parents=True)
     for entry in told["audio"]:

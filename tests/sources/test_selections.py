@@ -13,14 +13,18 @@ def windows(*rows):
 
 
 def test_neighbours_of_one_species_become_one_selection():
-    found = selections.merge(windows(("a.wav", 0.0, 3.0, "frog", 0.6), ("a.wav", 1.5, 4.5, "frog", 0.9), ("a.wav", 3.0, 6.0, "toad", 0.8),
-                                     ("a.wav", 4.5, 7.5, "frog", 0.7), ("a.wav", 6.0, 9.0, "frog", 0.4), ("b.wav", 0.0, 3.0, "frog", 0.5)), 0.5)
-    assert found.to_dict("list") == {"file": ["a.wav"] * 3 + ["b.wav"], "label": ["frog", "toad", "frog", "frog"], "start_s": [0, 3, 4.5, 0],
+    scored = windows(("a.wav", 0.0, 3.0, "frog", 0.6), ("a.wav", 1.5, 4.5, "frog", 0.9),
+                     ("a.wav", 3.0, 6.0, "toad", 0.8), ("a.wav", 4.5, 7.5, "frog", 0.7),
+                     ("a.wav", 6.0, 9.0, "frog", 0.4), ("b.wav", 0.0, 3.0, "frog", 0.5))
+    found = selections.merge(scored, 0.5)
+    assert found.to_dict("list") == {"file": ["a.wav"] * 3 + ["b.wav"], "label": ["frog", "toad", "frog", "frog"],
+                                     "start_s": [0, 3, 4.5, 0],
                                      "end_s": [4.5, 6, 7.5, 3], "score": [0.9, 0.8, 0.7, 0.5], "windows": [2, 1, 1, 1]}
 
 
 def test_a_gap_parts_selections_and_none_is_an_empty_table():
-    apart = windows(("a.wav", 0.0, 3.0, "frog", 0.6), ("a.wav", 3.0, 6.0, "frog", 0.6), ("a.wav", 7.5, 10.5, "frog", 0.6))
+    apart = windows(("a.wav", 0.0, 3.0, "frog", 0.6), ("a.wav", 3.0, 6.0, "frog", 0.6),
+                    ("a.wav", 7.5, 10.5, "frog", 0.6))
     assert selections.merge(apart, 0.5)["end_s"].tolist() == [6.0, 10.5]
     assert len(selections.merge(apart, 0.7)) == 0 and list(selections.merge(apart, 0.7)) == selections.COLUMNS
 
@@ -31,13 +35,15 @@ def test_a_threshold_is_a_probability(threshold):
         selections.merge(windows(("a.wav", 0.0, 3.0, "frog", 0.6)), threshold)
 
 
-FOUND = pd.DataFrame({"file": ["pond/a.wav", "pond/a.wav", "b.flac"], "label": ["Rana temporaria", "Bufo bufo", "Été"], "start_s": [0.0, 61.25, 3.123456],
+FOUND = pd.DataFrame({"file": ["pond/a.wav", "pond/a.wav", "b.flac"], "label": ["Rana temporaria", "Bufo bufo", "Été"],
+                      "start_s": [0.0, 61.25, 3.123456],
                       "end_s": [4.5, 3600.5, 6.0], "score": [0.91, 0.5, 1.0], "windows": [2, 40, 1]})
 
 
 def test_raven_and_audacity_files_come_back(tmp_path):
     written = selections.export(FOUND, tmp_path, (50.0, 11_025.0), {"b.flac": 16_000})
-    assert [str(f.relative_to(tmp_path)) for f in written] == ["audacity/pond/a.txt", "raven/pond/a.Table.1.selections.txt", "audacity/b.txt",
+    assert [str(f.relative_to(tmp_path)) for f in written] == ["audacity/pond/a.txt",
+                                                               "raven/pond/a.Table.1.selections.txt", "audacity/b.txt",
                                                               "raven/b.Table.1.selections.txt", "selections.csv"]
     for file, track, table in (("pond/a.wav", *written[:2]), ("b.flac", *written[2:4])):
         own = FOUND[FOUND["file"] == file].reset_index(drop=True)[["label", "start_s", "end_s"]]
@@ -49,8 +55,10 @@ def test_raven_and_audacity_files_come_back(tmp_path):
 def test_a_raven_table_is_as_raven_writes_it(tmp_path):
     written = selections.export(FOUND, tmp_path, (50.0, 11_025.0), {"b.flac": 16_000})
     lines = written[1].read_text().split("\n")
-    assert lines[0] == "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tSpecies\tScore"
-    assert lines[1] == "1\tSpectrogram 1\t1\t0.000000\t4.500000\t50.0\t11025.0\tRana temporaria\t0.9100" and lines[3] == "" and len(lines) == 4
+    assert lines[0].split("\t") == ["Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)",
+                                    "High Freq (Hz)", "Species", "Score"]
+    assert lines[1] == "1\tSpectrogram 1\t1\t0.000000\t4.500000\t50.0\t11025.0\tRana temporaria\t0.9100"
+    assert lines[3] == "" and len(lines) == 4
     assert "\t8000.0\tÉté\t" in written[3].read_text(encoding="utf-8")  # no box above what the recording holds
     assert written[0].read_bytes() == b"0.000000\t4.500000\tRana temporaria\n61.250000\t3600.500000\tBufo bufo\n"
 
@@ -58,22 +66,29 @@ def test_a_raven_table_is_as_raven_writes_it(tmp_path):
 def test_recordings_of_one_name_do_not_meet(tmp_path):
     two = FOUND.assign(file=["a.wav", "a.mp3", "a.wav"])
     names = [f.name for f in selections.export(two, tmp_path, (50, 11_025))]
-    assert sorted(names) == ["a.mp3.Table.1.selections.txt", "a.mp3.txt", "a.wav.Table.1.selections.txt", "a.wav.txt", "selections.csv"]
+    assert sorted(names) == ["a.mp3.Table.1.selections.txt", "a.mp3.txt", "a.wav.Table.1.selections.txt", "a.wav.txt",
+                             "selections.csv"]
 
 
 def test_what_people_export_is_read(tmp_path):
     raven = tmp_path / "r.txt"
-    raven.write_text("Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tFile Offset (s)\tAnnotation\n"
-                     "1\tWaveform 1\t1\t600.5\t602\t0\t1\t0.5\tfrog\n1\tSpectrogram 1\t1\t600.5\t602\t0\t1\t0.5\tfrog\n2\tSpectrogram 1\t1\t610\t611.5\t0\t1\t10\t toad \n",
+    raven.write_text("Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)"
+                     "\tFile Offset (s)\tAnnotation\n1\tWaveform 1\t1\t600.5\t602\t0\t1\t0.5\tfrog\n"
+                     "1\tSpectrogram 1\t1\t600.5\t602\t0\t1\t0.5\tfrog\n"
+                     "2\tSpectrogram 1\t1\t610\t611.5\t0\t1\t10\t toad \n",
                      encoding="cp1252")
-    assert selections.read(raven).to_dict("list") == {"label": ["frog", "toad"], "start_s": [0.5, 10.0], "end_s": [2.0, 11.5]}  # one of a sequence of files
+    assert selections.read(raven).to_dict("list") == {"label": ["frog", "toad"], "start_s": [0.5, 10.0],
+                                                      "end_s": [2.0, 11.5]}  # one of a sequence of files
     with pytest.raises(ValueError, match="r.txt: no column Kind with the species.* name it with column="):
         selections.read(raven, "Kind")
     track = tmp_path / "a.txt"
-    track.write_text("\ufeff1.000000\t2.500000\tfrog\n\\\t1484.669312\t2969.338523\n\n3.0\t3.0\tpoint\n4.0\t5.0\n", encoding="utf-8")
-    assert selections.read(track).to_dict("list") == {"label": ["frog", "point", ""], "start_s": [1, 3, 4], "end_s": [2.5, 3, 5]}
+    track.write_text("\ufeff1.000000\t2.500000\tfrog\n\\\t1484.669312\t2969.338523\n\n3.0\t3.0\tpoint\n4.0\t5.0\n",
+                     encoding="utf-8")
+    assert selections.read(track).to_dict("list") == {"label": ["frog", "point", ""], "start_s": [1, 3, 4],
+                                                      "end_s": [2.5, 3, 5]}
     track.write_text("1.0\t2.0\tfrog\n1,5\t2,5\ttoad\n")
-    with pytest.raises(ValueError, match=r"a.txt: line 2 is '1,5\\t2,5\\ttoad': a label track has start, end and label"):
+    with pytest.raises(ValueError,
+                       match=r"a.txt: line 2 is '1,5\\t2,5\\ttoad': a label track has start, end and label"):
         selections.read(track)
     raven.write_text("Selection\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\t0\t1\tfrog\n2\t\t1\ttoad\n")
     with pytest.raises(ValueError, match="r.txt: line 3 has no times"):
@@ -88,16 +103,19 @@ def pond(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         soundfile.write(tmp_path / name, tone(800, 8.0, rng, 8000).numpy(), 8000)
     (tmp_path / "a.txt").write_text("0.5\t2.0\tfrog\n3.0\t3.0\tfrog\n4.0\t5.0\t\n6.0\t7.0\ttoad\n")
-    (tmp_path / "2024" / "b.Table.1.selections.txt").write_text("Selection\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\t1\t4\tfrog\n2\t5\t8\ttoad\n")
+    (tmp_path / "2024" / "b.Table.1.selections.txt").write_text(
+        "Selection\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\t1\t4\tfrog\n2\t5\t8\ttoad\n")
     (tmp_path / "notes.txt").write_text("no labels of anything")
     return tmp_path
 
 
 def test_labels_of_a_folder_become_its_table(pond, capsys):
     table = selections.annotations(pond)
-    assert table.to_dict("list") == {"file": ["2024/b.flac", "2024/b.flac", "a.wav", "a.wav"], "label": ["frog", "toad", "frog", "toad"],
+    assert table.to_dict("list") == {"file": ["2024/b.flac", "2024/b.flac", "a.wav", "a.wav"],
+                                     "label": ["frog", "toad", "frog", "toad"],
                                      "start_s": [1, 5, 0.5, 6], "end_s": [4, 8, 2, 7]}
-    assert table.attrs["skipped"] == ["a.txt: 'frog' at 3 s has no length", "a.txt: '' at 4 s has no name", "c.ogg: no label file beside it"]
+    assert table.attrs["skipped"] == ["a.txt: 'frog' at 3 s has no length", "a.txt: '' at 4 s has no name",
+                                      "c.ogg: no label file beside it"]
     assert "left out 3" in capsys.readouterr().out
     table.to_csv(pond / "metadata.csv", index=False)
     read = sources.folder(pond)
@@ -108,7 +126,8 @@ def test_labels_of_a_folder_become_its_table(pond, capsys):
 def test_a_folder_without_labels_says_what_it_looks_for(pond):
     for file in pond.rglob("*.txt"):
         file.unlink()
-    with pytest.raises(ValueError, match=r"none of its 3 recordings has a label; looked for REC.txt \(Audacity\) and REC.Table.1.selections.txt"):
+    match = r"none of its 3 recordings has a label; looked for REC.txt \(Audacity\) and REC.Table.1.selections.txt"
+    with pytest.raises(ValueError, match=match):
         selections.annotations(pond)
 
 
