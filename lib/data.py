@@ -329,7 +329,8 @@ def loader(dataset: Clips | Windows, batches: Iterable[list[Draw]] | int, worker
             missed.add(file)
             if len(missed) > recordings // 100:
                 raise audio.AudioError(f"{reason}; {len(missed)} of {recordings:,} recordings could not be read, and "
-                                       "at most 1 % may be passed over: bring them back, or make the table anew without "
+                                       "at most 1 % may be passed over: bring them back, or make the table anew "
+                                       "without "
                                        "them")
             tqdm.write(f"passed over: {reason}")
         yield batch

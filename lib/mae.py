@@ -168,7 +168,8 @@ class MAE(nn.Module):
         return self.decoder_pred(self.decoder_norm(x))  # (B, L, pt*pf)
 
     def target(self, spec: Tensor, norm_pixels: bool | None = None) -> Tensor:
-        """What the decoder should have guessed, (B, L, pt*pf): the patches, each by its own mean and std if norm_pixels."""
+        """What the decoder should have guessed, (B, L, pt*pf): the patches, each by its own mean and std if
+        norm_pixels."""
         return self._units(patches.patchify(spec.float(), self.arch.patch), norm_pixels)
 
     def _units(self, x: Tensor, norm_pixels: bool | None) -> Tensor:

@@ -246,7 +246,7 @@ pd.DataFrame(predictor.grid()[: options.points])
 plots.source(predictor.network)
 
 # %% [markdown]
-# The kit does things that its paper does not say: batches are never shuffled, the grid is searched on the first fold only, batch norm stands before dropout. `Options(as_published=False)` turns off the first two.
+# The kit does things that its paper does not say: rows are shuffled once, not before each epoch, the grid is searched on the first fold only, batch norm stands before dropout.
 #
 # ## Embed once, predict five times
 

@@ -428,7 +428,7 @@ def test_a_code_says_row_and_time(kind):
 catches(test_a_code_says_row_and_time, mae.MAE, faults.Three)
 
 # %% [markdown]
-# **In this repository**: `tests/test_faults.py`, `test_a_code_says_row_and_time`; against the public table, `tests/test_mae.py`,
+# **In this repository**: `tests/course/test_faults.py`, `test_a_code_says_row_and_time`; against the public table, `tests/test_mae.py`,
 # `test_sincos_is_the_public_table`; that AudioMAE's own table is loaded and cut and not rebuilt, `tests/test_checkpoints.py`,
 # `test_a_shorter_grid_takes_the_prefix_of_the_saved_table`.
 #
@@ -691,7 +691,7 @@ def test_alone_as_in_company(prepare):
 catches(test_alone_as_in_company, *preparations.values())
 
 # %% [markdown]
-# **In this repository**: `tests/test_mel.py`, `test_a_clip_alone_equals_the_clip_in_a_batch`, for the front end; `tests/test_embed.py`,
+# **In this repository**: `tests/test_mel.py`, `test_a_clip_alone_equals_the_clip_in_a_batch`, for the front end; `tests/hear/test_api.py`,
 # `test_batch_mates_do_not_matter`, for embeddings: it also runs the public way and asserts that it *does* depend.
 #
 # **The repair**: mean and std are constants of the front end, fitted once, saved with the weights (`FrontEnd.mean`, `FrontEnd.std`; M2D, MSM-MAE's

@@ -20,7 +20,8 @@ def golden():
     def load(name: str) -> tuple[dict[str, torch.Tensor], dict]:
         path = SHARED / "golden" / name
         tensors = load_file(path.with_suffix(".safetensors"))
-        tensors = {k: v.float() / 32768 if v.dtype == torch.int16 else v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+        tensors = {k: v.float() / 32768 if v.dtype == torch.int16 else v.float() if v.is_floating_point() else v for k,
+                   v in tensors.items()}
         return tensors, json.loads(path.with_suffix(".json").read_text())
 
     return load

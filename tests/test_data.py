@@ -24,7 +24,7 @@ from lib.runs import record
 INF = float("inf")
 
 
-# ---------------------------------------------------------------------------------------------------------------- tables
+# --------------------------------------------------------------------------------------------------------------- tables
 
 @pytest.fixture(scope="module")
 def messy(tmp_path_factory):
@@ -62,7 +62,8 @@ def test_a_folder_of_bad_files_only_says_what_was_looked_for(messy, tmp_path):
 def test_sounds_beside_the_class_folders_are_reported(tmp_path, capsys):
     tones(tmp_path / "low", 3, 0, 0)
     ramp(tmp_path / "stray.wav", 9000)
-    assert [s.endswith("stray.wav: lies outside any class folder") for s in sources.folder(tmp_path).attrs["skipped"]] == [True]
+    assert [s.endswith("stray.wav: lies outside any class folder")
+            for s in sources.folder(tmp_path).attrs["skipped"]] == [True]
     assert "skipped 1 of 10 files" in capsys.readouterr().out
 
 
@@ -85,7 +86,8 @@ def written(text):
 
 
 @pytest.mark.parametrize("make, message", [
-    (lambda folder: "/nowhere", r"folder:/nowhere: there is no such folder or CSV file \('nowhere' was looked for in '/'\)"),
+    (lambda folder: "/nowhere",
+     r"folder:/nowhere: there is no such folder or CSV file \('nowhere' was looked for in '/'\)"),
     (lambda folder: "", "no such folder"),
     (empty, r"no sounds in class folders; looked for nothing/CLASS/\*.wav .* nothing/metadata.csv"),
     (flat, "found 1 sounds outside any class folder"),
@@ -97,9 +99,11 @@ def written(text):
     (written("file,label\na.wav,frog\na.wav,\n,toad\n"), r"row 1 is not usable: file='.*a.wav', label=nothing"),
     (written("file,label\n,frog\n"), "row 0 is not usable: file=nothing"),
     (written("file,label,split\na.wav,frog,train\na.wav,frog,later\n"), "row 1 is not usable: .*split='later'"),
-    (written("file,label,split,group\na.wav,frog,train,pond\nb.wav,frog,test,pond\n"), "group 'pond' is in more than one split"),
+    (written("file,label,split,group\na.wav,frog,train,pond\nb.wav,frog,test,pond\n"),
+     "group 'pond' is in more than one split"),
     (written("file,label,start_s,end_s\na.wav,frog,0.2,0.1\n"), "row 0 is not usable: start_s=0.2, end_s=0.1"),
-    (written("file,label,start_s\na.wav,frog,7\n"), "none of 1 files can be used, the first: .*starts at 7 s, past its end"),
+    (written("file,label,start_s\na.wav,frog,7\n"),
+     "none of 1 files can be used, the first: .*starts at 7 s, past its end"),
 ])
 def test_errors_of_a_folder_are_one_line_that_says_what_is_needed(tmp_path, make, message):
     with pytest.raises(ValueError, match=message) as error:
@@ -110,10 +114,12 @@ def test_errors_of_a_folder_are_one_line_that_says_what_is_needed(tmp_path, make
 def test_a_csv_names_its_splits_as_people_do(tmp_path):
     for name in "abcdef":
         ramp(tmp_path / f"{name}.wav", 9000)
-    (tmp_path / "metadata.csv").write_text("file, label, split, note\na.wav, NA, Train, x\nb.wav, NA, valid,\nc.wav, None , eval,\n"
+    (tmp_path / "metadata.csv").write_text("file, label, split, note\na.wav, NA, Train, x\nb.wav, NA, valid,\nc.wav, "
+                                           "None , eval,\n"
                                            f"{tmp_path}/d.wav, None, dev,\ne.wav, NA, test,\nmissing.wav, NA, train,\n")
     table = sources.folder(tmp_path)
-    assert table["split"].tolist() == ["train", "val", "test", "val", "test"] and table["label"].tolist() == ["NA", "NA", "None", "None", "NA"]
+    assert table["split"].tolist() == ["train", "val", "test", "val",
+                                       "test"] and table["label"].tolist() == ["NA", "NA", "None", "None", "NA"]
     assert len(table.attrs["skipped"]) == 1 and "missing.wav: no such file" in table.attrs["skipped"][0]
 
 
@@ -122,7 +128,8 @@ def test_a_csv_of_file_and_label_is_split_and_keeps_segments(tmp_path):
     (tmp_path / "list.csv").write_text("file,label,start_s,end_s\na.wav,frog,0.5,1.0\na.wav,frog,,\n")
     table = sources.folder(tmp_path / "list.csv")
     assert table["split"].tolist() == ["train", "train"] and table["file"].tolist() == [file, file]
-    assert [len(wave) for wave, _, _ in Windows(table, FRONT)][:1] == [8576] and len(Windows(table, FRONT).places) == 2 + 7
+    assert [len(wave) for wave, _,
+            _ in Windows(table, FRONT)][:1] == [8576] and len(Windows(table, FRONT).places) == 2 + 7
 
 
 def split_of(tmp_path, seed=0, grouped=False):
@@ -138,7 +145,8 @@ def split_of(tmp_path, seed=0, grouped=False):
 def test_the_split_is_stratified_and_seeded(tmp_path):
     table, again, other = split_of(tmp_path), split_of(tmp_path), split_of(tmp_path, seed=1)
     counts = table.groupby(["label", "split"]).size().to_dict()
-    assert counts == {("many", "train"): 12, ("many", "val"): 4, ("many", "test"): 4, ("few", "train"): 1, ("few", "val"): 1, ("few", "test"): 1,
+    assert counts == {("many", "train"): 12, ("many", "val"): 4, ("many", "test"): 4, ("few", "train"): 1,
+                      ("few", "val"): 1, ("few", "test"): 1,
                       ("two", "train"): 2, ("one", "train"): 1}
     pd.testing.assert_frame_equal(table, again)
     assert (table["split"] != other["split"]).any() and other.groupby(["label", "split"]).size().to_dict() == counts
@@ -162,13 +170,15 @@ def test_a_group_with_two_labels_stays_together(tmp_path):
 
 def test_every_class_can_be_learnt_whatever_groups_it_shares(tmp_path):
     places = {"wide": [0, 1, 2, 3, 4], "narrow": [0, 0, 0]}  # all of the second class is from one place of the first
-    rows = [(f"{label}{i}.wav", label, f"place {place}") for label, where in places.items() for i, place in enumerate(where)]
+    rows = [(f"{label}{i}.wav", label, f"place {place}") for label, where in places.items() for i,
+            place in enumerate(where)]
     for name, _, _ in rows:
         ramp(tmp_path / name, 600)
     (tmp_path / "list.csv").write_text("file,label,group\n" + "".join(",".join(row) + "\n" for row in rows))
     for seed in range(8):
         table = sources.folder(tmp_path / "list.csv", seed)
-        assert set(table.loc[table["split"] == "train", "label"]) == {"wide", "narrow"} and (table.groupby("group")["split"].nunique() == 1).all()
+        assert set(table.loc[table["split"] == "train",
+                             "label"]) == {"wide", "narrow"} and (table.groupby("group")["split"].nunique() == 1).all()
 
 
 def test_paths_start_at_the_repository_or_at_home_and_may_hold_colons(tmp_path, monkeypatch):
@@ -177,7 +187,8 @@ def test_paths_start_at_the_repository_or_at_home_and_may_hold_colons(tmp_path, 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir("/")
     tables = [sources.recordings(f"folder:{p}", "general") for p in ("set:1=2", "~/set:1=2", tmp_path / "set:1=2")]
-    assert [len(t) for t in tables] == [9, 9, 9] and tables[0]["file"].tolist() == tables[1]["file"].tolist() == tables[2]["file"].tolist()
+    assert [len(t) for t in tables] == [9, 9,
+                                        9] and tables[0]["file"].tolist() == tables[1]["file"].tolist() == tables[2]["file"].tolist()
 
 
 def test_chorus_by_name(tmp_path, monkeypatch):
@@ -208,7 +219,7 @@ def test_padded_share_is_the_mean_over_recordings():
     assert sources.padded_share(table, FRONT) == pytest.approx(0.5 / 3) and sources.padded_share(table[:0], FRONT) == 0
 
 
-# ----------------------------------------------------------------------------------------------------------------- clips
+# ---------------------------------------------------------------------------------------------------------------- clips
 
 def table_of(*files, **columns):
     return pd.DataFrame({"file": files, "label": "x", "split": "train", **columns})
@@ -232,7 +243,8 @@ def test_a_draw_repeats_whatever_the_workers_and_the_order(tmp_path):
     for ahead in (False, True):
         clips = Clips(table, front, 5, ahead=ahead)
         alone, shared = (list(data.loader(clips, batches, workers)) for workers in (0, 2))
-        assert all(torch.equal(a.x, b.x) and a.files == b.files and torch.equal(a.row, b.row) for a, b in zip(alone, shared, strict=True))
+        assert all(torch.equal(a.x, b.x) and a.files == b.files and torch.equal(a.row, b.row) for a,
+                   b in zip(alone, shared, strict=True))
         backwards = [clips[draw][0] for draw in reversed(sum(batches, []))][::-1]
         flat = torch.cat([b.x.squeeze(1) for b in alone])
         assert all(torch.equal(a, b) for a, b in zip(flat, backwards, strict=True))
@@ -250,18 +262,22 @@ def test_the_global_random_state_stays_as_it_is(tmp_path):
 @pytest.mark.parametrize("ahead", [False, True])
 def test_behind_the_end_of_a_short_recording_stands_the_pad_value(tmp_path, ahead):
     front = replace(FRONT, pad=-31.0)
-    table = table_of(ramp(tmp_path / "short.wav", 4000), ramp(tmp_path / "shorter.wav", 300), ramp(tmp_path / "long.wav", 20_000))
+    table = table_of(ramp(tmp_path / "short.wav", 4000), ramp(tmp_path / "shorter.wav", 300),
+                     ramp(tmp_path / "long.wav", 20_000))
     batch = next(iter(data.loader(Clips(table, front, 0, ahead=ahead), [[Draw(0, 0), Draw(1, 1), Draw(2, 2)]])))
     spec = batch.spec(LogMel(front))[:, 0]  # (3, 64, 32)
     n, silence = front.count(4000), torch.tensor(normalise(-31.0, front))
-    assert 0 < n < 64 and torch.allclose(spec[0, n:], silence, atol=1e-3) and torch.allclose(spec[1], silence, atol=1e-3)
-    assert not torch.isclose(spec[0, :n], silence, atol=1e-3).all(1).any() and not torch.isclose(spec[2], silence, atol=1e-3).all(1).any()
+    assert 0 < n < 64 and torch.allclose(spec[0, n:], silence, atol=1e-3) and torch.allclose(spec[1], silence,
+                                                                                             atol=1e-3)
+    assert not torch.isclose(spec[0, :n], silence, atol=1e-3).all(1).any() and not torch.isclose(spec[2], silence,
+                                                                                                 atol=1e-3).all(1).any()
 
 
 @pytest.mark.parametrize("ahead", [False, True])
 def test_short_general_clips_are_filled_up_from_their_own_class_only(tmp_path, ahead):
     levels = {"a1": 0.1, "a2": 0.2, "b1": 0.4, "b2": 0.5, "wild": 0.3}
-    files = [str(audio.write(tmp_path / f"{name}.wav", torch.full((2000,), level), 22_050)) for name, level in levels.items()]
+    files = [str(audio.write(tmp_path / f"{name}.wav", torch.full((2000,), level), 22_050)) for name,
+             level in levels.items()]
     table = table_of(*files).assign(label=["a", "a", "b", "b", "a"])
     clips = Clips(table, FRONT, 0, join=np.array([True] * 4 + [False]), ahead=ahead)
     for number in range(20):
@@ -277,7 +293,8 @@ def test_short_general_clips_are_filled_up_from_their_own_class_only(tmp_path, a
 def test_memory_and_disk_give_the_same_pieces(tmp_path, monkeypatch):
     table = tones(tmp_path, 1, 0, 0, seconds=1.0).assign(start_s=[0.0, 0.1, 0.2], end_s=[np.nan, 0.8, 0.3])
     table.loc[len(table)] = table.loc[0]
-    table.loc[3, "file"] = str(audio.write(tmp_path / "slow.wav", audio.resample(audio.read(table["file"][0]), 22_050, 8000), 8000))
+    table.loc[3, "file"] = str(audio.write(tmp_path / "slow.wav",
+                                           audio.resample(audio.read(table["file"][0]), 22_050, 8000), 8000))
     memory = data.Recordings(table, FRONT)
     monkeypatch.setattr(data, "MEMORY", 0)
     disk = data.Recordings(table, FRONT)
@@ -288,7 +305,8 @@ def test_memory_and_disk_give_the_same_pieces(tmp_path, monkeypatch):
             assert len(a) == len(b) == min(8576, length - first)
             if row < 3:
                 assert (a - b).abs().max() <= 1 / 32_767
-    assert (memory.read(3, 0, 8576) - memory.read(0, 0, 8576))[100:-100].abs().mean() < 0.002  # the same tone, resampled
+    # the same tone, resampled
+    assert (memory.read(3, 0, 8576) - memory.read(0, 0, 8576))[100:-100].abs().mean() < 0.002
 
 
 def test_specs_made_ahead_are_the_front_end_of_the_wave(tmp_path):
@@ -298,12 +316,14 @@ def test_specs_made_ahead_are_the_front_end_of_the_wave(tmp_path):
     for row, k in ((0, 0), (1, 37), (2, specs.length[2] - 64)):
         piece = log_mel(waves.read(row, k * FRONT.hop, FRONT.samples)[None])[0, 0]
         assert piece.shape == (64, 32) and torch.allclose(specs.read(row, k, 64), piece, atol=3e-3)
-    assert not data.Recordings(table, replace(MSM_MAE, frames=64), ahead=True).log_mel  # centred frames know their clip's edges
+    # centred frames know their clip's edges
+    assert not data.Recordings(table, replace(MSM_MAE, frames=64), ahead=True).log_mel
 
 
 def test_segments_are_kept_to(tmp_path):
     file = ramp(tmp_path / "a.wav", 30_000)
-    table = table_of(file, file, duration_s=30_000 / 22_050, start_s=[10_000 / 22_050, np.nan], end_s=[20_000 / 22_050, 9.0])
+    table = table_of(file, file, duration_s=30_000 / 22_050, start_s=[10_000 / 22_050, np.nan],
+                     end_s=[20_000 / 22_050, 9.0])
     clips = Clips(table, FRONT, 0)
     starts = [start_of(clips[Draw(0, number)][0]) for number in range(300)]
     assert min(starts) >= 10_000 and max(starts) <= 20_000 - FRONT.samples and max(starts) - min(starts) > 1200
@@ -316,19 +336,23 @@ def test_windows_cover_every_recording_to_its_end(tmp_path):
     windows = Windows(table_of(*(ramp(tmp_path / f"{n}.wav", n) for n in lengths)), FRONT)
     for row, n in enumerate(lengths):
         starts = [first for r, first in windows.places if r == row]
-        assert starts[0] == 0 and 0 <= max(0, n - need) - starts[-1] < FRONT.hop and all(b - a <= step for a, b in zip(starts, starts[1:]))
+        assert starts[0] == 0 and 0 <= max(0, n - need) - starts[-1] < FRONT.hop and all(b - a <= step for a,
+                                                                                         b in zip(starts, starts[1:]))
         assert len(starts) == [1, 1, 1, 1, 50, 50][row]
     seen = [(int(row), int(n)) for batch in data.loader(windows, 16) for row, n in zip(batch.row, batch.length)]
-    assert [row for row, _ in seen] == [row for row, _ in windows.places] and all(n == min(need, lengths[row]) for row, n in seen)
+    assert [row for row, _ in seen] == [row for row, _ in windows.places] and all(n == min(need, lengths[row]) for row,
+                                                                                  n in seen)
 
 
 def test_windows_of_waves_and_of_specs_begin_at_the_same_times(tmp_path):
-    table = table_of(*(ramp(tmp_path / f"{n}.wav", n) for n in [600, FRONT.samples + 100, FRONT.samples + 1000, 5 * FRONT.samples + 77]))
+    table = table_of(*(ramp(tmp_path / f"{n}.wav", n)
+                       for n in [600, FRONT.samples + 100, FRONT.samples + 1000, 5 * FRONT.samples + 77]))
     waves, specs = Windows(table, FRONT), Windows(table, FRONT, ahead=True)
-    assert waves.start_s == pytest.approx(specs.start_s) and [r for r, _ in waves.places] == [r for r, _ in specs.places]
+    assert waves.start_s == pytest.approx(specs.start_s) and [r for r, _ in waves.places] == [r for r,
+                                                                                              _ in specs.places]
 
 
-# --------------------------------------------------------------------------------------------------------------- mixture
+# -------------------------------------------------------------------------------------------------------------- mixture
 
 def drawn(mixture, wildlife):
     """Per batch: (wildlife, general) rows drawn."""
@@ -394,10 +418,11 @@ def test_an_unused_pool_may_be_empty():
     assert len(list(Mixture(0, 3, INF, 4, 8, 0))) == len(list(Mixture(3, 0, 0.0, 4, 8, 0))) == 2
 
 
-# ---------------------------------------------------------------------------------------------------------------- subsets
+# -------------------------------------------------------------------------------------------------------------- subsets
 
 def labelled() -> pd.DataFrame:
-    rows = [(f"{label}{i}", label, split) for label, n in (("a", 1), ("b", 3), ("c", 30)) for split in ("train", "val") for i in range(n)]
+    rows = [(f"{label}{i}", label, split) for label,
+            n in (("a", 1), ("b", 3), ("c", 30)) for split in ("train", "val") for i in range(n)]
     return pd.DataFrame(rows, columns=["file", "label", "split"]).assign(file=lambda t: t["file"] + t["split"])
 
 
@@ -405,7 +430,9 @@ def test_subsets_are_nested_stratified_and_leave_other_splits_alone():
     table = labelled()
     parts = {f: sources.subset(table, f, 0) for f in ("1", "2", "8", "all", "1%", "10%", "50%", "100%")}
     train = {f: t[t["split"] == "train"]["label"].value_counts().to_dict() for f, t in parts.items()}
-    assert train["2"] == {"a": 1, "b": 2, "c": 2} and train["8"] == {"a": 1, "b": 3, "c": 8} and train["10%"] == {"a": 1, "b": 1, "c": 3}
+    assert train["2"] == {"a": 1, "b": 2, "c": 2} and train["8"] == {"a": 1, "b": 3,
+                                                                     "c": 8} and train["10%"] == {"a": 1, "b": 1,
+                                                                                                  "c": 3}
     assert train["all"] == train["100%"] == {"a": 1, "b": 3, "c": 30} and train["1%"] == {"a": 1, "b": 1, "c": 1}
     assert all(len(t[t["split"] == "val"]) == 34 for t in parts.values())
     for chain in (["1", "2", "8", "all"], ["1%", "10%", "50%", "100%"]):
@@ -415,7 +442,8 @@ def test_subsets_are_nested_stratified_and_leave_other_splits_alone():
 
 def test_the_seed_draws_a_subset():
     table = labelled()
-    assert sources.subset(table, "4", 1).equals(sources.subset(table, "4", 1)) and not sources.subset(table, "4", 1).equals(sources.subset(table, "4", 2))
+    assert sources.subset(table, "4", 1).equals(sources.subset(table, "4", 1)) and not sources.subset(table, "4",
+                                                                                                      1).equals(sources.subset(table, "4", 2))
 
 
 @pytest.mark.parametrize("fraction", ["0", "-1", "half", "0%", "120%", "1.5", ""])
@@ -424,13 +452,14 @@ def test_a_fraction_that_makes_no_sense_is_refused(fraction):
         sources.subset(labelled(), fraction, 0)
 
 
-# ------------------------------------------------------------------------------------------------------------------ kept
+# ----------------------------------------------------------------------------------------------------------------- kept
 
 @pytest.mark.parametrize("ahead", [False, True])
 def test_kept_windows_and_nothing_else(tmp_path, ahead):
     unit = FRONT.hop if not ahead else 1  # ramp: sample k is k steps high; a spec tells where it was cut by comparison
     table = pd.concat([table_of(ramp(tmp_path / "a.wav", 30_000))] * 2, ignore_index=True)
-    starts = (10 * FRONT.hop / FRONT.rate, 40 * FRONT.hop / FRONT.rate, 30_000 / FRONT.rate)  # the last lies behind the last full window
+    # the last lies behind the last full window
+    starts = (10 * FRONT.hop / FRONT.rate, 40 * FRONT.hop / FRONT.rate, 30_000 / FRONT.rate)
     table["kept"] = [starts, None]
     clips = Clips(table, FRONT, seed=0, ahead=ahead)
     last = clips.source.length[0] - clips.source.need
@@ -438,7 +467,8 @@ def test_kept_windows_and_nothing_else(tmp_path, ahead):
     seen = [next((i for i, w in enumerate(wanted) if torch.equal(clips[Draw(0, n)][0], w)), None) for n in range(60)]
     assert set(seen) == {0, 1, 2} and min(map(seen.count, (0, 1, 2))) > 8
     free = Clips(table.drop(columns="kept"), FRONT, seed=0, ahead=ahead)
-    assert all(torch.equal(clips[Draw(1, n)][0], free[Draw(1, n)][0]) for n in range(5))  # None, or NaN from a concat: a free crop
+    # None, or NaN from a concat: a free crop
+    assert all(torch.equal(clips[Draw(1, n)][0], free[Draw(1, n)][0]) for n in range(5))
     mixed = Clips(pd.concat([table, table.drop(columns="kept")], ignore_index=True), FRONT, seed=0, ahead=ahead)
     assert torch.equal(mixed[Draw(2, 3)][0], free[Draw(0, 3)][0])
 
@@ -459,9 +489,10 @@ def test_a_wrong_kept_is_named(kept):
     assert len(sources.check(table.assign(kept=[(0.0, 1.5), None]))) == 2
 
 
-# ------------------------------------------------------------------------------------------------------------- processes
+# ------------------------------------------------------------------------------------------------------------ processes
 
-@pytest.mark.parametrize("batch, samples, world", [(16, 150, 2), (16, 150, 3), (10, 95, 2), (10, 95, 3), (7, 40, 2), (32, 63, 16), (48, 96, 7)])
+@pytest.mark.parametrize("batch, samples, world",
+                         [(16, 150, 2), (16, 150, 3), (10, 95, 2), (10, 95, 3), (7, 40, 2), (32, 63, 16), (48, 96, 7)])
 def test_the_shares_of_processes_are_the_batch(batch, samples, world):
     made = lambda: Mixture(13, 29, 3.0, batch, samples, 0)  # noqa: E731
     shares = list(zip(*(made().batches(1, rank, world) for rank in range(world)), strict=True))
@@ -475,7 +506,8 @@ def test_the_shares_of_processes_are_the_batch(batch, samples, world):
 
 
 def test_a_process_without_clips_is_refused():
-    with pytest.raises(ValueError, match="the last batch of this run holds 5 clips, too few for 4 processes: start fewer"):
+    with pytest.raises(ValueError,
+                       match="the last batch of this run holds 5 clips, too few for 4 processes: start fewer"):
         next(Mixture(13, 29, 3.0, 16, 101, 0).batches(0, 0, 4))
 
 
@@ -483,7 +515,8 @@ def test_a_process_without_clips_is_refused():
 @pytest.mark.parametrize("ahead", [False, True])
 def test_a_batch_knows_its_place_also_when_cut(tmp_path, ahead, workers):
     clips = Clips(tones(tmp_path, 2, 0, 0), FRONT, 0, ahead=ahead)
-    [whole], [last] = (list(data.loader(clips, Mixture(6, 0, 0.0, 6, 6, 0).batches(0, *share), workers)) for share in ((0, 1), (1, 2)))
+    [whole], [last] = (list(data.loader(clips, Mixture(6, 0, 0.0, 6, 6, 0).batches(0, *share), workers))
+                       for share in ((0, 1), (1, 2)))
     assert (whole.first, whole.of, last.first, last.of) == (0, 6, 4, 6)
     assert torch.equal(last.x, whole.x[4:]) and last.files == whole.files[4:]
     parts = whole.parts(4)
@@ -492,10 +525,11 @@ def test_a_batch_knows_its_place_also_when_cut(tmp_path, ahead, workers):
     assert [(p.first, p.of) for p in last.parts(1)] == [(4, 6), (5, 6)] and whole.parts(0) == [whole] == whole.parts(6)
 
 
-# ------------------------------------------------------------------------------------------------------------ unreadable
+# ----------------------------------------------------------------------------------------------------------- unreadable
 
 def two_hundred(folder, gone=1):
-    """A table of 200 rows whose last files are not there any more, with 12 good ones to cut from; and the draws of all of them."""
+    """A table of 200 rows whose last files are not there any more, with 12 good ones to cut from; and the draws of all
+    of them."""
     table = pd.concat([tones(folder, 4, 0, 0)] * 17, ignore_index=True)[:200]
     table.loc[200 - gone :, "file"] = [str(folder / f"gone{i}.wav") for i in range(gone)]
     return table, [[Draw(row, row) for row in range(first, first + 20)] for first in range(0, 200, 20)]
@@ -507,7 +541,8 @@ def test_another_recording_of_the_pool_stands_in_for_a_vanished_one(tmp_path, ca
     table, draws = two_hundred(tmp_path)
     join = np.arange(200) >= 150
     seen = list(data.loader(Clips(table, FRONT, 5, join, ahead), draws + draws, workers))
-    whole = list(data.loader(Clips(table.assign(file=[*table["file"][:199], table["file"][0]]), FRONT, 5, join, ahead), draws))
+    whole = list(data.loader(Clips(table.assign(file=[*table["file"][:199], table["file"][0]]), FRONT, 5, join, ahead),
+                             draws))
     assert all(torch.equal(a.x[:19], b.x[:19]) and torch.equal(a.row[:19], b.row[:19]) for a, b in zip(seen, whole))
     assert all(torch.equal(a.x, b.x) and a.files == b.files for a, b in zip(seen[:10], seen[10:], strict=True))
     assert [b.unreadable for b in seen[:10]] == [[]] * 9 + [[f"{tmp_path}/gone0.wav: no such file"]]
@@ -524,34 +559,42 @@ def test_a_vanished_recording_is_a_window_of_silence(tmp_path, ahead, workers):
     seen, log_mel = list(data.loader(Windows(table, FRONT, ahead), 50, workers)), LogMel(FRONT)
     assert sum((b.unreadable for b in seen), []) == [f"{tmp_path}/gone0.wav: no such file"]
     spec, row = torch.cat([b.spec(log_mel) for b in seen]), torch.cat([b.row for b in seen])
-    assert (spec[row >= 198] == normalise(FRONT.pad, FRONT)).logical_or(spec[row >= 198].sub(normalise(-50.0, FRONT)).abs() < 2e-3).all()
-    assert (spec[row < 198].amax((1, 2, 3)) > 0).all() and (row == 199).sum() == (row == 0).sum() and (row == 198).sum() == 1
+    assert (spec[row >= 198]
+            == normalise(FRONT.pad, FRONT)).logical_or(spec[row >= 198].sub(normalise(-50.0, FRONT)).abs() < 2e-3).all()
+    assert (spec[row < 198].amax((1, 2,
+                                  3)) > 0).all() and (row == 199).sum() == (row == 0).sum() and (row == 198).sum() == 1
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_more_than_one_in_a_hundred_is_an_error(tmp_path, workers):
     table, draws = two_hundred(tmp_path, gone=3)
     for dataset, batches in ((Clips(table, FRONT, 5), draws), (Windows(table, FRONT), 20)):
-        with pytest.raises(audio.AudioError, match=r"gone2.wav: no such file; 3 of 200 recordings could not be read, and at most 1 %"):
+        with pytest.raises(audio.AudioError,
+                           match=r"gone2.wav: no such file; 3 of 200 recordings could not be read, and at most 1 %"):
             list(data.loader(dataset, batches, workers))
     with pytest.raises(audio.AudioError, match=r"gone0.wav: no such file; 1 of 50"):
         list(data.loader(Windows(table[:198].tail(50), FRONT), 20, workers))
 
 
 def test_a_storage_that_is_gone_is_an_error_at_once():
-    table = pd.DataFrame({"file": [f"/gone/{i}.wav" for i in range(5000)], "label": "x", "split": "train", "duration_s": 1.0})
-    with pytest.raises(audio.AudioError, match="/gone/7.wav: no such file; nor could any of 10 recordings drawn in its place") as error:
+    table = pd.DataFrame({"file": [f"/gone/{i}.wav" for i in range(5000)], "label": "x", "split": "train",
+                          "duration_s": 1.0})
+    with pytest.raises(audio.AudioError,
+                       match="/gone/7.wav: no such file; nor could any of 10 recordings drawn in its place") as error:
         list(data.loader(Clips(table, FRONT, 0), [[Draw(7, 0), Draw(8, 1)]], 1))
     assert "\n" not in str(error.value)
 
 
-# ---------------------------------------------------------------------------------------------------------- large tables
+# --------------------------------------------------------------------------------------------------------- large tables
 
 def test_a_large_table_opens_no_file_and_stays_small(monkeypatch):
     """In bytes a row, which is what decides whether two million fit."""
     rows, rng = 100_000, np.random.default_rng(0)
-    table = pd.DataFrame({"file": [f"/data/audioset/clips/unbal_train/{i % 97:02d}/{i:011d}.flac" for i in range(rows)], "split": "train",
-                          "label": pd.Categorical.from_codes(rng.integers(0, 500, rows), [f"class {k:03d}" for k in range(500)]), "duration_s": 10.0})
+    table = pd.DataFrame({"file": [f"/data/audioset/clips/unbal_train/{i % 97:02d}/{i:011d}.flac" for i in range(rows)],
+                          "split": "train",
+                          "label": pd.Categorical.from_codes(rng.integers(0, 500, rows),
+                                                             [f"class {k:03d}" for k in range(500)]),
+                                                             "duration_s": 10.0})
     monkeypatch.setattr(audio, "info", None)
     monkeypatch.setattr(audio, "read", lambda file, rate, start_s, duration_s: torch.zeros(round(rate * duration_s)))
     tracemalloc.start()
@@ -575,13 +618,18 @@ def test_a_table_hash_is_what_it_was_before_it_was_quick():
                       for f, row in zip(files, table[columns].itertuples(index=False)))
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:6]
 
-    for files in (["/a/b/c.wav", "/a/b/d/é.wav", "/a/\"x\".wav"], ["a.wav", "b/c.wav", "c.wav"], ["./x//y/../a.wav", "x/b.wav", "x/y.wav"],
-                  ["/a.wav", "/b/c.wav", "/c.wav"], ["../u/a.wav", "../u/v/b.wav", "../u/c.wav"], ["/a/b/../c.wav", "/a/./d.wav", "/a/e.wav"]):
+    for files in (["/a/b/c.wav", "/a/b/d/é.wav", "/a/\"x\".wav"], ["a.wav", "b/c.wav", "c.wav"],
+                  ["./x//y/../a.wav", "x/b.wav", "x/y.wav"],
+                  ["/a.wav", "/b/c.wav", "/c.wav"], ["../u/a.wav", "../u/v/b.wav", "../u/c.wav"],
+                  ["/a/b/../c.wav", "/a/./d.wav", "/a/e.wav"]):
         table = pd.DataFrame({"file": files, "label": ["ß", "a\nb", "c"], "split": "train", "group": ["g", None, "h"]})
-        segments = table.assign(start_s=[0.1, np.nan, 1e-7], end_s=[1, 2, 3], duration_s=np.array([1.5, 2.1, 3], np.float32))
-        for one in (table, segments, segments.drop(columns="group"), table.assign(group=[1, np.nan, 3]), table[:1], table[:0]):
+        segments = table.assign(start_s=[0.1, np.nan, 1e-7], end_s=[1, 2, 3],
+                                duration_s=np.array([1.5, 2.1, 3], np.float32))
+        for one in (table, segments, segments.drop(columns="group"), table.assign(group=[1, np.nan, 3]), table[:1],
+                    table[:0]):
             assert record.table_hash(one) == plain(one)
-            assert record.table_hash(one.assign(label=one["label"].astype("category"), split=one["split"].astype("category"))) == plain(one)
+            assert record.table_hash(one.assign(label=one["label"].astype("category"),
+                                                split=one["split"].astype("category"))) == plain(one)
 
 
 def test_names_come_back_as_they_were():
@@ -598,7 +646,8 @@ def test_frames_of_many_recordings_are_those_of_one():
     lengths = [1, 63, 64, 65, 96, 97, 1000]
     seconds = [((n - 1) * FRONT.hop + FRONT.window) / FRONT.rate for n in lengths]
     windows = Windows(table_of(*map(str, lengths), duration_s=seconds), FRONT, ahead=True)
-    assert windows.places.tolist() == [[row, first] for row, n in enumerate(lengths) for first in audio.windows(n, 64, 32)]
+    assert windows.places.tolist() == [[row, first] for row,
+                                       n in enumerate(lengths) for first in audio.windows(n, 64, 32)]
 
 
 ABANDONED = """
@@ -615,5 +664,6 @@ print("left", flush=True)
 
 def test_a_process_that_leaves_its_workers_ends(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT)])}
-    done = subprocess.run([sys.executable, "-c", ABANDONED, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", ABANDONED, str(tmp_path)], env=environment, capture_output=True,
+                          text=True, timeout=60)
     assert done.stdout == "left\n" and done.returncode == 0, done.stderr

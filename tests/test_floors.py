@@ -6,10 +6,12 @@ import pytest
 
 from lib import paths
 
-HEART = ["paths", "audio", "mel", "patches", "mae", "data", "training", "pretrain", "checkpoints", "metrics", "attention", "plots"]
+HEART = ["paths", "audio", "mel", "patches", "mae", "data", "training", "pretrain", "checkpoints", "metrics",
+         "attention", "plots"]
 FLOORS = [{"heart"}, {"sources"}, {"transfer"}, {"hear", "explorers"}, {"runs"}, {"course"}, {"notebooks"}]
 FLOOR = {part: level for level, parts in enumerate(FLOORS) for part in parts}
-FILES = [path.relative_to(paths.ROOT) for path in sorted((paths.ROOT / "lib").rglob("*.py")) if path != paths.ROOT / "lib" / "__init__.py"]
+FILES = [path.relative_to(paths.ROOT) for path in sorted((paths.ROOT / "lib").rglob("*.py")) if path != paths.ROOT
+         / "lib" / "__init__.py"]
 
 
 def imported(path: Path) -> set[str]:
@@ -44,7 +46,8 @@ def test_imports_only_from_below(path):
 
 def test_the_heart_is_flat_and_small():
     assert sorted(p.stem for p in (paths.ROOT / "lib").glob("*.py") if p.stem != "__init__") == sorted(HEART)
-    assert sorted(p.name for p in (paths.ROOT / "lib").iterdir() if (p / "__init__.py").exists()) == sorted(set(FLOOR) - {"heart", "notebooks"})
+    assert sorted(p.name for p in (paths.ROOT / "lib").iterdir()
+                  if (p / "__init__.py").exists()) == sorted(set(FLOOR) - {"heart", "notebooks"})
 
 
 def test_no_circle_within_a_wing():
@@ -58,5 +61,6 @@ def test_no_circle_within_a_wing():
 
 def test_sees_every_kind_of_import(tmp_path):
     file = tmp_path / "x.py"
-    file.write_text("import os\nimport lib.a\nfrom lib import b, c\nfrom lib.d import e\ndef f():\n    from lib.g.h import i\n")
+    file.write_text("import os\nimport lib.a\nfrom lib import b, c\nfrom lib.d import e\ndef f():\n    from lib.g.h "
+                    "import i\n")
     assert imported(file) == {"a", "b", "c", "d.e", "g.h.i"}

@@ -1,6 +1,8 @@
-"""No val or test recording enters pretraining, filtering, out-of-fold scoring, a label subset, or what normalises the specs.
+"""No val or test recording enters pretraining, filtering, out-of-fold scoring, a label subset, or what normalises the
+specs.
 
-Every file that is opened is written down. The recordings of val and test exist and could be read; that nobody does is the test.
+Every file that is opened is written down. The recordings of val and test exist and could be read; that nobody does is
+the test.
 """
 
 from dataclasses import replace
@@ -42,8 +44,10 @@ class Guard:
 def pools(tmp_path_factory):
     """(wildlife, general), without durations, so that even the headers must be read; groups of two recordings."""
     root = tmp_path_factory.mktemp("pools")
-    made = [tones(root / name, 6, 2, 2, seconds=0.6, seed=seed).drop(columns="duration_s") for seed, name in enumerate(("wildlife", "general"))]
-    pairs = [[f"{pool} {label} {split} {i // 2}" for i, (label, split) in enumerate(zip(t["label"], t["split"]))] for pool, t in enumerate(made)]
+    made = [tones(root / name, 6, 2, 2, seconds=0.6, seed=seed).drop(columns="duration_s") for seed,
+            name in enumerate(("wildlife", "general"))]
+    pairs = [[f"{pool} {label} {split} {i // 2}" for i, (label, split) in enumerate(zip(t["label"], t["split"]))]
+             for pool, t in enumerate(made)]
     return [t.assign(group=group) for t, group in zip(made, pairs)]
 
 
@@ -60,7 +64,8 @@ def scored(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """The scores of a filter; the selectors start from random weights, which know no recording."""
     if name.startswith("confidence"):
         return curate.confidence(None, ARCH, FRONT, table, QUICK, out_of_fold=3 * (name == "confidence_oof"))
-    return curate.reconstruction_loss(MAE(RAW, training.generator(0)), FRONT, table) if name == "loss" else curate.energy(FRONT, table)
+    return curate.reconstruction_loss(MAE(RAW, training.generator(0)), FRONT,
+                                      table) if name == "loss" else curate.energy(FRONT, table)
 
 
 # ----------------------------------------------------------------------------------------------------- the guard itself
@@ -68,7 +73,8 @@ def scored(name: str, table: pd.DataFrame) -> pd.DataFrame:
 def test_the_guard_notices_the_whole_table(pools, guard):
     wildlife = pools[0]
     last = data.Draw(len(wildlife) - 1, 0)
-    for leak in (lambda: data.Recordings(wildlife, FRONT), lambda: data.Clips(wildlife.assign(duration_s=0.6), FRONT, 0, ahead=True)[last],
+    for leak in (lambda: data.Recordings(wildlife, FRONT),
+                 lambda: data.Clips(wildlife.assign(duration_s=0.6), FRONT, 0, ahead=True)[last],
                  lambda: scored("energy", wildlife.assign(split="train"))):
         guard.forget()
         leak()
@@ -79,7 +85,7 @@ def test_the_guard_notices_the_whole_table(pools, guard):
         guard.only_train()
 
 
-# ------------------------------------------------------------------------------------------------- what may read only train
+# --------------------------------------------------------------------------------------------- what may read only train
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0, float("inf")])
 def test_pretraining_reads_train_only(pools, guard, ratio):
@@ -103,7 +109,8 @@ def test_scores_do_not_depend_on_val_and_test(pools, guard):
     """What a filter says of train stays to the last bit when val and test have other sounds and labels."""
     wildlife = pools[0]
     held = wildlife["split"] != "train"
-    other = wildlife.assign(file=wildlife["file"].mask(held, "/gone.wav"), label=wildlife["label"].mask(held, "nothing known"))
+    other = wildlife.assign(file=wildlife["file"].mask(held, "/gone.wav"),
+                            label=wildlife["label"].mask(held, "nothing known"))
     for name in curate.FILTERS[1:]:
         a = scored(name, wildlife)
         for old in paths.cache("scores").glob("*.csv"):
@@ -151,28 +158,32 @@ def test_label_subsets_are_of_train_and_leave_val_and_test_whole(pools, guard, f
     assert set(guard.opened) <= set(part.query("split == 'train'")["file"])
 
 
-# ---------------------------------------------------------------------------------------------------------- normalisation
+# -------------------------------------------------------------------------------------------------------- normalisation
 
 def test_mean_and_std_are_constants_of_the_front_end(pools, guard, monkeypatch):
-    """They are never fitted: whatever the mix or the filter, every spec is made with the numbers the front end came with."""
+    """They are never fitted: whatever the mix or the filter, every spec is made with the numbers the front end came
+    with."""
     used, real = [], mel.LogMel.__init__
-    monkeypatch.setattr(mel.LogMel, "__init__", lambda self, spec, *a, **k: used.append(spec) or real(self, spec, *a, **k))
+    monkeypatch.setattr(mel.LogMel, "__init__", lambda self, spec, *a,
+                        **k: used.append(spec) or real(self, spec, *a, **k))
     for name in curate.FILTERS[1:]:
         scores = scored(name, pools[0])
         made = curate.curated(pools[0], scores, curate.keep(scores, "30%"))
         for ratio in (0.0, 1.0):
             pretrain.pretrain(ARCH, FRONT, pretrain.Recipe(clips=8, batch=8, ratio=ratio), made, pools[1])
         finetune.finetune(None, ARCH, FRONT, made, QUICK, labels=["high", "low", "mid"])
-    assert len(used) > 12 and {(s.mean, s.std, s.divisor, s.pad) for s in used} == {(FRONT.mean, FRONT.std, FRONT.divisor, FRONT.pad)}
+    assert len(used) > 12 and {(s.mean, s.std, s.divisor, s.pad)
+                               for s in used} == {(FRONT.mean, FRONT.std, FRONT.divisor, FRONT.pad)}
     assert (mel.INAT.mean, mel.INAT.std) == (FRONT.mean, FRONT.std)
 
 
-# ----------------------------------------------------------------------------------------------------------------- groups
+# --------------------------------------------------------------------------------------------------------------- groups
 
 def test_groups_never_straddle_splits(tmp_path):
     table = chorus.make("wildlife", "smoke", progress=False)
     assert (table.groupby("group")["split"].nunique() == 1).all()
-    rows = tones(tmp_path, 8, 0, 0, seconds=0.2).assign(group=lambda t: [f"{label} {i // 2}" for i, label in enumerate(t["label"])])
+    rows = tones(tmp_path, 8, 0, 0,
+                 seconds=0.2).assign(group=lambda t: [f"{label} {i // 2}" for i, label in enumerate(t["label"])])
     rows[["file", "label", "group"]].to_csv(tmp_path / "metadata.csv", index=False)
     made = sources.folder(tmp_path)
     assert set(made["split"]) == {"train", "val", "test"} and (made.groupby("group")["split"].nunique() == 1).all()
@@ -183,5 +194,6 @@ def test_groups_never_straddle_splits(tmp_path):
 def test_the_general_pool_must_not_hold_what_is_evaluated(pools):
     wildlife, general = pools
     both = pd.concat([general, wildlife[wildlife["split"] == "test"].assign(split="train")], ignore_index=True)
-    with pytest.raises(ValueError, match="6 val or test recordings of the wildlife pool are in the train split of the general pool"):
+    with pytest.raises(ValueError, match="6 val or test recordings of the wildlife pool are in the train split of the "
+                       "general pool"):
         pretrain.pretrain(ARCH, FRONT, pretrain.Recipe(clips=8, batch=4, ratio=1.0), wildlife, both)

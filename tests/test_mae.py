@@ -8,7 +8,8 @@ from lib import mae, patches
 from lib.mae import MAE, Arch
 from lib.patches import Grid
 
-SMALL = Arch(frames=64, mels=32, patch=(8, 8), dim=32, depth=2, heads=2, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=2)
+SMALL = Arch(frames=64, mels=32, patch=(8, 8), dim=32, depth=2, heads=2, decoder="plain", decoder_dim=16,
+             decoder_depth=1, decoder_heads=2)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -66,7 +67,8 @@ def test_a_shorter_spec_takes_a_prefix_of_the_positions(model, spec):
 
 def test_the_same_seed_gives_the_same_model():
     a, b, c = (MAE(SMALL, generator(seed)).state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(a[k], b[k]) for k in a) and not torch.equal(a["decoder_pred.weight"], c["decoder_pred.weight"])
+    assert all(torch.equal(a[k], b[k]) for k in a) and not torch.equal(a["decoder_pred.weight"],
+                                                                       c["decoder_pred.weight"])
 
 
 def test_normalised_target_has_mean_zero_and_unit_variance(model, spec):
@@ -87,10 +89,12 @@ def test_window_shift_runs_along_time_only():
     assert [tuple(b.shift_size) for b in model.decoder_blocks] == [(0, 0), (2, 0)]
 
 
-@pytest.mark.parametrize("frames, mels, patch", [(96, 80, (16, 16)), (208, 80, (16, 16)), (304, 80, (4, 80)), (512, 128, (16, 16))])
+@pytest.mark.parametrize("frames, mels, patch",
+                         [(96, 80, (16, 16)), (208, 80, (16, 16)), (304, 80, (4, 80)), (512, 128, (16, 16))])
 def test_both_decoders_work_on_any_grid(frames, mels, patch):
     for decoder in ("plain", "window"):
-        model = MAE(replace(SMALL, frames=frames, mels=mels, patch=patch, decoder=decoder, decoder_depth=2), generator())
+        model = MAE(replace(SMALL, frames=frames, mels=mels, patch=patch, decoder=decoder, decoder_depth=2),
+                    generator())
         mask = patches.random_mask(1, model.grid, 0.75, generator())
         loss, guess = model(torch.randn(1, 1, frames, mels, generator=generator()), mask)
         assert guess.shape == (1, model.grid.t * model.grid.f, patch[0] * patch[1]) and math.isfinite(loss.item())
@@ -102,8 +106,10 @@ def test_both_decoders_work_on_any_grid(frames, mels, patch):
     (lambda m: replace(SMALL, patch=(7, 8)), "cannot be cut into 7 x 8"),
     (lambda m: m.encode(torch.zeros(1, 1, 64, 40), None), "got 40 mels and 64 frames"),
     (lambda m: m.encode(torch.zeros(1, 1, 128, 32), None), "at most 64 frames"),
-    (lambda m: m.encode(torch.zeros(1, 1, 64, 32), patches.chessboard_mask(1, Grid(4, 4))), r"the mask is for \(1, 16\)"),
-    (lambda m: m.loss(torch.zeros(1, 1, 64, 32), torch.zeros(1, 32, 64), patches.random_mask(1, m.grid, 0, None)), "hides none"),
+    (lambda m: m.encode(torch.zeros(1, 1, 64, 32), patches.chessboard_mask(1, Grid(4, 4))),
+     r"the mask is for \(1, 16\)"),
+    (lambda m: m.loss(torch.zeros(1, 1, 64, 32), torch.zeros(1, 32, 64), patches.random_mask(1, m.grid, 0, None)),
+     "hides none"),
     (lambda m: m.loss(torch.zeros(1, 1, 64, 32), torch.zeros(1, 32, 64), None), "hides none"),
 ])
 def test_errors_say_what_was_got(call, message):

@@ -22,15 +22,19 @@ def test_unpatchify_inverts_patchify(patch):
 
 def test_tokens_and_pixels_are_time_major():
     spec = torch.zeros(1, 1, 8, 6)
-    spec[0, 0, 5, 1] = 1  # frame 5 = second patch row of 4 frames, its frame 1; mel bin 1 = first patch of 3 bins, its bin 1
+    # frame 5 = second patch row of 4 frames, its frame 1; mel bin 1 = first patch of 3 bins, its bin 1
+    spec[0, 0, 5, 1] = 1
     assert patches.patchify(spec, (4, 3)).nonzero().tolist() == [[0, 1 * 2 + 0, 1 * 3 + 1]]
 
 
 MASKS = {"random": lambda g: patches.random_mask(3, GRID, 0.6, g), "time": lambda g: patches.time_mask(3, GRID, 0.5, g),
-         "freq": lambda g: patches.freq_mask(3, GRID, 0.5, g), "2d": lambda g: patches.time_freq_mask(3, GRID, 0.5, 0.5, g),
+         "freq": lambda g: patches.freq_mask(3, GRID, 0.5, g),
+         "2d": lambda g: patches.time_freq_mask(3, GRID, 0.5, 0.5, g),
          "vertical": lambda g: patches.vertical_mask(3, GRID), "horizontal": lambda g: patches.horizontal_mask(3, GRID),
-         "chessboard": lambda g: patches.chessboard_mask(3, GRID), "only": lambda g: patches.only_visible(3, GRID, 2, g)}
-HIDDEN = {"random": 14, "time": 12, "freq": 12, "2d": 18, "vertical": 12, "horizontal": 12, "chessboard": 12, "only": 22}
+         "chessboard": lambda g: patches.chessboard_mask(3, GRID),
+         "only": lambda g: patches.only_visible(3, GRID, 2, g)}
+HIDDEN = {"random": 14, "time": 12, "freq": 12, "2d": 18, "vertical": 12, "horizontal": 12, "chessboard": 12,
+          "only": 22}
 
 
 @pytest.mark.parametrize("kind", MASKS)
@@ -40,7 +44,8 @@ def test_the_three_views_of_a_mask_agree(kind):
     assert not hidden.gather(1, keep).any()  # what is kept is not hidden
     tokens = torch.arange(24).expand(3, -1)
     shuffled = torch.cat([tokens.gather(1, keep), torch.full((3, HIDDEN[kind]), -1)], 1)  # visible first, then blanks
-    assert torch.equal(shuffled.gather(1, restore), torch.where(hidden, -1, tokens))  # restore puts each back in its place
+    # restore puts each back in its place
+    assert torch.equal(shuffled.gather(1, restore), torch.where(hidden, -1, tokens))
 
 
 def test_masks_hide_what_their_names_say():
@@ -49,7 +54,8 @@ def test_masks_hide_what_their_names_say():
     assert all(len(set(column.tolist())) == 1 for column in picture["freq"].T)
     visible = ~picture["2d"]
     assert torch.equal(visible, visible.any(1, keepdim=True) & visible.any(0, keepdim=True))
-    assert picture["vertical"][:, 0].tolist() == [False, True] * 3 and picture["horizontal"][0].tolist() == [False, True] * 2
+    assert picture["vertical"][:, 0].tolist() == [False, True] * 3 and picture["horizontal"][0].tolist() == [False,
+                                                                                                             True] * 2
     assert picture["chessboard"][:2, :2].tolist() == [[False, True], [True, False]]
 
 
@@ -77,7 +83,8 @@ def test_rounding_keeps_one_patch_visible():
     (lambda: patches.only_visible(1, GRID, 0, None), "got 0"),
     (lambda: patches.mask_from_keep(torch.tensor([[0, 24]]), 24), "each in 0..23"),
     (lambda: patches.mask_from_keep(torch.tensor([[3, 3]]), 24), "same patch twice"),
-    (lambda: patches.mask_from_hidden(torch.eye(3, dtype=torch.bool).triu() | torch.ones(3, 3).tril(-1).bool()), "same number"),
+    (lambda: patches.mask_from_hidden(torch.eye(3, dtype=torch.bool).triu() | torch.ones(3, 3).tril(-1).bool()),
+     "same number"),
 ])
 def test_errors_say_what_was_got(call, message):
     with pytest.raises(ValueError, match=message):
@@ -98,7 +105,8 @@ def test_two_dimensional_mask_is_the_public_one(golden):
     mask = patches.mask_from_keep(T["ids_keep_2d"], 512)
     assert torch.equal(mask.restore, T["ids_restore_2d"]) and torch.equal(mask.hidden, T["mask_2d"].bool())
     visible = (~mask.hidden).view(-1, 64, 8)
-    assert torch.equal(visible, visible.any(2, keepdim=True) & visible.any(1, keepdim=True))  # rows and columns, as time_freq_mask draws
+    # rows and columns, as time_freq_mask draws
+    assert torch.equal(visible, visible.any(2, keepdim=True) & visible.any(1, keepdim=True))
 
 
 def test_patchify_is_the_public_one(golden):

@@ -43,7 +43,8 @@ def test_a_spec_runs_to_the_right_and_upwards(spec):
     image = plots.spec(ax, spec[0], FRONT, "a title", (-2, 3))
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("time (s)", "frequency (kHz)", "a title")
     assert image.get_extent() == [0, pytest.approx(64 * FRONT.hop_s), 0, 128] and image.get_clim() == (-2, 3)
-    assert image.origin == "lower" and np.array_equal(image.get_array(), spec[0, 0].T)  # rows are mel bins, the lowest at the bottom
+    # rows are mel bins, the lowest at the bottom
+    assert image.origin == "lower" and np.array_equal(image.get_array(), spec[0, 0].T)
     assert [t.get_text() for t in ax.get_yticklabels()] == ["0.5", "1", "2", "4", "8"]
     for khz, place in zip((0.5, 1, 2, 4, 8), ax.get_yticks()):
         assert mel.centres(FRONT)[int(place)] == pytest.approx(1000 * khz, rel=0.05)
@@ -92,7 +93,8 @@ def test_a_reconstruction_has_four_labelled_panels_a_row(spec):
     assert titles[1] == titles[5] == "8 of 32 patches visible"
     assert "borrowed" in titles[2] and titles[3].startswith("|error|; loss ")
     picture, error = figure.axes[2].images[0].get_array(), figure.axes[3].images[0].get_array()
-    hidden = patches.unpatchify(mask.hidden[..., None].float().expand(-1, -1, 256), patches.grid_of(64, 128, PATCH), PATCH)[0, 0].T.bool()
+    hidden = patches.unpatchify(mask.hidden[..., None].float().expand(-1, -1, 256), patches.grid_of(64, 128, PATCH),
+                                PATCH)[0, 0].T.bool()
     assert np.allclose(picture[~hidden], spec[0, 0].T[~hidden]) and not error[~hidden].any() and error[hidden].all()
 
 
@@ -129,12 +131,15 @@ def test_source_is_the_function_itself():
     assert plots.source(patches.random_mask).data == inspect.getsource(patches.random_mask)
 
 
-@pytest.mark.parametrize("py", sorted([*(paths.ROOT / "notebooks").glob("*.py"), *(paths.ROOT / "lib").rglob("*.py")]), ids=lambda path: path.stem)
+@pytest.mark.parametrize("py", sorted([*(paths.ROOT / "notebooks").glob("*.py"), *(paths.ROOT / "lib").rglob("*.py")]),
+                         ids=lambda path: path.stem)
 def test_figures_stay_readable_when_projected(py):
     text = py.read_text(encoding="utf-8")
     assert "x-small" not in text, "the smallest text of a figure is `small`"
-    assert all(float(size) >= 9 for size in re.findall(r"(?:fontsize|labelsize|set_fontsize\(|set_size\()=?([\d.]+)", text))
-    assert all(float(width) <= 14 for width in re.findall(r"figsize=\(([\d.]+)(?=,)", text)), "a wider figure is shrunk, and its text with it"
+    assert all(float(size) >= 9
+               for size in re.findall(r"(?:fontsize|labelsize|set_fontsize\(|set_size\()=?([\d.]+)", text))
+    assert all(float(width) <= 14 for width in re.findall(r"figsize=\(([\d.]+)(?=,)",
+                                                          text)), "a wider figure is shrunk, and its text with it"
 
 
 def test_stored_figures_have_a_sensible_size():
@@ -149,7 +154,8 @@ def test_save_writes_under_figures_and_nowhere_else(tmp_path, monkeypatch):
 
 
 def test_a_plan_is_drawn_as_it_was_recorded():
-    pilot = {"unit": "group", "sizes": [1, 2, 4], "error": [{"value": e, "low": e - 0.05, "high": e + 0.1} for e in (0.6, 0.4, 0.3)], "law": [0.5, 1.0, 0.1],
+    pilot = {"unit": "group", "sizes": [1, 2, 4],
+             "error": [{"value": e, "low": e - 0.05, "high": e + 0.1} for e in (0.6, 0.4, 0.3)], "law": [0.5, 1.0, 0.1],
              "fan": {"n": [1, 10, 40], "low": [0.3, 0.6, 0.7], "high": [0.5, 0.9, 0.95]}, "target": 0.8}
     figure, ax = plt.subplots()
     planner.plan(ax, pilot)
@@ -157,5 +163,6 @@ def test_a_plan_is_drawn_as_it_was_recorded():
     np.testing.assert_allclose(law.get_ydata(), 1 - np.array([0.6, 0.15, 0.1125]))
     points = ax.containers[0]
     np.testing.assert_allclose(points[0].get_ydata(), [0.4, 0.6, 0.7])
-    np.testing.assert_allclose([segment[:, 1] for segment in points[2][0].get_segments()], [[0.3, 0.45], [0.5, 0.65], [0.6, 0.75]])
+    np.testing.assert_allclose([segment[:, 1] for segment in points[2][0].get_segments()],
+                               [[0.3, 0.45], [0.5, 0.65], [0.6, 0.75]])
     plt.close(figure)

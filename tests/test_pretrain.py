@@ -21,7 +21,8 @@ def pools(tmp_path_factory):
     """(wildlife, general) with val and test rows whose files are not there: reading one is an error."""
     root = tmp_path_factory.mktemp("pools")
     wildlife, general = tones(root / "w", 4, 2, 2, seed=1), tones(root / "g", 4, 2, 0, seconds=0.25, seed=2)
-    return tuple(t.assign(file=t["file"].where(t["split"] == "train", "/gone/" + t["split"] + ".wav")) for t in (wildlife, general))
+    return tuple(t.assign(file=t["file"].where(t["split"] == "train", "/gone/" + t["split"] + ".wav"))
+                 for t in (wildlife, general))
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +71,8 @@ def test_reuse_loads_the_same_weights_and_log(pools, monkeypatch):
     assert not loaded.model.training and torch.equal(first.model(spec, mask).guess, loaded.model(spec, mask).guess)
 
 
-@pytest.mark.parametrize("change", [dict(ratio=3.0), dict(lr=2e-3), dict(mask_ratio=0.5), dict(freeze_decoder=True), dict(clips=16 * 9)])
+@pytest.mark.parametrize("change", [dict(ratio=3.0), dict(lr=2e-3), dict(mask_ratio=0.5), dict(freeze_decoder=True),
+                                    dict(clips=16 * 9)])
 def test_another_recipe_is_another_run(pools, change):
     first, other = run(pools), run(pools, replace(QUICK, **change), reuse=True)
     assert not other.reused and other.folder != first.folder and not same(first, other)
@@ -105,7 +107,8 @@ def test_an_interrupted_run_goes_on_where_it_was(pools, monkeypatch, cache, tmp_
         with pytest.raises(KeyboardInterrupt):
             run(pools)
     drawn, real = [], data.Mixture.batches
-    monkeypatch.setattr(data.Mixture, "batches", lambda self, start=0, *share: drawn.append(start) or real(self, start, *share))
+    monkeypatch.setattr(data.Mixture, "batches", lambda self, start=0,
+                        *share: drawn.append(start) or real(self, start, *share))
     resumed = run(pools)
     assert drawn == [5] and same(whole, resumed) and not resumed.reused
     pd.testing.assert_frame_equal(whole.log, resumed.log)
@@ -143,7 +146,8 @@ def test_only_general_clips_are_joined(pools, monkeypatch):
     monkeypatch.setattr(data.Clips, "__getitem__", look)
     short = pools[0].assign(file=pools[1]["file"].iloc[0], duration_s=0.25, split="train")
     run((short, pools[1]))
-    assert {seen[row] for row in seen if row < len(short)} == {False} and {seen[row] for row in seen if row >= len(short)} == {True}
+    assert {seen[row] for row in seen if row < len(short)} == {False} and {seen[row] for row in seen if row
+                                                                           >= len(short)} == {True}
 
 
 def test_a_pool_without_training_recordings_is_refused(pools):
@@ -170,7 +174,8 @@ def test_a_start_is_gone_on_from(pools):
     assert all(torch.equal(v, before[k]) for k, v in still.model.state_dict().items())
     moved, scratch = run(pools, start=given), run(pools)
     assert moved.folder != scratch.folder and not same(moved, scratch)
-    assert all(torch.equal(v, before[k]) for k, v in given.state_dict().items())  # the model given is not trained itself
+    # the model given is not trained itself
+    assert all(torch.equal(v, before[k]) for k, v in given.state_dict().items())
 
 
 def test_only_the_mask_ratio_asked_for_is_hidden(pools, monkeypatch):

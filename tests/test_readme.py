@@ -1,4 +1,5 @@
-"""What a newcomer reads first: links that lead somewhere, every notebook in the table, one version, licences that are named."""
+"""What a newcomer reads first: links that lead somewhere, every notebook in the table, one version, licences that are
+named."""
 import re
 import tomllib
 
@@ -8,7 +9,8 @@ import yaml
 from lib import paths
 from lib.course import build
 
-TEXTS = {name: (paths.ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE")}
+TEXTS = {name: (paths.ROOT / name).read_text(encoding="utf-8")
+         for name in ("README.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE")}
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
@@ -32,7 +34,9 @@ def test_the_two_commands_stand_alone():
 
 
 def test_citation_and_licence_agree_with_the_project():
-    citation, project = yaml.safe_load(TEXTS["CITATION.cff"]), tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation, project = yaml.safe_load(TEXTS["CITATION.cff"]), tomllib.loads((paths.ROOT
+                                                                              / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert (citation["cff-version"], citation["version"]) == ("1.2.0", project["version"])
     assert TEXTS["README.md"].startswith(f"# {citation['title']}\n")
-    assert set(citation["license"]) == {"MIT", "CC-BY-4.0"} and "MIT License" in TEXTS["LICENSE"] and "/licenses/by/4.0/" in TEXTS["LICENSE"]
+    assert set(citation["license"]) == {"MIT",
+                                        "CC-BY-4.0"} and "MIT License" in TEXTS["LICENSE"] and "/licenses/by/4.0/" in TEXTS["LICENSE"]

@@ -1,4 +1,5 @@
-"""What happens to long runs: killed while chorus is made, a full disk for real, a kernel that is interrupted. The result is that of a quiet run."""
+"""What happens to long runs: killed while chorus is made, a full disk for real, a kernel that is interrupted. The
+result is that of a quiet run."""
 
 import hashlib
 import json
@@ -35,7 +36,7 @@ def elsewhere(cache: Path) -> dict[str, str]:
     return {**os.environ, "STUDY_CACHE": str(cache), "OMP_NUM_THREADS": "1", "PYTHONPATH": found}
 
 
-# ---------------------------------------------------------------------------------------------------------------- chorus
+# --------------------------------------------------------------------------------------------------------------- chorus
 
 VICTIMS = """
 import os, sys
@@ -52,7 +53,8 @@ WORKERS = "from lib.sources import chorus\nchorus.MANY = 1\nchorus.make('general
 
 
 def digests(folder: Path) -> dict[str, str]:
-    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in folder.rglob("*") if f.is_file() and f.name != ".lock"}
+    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in folder.rglob("*") if f.is_file()
+            and f.name != ".lock"}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,8 @@ def made(cache: Path) -> int:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_chorus_killed_at_three_moments_is_the_same_chorus(quiet, tmp_path, monkeypatch):
-    with subprocess.Popen([sys.executable, "-c", VICTIMS], env=elsewhere(tmp_path), stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen([sys.executable, "-c", VICTIMS], env=elsewhere(tmp_path), stdout=subprocess.PIPE,
+                          text=True) as parent:
         for count in (1, 9, 17):
             victim = int(parent.stdout.readline())
             wait_for(lambda: made(tmp_path) >= count)
@@ -99,7 +102,7 @@ def test_a_script_without_a_main_guard_makes_chorus_alone(quiet, tmp_path):
     assert digests(tmp_path / "chorus") == quiet
 
 
-# ------------------------------------------------------------------------------------------------------------- full disk
+# ------------------------------------------------------------------------------------------------------------ full disk
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
@@ -143,12 +146,14 @@ def test_pretraining_without_room_keeps_its_last_state_and_goes_on(table, tmp_pa
 
     with monkeypatch.context() as patch:
         patch.setattr(training.States, "_save", fills)
-        with pytest.raises(OSError, match=r"state after step 10 could not be saved .*\[Errno 27\].* goes on from the state before") as error:
+        with pytest.raises(OSError, match=r"state after step 10 could not be saved .*\[Errno 27\].* goes on from the "
+                           r"state before") as error:
             pretrained(table)
     assert "\n" not in str(error.value) and "step 5 could not be saved" in capsys.readouterr().out
     [folder] = (tmp_path / "full" / "pretrained").iterdir()
     assert sorted(f.name for f in folder.iterdir()) == [".lock", "log.jsonl", "recipe.json", "state-4.pt"]
-    assert len((folder / "log.jsonl").read_text().splitlines()) == 4 and torch.load(folder / "state-4.pt", weights_only=True)
+    assert len((folder / "log.jsonl").read_text().splitlines()) == 4 and torch.load(folder / "state-4.pt",
+                                                                                    weights_only=True)
     (folder / ".weights.0f0f0f0f.safetensors").write_bytes(b"half")  # what a kill leaves
     gone_on = pretrained(table)
     assert weights(gone_on) == weights(whole) and digests(folder) == digests(whole.folder)
@@ -163,7 +168,8 @@ def test_finetuning_without_room_for_a_look_goes_on(table, tmp_path, monkeypatch
         finetuned(table)
     assert "\n" not in str(error.value) and str(tmp_path / "full") in str(error.value)
     gone_on = finetuned(table)
-    assert weights(gone_on) == weights(whole) and gone_on.looks.equals(whole.looks) and digests(tmp_path / "full") == digests(tmp_path / "whole")
+    assert weights(gone_on) == weights(whole) and gone_on.looks.equals(whole.looks) and digests(tmp_path
+                                                                                                / "full") == digests(tmp_path / "whole")
 
 
 def test_features_and_chorus_without_room_are_made_again(quiet, table, tmp_path, monkeypatch):
@@ -177,12 +183,13 @@ def test_features_and_chorus_without_room_are_made_again(quiet, table, tmp_path,
     assert not [f.name for f in tmp_path.rglob("*.*") if f.is_file() and f.name != ".lock"]
     known = probe.features(model, FRONT, table)
     assert not known.cached and probe.features(model, FRONT, table).cached and len(known.tokens) == len(known.row)
-    np.testing.assert_allclose(known.tokens[:, 1:].astype(np.float32).mean(1), known.kinds["mean"], atol=2e-3)  # 0.6 s: no window is padded
+    # 0.6 s: no window is padded
+    np.testing.assert_allclose(known.tokens[:, 1:].astype(np.float32).mean(1), known.kinds["mean"], atol=2e-3)
     chorus.make("general", "smoke", progress=False, workers=1)
     assert digests(tmp_path / "chorus") == quiet
 
 
-# ---------------------------------------------------------------------------------------------------------------- kernel
+# --------------------------------------------------------------------------------------------------------------- kernel
 
 CELLS = """
 import json, time
@@ -206,7 +213,8 @@ def cell():
 
 def test_an_interrupted_kernel_has_saved_and_lives_on(tmp_path):
     flag = tmp_path / "begun"
-    manager, client = start_new_kernel(cwd=str(paths.ROOT), env=elsewhere(tmp_path / "cache"), stderr=subprocess.DEVNULL)
+    manager, client = start_new_kernel(cwd=str(paths.ROOT), env=elsewhere(tmp_path / "cache"),
+                                       stderr=subprocess.DEVNULL)
     said = []
 
     def look(message):

@@ -51,7 +51,8 @@ def train(folder=None, steps=STEPS, model=None, stop=None, optimizer=None, **opt
     model = model or network()
     optimizer = optimizer or torch.optim.AdamW(model.parameters(), lr=1e-2)
     log = []
-    for record in training.fit(model, optimizer, batches, options.pop("loss_of", loss_of), steps=steps, seed=3, warmup=4, folder=folder, **options):
+    for record in training.fit(model, optimizer, batches, options.pop("loss_of", loss_of), steps=steps, seed=3,
+                               warmup=4, folder=folder, **options):
         log.append(record)
         if record["step"] == stop:
             break
@@ -112,7 +113,8 @@ def test_killed_at_any_moment_and_taken_up_again_is_the_same_run(tmp_path):
     folder, moment = tmp_path / "killed", random.Random(0)
     log = folder / "log.jsonl"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT)])}
-    with subprocess.Popen([sys.executable, "-c", VICTIMS, str(folder)], env=environment, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen([sys.executable, "-c", VICTIMS, str(folder)], env=environment, stdout=subprocess.PIPE,
+                          text=True) as parent:
         for lines in (5, 40, 80):
             victim, until = int(parent.stdout.readline()), time.monotonic() + 60
             while time.monotonic() < until and not (log.exists() and log.read_bytes().count(b"\n") >= lines):
@@ -122,7 +124,8 @@ def test_killed_at_any_moment_and_taken_up_again_is_the_same_run(tmp_path):
             assert int(parent.stdout.readline()) == -signal.SIGKILL
     assert not (folder / f"state-{KILLED}.pt").exists()
     resumed, final = train(folder, steps=KILLED)
-    assert resumed == whole and same(final, weights) and log.read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
+    assert resumed == whole and same(final,
+                                     weights) and log.read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
 
 
 def test_a_half_written_state_is_ignored(tmp_path, every_third):
@@ -136,7 +139,8 @@ def test_a_half_written_state_is_ignored(tmp_path, every_third):
                 file.write('{"step": 10, "lo')
         (folder / ".state-11.0f0f0f0f.pt").write_bytes(b"half")  # what a kill leaves of `paths.atomic`
         log, final = train(folder)
-        assert log == whole and same(final, weights) and [p.name for p in folder.glob("*state*")] == [f"state-{STEPS}.pt"]
+        assert log == whole and same(final,
+                                     weights) and [p.name for p in folder.glob("*state*")] == [f"state-{STEPS}.pt"]
 
 
 def test_a_damaged_state_is_named(tmp_path):
@@ -165,9 +169,11 @@ def test_ctrl_c_goes_through_and_the_run_goes_on_from_the_last_state(tmp_path, e
 def test_a_full_disk_stops_only_the_last_save(tmp_path, every_third, monkeypatch, capsys):
     whole, weights = train()
     real, full = torch.save, [False]
-    monkeypatch.setattr(torch, "save", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device")) if full[0] else real(*a))
+    monkeypatch.setattr(torch, "save", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+                        if full[0] else real(*a))
     model, log = network(), []
-    for record in training.fit(model, torch.optim.AdamW(model.parameters(), lr=1e-2), batches, loss_of, steps=STEPS, seed=3, warmup=4, folder=tmp_path):
+    for record in training.fit(model, torch.optim.AdamW(model.parameters(), lr=1e-2), batches, loss_of, steps=STEPS,
+                               seed=3, warmup=4, folder=tmp_path):
         log.append(record)
         full[0] = 5 <= record["step"] < 13
     assert log == whole and "could not be saved" in capsys.readouterr().out
@@ -191,7 +197,8 @@ def test_parts_of_a_batch_make_the_same_step():
         with torch.random.fork_rng():
             model = plain()
         optimizer, seen = torch.optim.AdamW(model.parameters(), lr=1e-2), set()
-        loss = lambda model, batch, step: seen.add((batch.first, len(batch.x), batch.of)) or loss_of(model, batch, step)  # noqa: E731
+        # noqa: E731
+        loss = lambda model, batch, step: seen.add((batch.first, len(batch.x), batch.of)) or loss_of(model, batch, step)
         log = list(training.fit(model, optimizer, batches, loss, steps=30, seed=3, micro_batch=micro_batch))
         return [r["loss"] for r in log], model.state_dict(), seen
 
@@ -228,7 +235,8 @@ def test_a_loss_that_is_no_number_names_step_and_files(bad):
         return loss_of(model, batch, step) * (bad if step == 6 else 1.0)
 
     model = network()
-    with pytest.raises(training.NonFiniteLoss, match=rf"the loss is {bad} in step 6 of {STEPS} \(learning rate .*clip6.wav") as error:
+    with pytest.raises(training.NonFiniteLoss,
+                       match=rf"the loss is {bad} in step 6 of {STEPS} \(learning rate .*clip6.wav") as error:
         train(model=model, loss_of=spoiled)
     assert "/some/where" not in str(error.value)
     assert all(p.isfinite().all() for p in model.parameters()) and is_plain(model)
@@ -271,13 +279,15 @@ def test_the_schedule_acts_on_every_layer_s_group():
         seen.append({names[id(p)]: group["lr"] for group in optimizer.param_groups for p in group["params"]})
         return model(batch.x).square().mean()
 
-    run = training.fit(model, optimizer, lambda start: [batch_of(torch.ones(2, 1, 64, 32))] * steps, look, steps=steps, seed=0, warmup=warmup, lr_min=low)
+    run = training.fit(model, optimizer, lambda start: [batch_of(torch.ones(2, 1, 64, 32))] * steps, look, steps=steps,
+                       seed=0, warmup=warmup, lr_min=low)
     log = list(run)
     for step, (record, lr) in enumerate(zip(log, seen, strict=True)):
         wave = 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
         expected = peak * step / warmup if step < warmup else low + (peak - low) * wave
         assert record["lr"] == pytest.approx(expected) == lr["head.weight"]
-        for name, scale in (("patch_embed.proj.weight", 0.5**4), ("blocks.0.attn.qkv.weight", 0.5**3), ("blocks.2.attn.qkv.weight", 0.5)):
+        for name, scale in (("patch_embed.proj.weight", 0.5**4), ("blocks.0.attn.qkv.weight", 0.5**3),
+                            ("blocks.2.attn.qkv.weight", 0.5)):
             assert lr[name] == pytest.approx(expected * scale), f"{name} in step {step}"
     assert seen[warmup]["blocks.0.attn.qkv.weight"] < seen[warmup]["blocks.2.attn.qkv.weight"] < seen[warmup]["head.weight"] == peak
 
@@ -294,5 +304,6 @@ def test_gradients_are_clipped_to_the_norm_asked_for():
 
 
 def test_generators_depend_on_every_number():
-    first = [torch.rand(1, generator=training.generator(*seeds)).item() for seeds in ((0,), (1,), (0, 0), (0, 1), (1, 0), (0, 0, 0))]
+    first = [torch.rand(1, generator=training.generator(*seeds)).item()
+             for seeds in ((0,), (1,), (0, 0), (0, 1), (1, 0), (0, 0, 0))]
     assert len(set(first)) == 6 and torch.rand(1, generator=training.generator(0, 1)).item() == first[3]

@@ -12,17 +12,20 @@ from lib import audio, mel
 from lib.mae import Arch
 
 FRONT = replace(mel.INAT, mels=32, frames=64)  # 8,576 samples, 0.39 s
-ARCH = Arch(frames=64, mels=32, patch=(16, 16), dim=32, depth=1, heads=2, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=2)
+ARCH = Arch(frames=64, mels=32, patch=(16, 16), dim=32, depth=1, heads=2, decoder="plain", decoder_dim=16,
+            decoder_depth=1, decoder_heads=2)
 PITCH = {"low": 300.0, "mid": 1500.0, "high": 5000.0}
 
 
 def tone(hz: float, seconds: float, rng: np.random.Generator, rate: int = 22_050) -> torch.Tensor:
     t = np.arange(round(seconds * rate)) / rate
-    wave = 0.02 * np.sin(2 * np.pi * (hz * t + rng.random())) + 1e-4 * rng.standard_normal(len(t))  # quiet: INAT clips at +-50 dB
+    # quiet: INAT clips at +-50 dB
+    wave = 0.02 * np.sin(2 * np.pi * (hz * t + rng.random())) + 1e-4 * rng.standard_normal(len(t))
     return torch.tensor(wave, dtype=torch.float32)
 
 
-def tones(folder: Path, train: int = 6, val: int = 2, test: int = 2, seconds: float = 0.6, seed: int = 0) -> pd.DataFrame:
+def tones(folder: Path, train: int = 6, val: int = 2, test: int = 2, seconds: float = 0.6,
+          seed: int = 0) -> pd.DataFrame:
     """A recordings table of three classes that differ in pitch; a file for every row."""
     rng, rows = np.random.default_rng(seed), []
     for label, hz in PITCH.items():
@@ -38,7 +41,8 @@ def ramp(file: Path, samples: int) -> str:
 
 
 GOOD = ["stereo.wav", "slow.wav", "fast.flac", "a.mp3", "b.ogg", "float.wav", "short.wav", "silent.flac", "plain.WAV"]
-BAD = {"empty.wav": "empty", "cut.wav": "cut off", "cut.flac": "decoded", "cut.ogg": "cut off", "text.wav": "no sound format", "nan.wav": "NaN",
+BAD = {"empty.wav": "empty", "cut.wav": "cut off", "cut.flac": "decoded", "cut.ogg": "cut off",
+       "text.wav": "no sound format", "nan.wav": "NaN",
        "zero.wav": "no samples", "gone.wav": "no such file", "loop.wav": "cannot be read"}
 
 
@@ -49,13 +53,17 @@ def mess(root: Path) -> Path:
         folder = root / label
         folder.mkdir(parents=True)
         wave = tone(800 if label == "frog" else 3000, 1.0, rng).numpy()
-        for name, rate, samples in (("stereo.wav", 44_100, np.stack([wave, -0.5 * wave], 1)), ("slow.wav", 8_000, wave[:8000]),
-                                    ("fast.flac", 96_000, np.tile(wave, 3)), ("a.mp3", 44_100, wave), ("b.ogg", 44_100, wave),
-                                    ("plain.WAV", 22_050, wave), ("short.wav", 22_050, wave[:2000]), ("silent.flac", 22_050, 0 * wave),
+        for name, rate, samples in (("stereo.wav", 44_100, np.stack([wave, -0.5 * wave], 1)),
+                                    ("slow.wav", 8_000, wave[:8000]),
+                                    ("fast.flac", 96_000, np.tile(wave, 3)), ("a.mp3", 44_100, wave),
+                                    ("b.ogg", 44_100, wave),
+                                    ("plain.WAV", 22_050, wave), ("short.wav", 22_050, wave[:2000]),
+                                    ("silent.flac", 22_050, 0 * wave),
                                     ("zero.wav", 22_050, wave[:0])):
             soundfile.write(folder / name, samples, rate)
         soundfile.write(folder / "float.wav", wave, 22_050, subtype="FLOAT")
-        soundfile.write(folder / "nan.wav", np.where(np.arange(len(wave)) == 9000, np.nan, wave), 22_050, subtype="FLOAT")
+        soundfile.write(folder / "nan.wav", np.where(np.arange(len(wave)) == 9000, np.nan, wave), 22_050,
+                        subtype="FLOAT")
         for cut, whole in (("cut.wav", "plain.WAV"), ("cut.flac", "fast.flac"), ("cut.ogg", "b.ogg")):
             content = (folder / whole).read_bytes()
             (folder / cut).write_bytes(content[: len(content) // 2])

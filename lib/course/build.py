@@ -38,7 +38,7 @@ KEPT = ("tags", "jupyter", "collapsed", "cellView")  # metadata of a cell: its t
 WIDGET = "application/vnd.jupyter.widget-view+json"
 EXPERIMENT = re.compile(r"0[3-9]_|12_")  # these leave records, so they take parameters
 LONGEST, MEDIAN, BYTES = 30, 8, 1_500_000  # lines of a code cell, their median, size of a file
-CODE, PROSE = 100, 118  # columns of a line of code and of Markdown, which has two more in the .py
+COLUMNS = 100  # of a line of code: what a browser shows beside JupyterLab's list of files; prose flows
 # a parameter as papermill reads it: it takes a # in the literal for the help's, and stumbles over an = in the help
 PARAMETER = re.compile(r'\w+: (bool = (True|False)|int = -?\d+|float = -?[\d.]+(e-?\d+)?|str = "[^"#]*")  # [^=]{3,}')
 # a path of one machine
@@ -199,10 +199,10 @@ def _texts(cell: NotebookNode) -> list[str]:
 
 
 def _lint_lines(cell: NotebookNode) -> list[str]:
-    lines, most = cell.source.splitlines(), CODE if cell.cell_type == "code" else PROSE
-    wide = [line for line in lines if len(line) > most and not line.startswith(("|", "[![", "<"))]  # table, badge, HTML
-    found = [f"{len(wide)} lines wider than {most} columns, the first: {wide[0].strip()[:60]} ..."] if wide else []
-    if cell.cell_type == "code" and len(lines) > LONGEST:
+    lines = cell.source.splitlines() if cell.cell_type == "code" else []
+    wide = [line for line in lines if len(line) > COLUMNS]
+    found = [f"{len(wide)} lines wider than {COLUMNS} columns, the first: {wide[0].strip()[:60]} ..."] if wide else []
+    if len(lines) > LONGEST:
         found.append(f"{len(lines)} lines, at most {LONGEST}: move what it does into lib")
     return found
 

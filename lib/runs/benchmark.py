@@ -89,7 +89,8 @@ def run(scale: str = "auto", wildlife: str = "chorus", general: str = "chorus", 
     print(f"scale {setting.name} on {chip}, {precision}; each part alone")
     print(table.dropna(axis=1, how="all").map(cost.number).to_string(index_names=False))
     once = "; on a CPU reading and the front end work once per recording where that fits in memory"
-    print(f"slowest part of pretraining: {table['clips/s'].iloc[:3].idxmin()}" + (once if acc.device.type == "cpu" else ""))
+    print(f"slowest part of pretraining: {table['clips/s'].iloc[:3].idxmin()}"
+          + (once if acc.device.type == "cpu" else ""))
 
 
 if __name__ == "__main__":

@@ -159,10 +159,12 @@ def _script(path: Path, values: Mapping[str, object]) -> int:
         name = record.assigned(node)
         if name in left:
             node.value = ast.copy_location(ast.Constant(left.pop(name)), node.value)
+        if isinstance(node, ast.Expr):  # a cell that ends with a table shows it, such as what a run will cost
+            node.value = ast.Call(ast.Name("display", ast.Load()), [node.value], [])
     cells = sys.modules["cells"] = ModuleType("cells")  # where pickle looks for what a cell defines
     cells.display = _display
     try:
-        exec(compile(code, path, "exec"), vars(cells))
+        exec(compile(ast.fix_missing_locations(code), path, "exec"), vars(cells))
     except Exception as error:  # whatever a cell raises
         if not isinstance(error, record.Recorded):
             traceback.print_exc()

@@ -14,11 +14,15 @@ from lib.transfer import curate, finetune
 __all__ = ["Scale", "SCALES", "PRESETS", "scale", "clips", "parse_ratio"]
 
 
-# What the published recipes of finetuning differ in; lr is a factor on the scale's rate, which is 1e-3 at batch 256 for `paper` (FACTS, section 3).
+# What the published recipes of finetuning differ in; lr is a factor on the scale's rate, which is 1e-3 at batch 256
+# for `paper` (FACTS, section 3).
 PRESETS = {
     "audiomae": dict(lr=1.0),  # AudioMAE's main_finetune_as.py: AdamW with layer decay
-    "paper": dict(lr=0.1, lr_min=0.1, optimizer="Adam", weight_decay=1e-5, layer_decay=1.0, drop_path=0.0, clip_grad=None),  # the first author's fork
-    "lora": dict(lr=1.0, layer_decay=1.0, drop_path=0.0, lora=8),  # ours: few weights to train and to keep, at the same steps
+    # the first author's fork
+    "paper": dict(lr=0.1, lr_min=0.1, optimizer="Adam", weight_decay=1e-5, layer_decay=1.0, drop_path=0.0,
+                  clip_grad=None),
+    # ours: few weights to train and to keep, at the same steps
+    "lora": dict(lr=1.0, layer_decay=1.0, drop_path=0.0, lora=8),
 }
 
 
@@ -48,34 +52,39 @@ class Scale:
 
     def arch(self, **changes) -> Arch:
         """The model of this scale; `changes` are fields of `mae.Arch`, such as norm_pixels=False."""
-        sizes = dict(patch=self.patch, dim=self.dim, depth=self.depth, heads=self.heads, decoder=self.decoder_kind, decoder_dim=self.decoder_dim,
+        sizes = dict(patch=self.patch, dim=self.dim, depth=self.depth, heads=self.heads, decoder=self.decoder_kind,
+                     decoder_dim=self.decoder_dim,
                      decoder_depth=self.decoder_depth, decoder_heads=self.decoder_heads)
         return Arch(**sizes | changes)
 
     def pretraining(self, clips: int, seed: int, **changes) -> pretrain.Recipe:
         """How this scale pretrains; `changes` are fields of `pretrain.Recipe`, such as ratio=7."""
-        return pretrain.Recipe(**dict(clips=clips, batch=self.batch, micro_batch=self.micro_batch, lr=self.lr, seed=seed) | changes)
+        return pretrain.Recipe(**dict(clips=clips, batch=self.batch, micro_batch=self.micro_batch, lr=self.lr,
+                                      seed=seed) | changes)
 
     def finetuning(self, preset: str, seed: int, **changes) -> finetune.Recipe:
-        """A published recipe at this scale: "audiomae", "paper" (Liu et al., as far as their fork shows), or "lora"; `changes` are fields of
-        `finetune.Recipe`."""
+        """A published recipe at this scale: "audiomae", "paper" (Liu et al., as far as their fork shows), or "lora";
+        `changes` are fields of `finetune.Recipe`."""
         if preset not in PRESETS:
             raise ValueError(f"preset is {preset!r}: it must be one of {', '.join(PRESETS)}")
         known = PRESETS[preset]
         lr = known["lr"] * self.finetune_lr
         rates = {"lr": lr, "lr_min": known.get("lr_min", 0.0) * lr or finetune.Recipe.lr_min}
-        own = dict(epochs=self.finetune_epochs, batch=self.finetune_batch, micro_batch=self.micro_batch, mixup=self.mixup,
+        own = dict(epochs=self.finetune_epochs, batch=self.finetune_batch, micro_batch=self.micro_batch,
+                   mixup=self.mixup,
                    drop_patches=self.drop_patches, seed=seed)
         return finetune.Recipe(**own | known | rates | changes)
 
     def proxy(self, seed: int) -> curate.Proxy:
-        """The proxy network of 07. On a CPU MobileNetV3-large takes 11 clips a second, so `tiny` has the small one of half width, at 45."""
+        """The proxy network of 07. On a CPU MobileNetV3-large takes 11 clips a second, so `tiny` has the small one of
+        half width, at 45."""
         if self.name in ("smoke", "tiny"):
             return curate.Proxy("small_050", epochs=1 if self.name == "smoke" else 10, batch=16, lr=0.02, seed=seed)
         return curate.Proxy(epochs=self.finetune_epochs, seed=seed)
 
     def msm_mae(self, name: str) -> tuple[Arch, FrontEnd]:
-        """A design of MSM-MAE's Table 1 (`designs.DESIGNS`) at this scale; at `paper` with its own decoder of 384-d x 4 with 6 heads."""
+        """A design of MSM-MAE's Table 1 (`designs.DESIGNS`) at this scale; at `paper` with its own decoder of 384-d x 4
+        with 6 heads."""
         decoder = dict(decoder_dim=384, decoder_depth=4, decoder_heads=6) if self.name == "paper" else {}
         return designs.design(name, self.arch(**decoder))
 
@@ -108,9 +117,11 @@ SCALES = {s.name: s for s in (
           batch=256, lr=1e-3, pretrain_clips=2_000_000, sweep_clips=2_000_000, finetune_epochs=30, finetune_batch=128,
           finetune_lr=5e-4, mixup=True, drop_patches=0.0, chorus="small", workers=8),
     # Liu et al. 2026: ViT-B, 16 window blocks of 512, batch 256; 100 epochs of 137,012 draws whatever the mix.
-    Scale("paper", dim=768, depth=12, heads=12, decoder_kind="window", decoder_dim=512, decoder_depth=16, decoder_heads=16,
+    Scale("paper", dim=768, depth=12, heads=12, decoder_kind="window", decoder_dim=512, decoder_depth=16,
+          decoder_heads=16,
           batch=256, lr=1e-3, pretrain_clips=100 * 137_012, sweep_clips=100 * 137_012, finetune_epochs=50,
-          finetune_batch=256, finetune_lr=1e-3, mixup=True, drop_patches=0.0, chorus="small", workers=12, micro_batch=64),
+          finetune_batch=256, finetune_lr=1e-3, mixup=True, drop_patches=0.0, chorus="small", workers=12,
+          micro_batch=64),
 )}
 
 

@@ -214,7 +214,6 @@ def show(**data):
     ([code(outputs=[nbformat.v4.new_output("stream", text="saved C:\\Users\\x")])], "a path of one machine"),
     ([code("\n".join(["x = 1"] * 31))], "31 lines, at most 30"),
     ([code("x = 1\n" + "x" * 101 + "\n" + "y" * 102)], "cell 0: 2 lines wider than 100 columns, the first: xxx"),
-    ([nbformat.v4.new_markdown_cell("| " + "x" * 200 + " |\n" + "x" * 119)], "cell 0: 1 lines wider than 118 columns"),
     ([code("\n".join(["x = 1"] * 9))], "median code cell has 9 lines"),
     ([code(outputs=[nbformat.v4.new_output("error", ename="E", evalue="e", traceback=[])])], "an error is stored"),
     ([code(outputs=[nbformat.v4.new_output("stream", name="stderr", text="FutureWarning: x")])], "a warning"),

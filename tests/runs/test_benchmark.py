@@ -1,4 +1,5 @@
-"""The benchmark: every part is measured apart, reading only once its workers are under way; and what goes wrong is one line."""
+"""The benchmark: every part is measured apart, reading only once its workers are under way; and what goes wrong is one
+line."""
 
 from types import SimpleNamespace
 
@@ -19,7 +20,8 @@ def command(words):
 
 def test_every_part_is_measured_apart(tmp_path):
     before = torch.get_rng_state().tolist()
-    table = benchmark.benchmark(SMOKE, tones(tmp_path / "w", seconds=3.2), tones(tmp_path / "g", seconds=3.2), seconds=0.05)
+    table = benchmark.benchmark(SMOKE, tones(tmp_path / "w", seconds=3.2), tones(tmp_path / "g", seconds=3.2),
+                                seconds=0.05)
     parts = ["reading (0 workers)", "front end", "pretraining step", "finetuning step", "evaluation windows"]
     assert list(table.index) == [*parts, "large matrix product"]
     assert (table.loc[parts, "clips/s"] > 0).all() and (table["share"].dropna() > 0).all()
@@ -44,7 +46,8 @@ def test_reading_is_timed_once_every_worker_has_handed_over_a_batch(monkeypatch,
     table, recipe = pd.DataFrame({"file": ["x"] * 4}), pretrain.Recipe(ratio=1.0)
     assert benchmark._reading(table, table, mel.INAT, recipe, workers, 45.0) == 8 * turn / 10.0
     assert len(taken) == (1 + 5) * turn
-    assert benchmark._reading(table, table, mel.INAT, recipe, workers, 1e9) == 8 * turn / 10.0  # until there are no more
+    # until there are no more
+    assert benchmark._reading(table, table, mel.INAT, recipe, workers, 1e9) == 8 * turn / 10.0
 
 
 def test_the_command_line_says_what_limits(monkeypatch, tmp_path, capsys):

@@ -1,4 +1,5 @@
-"""Costs: counted as the formulas say, added up, shared by processes, refused above what is allowed; and nobody else is disturbed."""
+"""Costs: counted as the formulas say, added up, shared by processes, refused above what is allowed; and nobody else is
+disturbed."""
 
 import random
 from dataclasses import replace
@@ -30,7 +31,8 @@ def row(what="x", seconds=1.0):
 
 
 def blocks(tokens: int, dim: int, depth: int) -> float:
-    """FLOP of the matrix products of so many transformer blocks, forward: qkv, projection and MLP (12 D^2 weights), and attention."""
+    """FLOP of the matrix products of so many transformer blocks, forward: qkv, projection and MLP (12 D^2 weights), and
+    attention."""
     return depth * 2 * tokens * (12 * dim**2 + 2 * tokens * dim)
 
 
@@ -43,17 +45,20 @@ def test_flop_are_those_of_the_formulas():
     visible = 1 + L - round(0.8 * L)
     seen = 2 * L * pixels * 192 + blocks(visible, 192, 4)  # every patch is embedded, then four fifths are dropped
     guessed = 2 * visible * 192 * 96 + blocks(1 + L, 96, 2) + 2 * (1 + L) * 96 * pixels
-    assert cost.pretraining_pace(LARGER, mel.INAT, replace(RECIPE, batch=2), seconds=0).flop == pytest.approx(3 * (seen + guessed), rel=0.02)
+    assert cost.pretraining_pace(LARGER, mel.INAT, replace(RECIPE, batch=2),
+                                 seconds=0).flop == pytest.approx(3 * (seen + guessed), rel=0.02)
 
 
 def test_memory_is_weights_gradients_moments_and_what_is_kept_per_clip():
     pace = cost.pretraining_pace(ARCH, FRONT, replace(RECIPE, batch=4), seconds=0)
     model = mae.MAE(ARCH)
-    all_of, trained = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in model.parameters() if p.requires_grad)
+    all_of, trained = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in model.parameters()
+                                                                      if p.requires_grad)
     assert pace.fixed == 4 * all_of + 12 * trained
     assert cost.predicting_pace(ARCH, FRONT, 3, seconds=0).activations == 0
     wide = cost.pretraining_pace(replace(ARCH, decoder_depth=3), FRONT, replace(RECIPE, batch=4), seconds=0)
-    block = (wide.activations - pace.activations) / 2  # of the decoder: at least its normed input, qkv, and the MLP's two, all in half precision
+    # of the decoder: at least its normed input, qkv, and the MLP's two, all in half precision
+    block = (wide.activations - pace.activations) / 2
     assert block > 2 * 9 * 16 * (1 + 3 + 4 + 4)
     one = cost.pretraining(ARCH, FRONT, RECIPE).memory
     two = cost.pretraining(ARCH, FRONT, replace(RECIPE, batch=64)).memory
@@ -80,7 +85,8 @@ def test_an_initialisation_costs_what_it_pretrains(known_pace):
     tiny = scales.SCALES["tiny"]
     times = {"random": 0, "random+inat_ssl": 1, "audioset_ssl": 1, "audioset_ssl+inat_ssl": 2, "imagenet_sl": 0}
     assert {init: cost.starting(init, tiny, 1000).clips / 1000 for init in times} == times
-    assert cost.starting("audioset_ssl+inat_ssl", tiny, 1000, "hub").clips == 1000  # the first of the two comes with the weights
+    # the first of the two comes with the weights
+    assert cost.starting("audioset_ssl+inat_ssl", tiny, 1000, "hub").clips == 1000
     assert cost.arch_of("audioset_ssl", tiny) == tiny.arch()
     assert cost.arch_of("audioset_ssl", tiny, "hub").dim == cost.arch_of("birdmae", tiny).dim == 768
 
@@ -89,7 +95,8 @@ def test_processes_share_the_clips(known_pace, monkeypatch):
     one = cost.pretraining(ARCH, FRONT, RECIPE)
     monkeypatch.setenv("WORLD_SIZE", "2")
     two = cost.pretraining(ARCH, FRONT, RECIPE)
-    assert two.seconds == 96 * 0.5 / 2 + 3 * 2.0 and (two.clips, two.steps, two.flop) == (one.clips, one.steps, one.flop)
+    assert two.seconds == 96 * 0.5 / 2 + 3 * 2.0 and (two.clips, two.steps, two.flop) == (one.clips, one.steps,
+                                                                                          one.flop)
     assert two.memory == 1000 + 16 * 10
 
 
@@ -99,15 +106,18 @@ def test_the_sheet_adds_up():
     assert (whole.steps, whole.clips, whole.flop, whole.seconds, whole.memory) == (2, 20, 2e12, 7260, 10**9)
     assert whole.clips_per_s == pytest.approx(20 / 7260)
     table = cost.sheet(costs, 3)
-    assert list(table.index) == ["a", "b", "total"] and table.loc["total", "time"] == "2.0 hours" and table.loc["a", "time"] == "60 s"
+    assert list(table.index) == ["a", "b", "total"] and table.loc["total", "time"] == "2.0 hours" and table.loc["a",
+                                                                                                                "time"] == "60 s"
     assert table.loc["total", "clips"] == "20" and table.loc["total", "TFLOP"] == "2"
 
 
 def test_a_run_that_would_take_longer_is_refused():
     costs = [row("pretraining", 24 * 3600), row("finetuning", 7 * 3600)]
-    with pytest.raises(ValueError, match="would take about 31 hours on this machine and max_hours is 1: allow it with max_hours=39 ") as error:
+    with pytest.raises(ValueError, match="would take about 31 hours on this machine and max_hours is 1: allow it with "
+                       "max_hours=39 ") as error:
         cost.sheet(costs, 1.0)
-    assert str(error.value).endswith("or choose a smaller scale or budget; it is pretraining 24 hours, finetuning 7.0 hours")
+    assert str(error.value).endswith("or choose a smaller scale or budget; it is pretraining 24 hours, finetuning 7.0 "
+                                     "hours")
     assert len(cost.sheet(costs, 39)) == 3
     with pytest.raises(ValueError, match="max_hours=2"):
         cost.sheet([row(seconds=3700)], 1.0)
@@ -125,7 +135,8 @@ def test_hours_may_be_text():
 def test_windows_are_those_of_the_data_set(tmp_path):
     rng = np.random.default_rng(0)
     table = tones(tmp_path, train=2, val=1, test=1, seconds=2.0)
-    table = table.assign(start_s=rng.uniform(0, 1.5, len(table)), end_s=[np.nan if i % 3 else 1.9 for i in range(len(table))])
+    table = table.assign(start_s=rng.uniform(0, 1.5, len(table)),
+                         end_s=[np.nan if i % 3 else 1.9 for i in range(len(table))])
     table.loc[0, "start_s"] = 1.99  # shorter than a window
     for some in (table, table.drop(columns=["start_s", "end_s"]), table.drop(columns="duration_s"), table.iloc[:0]):
         assert cost.windows(some, FRONT) == (len(data.Windows(some, FRONT)) if len(some) else 0)

@@ -108,8 +108,8 @@ def several(monkeypatch):
 def test_tables_are_shown_by_the_first_process(toy, several, capsys, rank, times):  # noqa: F811
     several(rank)
     table = 'pd.DataFrame({"time": ["3 days"]}, index=["pretraining"])'
-    notebook(toy, f"import pandas as pd\ntable = {table}\ndisplay(table)",
-             'display(table.rename(index={"pretraining": "finetuning"}), "a text")', "7")
+    notebook(toy, f"import pandas as pd\ntable = {table}\ntable",
+             'display(table.rename(index={"pretraining": "finetuning"}), "a text")\nNone', "7")
     assert launch.main([str(toy)]) == 0
     out = capsys.readouterr().out
     assert out.count("pretraining  3 days") == out.count("finetuning  3 days") == times

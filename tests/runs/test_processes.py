@@ -1,4 +1,5 @@
-"""Several processes are one run: the same draws, the same losses to rounding, one checkpoint that any number of them goes on from."""
+"""Several processes are one run: the same draws, the same losses to rounding, one checkpoint that any number of them
+goes on from."""
 
 import json
 import os
@@ -63,10 +64,13 @@ def run(what: str, processes: int, tables: Path, folder: Path, cache: Path | Non
     """What each process wrote down; or the exit code, if it was not 0."""
     folder.mkdir()
     (folder / "script.py").write_text(SCRIPT)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]  # what accelerate launch calls on GPUs
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), str(paths.ROOT)]), "OMP_NUM_THREADS": "1",
+    # what accelerate launch calls on GPUs
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), str(paths.ROOT)]),
+                                "OMP_NUM_THREADS": "1",
                                 "ACCELERATE_USE_CPU": "1", "STUDY_CACHE": str(cache or folder / "cache")}
-    done = subprocess.run([sys.executable, *(launch if processes > 1 else []), str(folder / "script.py"), what, str(tables), str(folder)],
+    done = subprocess.run([sys.executable, *(launch if processes > 1 else []), str(folder / "script.py"), what,
+                           str(tables), str(folder)],
                           env=environment, capture_output=True, text=True, timeout=180)
     found = [folder / f"{rank}.json" for rank in range(processes)]
     assert done.returncode or all(file.exists() for file in found), done.stderr
@@ -86,7 +90,8 @@ def test_pretraining_by_two_is_pretraining_by_one(tables, tmp_path):
     shares = [{tuple(draw) for draw in process["drawn"]} for process in two]
     assert not shares[0] & shares[1] and shares[0] | shares[1] == {tuple(draw) for draw in one["drawn"]}
     wildlife = sum(split == "train" for split in ["train"] * 18)  # rows of the general pool come after these
-    counts = np.array([[row >= wildlife for _, row in sorted(one["drawn"])][i * 16 : i * 16 + 16] for i in range(12)]).sum(1)
+    counts = np.array([[row >= wildlife for _, row in sorted(one["drawn"])][i * 16 : i * 16 + 16]
+                       for i in range(12)]).sum(1)
     assert (counts == 12).all()  # 3 : 1 exactly, in every batch
 
 
@@ -117,11 +122,13 @@ def test_finetuning_and_predicting_by_two_is_by_one(tables, tmp_path):
     assert two[0]["log"] == two[1]["log"] and two[0]["probabilities"] == two[1]["probabilities"]
     close(two[0]["log"], one["log"])
     close(two[0]["looks"], one["looks"])
-    np.testing.assert_allclose(np.array(two[0]["probabilities"])[:, :3], np.array(one["probabilities"])[:, :3], atol=1e-4)
+    np.testing.assert_allclose(np.array(two[0]["probabilities"])[:, :3], np.array(one["probabilities"])[:, :3],
+                               atol=1e-4)
 
 
 def test_too_many_processes_for_the_last_batch_are_refused_at_once():
     mixture = data.Mixture(10, 0, 0.0, 16, 16 * 3 + 2, 0)
-    with pytest.raises(ValueError, match="the last batch of this run holds 2 clips, too few for 2 processes: start fewer"):
+    with pytest.raises(ValueError,
+                       match="the last batch of this run holds 2 clips, too few for 2 processes: start fewer"):
         next(mixture.batches(0, 1, 2))
     assert sum(len(batch) for batch in mixture.batches()) == 50

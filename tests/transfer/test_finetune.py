@@ -1,4 +1,5 @@
-"""Finetuning: the classifier is the encoder plus a head, the best look at val is kept, and a recording gets one answer."""
+"""Finetuning: the classifier is the encoder plus a head, the best look at val is kept, and a recording gets one
+answer."""
 
 from dataclasses import replace
 
@@ -36,7 +37,7 @@ def same(a, b) -> bool:
     return all(torch.equal(a[k], b[k]) for k in a)
 
 
-# ------------------------------------------------------------------------------------------------------------ classifier
+# ----------------------------------------------------------------------------------------------------------- classifier
 
 def test_the_classifier_is_the_encoder_without_its_norm():
     encoder = MAE(replace(ARCH, depth=2), training.generator(0)).eval()
@@ -45,7 +46,8 @@ def test_the_classifier_is_the_encoder_without_its_norm():
     tokens = model.forward_features(spec)  # (3, 1 + L, D)
     torch.testing.assert_close(encoder.encoder.norm(tokens), encoder.encode(spec), rtol=0, atol=1e-6)
     pooled = model.forward_head(tokens, pre_logits=True)
-    torch.testing.assert_close(pooled, model.fc_norm(tokens[:, 1:].mean(1)), rtol=0, atol=1e-6)  # the class token is left out
+    # the class token is left out
+    torch.testing.assert_close(pooled, model.fc_norm(tokens[:, 1:].mean(1)), rtol=0, atol=1e-6)
     assert (model(spec).softmax(-1) - 0.2).abs().max() < 1e-3  # nearly equal guesses
     assert [n for n, p in model.named_parameters() if not p.requires_grad] == ["pos_embed"]
 
@@ -53,7 +55,8 @@ def test_the_classifier_is_the_encoder_without_its_norm():
 def test_random_weights_follow_from_the_generator():
     a, b, c = (finetune.classifier(None, ARCH, 3, training.generator(seed)).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(a[k], b[k]) for k in a)
-    assert not torch.equal(a["blocks.0.attn.qkv.weight"], c["blocks.0.attn.qkv.weight"]) and not torch.equal(a["head.weight"], c["head.weight"])
+    assert not torch.equal(a["blocks.0.attn.qkv.weight"],
+                           c["blocks.0.attn.qkv.weight"]) and not torch.equal(a["head.weight"], c["head.weight"])
 
 
 @pytest.mark.parametrize("drop", [dict(drop_path=0.9), dict(drop_patches=0.5)])
@@ -76,16 +79,18 @@ def test_an_encoder_of_another_shape_is_refused():
 def test_parity_with_audiomae_s_classifier(golden):
     T, card = golden("audiomae_vit")
     model = mae.vit(Arch(frames=1024, mels=128, dim=48, depth=2, heads=3), num_classes=7, global_pool="avg").eval()
-    model.load_state_dict({k.removeprefix("weights."): v for k, v in T.items() if k.startswith("weights.")}, strict=True)
+    model.load_state_dict({k.removeprefix("weights."): v for k, v in T.items() if k.startswith("weights.")},
+                          strict=True)
     with torch.no_grad():
         features = model.forward_head(model.forward_features(T["input"]), pre_logits=True)
         got = {"features": features, "logits": model(T["input"])}
     for key, value in got.items():
         tolerance = card["tolerance"].get(key, card["tolerance"]["default"])
-        assert torch.allclose(value, T[key], atol=tolerance, rtol=0), f"{key}: off by {(value - T[key]).abs().max():.2e}"
+        assert torch.allclose(value, T[key], atol=tolerance,
+                              rtol=0), f"{key}: off by {(value - T[key]).abs().max():.2e}"
 
 
-# ---------------------------------------------------------------------------------------------------------- augmentation
+# --------------------------------------------------------------------------------------------------------- augmentation
 
 @pytest.mark.parametrize("front, to_power", [(FRONT, lambda x: 10 ** (x / 10)), (AUDIOMAE, torch.exp)])
 def test_mixup_adds_powers_and_shares_labels(front, to_power):
@@ -115,19 +120,22 @@ def test_spec_augment_blanks_one_band_of_each_kind_anywhere():
 def test_every_option_changes_training(table):
     recipe = replace(QUICK, epochs=1)
     plain = tune(table, recipe)
-    for option in (dict(mixup=True), dict(mask_mels=15), dict(mask_frames=40), dict(drop_patches=0.5), dict(label_smoothing=0.3), dict(clip_grad=1e-3),
+    for option in (dict(mixup=True), dict(mask_mels=15), dict(mask_frames=40), dict(drop_patches=0.5),
+                   dict(label_smoothing=0.3), dict(clip_grad=1e-3),
                    dict(layer_decay=0.1), dict(weight_decay=100.0), dict(warmup=0.7), dict(lr=1e-3)):
         assert not same(tune(table, replace(recipe, **option)), plain), option
 
 
-# -------------------------------------------------------------------------------------------------------------- training
+# ------------------------------------------------------------------------------------------------------------- training
 
 def test_pitches_are_learned(table):
     tuned = tune(table, replace(QUICK, epochs=20, evaluate=4))
     assert tuned.labels == LABELS and tuned.samples == 20 * 18 == tuned.log["clips"].sum()
-    assert tuned.looks["step"].tolist() == [14, 29, 44, 59] and tuned.looks["top1"].max() >= 0.9 and not tuned.model.training
+    assert tuned.looks["step"].tolist() == [14, 29, 44,
+                                            59] and tuned.looks["top1"].max() >= 0.9 and not tuned.model.training
     seen = finetune.predict(tuned.model, FRONT, table[table["split"] == "val"], LABELS, bar=None)
-    assert metrics.class_average(metrics.topk_hits(seen.probabilities, seen.targets, 1), seen.targets) == tuned.looks["top1"].max()
+    assert metrics.class_average(metrics.topk_hits(seen.probabilities, seen.targets, 1),
+                                 seen.targets) == tuned.looks["top1"].max()
 
 
 def test_the_seed_decides_and_workers_do_not(table):
@@ -143,7 +151,8 @@ def test_the_encoder_given_is_where_it_starts_and_stays_as_it_was(table):
     assert all(torch.equal(v, before[k]) for k, v in encoder.state_dict().items())
     assert not same(tuned, tune(table)) and torch.equal(tuned.model.pos_embed, before["encoder.pos_embed"])
     still = tune(table, replace(QUICK, lr=0.0, lr_min=0.0), encoder=encoder).model.state_dict()
-    assert all(torch.equal(still[k.removeprefix("encoder.")], v) for k, v in before.items() if k.startswith("encoder.") and ".norm." not in k)
+    assert all(torch.equal(still[k.removeprefix("encoder.")], v) for k,
+               v in before.items() if k.startswith("encoder.") and ".norm." not in k)
 
 
 def test_the_best_look_is_kept_and_not_the_last(table, monkeypatch):
@@ -158,7 +167,8 @@ def test_the_best_look_is_kept_and_not_the_last(table, monkeypatch):
     tuned = tune(table, replace(QUICK, evaluate=4))
     assert tuned.looks["top1"].tolist() == [0.2, 0.9, 0.4, 0.1] and len(weights) == 4
     final = tuned.model.state_dict()
-    assert all(torch.equal(final[k], weights[1][k]) for k in final) and not all(torch.equal(final[k], weights[3][k]) for k in final)
+    assert all(torch.equal(final[k], weights[1][k]) for k in final) and not all(torch.equal(final[k], weights[3][k])
+                                                                                for k in final)
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 8])  # before the first look, at it, between two, at the last
@@ -179,7 +189,8 @@ def test_an_interrupted_run_goes_on_where_it_was(table, monkeypatch, tmp_path, s
         real, real_augment = finetune.predict, finetune.spec_augment
         patch.setattr(finetune, "predict", predict)
         seen = iter(range(-2, 100))
-        patch.setattr(finetune, "spec_augment", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt) if next(seen) == step and step not in (3, 8)
+        patch.setattr(finetune, "spec_augment",
+                      lambda *a: (_ for _ in ()).throw(KeyboardInterrupt) if next(seen) == step and step not in (3, 8)
                       else real_augment(*a))
         with pytest.raises(KeyboardInterrupt):
             tune(table, recipe)
@@ -216,7 +227,8 @@ def test_train_alone_trains(table, monkeypatch):
     first, rows, real = tune(table), [], data.Clips.__getitem__
     quiet = table["split"] == "val"
     others = table.assign(file=table["file"].where(~quiet, table.loc[quiet, "file"].iloc[0]))  # other val recordings
-    monkeypatch.setattr(data.Clips, "__getitem__", lambda self, draw: rows.append(self.source.file(draw.row)) or real(self, draw))
+    monkeypatch.setattr(data.Clips, "__getitem__", lambda self,
+                        draw: rows.append(self.source.file(draw.row)) or real(self, draw))
     pd.testing.assert_frame_equal(first.log, tune(others).log)
     train = table.loc[table["split"] == "train", "file"]
     assert set(rows) == set(train) and all(rows.count(f) == QUICK.epochs for f in train)
@@ -225,7 +237,8 @@ def test_train_alone_trains(table, monkeypatch):
 @pytest.mark.parametrize("change, message", [
     (lambda t: t[t["split"] != "val"], "18 recordings in train and 0 in val"),
     (lambda t: t[t["label"] == "low"], "at least two labels in train and some recordings in val, got 1 labels"),
-    (lambda t: t[(t["split"] != "train") | (t["label"] != "mid")], "1 labels of this table were not in training, the first is 'mid'"),
+    (lambda t: t[(t["split"] != "train") | (t["label"] != "mid")],
+     "1 labels of this table were not in training, the first is 'mid'"),
 ])
 def test_a_table_that_cannot_be_learned_is_refused_before_training(table, change, message, monkeypatch):
     monkeypatch.setattr(training, "fit", None)
@@ -245,13 +258,15 @@ def test_labels_may_be_more_than_a_thinned_train_split_holds(table):
     assert tuned.labels == LABELS and tuned.model.head.out_features == 3
 
 
-# --------------------------------------------------------------------------------------------------------------- recipes
+# -------------------------------------------------------------------------------------------------------------- recipes
 
 def test_a_preset_is_the_published_recipe_at_the_paper_s_scale():
     paper, audiomae = (SCALES["paper"].finetuning(name, 0) for name in ("paper", "audiomae"))
-    assert (paper.optimizer, paper.lr, paper.lr_min, paper.batch, paper.epochs, paper.weight_decay, paper.layer_decay) == \
+    assert (paper.optimizer, paper.lr, paper.lr_min, paper.batch, paper.epochs, paper.weight_decay,
+            paper.layer_decay) == \
         ("Adam", pytest.approx(1e-4), pytest.approx(1e-5), 256, 50, 1e-5, 1.0)  # FACTS section 3: the first author's fork
-    assert (audiomae.optimizer, audiomae.lr, audiomae.lr_min, audiomae.layer_decay, audiomae.drop_path) == ("AdamW", 1e-3, 1e-6, 0.75, 0.1)
+    assert (audiomae.optimizer, audiomae.lr, audiomae.lr_min, audiomae.layer_decay,
+            audiomae.drop_path) == ("AdamW", 1e-3, 1e-6, 0.75, 0.1)
     with pytest.raises(ValueError, match="preset is 'best': it must be one of audiomae, paper, lora"):
         SCALES["paper"].finetuning("best", 0)
 
@@ -265,18 +280,21 @@ def test_lora_trains_a_low_rank_update_and_nothing_else_of_the_encoder(table):
     D, C = ARCH.dim, 3
     assert tuned.trainable == 2 * (D + 3 * D) + 2 * D + C * D + C  # A and B of qkv, the head's norm, the head
     assert any(v.abs().max() > 0 for k, v in state.items() if "lora_B" in k)
-    assert same(tuned, tune(table, replace(QUICK, lora=2, drop_path=0.0), encoder))  # its first weights follow from the seed
+    # its first weights follow from the seed
+    assert same(tuned, tune(table, replace(QUICK, lora=2, drop_path=0.0), encoder))
 
 
 def test_an_evaluation_is_what_a_record_keeps(table):
-    whole = table.assign(file=table["file"].where(table["split"] != "test", table.loc[table["split"] == "val", "file"].iloc[0]))
+    whole = table.assign(file=table["file"].where(table["split"] != "test",
+                                                  table.loc[table["split"] == "val", "file"].iloc[0]))
     result = finetune.evaluate(tune(table), FRONT, whole, 0)
     assert set(result.scores) == set(result.answers) == {"val", "test"}
     kept = result.answers["val"]
-    assert metrics.class_average(kept["hits"], kept["targets"]) == pytest.approx(result.scores["val"].top1.value, abs=1e-3)
+    assert metrics.class_average(kept["hits"], kept["targets"]) == pytest.approx(result.scores["val"].top1.value,
+                                                                                 abs=1e-3)
 
 
-# ------------------------------------------------------------------------------------------------------------ prediction
+# ----------------------------------------------------------------------------------------------------------- prediction
 
 class Loudness(nn.Module):
     """Logits from the mean of a spec alone, so that a window's probabilities can be worked out by hand."""
@@ -290,9 +308,11 @@ def test_a_recording_s_answer_is_the_mean_over_its_windows(tmp_path):
     rng = np.random.default_rng(0)
     swell = torch.linspace(0, 0.8, 30_000) * torch.from_numpy(rng.standard_normal(30_000)).float().clamp(-1, 1)
     files = [str(audio.write(tmp_path / f"{n}.wav", swell[:n], 22_050)) for n in (30_000, 5000, 8576, 12_000)]
-    table = pd.DataFrame({"file": files, "label": ["c", "a", "d", "a"], "split": "test", "group": ["x", None, "y", "x"]}, index=[7, 3, 9, 1])
+    table = pd.DataFrame({"file": files, "label": ["c", "a", "d", "a"], "split": "test",
+                          "group": ["x", None, "y", "x"]}, index=[7, 3, 9, 1])
     seen = finetune.predict(Loudness(), FRONT, table, list("abcd"), batch=3, bar=None)
-    assert seen.classes.tolist() == [0, 2, 3] and seen.targets.tolist() == [2, 0, 3, 0] and (seen.probabilities[:, 1] == -np.inf).all()
+    assert seen.classes.tolist() == [0, 2, 3] and seen.targets.tolist() == [2, 0, 3, 0] and (seen.probabilities[:, 1] ==
+                                                                                             -np.inf).all()
     assert seen.groups[0] == seen.groups[3] and len(set(seen.groups)) == 3
     log_mel, starts = LogMel(FRONT), {0: [0, 4096, 8192, 12_288, 16_384, 20_480, 21_424], 1: [0], 2: [0], 3: [0, 3424]}
     for row, file in enumerate(files):
