@@ -10,8 +10,9 @@ import pandas as pd
 
 from lib.runs import record
 
-__all__ = ["Experiment", "EXPERIMENTS", "Arm", "arm_of", "load", "published"]
+__all__ = ["PUBLIC", "Experiment", "EXPERIMENTS", "Arm", "arm_of", "load", "Reading", "TOP1", "CURATION", "published"]
 
+PUBLIC = ("birdmae", "imagenet_sl")  # initialisations that exist as public weights only
 USUAL = {"budget": "sweep", "data_seed": 0, "preset": "audiomae", "equal_steps": False}  # values that need no mention
 
 
@@ -111,6 +112,18 @@ def _data(run: pd.Series) -> str:
     names = list(dict.fromkeys(str(name) for name in run.filter(regex=r"^data\.\w+\.name$")))
     unusual = ", ".join(f"{k}={run[k]}" for k, v in USUAL.items() if k in run and run[k] != v)
     return " + ".join(names) + (f" ({unusual})" if unusual else "")
+
+
+class Reading(NamedTuple):
+    answers: str  # where a record keeps the answers
+    metric: str   # what the paper calls it in reference_results.csv
+    label: str    # what is added to an arm's label
+
+
+TOP1 = (Reading("answers", "top1", ""),)
+CURATION = (Reading("answers", "full_finetune_top1", ""),
+            Reading("answers_filtered", "filtered_finetune_top1", ", finetuned on kept"),
+            Reading("answers_proxy", "mobilenetv3_top1", ", MobileNetV3"))
 
 
 def published(experiment: Experiment, setting: str, split: str, metric: str = "top1", threshold: str = "") -> float:

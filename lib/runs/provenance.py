@@ -20,7 +20,8 @@ def commit() -> str | None:
 
     Code is CODE: that a sweep writes records and notebooks keep their outputs does not make a tree dirty."""
     try:
-        head, changed = (subprocess.run(["git", *words], cwd=paths.ROOT, capture_output=True, text=True, timeout=10)
+        head, changed = (subprocess.run(["git", "--no-optional-locks", *words], cwd=paths.ROOT, capture_output=True,
+                                        text=True, timeout=10)
                          for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", *CODE]))
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -6,7 +6,6 @@ Shares are in percent here, as in the paper, and differences in points. The READ
 (`provenance.publishable` has the rule), and `committed=True` asks for the same here."""
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,26 +14,13 @@ from matplotlib.figure import Figure
 
 from lib import metrics, paths
 from lib.runs import record, results_hear, verdicts
-from lib.runs.experiments import EXPERIMENTS, Experiment, load, published
+from lib.runs.experiments import CURATION, EXPERIMENTS, PUBLIC, TOP1, Experiment, Reading, load, published
 
 __all__ = ["rows", "not_run", "everything", "pools", "markdown", "section", "write_readme", "mix_ratio"]
 
-PUBLIC = ("birdmae", "imagenet_sl")  # initialisations that exist as public weights only
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 COLUMNS = ["place", "setting", "against", "split", "paper", "measured", "measured_low", "measured_high", "paper_change",
            "change", "low", "high", "low_species", "high_species", "detectable", "seeds", "data", "scale", "verdict"]
-
-
-class Reading(NamedTuple):
-    answers: str  # where a record keeps the answers
-    metric: str   # what the paper calls it in reference_results.csv
-    label: str    # what is added to an arm's label
-
-
-TOP1 = (Reading("answers", "top1", ""),)
-CURATION = (Reading("answers", "full_finetune_top1", ""),
-            Reading("answers_filtered", "filtered_finetune_top1", ", finetuned on kept"),
-            Reading("answers_proxy", "mobilenetv3_top1", ", MobileNetV3"))
 
 
 def _compare(experiment: Experiment, world: pd.DataFrame, split: str, reading: Reading) -> Iterator[dict]:
@@ -201,10 +187,9 @@ def _uncommitted(notebooks: Iterable[str]) -> list[str]:
     """A paragraph on the runs that are older than the rule and were made from a tree with uncommitted changes."""
     commits = [str(commit) for name in notebooks for commit in record.records(name, committed=True).get("git", ())]
     dirty = sum(commit.endswith("-dirty") for commit in commits)
-    if not dirty:
-        return []
-    return [f"{dirty} of the {len(commits)} runs behind these tables were made from a tree with uncommitted changes: "
-            f"they are of version {record.VERSION} of the results and will be made again."]
+    text = (f"{dirty} of the {len(commits)} runs behind these tables were made from a tree with uncommitted changes: "
+            f"they are of version {record.VERSION} of the results and will be made again.")
+    return [text] if dirty else []
 
 
 def _folded(text: str) -> str:

@@ -29,8 +29,7 @@ def runs(committed: bool = False) -> pd.DataFrame:
     if table.empty:
         return table
     pools = [c for c in table if c.startswith("data.") and c.endswith(".hash")]
-    one_run = ["model", "seed", "scale", "budget", "data_seed", *pools]
-    return table.drop_duplicates(one_run, keep="first").reset_index(drop=True)
+    return table.drop_duplicates(["model", "seed", "scale", "budget", "data_seed", *pools]).reset_index(drop=True)
 
 
 def _arms(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -59,9 +58,7 @@ def paired(a: pd.DataFrame, b: pd.DataFrame) -> tuple[dict[str, tuple], dict[str
 
 
 def ladder(committed: bool = False) -> pd.DataFrame:
-    """The score of every model and task, in percent, mean over seeds, no network first.
-
-    "mean" is over the tasks, "seeds" their number."""
+    """The score of every model and task, in percent, mean over seeds, with the mean over tasks; no network first."""
     arms = _arms(runs(committed))
     known = ["logmel", "untrained", *designs.DESIGNS, "ready"]
     order = [name for name in known if name in arms] + sorted(set(arms) - set(known))
@@ -72,14 +69,6 @@ def ladder(committed: bool = False) -> pd.DataFrame:
     return table.assign(mean=table.mean(axis=1), seeds=[len(arms[name]) for name in order])
 
 
-def _published(place: str) -> pd.DataFrame:
-    """The paper's scores of one table: a row for each of its settings, a column for each task, and their mean."""
-    table = record.reference("hear")
-    table = table[table["place"] == place].assign(task=lambda t: t["metric"].str.split(":").str[0])
-    scores = table.pivot_table(index="setting", columns="task", values="value")
-    return scores.assign(mean=scores.mean(axis=1))
-
-
 def rows(place: str, committed: bool = False) -> pd.DataFrame:
     """Table 5, 6 or 7: each design against the table's first here (`BASES`), task by task and on average.
 
@@ -87,8 +76,11 @@ def rows(place: str, committed: bool = False) -> pd.DataFrame:
     HEAR task after which ours was made; "mean" is over its 15 tasks and over our five."""
     arms, base, found = _arms(runs(committed)), BASES[place], []
     settings = {name: design.tables[place] for name, design in designs.DESIGNS.items() if place in design.tables}
-    published = _published(place)
-    gains = published.sub(published.loc[settings[base]])  # of every setting over the base
+    published = record.reference("hear").query("place == @place")
+    published = published.assign(task=published["metric"].str.split(":").str[0])
+    published = published.pivot_table(index="setting", columns="task", values="value")
+    published["mean"] = published.mean(axis=1)
+    gains = published - published.loc[settings[base]]
     for name in [n for n in settings if n != base]:
         row = {"place": place, "setting": name, "against": base}
         if name in arms and base in arms:
@@ -113,8 +105,7 @@ def _against(row: Mapping[str, str], arm: pd.DataFrame, base: pd.DataFrame, gain
 def markdown(place: str, committed: bool = False) -> str:
     """One of Tables 5 to 7 as text: the average over tasks of each design against the first, paper beside measured.
 
-    "Table 2" is the ladder of all models, to be read against its floors, since the paper's numbers (its Tables 2 to 4)
-    are of other tasks."""
+    "Table 2" is the ladder of all models, to be read against its floors: the paper's numbers are of other tasks."""
     if place == "Table 2":
         return _ladder_text(ladder(committed))
     lines = []

@@ -28,8 +28,7 @@ def across_seeds(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray, gr
 
     Every draw takes seeds and, within each class, groups, the same ones for both arms. Three seeds are few: such an
     interval is a lower bound on the doubt about the seed. over="groups" asks about other recordings of these species;
-    over="classes" about other species: it draws classes with the recordings they have, the usual bootstrap of clusters.
-    """
+    over="classes" about other species: it draws classes with all their recordings, the usual bootstrap of clusters."""
     return metrics.interval(*_difference(hits_a, hits_b, targets, groups, rng, over))
 
 
