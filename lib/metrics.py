@@ -1,4 +1,4 @@
-"""From window probabilities to one number per study arm: pooling, Top-k, the class average, intervals and differences.
+"""From window probabilities to one number per study arm: pooling, Top-k, the class average and its interval.
 
 Scores are shares from 0 to 1. Random functions take a `numpy.random.Generator`."""
 from collections.abc import Callable, Sequence
@@ -8,11 +8,11 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-__all__ = ["restrict", "restrict_as_published", "Pool", "pool", "topk_hits", "per_class_recall", "class_average",
-           "mean_average_precision", "mean_best_f1", "Recall", "Scores", "Evaluation", "score", "evaluation",
-           "Interval", "bootstrap", "paired_difference", "across_seeds", "smallest_detectable", "MADE", "verdict"]
+__all__ = ["restrict", "Pool", "pool", "topk_hits", "per_class_recall", "class_average", "mean_average_precision",
+           "mean_best_f1", "Recall", "Scores", "Evaluation", "score", "evaluation", "Interval", "interval", "bootstrap",
+           "resampled", "redrawn"]
 
-MADE = "chorus"  # how the names of generated pools begin
+DRAWS = 2000  # of a bootstrap
 
 
 class Recall(NamedTuple):
@@ -39,9 +39,9 @@ class Scores(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What every experiment says about its answers to val and test."""
-    scores: dict[str, Scores]                  # "val" and "test"
-    answers: dict[str, dict[str, np.ndarray]]  # per split what a record keeps, to be paired later: hits, targets, groups, (R,) each
+    """What every experiment says about its answers to val and test, and per split the answers, to be paired later."""
+    scores: dict[str, Scores]
+    answers: dict[str, dict[str, np.ndarray]]  # hits, targets, groups, (R,) each
 
 
 def restrict(probabilities: np.ndarray, classes: Sequence[int]) -> np.ndarray:
@@ -59,35 +59,16 @@ def restrict(probabilities: np.ndarray, classes: Sequence[int]) -> np.ndarray:
                          f"0 .. {probabilities.shape[1] - 1}")
     kept = probabilities[:, classes]                                      # (N, C')
     total = kept.sum(axis=1, keepdims=True)                               # (N, 1)
-    kept = np.where(total > 0, kept / np.where(total > 0, total, 1), 1 / len(classes))
     out = np.full_like(probabilities, -np.inf)                            # (N, C)
-    out[:, classes] = kept
+    out[:, classes] = np.where(total > 0, kept / np.where(total > 0, total, 1), 1 / len(classes))
     return out
 
 
-def restrict_as_published(logits: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-    """How iNatSounds' own code hides the other classes: logits (B, C) -> probabilities (B, C), all of them above 0.
-
-    It sets them to the lowest logit of the whole batch before the softmax over all C (`mask_prediction`, train_eval.py:33-35,
-    of cvl-umass/iNatSounds), so they keep a little probability, and a recording's answer depends on what else is in the
-    batch. `restrict` is the paper's text. Here to say how far a number made one way is from the other."""
-    logits, classes = np.asarray(logits, dtype=np.float64), np.unique(np.asarray(classes, dtype=int))
-    if logits.ndim != 2 or not np.isfinite(logits).all():
-        raise ValueError(f"restrict_as_published wants finite logits (B, C), got shape {logits.shape}, "
-                         f"{int((~np.isfinite(logits)).sum())} of them not finite")
-    if not len(classes) or classes[0] < 0 or classes[-1] >= logits.shape[1]:
-        raise ValueError(f"restrict_as_published got {len(classes)} classes ({classes[:3]} ...), needs 1 or more within "
-                         f"0 .. {logits.shape[1] - 1}")
-    masked = np.full_like(logits, logits.min())                           # (B, C)
-    masked[:, classes] = logits[:, classes]
-    return softmax(masked, axis=1)
-
-
 class Pool:
-    """What each recording's windows say together, added up batch by batch: the mean (this study), the "max"imum, or "logit".
+    """What each recording's windows say together, added up batch by batch: their mean (this study), "max" or "logit".
 
-    "logit" is the softmax of the mean logit, which is the geometric mean of the probabilities, made to sum to one: a window
-    that is sure a class is absent outvotes the others. Memory is that of the answer, however many windows there are."""
+    "logit" is the softmax of the mean logit, which is the geometric mean of the probabilities, made to sum to one: a
+    window that is sure a class is absent outvotes the others. Memory is that of the answer, not of the windows."""
 
     def __init__(self, n: int, classes: int, how: str = "mean") -> None:
         if how not in ("mean", "max", "logit"):
@@ -100,16 +81,16 @@ class Pool:
         """Windows (B, C), and the recording 0 .. n-1 (B,) each was cut from."""
         probabilities, index = np.asarray(probabilities, dtype=np.float64), np.asarray(recording_index)
         if probabilities.ndim != 2 or index.shape != probabilities.shape[:1]:
-            raise ValueError(f"pool wants probabilities (W, C) and an index (W,), got {probabilities.shape}, {index.shape}")
+            raise ValueError("pool wants probabilities (W, C) and an index (W,), got "
+                             f"{probabilities.shape}, {index.shape}")
         if len(index) and index.max() >= len(self.counts):
             raise ValueError(f"pool wants recordings 0 .. {len(self.counts) - 1}, got {index.max()}")
         self.counts += np.bincount(index, minlength=len(self.counts))
         self.hidden &= np.isneginf(probabilities).all(axis=0)
-        if self.how == "max":
-            np.maximum.at(self.total, index, probabilities)
-            return
-        with np.errstate(divide="ignore"):  # a window's logits are logarithms of its probabilities, but for a constant
-            np.add.at(self.total, index, np.log(np.maximum(probabilities, 0)) if self.how == "logit" else probabilities)
+        if self.how == "logit":  # a window's logits are logarithms of its probabilities, but for a constant
+            with np.errstate(divide="ignore"):
+                probabilities = np.log(np.maximum(probabilities, 0))
+        (np.maximum if self.how == "max" else np.add).at(self.total, index, probabilities)
 
     def result(self) -> np.ndarray:
         """Recordings (R, C). Classes that `restrict` has hidden stay hidden, as -inf."""
@@ -123,7 +104,7 @@ class Pool:
             return mean
         shown = ~self.hidden
         logs = mean[:, shown]
-        logs[np.isneginf(logs).all(axis=1)] = 0                           # each class ruled out by some window: no answer
+        logs[np.isneginf(logs).all(axis=1)] = 0                           # each class ruled out by some window
         out = np.full_like(mean, -np.inf)
         out[:, shown] = softmax(logs, axis=1)
         return out
@@ -148,9 +129,9 @@ def topk_hits(scores: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
         raise ValueError(f"topk_hits got k={k}, needs 1 or more")
     if np.isnan(scores).any():
         raise ValueError(f"topk_hits got NaN in {int(np.isnan(scores).any(1).sum())} of {len(scores)} rows of scores")
-    own = scores[np.arange(len(targets)), targets][:, None]               # (R, 1)
-    above, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
-    return np.where(own[:, 0] == -np.inf, 0.0, np.clip((k - above) / equal, 0.0, 1.0))
+    target = scores[np.arange(len(targets)), targets][:, None]            # (R, 1)
+    above, equal = (scores > target).sum(axis=1), (scores == target).sum(axis=1)
+    return np.where(target[:, 0] == -np.inf, 0.0, np.clip((k - above) / equal, 0.0, 1.0))
 
 
 def per_class_recall(hits: np.ndarray, targets: np.ndarray) -> Recall:
@@ -169,25 +150,19 @@ def class_average(hits: np.ndarray, targets: np.ndarray) -> float:
     return float(per_class_recall(hits, targets).share.mean())
 
 
-def _mean_over_classes(measure: Callable[..., float], scores: np.ndarray, targets: np.ndarray) -> float:
-    """The mean of measure(is it this class (R,), its scores (R,)) over the classes in the targets; 0 for a hidden class."""
-    scores, targets = np.asarray(scores, dtype=np.float64), np.asarray(targets)
-    if scores.ndim != 2 or targets.shape != scores.shape[:1] or not len(targets):
-        raise ValueError(f"mean AP and mean F1 want scores (R, C) and targets (R,), got {scores.shape}, {targets.shape}")
-    values = []
-    for label in np.unique(targets):
-        own = scores[:, label]                                            # (R,)
-        shown = ~np.isneginf(own)
-        own = np.where(shown, own, own[shown].min(initial=0) - 1)         # scikit-learn refuses -inf
-        values.append(measure(targets == label, own) if shown.any() else 0.0)
-    return float(np.mean(values))
-
-
 def mean_average_precision(scores: np.ndarray, targets: np.ndarray) -> float:
-    """iNatSounds' mAP: per class that occurs, scikit-learn's average precision of its scores over recordings (R, C).
+    """iNatSounds' mAP: per class that occurs, scikit-learn's average precision of its scores, of recordings (R, C).
 
-    It asks how well recordings are ranked for a species, where Top-k asks how well species are ranked for a recording."""
+    It asks how well recordings are ranked for a species; Top-k asks how well species are ranked for a recording."""
     return _mean_over_classes(average_precision_score, scores, targets)
+
+
+def mean_best_f1(scores: np.ndarray, targets: np.ndarray) -> float:
+    """iNatSounds' mF1: per class that occurs, the highest F1 that any threshold of its own reaches.
+
+    (`get_best_f1` in src/utils.py, read in the fork Wuao652/iNatSounds.) The thresholds are chosen on the recordings
+    that are scored, so it flatters: a constant model has 2p / (1 + p), with p the class's share of recordings."""
+    return _mean_over_classes(_best_f1, scores, targets)
 
 
 def _best_f1(is_it: np.ndarray, scores: np.ndarray) -> float:
@@ -195,13 +170,19 @@ def _best_f1(is_it: np.ndarray, scores: np.ndarray) -> float:
     return float((2 * precision * recall / (precision + recall + 1e-10)).max())
 
 
-def mean_best_f1(scores: np.ndarray, targets: np.ndarray) -> float:
-    """iNatSounds' mF1: per class that occurs, the highest F1 that any threshold of its own reaches.
-
-    Its README: "choosing the threshold maximising F1 (there may be different thresholds for different classes)"; in code
-    `get_best_f1`, printed as F1-max (src/utils.py, read in the fork Wuao652/iNatSounds). The thresholds are chosen on the recordings that are scored, so it
-    flatters: a constant model has 2p / (1 + p), with p the class's share of recordings."""
-    return _mean_over_classes(_best_f1, scores, targets)
+def _mean_over_classes(measure: Callable[..., float], scores: np.ndarray, targets: np.ndarray) -> float:
+    """The mean of measure(is it this class (R,), its scores (R,)) over the targets' classes; 0 for a hidden one."""
+    scores, targets = np.asarray(scores, dtype=np.float64), np.asarray(targets)
+    if scores.ndim != 2 or targets.shape != scores.shape[:1] or not len(targets):
+        raise ValueError("mean AP and mean F1 want scores (R, C) and targets (R,), got "
+                         f"{scores.shape}, {targets.shape}")
+    values = []
+    for label in np.unique(targets):
+        column = scores[:, label]                                         # (R,)
+        shown = ~np.isneginf(column)
+        column = np.where(shown, column, column[shown].min(initial=0) - 1)  # scikit-learn refuses -inf
+        values.append(measure(targets == label, column) if shown.any() else 0.0)
+    return float(np.mean(values))
 
 
 def score(scores: np.ndarray, targets: np.ndarray, rng: np.random.Generator,
@@ -216,101 +197,48 @@ def score(scores: np.ndarray, targets: np.ndarray, rng: np.random.Generator,
 
 
 def evaluation(seen: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], seed: int) -> Evaluation:
-    """The scores of each split from its (probabilities (R, C), targets (R,), groups (R,)); `seed` draws the bootstrap of each anew."""
-    scores = {split: score(p, targets, np.random.default_rng(seed), groups) for split, (p, targets, groups) in seen.items()}
-    answers = {split: {"hits": topk_hits(p, targets, 1).round(3), "targets": targets, "groups": groups} for split, (p, targets, groups) in seen.items()}
+    """The scores of each split from its (probabilities (R, C), targets (R,), groups (R,)); each draws from `seed`."""
+    scores, answers = {}, {}
+    for split, (probabilities, targets, groups) in seen.items():
+        scores[split] = score(probabilities, targets, np.random.default_rng(seed), groups)
+        answers[split] = {"hits": topk_hits(probabilities, targets, 1).round(3), "targets": targets, "groups": groups}
     return Evaluation(scores, answers)
 
 
-def _resampled(values: np.ndarray, targets: np.ndarray, groups: np.ndarray | None, n: int, rng: np.random.Generator,
-               over: str = "groups") -> np.ndarray:
-    """(S, R) values -> (n, S) class averages, each from groups drawn again, with replacement, within every class;
-    or (over="classes") from the classes drawn again, each with all its recordings.
+def redrawn(n: int, rng: np.random.Generator) -> np.ndarray:
+    """(DRAWS, n): how often each of n things is taken when n are drawn with replacement."""
+    return rng.multinomial(n, np.full(n, 1 / n), size=DRAWS)
 
-    The class average is linear in the values, so a difference of two arms is resampled as one set of values."""
+
+def resampled(values: np.ndarray, targets: np.ndarray, groups: np.ndarray | None,
+              rng: np.random.Generator) -> np.ndarray:
+    """(S, R) values -> (DRAWS, S) class averages, each from groups drawn with replacement within every class."""
     values, targets = np.atleast_2d(np.asarray(values, dtype=np.float64)), np.asarray(targets)
     groups = np.arange(len(targets)) if groups is None else np.asarray(groups)
     if not len(targets) or values.shape[1:] != targets.shape or groups.shape != targets.shape:
         raise ValueError(f"hits, targets and groups want one length above 0, got {values.shape[1:]}, {targets.shape}, "
                          f"{groups.shape}")
     labels = np.unique(targets)
-    if over == "classes":
-        share = np.stack([per_class_recall(row, targets).share for row in values])            # (S, C')
-        drawn = rng.multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=n)   # (n, C') times each was drawn
-        return drawn @ share.T / len(labels)
-    if over != "groups":
-        raise ValueError(f"over is {over!r}: it must be 'groups' or 'classes'")
-    total = np.zeros((n, len(values)))                                    # (n, S)
+    total = np.zeros((DRAWS, len(values)))                                # (n, S)
     for label in labels:
-        here = np.flatnonzero(targets == label)
-        names, index = np.unique(groups[here], return_inverse=True)
+        members = np.flatnonzero(targets == label)
+        names, index = np.unique(groups[members], return_inverse=True)
         size = np.bincount(index)                                         # (G,) recordings per group
-        hit = np.stack([np.bincount(index, weights=row) for row in values[:, here]])  # (S, G)
-        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n)  # (n, G) times each was drawn
+        hit = np.stack([np.bincount(index, weights=row) for row in values[:, members]])  # (S, G)
+        drawn = redrawn(len(names), rng)                                  # (n, G)
         total += (drawn @ hit.T) / (drawn @ size)[:, None]
     return total / len(labels)
 
 
-def _interval(value: float, draws: np.ndarray) -> Interval:
+def interval(value: float, draws: np.ndarray) -> Interval:
+    """A value with the 2.5 % and 97.5 % percentiles of its resampled values."""
     low, high = np.percentile(draws, [2.5, 97.5])
     return Interval(value, float(low), float(high))
 
 
-def bootstrap(hits: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None, n: int = 2000, *,
+def bootstrap(hits: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None, *,
               rng: np.random.Generator) -> Interval:
     """The class average with its 95 % percentile interval, drawing groups (recordings if None) within each class.
 
     A class with a single group has nothing to draw from: it adds no width, so the interval is then too narrow."""
-    return _interval(class_average(hits, targets), _resampled(hits, targets, groups, n, rng)[:, 0])
-
-
-def paired_difference(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None,
-                      n: int = 2000, *, rng: np.random.Generator) -> Interval:
-    """Class average of a minus that of b on the same recordings, (R,); each draw takes the same groups for both."""
-    return across_seeds(np.asarray(hits_a)[None], np.asarray(hits_b)[None], targets, groups, n, rng=rng)
-
-
-def _difference(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray, groups: np.ndarray | None, n: int,
-                rng: np.random.Generator, over: str = "groups") -> tuple[float, np.ndarray]:
-    """(S, R) each -> the difference of class averages and n resampled ones, over seeds and, within class, groups."""
-    hits_a, hits_b = (np.atleast_2d(np.asarray(hits, dtype=np.float64)) for hits in (hits_a, hits_b))
-    if hits_a.shape != hits_b.shape:
-        raise ValueError(f"a paired difference wants the same seeds and recordings, got {hits_a.shape}, {hits_b.shape}")
-    seeds = len(hits_a)
-    by_seed = _resampled(hits_a - hits_b, targets, groups, n, rng, over)  # (n, S)
-    drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=n)     # (n, S)
-    return class_average((hits_a - hits_b).mean(axis=0), targets), (by_seed * drawn).sum(axis=1) / seeds
-
-
-def across_seeds(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None,
-                 n: int = 2000, *, over: str = "groups", rng: np.random.Generator) -> Interval:
-    """The difference a - b of two arms run with the same seeds on the same recordings, (S, R) each.
-
-    Every draw takes seeds and, within each class, groups, the same ones for both arms. Three seeds are few: such an
-    interval is a lower bound on the doubt about the seed. over="groups" asks about other recordings of these species;
-    over="classes" about other species: it draws classes with the recordings they have, the usual bootstrap of clusters."""
-    return _interval(*_difference(hits_a, hits_b, targets, groups, n, rng, over))
-
-
-def smallest_detectable(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None,
-                        n: int = 2000, *, rng: np.random.Generator) -> float:
-    """The half width of the 95 % interval if the arms, (R,) or (S, R), truly did not differ: smaller is undecided here.
-
-    Computed from the draws of `across_seeds`, moved so that their centre is 0: the size that 95 % of them stay below.
-    To state it before two arms exist, pass two seeds of one arm."""
-    value, draws = _difference(hits_a, hits_b, targets, groups, n, rng)
-    return float(np.quantile(np.abs(draws - value), 0.95))
-
-
-def verdict(direction: float, intervals: list[Interval], seeds: int, data: str, few_groups: bool = False) -> str:
-    """One of: same direction, opposite, undecided (an interval holds 0), or why there is none. On generated sound it says so."""
-    sign = np.sign(intervals[0].value)
-    if seeds < 2 or few_groups:
-        return " and ".join(["one seed"] * (seeds < 2) + ["too few groups"] * int(few_groups)) + ", no verdict"
-    if any(i.low <= 0 <= i.high for i in intervals):
-        said = "undecided"
-    elif not direction:
-        said = f"{'higher' if sign > 0 else 'lower'}, the paper does not say"
-    else:
-        said = "same direction" if sign == direction else "opposite"
-    return f"in the generator's world: {said}" if data.startswith(MADE) else said
+    return interval(class_average(hits, targets), resampled(hits, targets, groups, rng)[:, 0])

@@ -6,7 +6,7 @@ import pandas as pd
 
 from lib.course.exercises import compare, exercise, need
 from lib.metrics import Interval
-from lib.runs import results
+from lib.runs import verdicts
 
 __all__ = ["could_be_seen", "verdict", "group_draw", "recordings_needed", "at_least_one"]
 
@@ -35,7 +35,7 @@ CASES = [((1, 5), (0.5, 6), 3, 1), ((1, 5), (-1, 7), 3, 1), ((-5, -1), (-6, -0.5
 
 def _verdict(recordings, species, seeds, direction):
     intervals = [Interval((low + high) / 2, low, high) for low, high in (recordings, species)]
-    said = results.verdict(direction, intervals, seeds, "real recordings")
+    said = verdicts.verdict(direction, intervals, seeds, "real recordings")
     return "no verdict" if said.endswith("no verdict") else said
 
 

@@ -6,32 +6,30 @@ import hashlib
 import json
 import math
 import os
-import platform
 import re
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib import paths
+from lib.runs import provenance
 
 if TYPE_CHECKING:  # each is imported where it is used, so that the launcher speaks at once
     import pandas as pd
 
     from lib.runs.scales import Scale
 
-__all__ = ["VERSION", "Run", "start", "headline", "records", "recorded", "beside", "reference", "paper", "Recorded", "GRID", "POOLS",
-           "notebook_path", "assigned", "defaults_of", "folder", "name_of", "base", "read"]
+__all__ = ["VERSION", "Run", "start", "headline", "records", "recorded", "beside", "reference", "paper", "Recorded",
+           "GRID", "POOLS", "notebook_path", "assigned", "defaults_of", "folder", "name_of", "base", "read"]
 
 VERSION = 1  # of the results: raised when the same parameters would give other numbers; older records are left out
 NOTEBOOKS = paths.ROOT / "notebooks"
 POOLS = ("wildlife", "general")  # the parameters that name data
-SHOWN = ("panel", "max_hours", "root", "new", "out")  # parameters that change what is shown or allowed, or say where data lies, and nothing that is measured
+SHOWN = ("panel", "max_hours", "root", "new", "out")  # parameters that change nothing that is measured
 GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_mix_ratio": ("ratio",),
         "06_label_fraction": ("init", "fraction"), "07_data_curation": ("filter", "threshold", "control"),
         "08_design_choices": ("model",), "09_frozen_benchmark": ("model",),
@@ -85,25 +83,32 @@ def folder(scale_name: str) -> Path:
 
 def table_hash(table: pd.DataFrame) -> str:
     """Six hex digits of a recordings table, the same wherever its folder lies and in whatever order its rows are."""
-    files, split = table["file"].tolist(), os.path.split
-    folders = {folder: os.path.dirname(Path(folder, "x").as_posix()) for folder in {split(f)[0] for f in files}}  # once a folder: it takes time
-    root = os.path.commonpath(folders.values()) if folders else ""
-    start = {folder: os.path.relpath(f"{path}/x" if path else "x", root or ".")[:-1] for folder, path in folders.items()}
-    said = json.encoder.encode_basestring  # a string as JSON, letters beyond ASCII as they are
-    names = (said(start[folder] + name) for folder, name in map(split, files))
-    columns = [map(said, map(str, table[c].tolist())) for c in ("label", "split", "group", "start_s", "end_s", "duration_s") if c in table]
-    rows = sorted(f"[{', '.join(row)}]" for row in zip(names, *columns))
+    files, as_json = table["file"].tolist(), json.encoder.encode_basestring  # letters beyond ASCII as they are
+    places = {os.path.split(file)[0] for file in files}  # once a folder: it takes time
+    places = {place: os.path.dirname(Path(place, "x").as_posix()) for place in places}
+    root = os.path.commonpath(places.values()) if places else ""
+    inside = {place: os.path.relpath(f"{path}/x" if path else "x", root or ".")[:-1] for place, path in places.items()}
+    names = (as_json(inside[place] + name) for place, name in map(os.path.split, files))
+    known = [c for c in ("label", "split", "group", "start_s", "end_s", "duration_s") if c in table]
+    rows = sorted(f"[{', '.join(row)}]"
+                  for row in zip(names, *(map(as_json, map(str, table[c].tolist())) for c in known)))
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:6]
 
 
 def base(source: str) -> str:
-    """`chorus:empty=0.6` -> `chorus_empty_0.6`, `folder:~/sounds/frogs/` -> `frogs`: the part of a data name that is no place on a disk."""
+    """The part of a data name that is no place on a disk.
+
+    `chorus:empty=0.6` -> `chorus_empty_0.6`, `folder:~/sounds/frogs/` -> `frogs`."""
     kind, _, place = str(source).partition(":")
-    if not place or kind == "chorus":
-        return re.sub(r"[^\w.-]+", "_", str(source))
-    stem = Path(place.rstrip("/\\").replace("\\", "/"))
-    base = stem.parent.name if stem.name == "metadata.csv" else stem.stem if stem.suffix == ".csv" else stem.name
-    return re.sub(r"[^\w.-]+", "_", base or kind)
+    name = str(source)
+    if place and kind != "chorus":
+        path = Path(place.rstrip("/\\").replace("\\", "/"))
+        if path.name == "metadata.csv":
+            path = path.parent
+        elif path.suffix == ".csv":
+            path = path.with_suffix("")
+        name = path.name or kind
+    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def _data(values: Mapping[str, object], tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, object]]:
@@ -120,12 +125,13 @@ def _data(values: Mapping[str, object], tables: Mapping[str, pd.DataFrame]) -> d
 
 def name_of(notebook: str, values: Mapping[str, object], defaults: Mapping[str, object], data: Mapping[str, Mapping],
           grid: Sequence[str]) -> str:
-    names = list(dict.fromkeys(str(d["name"]) for d in data.values()))
-    said = [(k, values[k]) for k in (*grid, "seed", "scale") if k in values]
-    said += [("data", "+".join(names))] if names else []
-    said += [(k, v) for k, v in values.items()
-             if k not in (*grid, *POOLS, "seed", "scale") and v != paths.plain(defaults.get(k))]
-    return ",".join(f"{k}={v}" for k, v in said).replace("/", "_").replace(":", "_") or notebook
+    """A record's name: what the notebook varies, seed, scale and data; then what differs from its default."""
+    first = (*grid, "seed", "scale")
+    named = {k: values[k] for k in first if k in values}
+    if data:
+        named["data"] = "+".join(dict.fromkeys(str(pool["name"]) for pool in data.values()))
+    named |= {k: v for k, v in values.items() if k not in (*first, *POOLS) and v != paths.plain(defaults.get(k))}
+    return ",".join(f"{k}={v}" for k, v in named.items()).replace("/", "_").replace(":", "_") or notebook
 
 
 class Recorded(Exception):
@@ -141,23 +147,20 @@ class Run:
     data: dict
     folder: Path
     begun: float = field(default_factory=time.monotonic)
+    git: str | None = field(default_factory=provenance.commit)
 
     def record(self, metrics: Mapping[str, object], *, samples_seen: int, device: object = "cpu",
                paper: Mapping[str, object] | None = None, **more: object) -> Path:
         """Writes the record as strict JSON, complete or not at all, and prints its headline and where it lies.
 
         Of several processes only the main one does. `metrics` may hold numbers, arrays, `metrics.Scores` and mappings;
-        `paper` is the reference number beside it; `more` is what else the notebook wants kept (loss curves, checkpoint hashes, padded share ...)."""
-        import torch  # here, so that the launcher starts at once
-
-        versions = {"python": platform.python_version(), "torch": torch.__version__, "timm": metadata.version("timm"),
-                    "numpy": metadata.version("numpy")}
+        `paper` is the reference number beside it; `more` is what else is kept (loss curves, checkpoint hashes ...)."""
         content = paths.plain({
             "notebook": self.notebook, "name": self.name, "version": VERSION, "parameters": self.parameters,
             "seed": self.parameters.get("seed"), "scale": self.parameters.get("scale"), "data": self.data,
             "metrics": metrics, "paper": paper, "samples_seen": samples_seen,
             "seconds": round(time.monotonic() - self.begun, 1), "device": str(device),
-            "threads": torch.get_num_threads(), "versions": versions, "git": _commit(),
+            **provenance.computed_with(), "git": self.git,
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             **more})
         path = self.folder / self.notebook / f"{self.name}.json"
@@ -169,7 +172,10 @@ class Run:
             raise OSError(f"the record {path} could not be written ({error.strerror}): make room and run again, "
                           "what was pretrained is kept") from error
         print(headline(content))
-        print(f"record: {self.notebook}/{path.name}" + (" (smoke: not kept)" if content["scale"] == "smoke" else ""))
+        smoke = content["scale"] == "smoke"
+        print(f"record: {self.notebook}/{path.name}" + (" (smoke: not kept)" if smoke else ""))
+        if not (smoke or provenance.publishable(content)):
+            print("the code has uncommitted changes: the README leaves this record out; commit and run again")
         return path
 
 
@@ -177,7 +183,7 @@ def _taken(defaults: Mapping[str, object], values: Mapping[str, object]) -> tupl
     """The scale, and a notebook's parameters as a record keeps them; the pools are still named as they were given."""
     from lib.runs.scales import Scale, parse_ratio, scale
 
-    taken = {k: paths.plain(values[k]) for k in defaults if k in values and k not in SHOWN}
+    taken = {k: paths.plain(values[k]) for k in defaults if k not in SHOWN}
     if "weights" in taken:
         taken["weights"] = Path(taken["weights"]).name  # a file by its name, and no path
     asked = values.get("scale", "auto")
@@ -193,37 +199,33 @@ def _pool(source: str, digest: str) -> str:
     return f"{base(source)}-{digest}" if ":" in source else source
 
 
-def start(notebook: str, values: Mapping[str, object], tables: Mapping[str, pd.DataFrame] | None = None,
-          grid: Sequence[str] | None = None) -> Run:
+def start(notebook: str, tables: Mapping[str, pd.DataFrame] | None = None, /, **parameters: object) -> Run:
     """Begins a run: call it once the recordings tables are made, before anything that takes time.
 
-    `values` holds the notebook's parameters by name; `globals()` will do, only the parameters cell's are taken.
-    `tables` are the recordings tables behind `wildlife` and `general`. In a sweep it stops a run recorded already."""
+    `tables` are the recordings tables behind `wildlife` and `general`. `parameters` are those of the notebook's
+    parameters cell, all of them but SHOWN. In a sweep it stops a run recorded already."""
     path = notebook_path(notebook)
     defaults = defaults_of(path)
-    if path.stem in GRID and tables and (absent := {"train", "val", "test"} - set(tables["wildlife"]["split"])):
-        raise ValueError(f"the wildlife pool has no recordings in {' and '.join(sorted(absent))}: an experiment learns on train, chooses on val and scores both "
-                         "val and test; name them in a split column, or leave that column out and `folder` makes the split")
-    chosen, taken = _taken(defaults, values)
+    if unknown := [name for name in parameters if name not in defaults]:
+        raise ValueError(f"{path.stem} has no parameter {unknown[0]!r}{paths.nearest(unknown[0], list(defaults))}; "
+                         f"it has {', '.join(defaults)}")
+    if missing := [name for name in defaults if name not in (*parameters, *SHOWN)]:
+        raise ValueError(f"{path.stem}: a run is named after its parameters: give {', '.join(missing)} too")
+    absent = {"train", "val", "test"} - set(tables["wildlife"]["split"]) if path.stem in GRID and tables else None
+    if absent:
+        raise ValueError(f"the wildlife pool has no recordings in {' and '.join(sorted(absent))}: an experiment learns "
+                         "on train, chooses on val and scores both val and test; name them in a split column, or leave "
+                         "that column out and `folder` makes the split")
+    chosen, taken = _taken(defaults, parameters)
     data = _data(taken, tables or {})
     taken.update({pool: d["name"] for pool, d in data.items() if pool in taken})  # and no path
-    name = name_of(path.stem, taken, defaults, data, GRID.get(path.stem, ()) if grid is None else grid)
+    name = name_of(path.stem, taken, defaults, data, GRID.get(path.stem, ()))
     run = Run(path.stem, name, taken, data, folder(chosen.name))
     old = read(run.folder / run.notebook / f"{name}.json") if os.environ.get("STUDY_SKIP_RECORDED") else None
-    if old and old["version"] == VERSION and old["parameters"] == taken \
+    if old and (old["version"], old["parameters"]) == (VERSION, taken) \
             and all(old["data"][pool]["hash"] == d["hash"] for pool, d in data.items()):
         raise Recorded(name)
     return run
-
-
-def _commit() -> str | None:
-    """The commit this ran from, with -dirty if files differ from it; None outside a repository or without git."""
-    try:
-        done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"], cwd=paths.ROOT,
-                              capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
 
 
 def read(path: Path) -> dict | None:
@@ -237,49 +239,51 @@ def read(path: Path) -> dict | None:
 
 
 def _records(folder: Path) -> list[dict]:
-    """The records in a folder at this VERSION. Names that begin with a dot are what a kill in the middle of writing left."""
+    """The records in a folder at this VERSION. Names that begin with a dot are what a kill while writing left."""
     found = [read(path) for path in sorted(folder.glob("*.json")) if not path.name.startswith(".")]
     return [record for record in found if record and record["version"] == VERSION]
 
 
 def recorded(path: Path, points: Sequence[Mapping[str, object]]) -> list[bool]:
-    """Which points of a notebook's grid have a record, by their parameters: whether the recordings of a folder changed only the run itself sees."""
+    """Which points of a notebook's grid have a record, by their parameters.
+
+    Whether the recordings of a folder have changed only the run itself sees."""
     defaults = defaults_of(path)
     asked = [_taken(defaults, {**defaults, **values}) for values in points]
     there = {chosen: _records(folder(chosen.name) / path.stem) for chosen, _ in asked}
 
     def same(old: dict, taken: dict) -> bool:
-        return old["parameters"] == {**taken, **{pool: _pool(str(taken[pool]), d["hash"]) for pool, d in old["data"].items() if pool in taken}}
+        pools = {p: _pool(str(taken[p]), data["hash"]) for p, data in old["data"].items() if p in taken}
+        return old["parameters"] == {**taken, **pools}
 
     return [any(same(old, taken) for old in there[chosen]) for chosen, taken in asked]
 
 
 def headline(record: Mapping) -> str:
     """One line: which run, its Top-1 with interval, and the paper's number beside it."""
-    metric = record["metrics"].get("top1")
-    low, high = record["metrics"].get("top1_low"), record["metrics"].get("top1_high")
-    if isinstance(metric, Mapping):  # a metrics.Interval
-        metric, low, high = metric["value"], metric["low"], metric["high"]
+    top1 = record["metrics"].get("top1")
     text = f"{record['notebook']} {record['name']}:"
-    if metric is not None:
-        text += f" class-averaged top-1 {100 * metric:.1f} %"
-        text += f" [{100 * low:.1f}, {100 * high:.1f}]" if low is not None and high is not None else ""
+    if isinstance(top1, Mapping):  # a metrics.Interval
+        low, high = 100 * top1["low"], 100 * top1["high"]
+        text += f" class-averaged top-1 {100 * top1['value']:.1f} % [{low:.1f}, {high:.1f}]"
+    elif top1 is not None:
+        text += f" class-averaged top-1 {100 * top1:.1f} %"
     if record.get("paper"):
-        theirs = record["paper"]
-        text += f"; paper ({theirs['source']}): " + ", ".join(f"{k} {v:g}" for k, v in theirs.items()
-                                                              if isinstance(v, (int, float)))
+        numbers = [f"{k} {v:g}" for k, v in record["paper"].items() if isinstance(v, (int, float))]
+        text += f"; paper ({record['paper']['source']}): {', '.join(numbers)}"
     return text
 
 
-def records(notebook: str) -> pd.DataFrame:
+def records(notebook: str, committed: bool = False) -> pd.DataFrame:
     """All records of a notebook at this VERSION, without `smoke`, a row each; nested values become `top1.low` etc.
 
-    Parameters are columns of their own name, with infinity as a number, so that `table.sort_values("ratio")` works."""
+    Parameters are columns of their own name, with infinity as a number, so that `table.sort_values("ratio")` works.
+    With `committed` only those that the README may show (`provenance.publishable`)."""
     import pandas as pd
 
     rows = []
     for record in _records(folder("") / Path(notebook).stem):
-        if record["scale"] != "smoke":
+        if record["scale"] != "smoke" and (provenance.publishable(record) or not committed):
             rest = {k: v for k, v in record.items() if k not in ("parameters", "metrics", "seed", "scale")}
             numbers = {k: math.inf if v == "inf" else v for k, v in record["parameters"].items()}
             rows.append({**numbers, **record["metrics"], **rest})
@@ -287,15 +291,16 @@ def records(notebook: str) -> pd.DataFrame:
 
 
 def beside(table: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """The sweep's records that may be compared with a run: of its scale and its very recordings; without any, those of the largest such set.
+    """The sweep's records that may be compared with a run: of its scale and its very recordings.
 
-    Without `weights`: public weights bring a model of another size, so that their rows stand in 11 only."""
+    Without any, those of the largest such set. Without `weights`: public weights bring a model of another size, so that
+    their rows stand in 11 only."""
     if table.empty or not (table["budget"] == "sweep").any():
         return table.iloc[:0]
     table = table[(table["budget"] == "sweep") & (table.get("weights", "") == "")]
     world = table[["scale", *(f"data.{pool}.hash" for pool in run.data)]].astype(str).agg("|".join, axis=1)
-    own = "|".join([str(run.parameters.get("scale")), *(str(d["hash"]) for d in run.data.values())])
-    return table[world == (own if (world == own).any() else world.mode()[0])].reset_index(drop=True)
+    here = "|".join([str(run.parameters.get("scale")), *(str(d["hash"]) for d in run.data.values())])
+    return table[world == (here if (world == here).any() else world.mode()[0])].reset_index(drop=True)
 
 
 def reference(experiment: str, **where: str) -> pd.DataFrame:
@@ -303,21 +308,21 @@ def reference(experiment: str, **where: str) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.read_csv(paths.ROOT / "papermill_runs" / "reference_results.csv", dtype={"setting": str})
-    known = sorted(table["experiment"].unique())
-    if experiment not in known:
-        raise ValueError(f"the papers have no experiment {experiment!r}; there are {', '.join(known)}")
+    experiments = sorted(table["experiment"].unique())
+    if experiment not in experiments:
+        raise ValueError(f"the papers have no experiment {experiment!r}; there are {', '.join(experiments)}")
     table = table[table["experiment"] == experiment]
     for column, value in where.items():
         table = table[table[column] == str(value)]
     return table.reset_index(drop=True)
 
 
-def paper(experiment: str, setting: float | str, split: str = "val") -> dict[str, object] | None:
-    """What a record keeps as `paper`: the source and the metrics of one setting; None if there is no such row."""
+def paper(experiment: str, setting: float | str) -> dict[str, object] | None:
+    """What a record keeps as `paper`: the source and the metrics on val of a setting; None if there is no such row."""
     text = f"{setting:g}" if isinstance(setting, (int, float)) else str(setting)
-    rows = reference(experiment, setting=text, split=split)
+    rows = reference(experiment, setting=text, split="val")
     if rows.empty:
         return None
     first = rows.iloc[0]
     numbers = {row.metric: float(row.value) for row in rows[rows["place"] == first.place].itertuples()}
-    return {"source": f"{first.paper}, {first.place}", "setting": text, "split": split, **numbers}
+    return {"source": f"{first.paper}, {first.place}", "setting": text, "split": "val", **numbers}

@@ -1,48 +1,54 @@
-"""What the runs of 08 and 09 say beside the second paper's Tables 2 to 7 (Niizumi et al. 2022): paired differences, a ladder of models, the tables as text."""
+"""What the runs of 08 and 09 say beside the second paper's Tables 2 to 7 (Niizumi et al. 2022).
 
-from collections.abc import Sequence
+Paired differences, a ladder of models, and the tables as text."""
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from lib import metrics
 from lib.hear import designs
 from lib.hear.frozen import difference
-from lib.runs import record
+from lib.runs import record, verdicts
 
-__all__ = ["BASES", "TITLES", "runs", "paired", "ladder", "rows", "markdown"]
+__all__ = ["BASES", "NOTEBOOKS", "TITLES", "runs", "paired", "ladder", "rows", "markdown"]
 
+NOTEBOOKS = ("08_design_choices", "09_frozen_benchmark")
 PAPER = {  # HEAR's name of a task, or ours of the one made after it -> its name in the paper's tables
-    "gunshot": "Gunshot", "fsd50k": "FSD50K", "esc50": "ESC-50", "beehive_fold0": "Beehive", "beehive_fold1": "Beehive", "vox_lingua": "Lingua10",
-    "vocal_imitation": "VoImit", "crema_d": "CRM-D", "speech_commands": "SPC", "libricount": "LbCount", "gtzan_music_speech": "GTZ-M/S",
-    "gtzan": "GTZAN", "nsynth_pitch": "NSPitch", "mridangam_tonic": "Mrd-Ton", "mridangam_stroke": "Mrd-Stk", "beijing_opera": "Beijing",
+    "gunshot": "Gunshot", "fsd50k": "FSD50K", "esc50": "ESC-50", "beehive_fold0": "Beehive", "beehive_fold1": "Beehive",
+    "vox_lingua": "Lingua10", "vocal_imitation": "VoImit", "crema_d": "CRM-D", "speech_commands": "SPC",
+    "libricount": "LbCount", "gtzan_music_speech": "GTZ-M/S", "gtzan": "GTZAN", "nsynth_pitch": "NSPitch",
+    "mridangam_tonic": "Mrd-Ton", "mridangam_stroke": "Mrd-Stk", "beijing_opera": "Beijing",
     "species": "SPC", "counting": "LbCount", "pitch": "NSPitch", "scene": "ESC-50"}
-BASES = {"Table 5": "208", "Table 6": "208", "Table 7": "304"}  # the design that each table's others are compared with here
+BASES = {"Table 5": "208", "Table 6": "208", "Table 7": "304"}  # the design each table's others are compared with here
 TITLES = {"Table 5": "input duration", "Table 6": "patch size", "Table 7": "patches against strips"}
 
 
-def runs() -> pd.DataFrame:
-    """The records of 08 and 09, a row each: a design measured by both counts once."""
-    table = pd.concat([record.records(name) for name in ("08_design_choices", "09_frozen_benchmark")], ignore_index=True)
+def runs(committed: bool = False) -> pd.DataFrame:
+    """The records of 08 and 09, a row each: a design measured by both counts once. `committed` as `record.records`."""
+    table = pd.concat([record.records(name, committed) for name in NOTEBOOKS], ignore_index=True)
     if table.empty:
         return table
     pools = [c for c in table if c.startswith("data.") and c.endswith(".hash")]
-    return table.drop_duplicates(["model", "seed", "scale", "budget", "data_seed", *pools], keep="first").reset_index(drop=True)
+    return table.drop_duplicates(["model", "seed", "scale", "budget", "data_seed", *pools]).reset_index(drop=True)
 
 
 def _arms(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Model -> its runs by seed, of the largest set of runs that may be compared: one scale, budget and data."""
     if table.empty:
         return {}
-    world = table[["scale", "budget", "data_seed", *(c for c in table if c.startswith("data.") and c.endswith(".name"))]].astype(str).agg("|".join, axis=1)
-    table = table[world == world.mode()[0]]
-    return {name: part.set_index("seed").sort_index() for name, part in table.groupby("model", sort=False)}
+    shared = ["scale", "budget", "data_seed", *(c for c in table if c.startswith("data.") and c.endswith(".name"))]
+    world = table[shared].astype(str).agg("|".join, axis=1)
+    largest = table[world == world.mode()[0]]
+    return {name: arm.set_index("seed").sort_index() for name, arm in largest.groupby("model", sort=False)}
 
 
 def _counted(arm: pd.DataFrame, seeds: Sequence[int]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    names = [c.split(".")[1] for c in arm if c.startswith("tasks.") and c.endswith(".right")]
-    both = {name: [arm.loc[seeds, f"tasks.{name}.{k}"].tolist() for k in ("right", "of")] for name in names}
-    return {name: (np.array(right), np.array(of)) for name, (right, of) in both.items() if all(isinstance(x, list) for x in right)}
+    counts = {}
+    for name in [c.split(".")[1] for c in arm if c.startswith("tasks.") and c.endswith(".right")]:
+        right, of = (arm.loc[seeds, f"tasks.{name}.{k}"].tolist() for k in ("right", "of"))
+        if all(isinstance(row, list) for row in right + of):
+            counts[name] = np.array(right), np.array(of)
+    return counts
 
 
 def paired(a: pd.DataFrame, b: pd.DataFrame) -> tuple[dict[str, tuple], dict[str, tuple]]:
@@ -51,56 +57,75 @@ def paired(a: pd.DataFrame, b: pd.DataFrame) -> tuple[dict[str, tuple], dict[str
     return _counted(a, seeds), _counted(b, seeds)
 
 
-def ladder() -> pd.DataFrame:
-    """The score of every model and task, in percent, mean over seeds, with "mean" over the tasks and the number of seeds; no network first."""
-    arms = _arms(runs())
-    order = [name for name in ("logmel", "untrained", *designs.DESIGNS, "ready") if name in arms] + sorted(set(arms) - {"logmel", "untrained", "ready", *designs.DESIGNS})
-    of = {name: {c.split(".")[1]: 100 * arms[name][c].mean() for c in arms[name] if c.startswith("tasks.") and c.endswith(".score")} for name in order}
-    table = pd.DataFrame(of).T
-    return table.assign(mean=table.mean(axis=1), seeds=[len(arms[name]) for name in order]) if order else table
+def ladder(committed: bool = False) -> pd.DataFrame:
+    """The score of every model and task, in percent, mean over seeds, with the mean over tasks; no network first."""
+    arms = _arms(runs(committed))
+    known = ["logmel", "untrained", *designs.DESIGNS, "ready"]
+    order = [name for name in known if name in arms] + sorted(set(arms) - set(known))
+    if not order:
+        return pd.DataFrame()
+    table = pd.DataFrame({name: {c.split(".")[1]: 100 * arms[name][c].mean() for c in arms[name]
+                                 if c.startswith("tasks.") and c.endswith(".score")} for name in order}).T
+    return table.assign(mean=table.mean(axis=1), seeds=[len(arms[name]) for name in order])
 
 
-def rows(place: str) -> pd.DataFrame:
-    """Table 5, 6 or 7: each design against the table's first here (`BASES`), task by task and on average, the paper's difference beside ours.
+def rows(place: str, committed: bool = False) -> pd.DataFrame:
+    """Table 5, 6 or 7: each design against the table's first here (`BASES`), task by task and on average.
 
-    Shares in percent, differences in points. The paper's number is of the HEAR task after which ours was made; "mean" is over its 15 tasks
-    and over our five."""
-    arms, base, found = _arms(runs()), BASES[place], []
-    published = record.reference("hear")
-    published = published[published["place"] == place].assign(task=lambda t: t["metric"].str.split(":").str[0])
-    theirs = published.pivot_table(index="setting", columns="task", values="value")
-    theirs["mean"] = theirs.mean(axis=1)
-    name_of = {name: design.tables[place] for name, design in designs.DESIGNS.items() if place in design.tables}
-    for name in [n for n in name_of if n != base]:
-        if name not in arms or base not in arms:
-            found.append({"place": place, "setting": name, "against": base, "task": "mean", "verdict": "not run"})
-            continue
-        scale, seeds = arms[name].iloc[0]["scale"], arms[name].index.intersection(arms[base].index)
-        for task, change in difference(*paired(arms[name], arms[base]), rng=np.random.default_rng(0)).items():
-            like = PAPER.get(task, task)
-            paper = theirs.loc[name_of[name], like] - theirs.loc[name_of[base], like] if like in theirs else np.nan
-            found.append({"place": place, "setting": name, "against": base, "task": task, "paper_change": paper, "change": 100 * change.value,
-                          "low": 100 * change.low, "high": 100 * change.high, "seeds": len(seeds), "scale": scale,
-                          "verdict": metrics.verdict(np.nan_to_num(np.sign(paper)), [change], len(seeds), metrics.MADE)})
+    The paper's difference stands beside ours; shares in percent, differences in points. The paper's number is of the
+    HEAR task after which ours was made; "mean" is over its 15 tasks and over our five."""
+    arms, base, found = _arms(runs(committed)), BASES[place], []
+    settings = {name: design.tables[place] for name, design in designs.DESIGNS.items() if place in design.tables}
+    published = record.reference("hear").query("place == @place")
+    published = published.assign(task=published["metric"].str.split(":").str[0])
+    published = published.pivot_table(index="setting", columns="task", values="value")
+    published["mean"] = published.mean(axis=1)
+    gains = published - published.loc[settings[base]]
+    for name in [n for n in settings if n != base]:
+        row = {"place": place, "setting": name, "against": base}
+        if name in arms and base in arms:
+            found += _against(row, arms[name], arms[base], gains.loc[settings[name]])
+        else:
+            found.append({**row, "task": "mean", "verdict": "not run"})
     return pd.DataFrame(found)
 
 
-def markdown(place: str) -> str:
-    """One of Tables 5 to 7 as text, the average over tasks of each design against the first, paper beside measured; "Table 2" is the ladder of
-    all models, to be read against its floors, since the paper's numbers (its Tables 2 to 4) are of other tasks."""
+def _against(row: Mapping[str, str], arm: pd.DataFrame, base: pd.DataFrame, gains: pd.Series) -> list[dict]:
+    """The rows of one design, a task each: its difference from the base here, and in the paper."""
+    found, seeds = [], len(arm.index.intersection(base.index))
+    for task, change in difference(*paired(arm, base), rng=np.random.default_rng(0)).items():
+        paper = gains.get(PAPER.get(task, task), np.nan)
+        direction = np.nan_to_num(np.sign(paper))
+        found.append({**row, "task": task, "paper_change": paper, "change": 100 * change.value, "low": 100 * change.low,
+                      "high": 100 * change.high, "seeds": seeds, "scale": arm.iloc[0]["scale"],
+                      "verdict": verdicts.verdict(direction, [change], seeds, verdicts.MADE)})
+    return found
+
+
+def markdown(place: str, committed: bool = False) -> str:
+    """One of Tables 5 to 7 as text: the average over tasks of each design against the first, paper beside measured.
+
+    "Table 2" is the ladder of all models, to be read against its floors: the paper's numbers are of other tasks."""
     if place == "Table 2":
-        table = ladder()
-        lines = ["**Tables 2 to 4** of Niizumi et al. 2022, frozen features: five tasks made here in place of HEAR's (notebook 09_frozen_benchmark)"]
-        if table.empty:
-            return f"{lines[0]}: not run."
-        lines += ["", f"| model | {' | '.join(table)} |", "|" + " --- |" * (1 + len(table.columns))]
-        return "\n".join(lines + [f"| {name} | {' | '.join([*(f'{x:.1f}' for x in row[:-1]), f'{row[-1]:.0f}'])} |" for name, *row in table.itertuples(name=None)])
-    table = rows(place)
-    lines = [f"**{place}** of Niizumi et al. 2022, {TITLES[place]} (notebook 08_design_choices)", "",
-             "| design | against | paper: mean of 15 HEAR tasks | measured: mean of 5 tasks [95 %] | scale, seeds | verdict |", "|" + " --- |" * 6]
-    for row in table[table["task"] == "mean"].itertuples():
-        done = row.verdict != "not run"
-        ours = f"{row.change:+.1f} [{row.low:+.1f}, {row.high:+.1f}]" if done else "-"
-        lines.append(f"| {row.setting} | {row.against} | {f'{row.paper_change:+.1f}' if done else '-'} | {ours} | "
-                     f"{f'{row.scale}, {row.seeds:.0f}' if done else '-'} | {row.verdict} |")
-    return "\n".join(lines)
+        return _ladder_text(ladder(committed))
+    lines = []
+    for row in rows(place, committed).query("task == 'mean'").itertuples():
+        measured = ["-", "-", "-"]
+        if row.verdict != "not run":
+            measured = [f"{row.paper_change:+.1f}", f"{row.change:+.1f} [{row.low:+.1f}, {row.high:+.1f}]",
+                        f"{row.scale}, {row.seeds:.0f}"]
+        lines.append([row.setting, row.against, *measured, row.verdict])
+    columns = ["design", "against", "paper: mean of 15 HEAR tasks", "measured: mean of 5 tasks [95 %]", "scale, seeds",
+               "verdict"]
+    return (f"**{place}** of Niizumi et al. 2022, {TITLES[place]} (notebook 08_design_choices)\n\n"
+            f"{verdicts.markdown(columns, lines)}")
+
+
+def _ladder_text(table: pd.DataFrame) -> str:
+    head = ("**Tables 2 to 4** of Niizumi et al. 2022, frozen features: five tasks made here in place of HEAR's "
+            "(notebook 09_frozen_benchmark)")
+    if table.empty:
+        return f"{head}: not run."
+    lines = [[name, *(f"{score:.1f}" for score in scores), f"{seeds:.0f}"]
+             for name, *scores, seeds in table.itertuples(name=None)]
+    return f"{head}\n\n{verdicts.markdown(['model', *table], lines)}"

@@ -35,7 +35,7 @@ seen = Seen(acc.reduce(torch.tensor(float(acc.process_index + 1), device=acc.dev
 """
 ENDING = """import os, time
 share = runs.parse_ratio(ratio)
-run = runs.start(NOTEBOOK, globals(), {"wildlife": table}, grid=("ratio",))
+run = runs.start(NOTEBOOK, {"wildlife": table}, scale=scale, seed=seed, wildlife=wildlife, ratio=ratio, sleep_s=sleep_s)
 run.record({"top1": seen.ranks / 100}, samples_seen=10);
 """
 BREAKS = """acc.wait_for_everyone()  # the record is written
@@ -86,7 +86,7 @@ def test_two_processes_run_a_notebook_and_one_writes_and_says_what_breaks(toy, t
     done = accelerated(toy, "ratio=7", "seed=2")
     assert "process 0 of 2" in done.stdout and "process 1 of 2" not in done.stdout, done.stderr
     assert done.stdout.count("record: ") == 1
-    record = json.loads((tmp_path / "records" / "toy" / "ratio=7,seed=2,scale=tiny,data=chorus.json").read_text())
+    record = json.loads((tmp_path / "records" / "toy" / "seed=2,scale=tiny,data=chorus.json").read_text())
     assert record["metrics"]["top1"] == 0.03 and record["parameters"]["seed"] == 2  # 1 + 2: both took part
     said = [line for line in done.stderr.splitlines() if line.startswith("toy: RuntimeError")]
     assert done.returncode != 0 and said[0] == "toy: RuntimeError: it broke in two lines", done.stderr

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lib import metrics, paths, runs
-from lib.runs import launch, record
+from lib.runs import launch, provenance, record
 
 PARAMETERS = """scale = "auto"      # how much to compute
 seed = 0            # of the training
@@ -24,7 +24,7 @@ share = runs.parse_ratio(ratio)
 if wildlife == "none":
     raise RuntimeError("no\\n wildlife")
 table = pd.DataFrame({"file": ["a.wav", "b.wav"], "label": ["x", "y"], "split": ["train", "test"]})
-run = runs.start(NOTEBOOK, globals(), {"wildlife": table}, grid=("ratio",))
+run = runs.start(NOTEBOOK, {"wildlife": table}, scale=scale, seed=seed, wildlife=wildlife, ratio=ratio, sleep_s=sleep_s)
 time.sleep(sleep_s)
 run.record({"top1": 0.25 + seed / 100}, samples_seen=10, paper=runs.paper("mix_ratio", share));
 """
@@ -46,8 +46,13 @@ def toy(tmp_path, monkeypatch):
 
 
 def call(*words):
-    return subprocess.run([sys.executable, "-m", "lib.runs", *map(str, words)], cwd=paths.ROOT, capture_output=True, text=True,
-                          timeout=120)
+    return subprocess.run([sys.executable, "-m", "lib.runs", *map(str, words)], cwd=paths.ROOT, capture_output=True,
+                          text=True, timeout=120)
+
+
+def given(**changed):
+    """All parameters of the toy, as its parameters cell has them but for some."""
+    return {"scale": "auto", "seed": 0, "wildlife": "chorus", "ratio": 7, "sleep_s": 0.0} | changed
 
 
 # Scales and values
@@ -70,15 +75,16 @@ def test_scales_fit_together():
         assert scale.batch % 16 == 0 and scale.pretrain_clips >= scale.batch  # 15:1 is exact in every batch
 
 
-@pytest.mark.parametrize("given, ratio", [(7, 7), ("7", 7), ("0.5", .5), (0, 0), ("inf", math.inf), (math.inf, math.inf)])
-def test_ratio(given, ratio):
-    assert runs.parse_ratio(given) == ratio
+@pytest.mark.parametrize("word, ratio", [(7, 7), ("7", 7), ("0.5", .5), (0, 0), ("inf", math.inf),
+                                         (math.inf, math.inf)])
+def test_ratio(word, ratio):
+    assert runs.parse_ratio(word) == ratio
 
 
-@pytest.mark.parametrize("given", [-1, "-1", "banana", "nan", math.nan, "", None, True, [7], "-inf"])
-def test_wrong_ratio_is_one_clear_line(given):
+@pytest.mark.parametrize("word", [-1, "-1", "banana", "nan", math.nan, "", None, True, [7], "-inf"])
+def test_wrong_ratio_is_one_clear_line(word):
     with pytest.raises(ValueError, match="ratio is .* it must be a number from 0") as error:
-        runs.parse_ratio(given)
+        runs.parse_ratio(word)
     assert "\n" not in str(error.value)
 
 
@@ -91,7 +97,8 @@ def test_a_name_follows_from_the_parameters():
                               {k: {"name": n} for k, n in zip(("wildlife", "general"), pools)}, ("ratio",))
     assert name() == "ratio=7,seed=0,scale=tiny,data=chorus"
     assert name(ratio="inf", data_seed=3) == "ratio=inf,seed=0,scale=tiny,data=chorus,data_seed=3"
-    assert name(pools=("frogs-1a2b3c", "general-4d5e6f")) == "ratio=7,seed=0,scale=tiny,data=frogs-1a2b3c+general-4d5e6f"
+    both = name(pools=("frogs-1a2b3c", "general-4d5e6f"))
+    assert both == "ratio=7,seed=0,scale=tiny,data=frogs-1a2b3c+general-4d5e6f"
 
 
 def test_a_folder_is_named_without_its_place():
@@ -121,25 +128,74 @@ def test_plain_values_are_strict_json(tmp_path):
 
 def test_a_record_is_found_again(toy, monkeypatch):
     table = pd.DataFrame({"file": ["/far/frogs/a.wav"], "label": ["x"], "split": ["test"], "duration_s": [3.]})
-    given = {"scale": "auto", "seed": 1, "wildlife": "folder:/far/frogs", "ratio": "inf", "sleep_s": 0., "other": object()}
-    run = runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",))
-    path = run.record({"top1": metrics.Interval(.4, .3, .5)}, samples_seen=5, device="cpu", paper=runs.paper("mix_ratio", math.inf))
+    far = given(seed=1, wildlife="folder:/far/frogs", ratio="inf")
+    run = runs.start(str(toy), {"wildlife": table}, **far)
+    path = run.record({"top1": metrics.Interval(.4, .3, .5)}, samples_seen=5, device="cpu",
+                      paper=runs.paper("mix_ratio", math.inf))
     text = path.read_text()
     assert "Infinity" not in text and "/far" not in text and path.parent.name == "toy"
     stored = json.loads(text)
-    assert path.name == f"ratio=inf,seed=1,scale=tiny,data=frogs-{record.table_hash(table)}.json"
-    assert stored["parameters"]["ratio"] == "inf" and stored["paper"]["top1"] == 60.2 and stored["version"] == runs.VERSION
+    assert path.name == f"seed=1,scale=tiny,data=frogs-{record.table_hash(table)},ratio=inf.json"
+    assert stored["parameters"]["ratio"] == "inf" and stored["paper"]["top1"] == 60.2
+    assert stored["version"] == runs.VERSION
     assert "40.0 % [30.0, 50.0]; paper (liu2026, Table 4): top1 60.2, top5 80.2" in runs.headline(stored)
     found = runs.records("toy")
     assert found.loc[0, "ratio"] == math.inf and found.loc[0, "top1.value"] == .4 and found.loc[0, "scale"] == "tiny"
-    runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",))      # by hand: always runs
+    runs.start(str(toy), {"wildlife": table}, **far)                       # by hand: always runs
     monkeypatch.setenv("STUDY_SKIP_RECORDED", "1")                         # in a sweep: not twice
     with pytest.raises(record.Recorded):
-        runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",))
-    runs.start(str(toy), given, {"wildlife": table.assign(label="z")}, grid=("ratio",))  # unless the data changed
+        runs.start(str(toy), {"wildlife": table}, **far)
+    runs.start(str(toy), {"wildlife": table.assign(label="z")}, **far)     # unless the data changed
     monkeypatch.setattr(record, "VERSION", 2)                              # or results would
-    runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",))
+    runs.start(str(toy), {"wildlife": table}, **far)
     assert runs.records("toy").empty
+
+
+def test_a_run_names_every_parameter(toy):
+    with pytest.raises(ValueError, match="toy: a run is named after its parameters: give wildlife, sleep_s too"):
+        runs.start(str(toy), {}, scale="tiny", seed=0, ratio=1)
+    with pytest.raises(ValueError, match="toy has no parameter 'ration', did you mean ratio"):
+        runs.start(str(toy), None, **given(ration=1))
+    shown = {name: value for name, value in record.defaults_of(record.notebook_path("04_finetuning")).items()
+             if name not in record.SHOWN}
+    run = runs.start("04_finetuning", None, **shown | {"scale": "tiny"})   # what is only shown need not be given
+    assert run.parameters == shown | {"scale": "tiny"}
+    assert runs.start("04_finetuning", None, **shown | {"scale": "tiny", "panel": False}).name == run.name
+
+
+def test_a_record_says_what_it_was_computed_with(toy, capsys, monkeypatch):
+    for git in ("abc", "abc-dirty"):
+        monkeypatch.setattr(record.provenance, "commit", lambda: git)
+        run = record.Run("toy", git, given(scale="tiny"), {}, record.folder("tiny"), git=git)
+        stored = json.loads(run.record({}, samples_seen=1).read_text())
+        assert stored["git"] == git and stored["machine"]["processor"] and stored["threads"] >= 1
+        assert stored["machine"]["precision"] in ("float32", "bf16", "fp16") and "gpu" in stored["machine"]
+        assert list(stored["versions"]) == ["python", "torch", "torchaudio", "timm", "accelerate", "numpy"]
+        assert ("uncommitted changes" in capsys.readouterr().out) == (git == "abc-dirty")
+    assert len(runs.records("toy")) == 2 and runs.records("toy", committed=True)["git"].tolist() == ["abc"]
+    del stored["machine"]                                                  # as records of before have it
+    paths.write_json(record.folder("tiny") / "toy" / "abc-dirty.json", stored)
+    assert len(runs.records("toy", committed=True)) == 2
+
+
+def test_a_tree_is_dirty_by_its_code_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    assert provenance.commit() is None
+    for name in ("lib/a.py", "notebooks/b.py", "notebooks/b.ipynb", "papermill_runs/c.json"):
+        paths.write_text(tmp_path / name, "old")
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", tmp_path]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *words], check=True)
+    clean = provenance.commit()
+    assert len(clean) == 40
+    for name in ("notebooks/b.ipynb", "papermill_runs/c.json", "papermill_runs/d.json"):  # what runs write
+        paths.write_text(tmp_path / name, "new")
+    assert provenance.commit() == clean
+    for name in ("lib/a.py", "lib/new.py", "notebooks/b.py"):
+        before = (tmp_path / name).read_text() if (tmp_path / name).exists() else None
+        paths.write_text(tmp_path / name, "new")
+        assert provenance.commit() == f"{clean}-dirty"
+        (tmp_path / name).write_text(before) if before else (tmp_path / name).unlink()
 
 
 def test_smoke_leaves_nothing_among_the_records(monkeypatch):
@@ -149,9 +205,9 @@ def test_smoke_leaves_nothing_among_the_records(monkeypatch):
 
 
 def test_smoke_is_not_among_the_records(toy):
-    given = {"scale": "smoke", "seed": 0, "wildlife": "chorus", "ratio": 0.5, "sleep_s": 0.0}
     table = pd.DataFrame({"file": ["a.wav"], "label": ["x"], "split": ["test"]})
-    path = runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",)).record({}, samples_seen=1)
+    run = runs.start(str(toy), {"wildlife": table}, **given(scale="smoke", ratio=0.5))
+    path = run.record({}, samples_seen=1)
     assert path.exists() and "scale=smoke" in path.name and runs.records("toy").empty
 
 
@@ -165,18 +221,19 @@ def test_a_broken_record_is_named(toy, tmp_path):
 
 def test_a_kill_in_the_middle_of_writing_leaves_the_old_record(toy, tmp_path):
     folder = tmp_path / "records" / "toy"
-    row = {"notebook": "toy", "name": "x", "version": runs.VERSION, "parameters": {"ratio": 1}, "metrics": {}, "scale": "tiny", "data": {}}
-    paths.write_json(folder / "x.json", row)
+    row = {"notebook": "toy", "name": "x", "version": runs.VERSION, "parameters": {"ratio": 1}, "metrics": {}}
+    paths.write_json(folder / "x.json", row | {"scale": "tiny", "data": {}})
     killed = "import os, signal; from lib import paths; os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL); "
-    done = subprocess.run([sys.executable, "-c", killed + f"paths.write_json({str(folder / 'x.json')!r}, {{}})"], cwd=paths.ROOT)
-    assert done.returncode != 0 and len(list(folder.glob(".x.*.json"))) == 1  # what was being written, under a hidden name
+    killed += f"paths.write_json({str(folder / 'x.json')!r}, {{}})"
+    done = subprocess.run([sys.executable, "-c", killed], cwd=paths.ROOT)
+    assert done.returncode != 0 and len(list(folder.glob(".x.*.json"))) == 1  # what was being written, hidden
     assert runs.records("toy")["ratio"].tolist() == [1]
 
 
 def test_a_record_that_finds_no_room_is_one_line_and_leaves_the_old_one(toy):
     resource = pytest.importorskip("resource")
     table = pd.DataFrame({"file": ["a.wav"], "label": ["x"], "split": ["test"]})
-    run = runs.start(str(toy), {"ratio": 1, "wildlife": "chorus"}, {"wildlife": table}, grid=("ratio",))
+    run = runs.start(str(toy), {"wildlife": table}, **given(ratio=1))
     path = run.record({"top1": 0.5}, samples_seen=1)
     before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
@@ -191,21 +248,25 @@ def test_a_record_that_finds_no_room_is_one_line_and_leaves_the_old_one(toy):
 
 def test_what_of_a_grid_is_recorded(toy, tmp_path, capsys):
     table = pd.DataFrame({"file": ["/far/frogs/a.wav"], "label": ["x"], "split": ["test"]})
-    for ratio, source in ((1, "folder:/far/frogs"), ("inf", "folder:/far/frogs"), (3, "folder:/far/toads"), (7, "chorus")):
-        given = {"scale": "tiny", "seed": 0, "wildlife": source, "ratio": ratio, "sleep_s": 0.0}
-        runs.start(str(toy), given, {"wildlife": table}, grid=("ratio",)).record({}, samples_seen=1)
+    frogs, toads = "folder:/far/frogs", "folder:/far/toads"
+    for ratio, source in ((1, frogs), ("inf", frogs), (3, toads), (7, "chorus")):
+        run = runs.start(str(toy), {"wildlife": table}, **given(scale="tiny", wildlife=source, ratio=ratio))
+        run.record({}, samples_seen=1)
     plan = tmp_path / "toy.sweep.json"
-    plan.write_text(json.dumps({"notebook": str(toy), "grid": {"ratio": [1, 3, "inf", 7]}, "fixed": {"wildlife": "folder:/near/frogs"}}))
+    described = {"notebook": str(toy), "grid": {"ratio": [1, 3, "inf", 7]}, "fixed": {"wildlife": "folder:/near/frogs"}}
+    plan.write_text(json.dumps(described))
     capsys.readouterr()
     assert launch.main(["sweep", str(plan), "list=missing"]) == 0 and capsys.readouterr().out == "1,3\n"
     assert launch.main(["sweep", str(plan), "list=all"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[1].split() == ["1", "missing", "ratio=3"] and said[2].split() == ["2", "recorded", "ratio=inf"] and said[-1] == "2 of 4 are missing"
+    assert [line.split() for line in said[1:3]] == [["1", "missing", "ratio=3"], ["2", "recorded", "ratio=inf"]]
+    assert said[-1] == "2 of 4 are missing"
 
 
 def test_reference_numbers():
     table = runs.reference("mix_ratio", split="val", metric="top1")
-    assert dict(zip(table.setting, table.value)) == {"0": 49.0, "1": 53.8, "3": 57.5, "7": 59.4, "15": 60.1, "inf": 60.2}
+    numbers = {"0": 49.0, "1": 53.8, "3": 57.5, "7": 59.4, "15": 60.1, "inf": 60.2}
+    assert dict(zip(table.setting, table.value)) == numbers
     assert runs.paper("mix_ratio", 0.5) is None
     with pytest.raises(ValueError, match="no experiment 'mix'"):
         runs.reference("mix")
@@ -219,7 +280,7 @@ def test_launcher_runs_records_and_tells(toy, tmp_path):
     assert "top-1 27.0 %; paper (liu2026, Table 4): top1 60.2" in done.stdout
     executed = (tmp_path / "out" / "ratio_inf.ipynb").read_text()
     json.loads(executed, parse_constant=lambda constant: pytest.fail(f"{constant} in the notebook"))
-    assert (tmp_path / "records" / "toy" / "ratio=inf,seed=2,scale=tiny,data=chorus.json").exists()
+    assert (tmp_path / "records" / "toy" / "seed=2,scale=tiny,data=chorus,ratio=inf.json").exists()
 
 
 @pytest.mark.parametrize("words, said", [
@@ -263,7 +324,8 @@ def test_sweep_goes_on_after_a_failure_and_skips_what_is_recorded(toy, tmp_path)
     assert done.returncode == 1 and "seed=0,ratio=inf: done" in done.stdout
     assert "failed: seed=0,ratio=-1: ratio is -1" in done.stderr
     assert runs.records("toy")["ratio"].tolist() == [math.inf]
-    assert (tmp_path / "records" / "toy" / "seed=0,scale=tiny,data=chorus,ratio=inf.ipynb").exists()  # as no output is named
+    notebook = "seed=0,scale=tiny,data=chorus,ratio=inf.ipynb"
+    assert (tmp_path / "records" / "toy" / notebook).exists()  # as no output is named
     done = call("sweep", plan, "point=1")
     assert done.returncode == 0 and "seed=0,ratio=inf: already recorded" in done.stdout, done.stderr
 
@@ -271,15 +333,20 @@ def test_sweep_goes_on_after_a_failure_and_skips_what_is_recorded(toy, tmp_path)
 def test_an_experiment_wants_all_three_splits():
     table = pd.DataFrame({"file": ["a.wav", "b.wav"], "label": ["x", "y"], "split": ["train", "val"]})
     with pytest.raises(ValueError, match="the wildlife pool has no recordings in test: an experiment learns on train"):
-        runs.start("05_mix_ratio", {"ratio": 1, "scale": "tiny"}, {"wildlife": table, "general": table})
+        runs.start("05_mix_ratio", {"wildlife": table, "general": table},
+                   **record.defaults_of(record.notebook_path("05_mix_ratio")))
 
 
 def test_records_beside_a_run_share_its_scale_and_recordings():
     def row(scale, digest, budget="sweep", weights=""):
         return {"scale": scale, "data.wildlife.hash": digest, "budget": budget, "weights": weights}
 
-    table = pd.DataFrame([row("tiny", "a"), row("tiny", "a"), row("small", "a"), row("tiny", "b"), row("tiny", "a", budget="main"), row("tiny", "a", weights="hub")])
-    run = lambda scale, digest: runs.Run("x", "x", {"scale": scale}, {"wildlife": {"hash": digest}}, None)  # noqa: E731
-    assert [len(runs.beside(table, run(*which))) for which in (("tiny", "a"), ("small", "a"), ("tiny", "b"))] == [2, 1, 1]
-    assert runs.beside(table, run("smoke", "c"))["scale"].tolist() == ["tiny", "tiny"]  # nothing of its own: the largest set
+    def run(scale, digest):
+        return runs.Run("x", "x", {"scale": scale}, {"wildlife": {"hash": digest}}, None)
+
+    table = pd.DataFrame([row("tiny", "a"), row("tiny", "a"), row("small", "a"), row("tiny", "b"),
+                          row("tiny", "a", budget="main"), row("tiny", "a", weights="hub")])
+    found = [runs.beside(table, run(*which)) for which in (("tiny", "a"), ("small", "a"), ("tiny", "b"))]
+    assert [len(same) for same in found] == [2, 1, 1]
+    assert runs.beside(table, run("smoke", "c"))["scale"].tolist() == ["tiny", "tiny"]  # the largest set
     assert runs.beside(table.iloc[:0], run("tiny", "a")).empty
