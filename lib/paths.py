@@ -191,7 +191,9 @@ def command(function: Callable[..., int | None], words: Sequence[str], about: st
     signature = inspect.signature(function)
     places = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [p for p in places if p.default is p.empty]
-    first = next((n for n, word in enumerate(words) if "=" in word or n == len(places)), len(words))
+    many = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
+    most = len(words) if many else len(places)
+    first = next((n for n, word in enumerate(words) if "=" in word or n == most), len(words))
     if {"help", "-h", "--help"} & set(words[:1]) or first < len(needed):
         print(about.partition("\n\n")[2])
         return 0 if words and words[0] in ("help", "-h", "--help") else 2

@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 from lib import paths
 from lib.data import Batch
 
-__all__ = ["accelerator", "generator", "fit", "prepared", "two_matmuls", "States", "alone", "kept", "save_weights",
+__all__ = ["accelerator", "generator", "fit", "two_matmuls", "States", "alone", "kept", "save_weights",
            "NonFiniteLoss"]
 
 SAVE_EVERY_S = 60.0  # seconds from one saved state to the next: what an interruption costs at most
@@ -76,7 +76,7 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
                                  warmup_prefix=True, t_in_epochs=False)
     start, log = states.resume(model, optimizer)
     yield from log
-    with prepared(acc, model, optimizer) as (ready, optimizer), _bar(acc, bar, start, steps) as progress:
+    with _prepared(acc, model, optimizer) as (ready, optimizer), _bar(acc, bar, start, steps) as progress:
         for step, batch in zip(range(start, steps), batches(start) if start < steps else ()):
             schedule.step_update(step)  # before the step: construction leaves the rate at the start of the warm-up
             lr = max(group["lr"] for group in optimizer.param_groups)
@@ -121,7 +121,7 @@ def _seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def prepared(acc: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple]:
+def _prepared(acc: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple]:
     """Model and optimizer as accelerate trains them; at the end, also an early one, the model is as it came."""
     home = next(model.parameters()).device
     with two_matmuls(model) if acc.device.type == "cpu" else nullcontext():

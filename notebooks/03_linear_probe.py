@@ -63,7 +63,7 @@ from sklearn.decomposition import PCA
 
 from lib import data, mel, metrics, plots, runs, sources, training
 from lib.course import exercises
-from lib.runs import cost
+from lib.runs import cost, verdicts
 from lib.transfer import probe, starts
 
 plots.style()
@@ -356,7 +356,7 @@ steps = {name: {**{s: v.top1 for s, v in results[name].scores.items()},
                 "trainable": rung.trainable, "seconds": rung.seconds, "lr": rung.chosen,
                 "from": "trained here"} for name, rung in ladder.items()} | above
 for step in steps.values():
-    step["gain"] = {s: metrics.paired_difference(step["hits"][s], answers[s]["hits"],
+    step["gain"] = {s: verdicts.paired_difference(step["hits"][s], answers[s]["hits"],
                                                  answers[s]["targets"], answers[s]["groups"],
                                                  rng=np.random.default_rng(seed))
                     for s in ("val", "test")}

@@ -62,7 +62,7 @@ from timm.optim import param_groups_layer_decay
 from lib import data, mel, metrics, patches, plots, pretrain, runs, sources, training
 from lib.course import exercises
 from lib.explorers import confusions
-from lib.runs import cost
+from lib.runs import cost, verdicts
 from lib.sources import chorus
 from lib.transfer import finetune, starts
 
@@ -256,7 +256,7 @@ classes = np.unique(targets)
 every = logits.softmax(-1).double().numpy()  # (W, C)
 ways = {"restricted before the softmax (here)": metrics.restrict(every, classes),
         "absent classes at the batch minimum (iNatSounds' code)":
-            metrics.restrict_as_published(logits.numpy(), classes), "not restricted": every}
+            verdicts.restrict_as_published(logits.numpy(), classes), "not restricted": every}
 top1 = lambda p: metrics.class_average(metrics.topk_hits(p, targets, 1), targets)  # noqa: E731
 pooled = {way: {how: top1(metrics.pool(p, rows, len(some), how))
                 for how in ("mean", "max", "logit")} for way, p in ways.items()}
@@ -407,7 +407,7 @@ for arm in [n for n in order if len(main) and n != "random" and n in set(main["i
     for split in ("val", "test") if len(seeds) else ():
         hits = [np.stack(side.loc[seeds, f"answers.{split}.hits"]) for side in (ours, base)]
         known = [np.asarray(ours.iloc[0][f"answers.{split}.{k}"]) for k in ("targets", "groups")]
-        change = metrics.across_seeds(*hits, *known, rng=np.random.default_rng(0))
+        change = verdicts.across_seeds(*hits, *known, rng=np.random.default_rng(0))
         rows.append({"init": arm, "split": split, "seeds": len(seeds), "gain": change.value,
                      "low": change.low, "high": change.high,
                      "paper": (theirs[arm] - theirs["random"]) / 100 if split == "val" else np.nan})

@@ -57,7 +57,7 @@ import pandas as pd
 
 from lib import audio, data, mel, metrics, plots, pretrain, runs, sources
 from lib.course import exercises
-from lib.runs import cost, results
+from lib.runs import cost, results, verdicts
 from lib.transfer import finetune
 
 plots.style(photo=False)
@@ -176,7 +176,7 @@ cost.sheet([cost.pretraining(arch, front, recipe),
 
 # %% [markdown]
 # **See:** that the ratio is in none of these numbers: all ratios cost the same. Measured a moment ago from a few steps on random clips. With `budget="sweep"` models
-# that an earlier run left are loaded, so it may be less; reading is not counted (`python -m lib.runs.bench` measures it), so it may be more. FLOP are those of the forward pass times three.
+# that an earlier run left are loaded, so it may be less; reading is not counted (`python -m lib.runs.benchmark` measures it), so it may be more. FLOP are those of the forward pass times three.
 #
 # ## Pretraining
 #
@@ -303,8 +303,8 @@ def against_wildlife_only(group: pd.DataFrame) -> pd.DataFrame:
         seeds = arms[r].index.intersection(arms[0].index)
         ours, base = (np.stack(arms[k].loc[seeds, f"answers.{split}.hits"]) for k in (r, 0))
         known = [np.asarray(arms[r].iloc[0][f"answers.{split}.{k}"]) for k in ("targets", "groups")]
-        change = metrics.across_seeds(ours, base, *known, rng=np.random.default_rng(0))
-        least = metrics.smallest_detectable(ours, base, *known, rng=np.random.default_rng(0))
+        change = verdicts.across_seeds(ours, base, *known, rng=np.random.default_rng(0))
+        least = verdicts.smallest_detectable(ours, base, *known, rng=np.random.default_rng(0))
         answer = "undecided" if change.low <= 0 <= change.high else "differs"
         answer = "too few groups" if alone(*known) > 0.5 else answer
         rows.append({"ratio": r, "split": split, "seeds": len(seeds), "change": change.value,
@@ -369,7 +369,7 @@ same.groupby(pairs).agg(**columns).round(3) if len(same) else None
 # Does reading keep up with the model here, and what limits?
 #
 # ```
-# python -m lib.runs.bench scale=paper \
+# python -m lib.runs.benchmark scale=paper \
 #     wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
 # ```
 #
@@ -390,7 +390,7 @@ same.groupby(pairs).agg(**columns).round(3) if len(same) else None
 #
 # What it costs: the paper states about 24 h of pretraining and 16 h of finetuning on one A100, for one row of Table 4. By the sheet such a row is 1,443 PFLOP of pretraining and 949 PFLOP of finetuning
 # (without val and test), and 104 days on the machine that made this notebook (two CPU cores, bf16), where it is refused. The paper's 24 h would then be 17 TFLOP/s, a twentieth of what that chip can do in bf16: if so,
-# arithmetic was not what it waited for. What limits on a machine at hand `python -m lib.runs.bench` says. No GPU has run this study yet.
+# arithmetic was not what it waited for. What limits on a machine at hand `python -m lib.runs.benchmark` says. No GPU has run this study yet.
 #
 # ## Exercises
 #
@@ -491,7 +491,7 @@ check.paired_draw(paired_draw)
 #     by_class = [(a - b)[targets == c] for c in np.unique(targets)]
 #     return np.mean([rng.choice(d, len(d)).mean() for d in by_class])
 # ```
-# The class average is linear in the hits, so that the difference can be resampled as one set of values. `metrics.across_seeds` draws the seeds too, and groups of
+# The class average is linear in the hits, so that the difference can be resampled as one set of values. `verdicts.across_seeds` draws the seeds too, and groups of
 # recordings in place of recordings (notebook 11).
 # </details>
 #

@@ -57,9 +57,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from lib import mel, metrics, plots, runs, sources
+from lib import mel, plots, runs, sources
 from lib.course import exercises
-from lib.runs import cost
+from lib.runs import cost, verdicts
 from lib.transfer import finetune, starts
 
 plots.style(photo=False)
@@ -248,7 +248,7 @@ for size in [s for s in sizes if len(grown) and s in set(grown["fraction"])]:
         seeds = ours.index.intersection(base.index)
         hits = [np.stack(side.loc[seeds, "answers.val.hits"]) for side in (ours, base)]
         known = [np.asarray(ours.iloc[0][f"answers.val.{k}"]) for k in ("targets", "groups")]
-        change = metrics.across_seeds(*hits, *known, rng=np.random.default_rng(0))
+        change = verdicts.across_seeds(*hits, *known, rng=np.random.default_rng(0))
         rows.append({"per species": size, "init": name, "seeds": len(seeds), "gain": change.value,
                      "low": change.low, "high": change.high})
 (pd.DataFrame(rows).style.format("{:+.1%}", subset=["gain", "low", "high"])

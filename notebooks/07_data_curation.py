@@ -61,7 +61,7 @@ from sklearn.metrics import precision_recall_curve
 from lib import data, mel, metrics, plots, pretrain, runs, sources
 from lib.course import exercises
 from lib.explorers import curation
-from lib.runs import cost
+from lib.runs import cost, verdicts
 from lib.sources import chorus
 from lib.transfer import curate, finetune, starts
 
@@ -263,7 +263,7 @@ shown = pd.concat([ranked.drop_duplicates("recording").head(3),
                    ranked.drop_duplicates("recording", keep="last").tail(3)])
 log_mel = mel.LogMel(front)
 figure, axes = plt.subplots(2, 3, figsize=(11, 4.6), sharex=True, sharey=True)
-source = data.Waves(table[table["split"] == "train"].reset_index(drop=True), front)
+source = data.Recordings(table[table["split"] == "train"].reset_index(drop=True), front)
 waves = [source.read(w.recording, round(w.start_s * front.rate), front.samples)
          for w in shown.itertuples()]
 for ax, window, wave in zip(axes.flat, shown.itertuples(), waves):
@@ -290,7 +290,8 @@ for wave in (waves[0], waves[-1]):
 # this still picture shows; run the notebook to move it.
 
 # %%
-browser = curation.Curation({filter: scores} | {"energy": score("energy")}, table, front, calls, truth)
+judged = {filter: scores} | {"energy": score("energy")}
+browser = curation.Curation(judged, table, front, calls, truth)
 view = browser.update(percent=50, which="just kept" if calls is None else "dropped with a call")
 print(view.text)
 Image(view.image)
@@ -567,8 +568,8 @@ def difference(ours: pd.DataFrame, base: pd.DataFrame, split: str,
         return None
     hits = [np.stack(arm.loc[seeds, f"{answers}.{split}.hits"]) for arm in (ours, base)]
     known = [np.asarray(ours.iloc[0][f"{answers}.{split}.{k}"]) for k in ("targets", "groups")]
-    change = metrics.across_seeds(*hits, *known, rng=np.random.default_rng(0))
-    least = metrics.smallest_detectable(*hits, *known, rng=np.random.default_rng(0))
+    change = verdicts.across_seeds(*hits, *known, rng=np.random.default_rng(0))
+    least = verdicts.smallest_detectable(*hits, *known, rng=np.random.default_rng(0))
     return {"split": split, "seeds": len(seeds), "change": change.value, "low": change.low,
             "high": change.high, "smallest detectable": least,
             "answer": "undecided" if change.low <= 0 <= change.high else "differs"}

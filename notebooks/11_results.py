@@ -60,7 +60,7 @@ from IPython.display import Markdown
 
 from lib import plots, runs
 from lib.course import exercises
-from lib.runs import results, results_hear
+from lib.runs import results, results_hear, verdicts
 
 plots.style(photo=False)
 tables = {experiment.place: experiment for experiment in results.EXPERIMENTS}
@@ -323,7 +323,7 @@ exercises.predicted("decided", decided, 100 * clear.mean(), "%")
 
 # %%
 said = shown["verdict"].isin(["same direction", "opposite"])
-assert (not shown.loc[said, "data"].str.startswith(results.MADE).any()
+assert (not shown.loc[said, "data"].str.startswith(verdicts.MADE).any()
         and (shown.loc[said, "seeds"] >= 2).all())
 assert all((row.low > 0) == (row.low_species > 0) and row.low * row.high > 0
            for row in shown[said].itertuples())
@@ -507,7 +507,7 @@ check.verdict(verdict)
 #         return "undecided"
 #     return "same direction" if recordings[0] * direction > 0 else "opposite"
 # ```
-# `results.verdict` also says where there are too few groups, and that a row of `chorus` holds in the generator's world. The recordings' interval alone takes the list of species as
+# `verdicts.verdict` also says where there are too few groups, and that a row of `chorus` holds in the generator's world. The recordings' interval alone takes the list of species as
 # given: fine for a monitoring project with that list, too narrow for a claim about animal sound.
 # </details>
 #

@@ -187,8 +187,8 @@ def test_paths_start_at_the_repository_or_at_home_and_may_hold_colons(tmp_path, 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir("/")
     tables = [sources.recordings(f"folder:{p}", "general") for p in ("set:1=2", "~/set:1=2", tmp_path / "set:1=2")]
-    assert [len(t) for t in tables] == [9, 9,
-                                        9] and tables[0]["file"].tolist() == tables[1]["file"].tolist() == tables[2]["file"].tolist()
+    assert [len(t) for t in tables] == [9, 9, 9]
+    assert tables[0]["file"].tolist() == tables[1]["file"].tolist() == tables[2]["file"].tolist()
 
 
 def test_chorus_by_name(tmp_path, monkeypatch):
@@ -267,10 +267,10 @@ def test_behind_the_end_of_a_short_recording_stands_the_pad_value(tmp_path, ahea
     batch = next(iter(data.loader(Clips(table, front, 0, ahead=ahead), [[Draw(0, 0), Draw(1, 1), Draw(2, 2)]])))
     spec = batch.spec(LogMel(front))[:, 0]  # (3, 64, 32)
     n, silence = front.count(4000), torch.tensor(normalise(-31.0, front))
-    assert 0 < n < 64 and torch.allclose(spec[0, n:], silence, atol=1e-3) and torch.allclose(spec[1], silence,
-                                                                                             atol=1e-3)
-    assert not torch.isclose(spec[0, :n], silence, atol=1e-3).all(1).any() and not torch.isclose(spec[2], silence,
-                                                                                                 atol=1e-3).all(1).any()
+    assert 0 < n < 64 and torch.allclose(spec[0, n:], silence, atol=1e-3)
+    assert torch.allclose(spec[1], silence, atol=1e-3)
+    assert not torch.isclose(spec[0, :n], silence, atol=1e-3).all(1).any()
+    assert not torch.isclose(spec[2], silence, atol=1e-3).all(1).any()
 
 
 @pytest.mark.parametrize("ahead", [False, True])
@@ -336,20 +336,20 @@ def test_windows_cover_every_recording_to_its_end(tmp_path):
     windows = Windows(table_of(*(ramp(tmp_path / f"{n}.wav", n) for n in lengths)), FRONT)
     for row, n in enumerate(lengths):
         starts = [first for r, first in windows.places if r == row]
-        assert starts[0] == 0 and 0 <= max(0, n - need) - starts[-1] < FRONT.hop and all(b - a <= step for a,
-                                                                                         b in zip(starts, starts[1:]))
+        assert starts[0] == 0 and 0 <= max(0, n - need) - starts[-1] < FRONT.hop
+        assert all(b - a <= step for a, b in zip(starts, starts[1:]))
         assert len(starts) == [1, 1, 1, 1, 50, 50][row]
     seen = [(int(row), int(n)) for batch in data.loader(windows, 16) for row, n in zip(batch.row, batch.length)]
-    assert [row for row, _ in seen] == [row for row, _ in windows.places] and all(n == min(need, lengths[row]) for row,
-                                                                                  n in seen)
+    assert [row for row, _ in seen] == [row for row, _ in windows.places]
+    assert all(n == min(need, lengths[row]) for row, n in seen)
 
 
 def test_windows_of_waves_and_of_specs_begin_at_the_same_times(tmp_path):
     table = table_of(*(ramp(tmp_path / f"{n}.wav", n)
                        for n in [600, FRONT.samples + 100, FRONT.samples + 1000, 5 * FRONT.samples + 77]))
     waves, specs = Windows(table, FRONT), Windows(table, FRONT, ahead=True)
-    assert waves.start_s == pytest.approx(specs.start_s) and [r for r, _ in waves.places] == [r for r,
-                                                                                              _ in specs.places]
+    assert waves.start_s == pytest.approx(specs.start_s)
+    assert [r for r, _ in waves.places] == [r for r, _ in specs.places]
 
 
 # -------------------------------------------------------------------------------------------------------------- mixture
@@ -430,9 +430,8 @@ def test_subsets_are_nested_stratified_and_leave_other_splits_alone():
     table = labelled()
     parts = {f: sources.subset(table, f, 0) for f in ("1", "2", "8", "all", "1%", "10%", "50%", "100%")}
     train = {f: t[t["split"] == "train"]["label"].value_counts().to_dict() for f, t in parts.items()}
-    assert train["2"] == {"a": 1, "b": 2, "c": 2} and train["8"] == {"a": 1, "b": 3,
-                                                                     "c": 8} and train["10%"] == {"a": 1, "b": 1,
-                                                                                                  "c": 3}
+    assert train["2"] == {"a": 1, "b": 2, "c": 2} and train["8"] == {"a": 1, "b": 3, "c": 8}
+    assert train["10%"] == {"a": 1, "b": 1, "c": 3}
     assert train["all"] == train["100%"] == {"a": 1, "b": 3, "c": 30} and train["1%"] == {"a": 1, "b": 1, "c": 1}
     assert all(len(t[t["split"] == "val"]) == 34 for t in parts.values())
     for chain in (["1", "2", "8", "all"], ["1%", "10%", "50%", "100%"]):
@@ -442,8 +441,8 @@ def test_subsets_are_nested_stratified_and_leave_other_splits_alone():
 
 def test_the_seed_draws_a_subset():
     table = labelled()
-    assert sources.subset(table, "4", 1).equals(sources.subset(table, "4", 1)) and not sources.subset(table, "4",
-                                                                                                      1).equals(sources.subset(table, "4", 2))
+    assert sources.subset(table, "4", 1).equals(sources.subset(table, "4", 1))
+    assert not sources.subset(table, "4", 1).equals(sources.subset(table, "4", 2))
 
 
 @pytest.mark.parametrize("fraction", ["0", "-1", "half", "0%", "120%", "1.5", ""])

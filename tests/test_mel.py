@@ -160,8 +160,8 @@ def test_a_clip_alone_equals_the_clip_in_a_batch(spec, share):
     front, lengths = mel.LogMel(spec), torch.tensor([n, spec.rate, spec.rate // 2])
     together, alone = front(wave, lengths), front(wave[:1, :n])
     torch.testing.assert_close(together[:1], front.fit(alone, together.shape[2]), atol=1e-4, rtol=0)
-    assert torch.equal(together[0, 0, spec.count(n):], torch.full_like(together[0, 0, spec.count(n):],
-                                                                       mel.normalise(spec.pad, spec)))
+    assert torch.equal(together[0, 0, spec.count(n):],
+                       torch.full_like(together[0, 0, spec.count(n):], mel.normalise(spec.pad, spec)))
     torch.testing.assert_close(front(wave, frames=spec.frames), front.fit(front(wave)))
 
 

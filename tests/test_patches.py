@@ -54,8 +54,8 @@ def test_masks_hide_what_their_names_say():
     assert all(len(set(column.tolist())) == 1 for column in picture["freq"].T)
     visible = ~picture["2d"]
     assert torch.equal(visible, visible.any(1, keepdim=True) & visible.any(0, keepdim=True))
-    assert picture["vertical"][:, 0].tolist() == [False, True] * 3 and picture["horizontal"][0].tolist() == [False,
-                                                                                                             True] * 2
+    assert picture["vertical"][:, 0].tolist() == [False, True] * 3
+    assert picture["horizontal"][0].tolist() == [False, True] * 2
     assert picture["chessboard"][:2, :2].tolist() == [[False, True], [True, False]]
 
 

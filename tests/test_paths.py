@@ -44,8 +44,8 @@ def test_a_key_changes_with_any_part_and_with_nothing_else():
     layer = torch.nn.Linear(2, 2)
     parts = [dict(a=1, b=[2.0, math.inf]), table, layer, np.arange(3), "text", None]
     first = paths.key(*parts)
-    assert len(first) == 16 and first == paths.key(*parts) == paths.key(parts[0], table.set_index(pd.Index([7, 8])),
-                                                                        *parts[2:])
+    assert len(first) == 16
+    assert first == paths.key(*parts) == paths.key(parts[0], table.set_index(pd.Index([7, 8])), *parts[2:])
     others = [dict(a=1, b=[2.0, 3]), table.iloc[::-1], torch.nn.Linear(2, 2), np.arange(3.0), "tex", 0]
     keys = [paths.key(*parts[:i], other, *parts[i + 1:]) for i, other in enumerate(others)]
     assert len({first, *keys}) == len(parts) + 1

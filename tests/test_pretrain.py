@@ -146,8 +146,8 @@ def test_only_general_clips_are_joined(pools, monkeypatch):
     monkeypatch.setattr(data.Clips, "__getitem__", look)
     short = pools[0].assign(file=pools[1]["file"].iloc[0], duration_s=0.25, split="train")
     run((short, pools[1]))
-    assert {seen[row] for row in seen if row < len(short)} == {False} and {seen[row] for row in seen if row
-                                                                           >= len(short)} == {True}
+    assert {seen[row] for row in seen if row < len(short)} == {False}
+    assert {seen[row] for row in seen if row >= len(short)} == {True}
 
 
 def test_a_pool_without_training_recordings_is_refused(pools):
@@ -189,7 +189,8 @@ def test_only_the_mask_ratio_asked_for_is_hidden(pools, monkeypatch):
 def test_what_a_run_was_lies_beside_its_weights(pools):
     result = run(pools, replace(QUICK, ratio=float("inf")))
     card = json.loads((result.folder / "recipe.json").read_text())
-    assert card["recipe"]["ratio"] == "inf" and card["recipe"]["batch"] == 16 and card["arch"]["dim"] == 32 and card["front"]["name"] == "inat"
+    assert card["recipe"]["ratio"] == "inf" and card["recipe"]["batch"] == 16 and card["arch"]["dim"] == 32
+    assert card["front"]["name"] == "inat"
 
 
 def test_the_plan_says_what_will_be_done(pools):

@@ -152,8 +152,8 @@ def test_pretraining_without_room_keeps_its_last_state_and_goes_on(table, tmp_pa
     assert "\n" not in str(error.value) and "step 5 could not be saved" in capsys.readouterr().out
     [folder] = (tmp_path / "full" / "pretrained").iterdir()
     assert sorted(f.name for f in folder.iterdir()) == [".lock", "log.jsonl", "recipe.json", "state-4.pt"]
-    assert len((folder / "log.jsonl").read_text().splitlines()) == 4 and torch.load(folder / "state-4.pt",
-                                                                                    weights_only=True)
+    assert len((folder / "log.jsonl").read_text().splitlines()) == 4
+    assert torch.load(folder / "state-4.pt", weights_only=True)
     (folder / ".weights.0f0f0f0f.safetensors").write_bytes(b"half")  # what a kill leaves
     gone_on = pretrained(table)
     assert weights(gone_on) == weights(whole) and digests(folder) == digests(whole.folder)
@@ -168,8 +168,8 @@ def test_finetuning_without_room_for_a_look_goes_on(table, tmp_path, monkeypatch
         finetuned(table)
     assert "\n" not in str(error.value) and str(tmp_path / "full") in str(error.value)
     gone_on = finetuned(table)
-    assert weights(gone_on) == weights(whole) and gone_on.looks.equals(whole.looks) and digests(tmp_path
-                                                                                                / "full") == digests(tmp_path / "whole")
+    assert weights(gone_on) == weights(whole) and gone_on.looks.equals(whole.looks)
+    assert digests(tmp_path / "full") == digests(tmp_path / "whole")
 
 
 def test_features_and_chorus_without_room_are_made_again(quiet, table, tmp_path, monkeypatch):
@@ -206,7 +206,8 @@ flag = Path({flag!r})
 patches.random_mask = slow
 table = toy.tones(Path({sounds!r}), 6, 0, 0)
 def cell():
-    run = toy.pretrain.pretrain(toy.ARCH, toy.FRONT, toy.pretrain.Recipe(clips=400, batch=8, lr=2e-3), table, table.iloc[:0])
+    recipe = toy.pretrain.Recipe(clips=400, batch=8, lr=2e-3)
+    run = toy.pretrain.pretrain(toy.ARCH, toy.FRONT, recipe, table, table.iloc[:0])
     print(json.dumps([toy.weights(run), run.log["loss"].tolist()]))
 """
 

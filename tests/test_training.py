@@ -197,8 +197,11 @@ def test_parts_of_a_batch_make_the_same_step():
         with torch.random.fork_rng():
             model = plain()
         optimizer, seen = torch.optim.AdamW(model.parameters(), lr=1e-2), set()
-        # noqa: E731
-        loss = lambda model, batch, step: seen.add((batch.first, len(batch.x), batch.of)) or loss_of(model, batch, step)
+
+        def loss(model, batch, step):
+            seen.add((batch.first, len(batch.x), batch.of))
+            return loss_of(model, batch, step)
+
         log = list(training.fit(model, optimizer, batches, loss, steps=30, seed=3, micro_batch=micro_batch))
         return [r["loss"] for r in log], model.state_dict(), seen
 
@@ -289,7 +292,8 @@ def test_the_schedule_acts_on_every_layer_s_group():
         for name, scale in (("patch_embed.proj.weight", 0.5**4), ("blocks.0.attn.qkv.weight", 0.5**3),
                             ("blocks.2.attn.qkv.weight", 0.5)):
             assert lr[name] == pytest.approx(expected * scale), f"{name} in step {step}"
-    assert seen[warmup]["blocks.0.attn.qkv.weight"] < seen[warmup]["blocks.2.attn.qkv.weight"] < seen[warmup]["head.weight"] == peak
+    top = seen[warmup]
+    assert top["blocks.0.attn.qkv.weight"] < top["blocks.2.attn.qkv.weight"] < top["head.weight"] == peak
 
 
 def test_gradients_are_clipped_to_the_norm_asked_for():

@@ -8,7 +8,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -232,17 +232,18 @@ def _apart() -> AbstractContextManager:
 
 def _trained(model: nn.Module, optimizer: torch.optim.Optimizer, loss_of: Callable[..., Tensor], front: FrontEnd,
              batch: int, seconds: float) -> Pace:
-    """The pace of a recipe's steps on random clips, as `training.fit` takes them."""
+    """The pace of a recipe's steps on random clips, as `training.fit` takes them, in this process alone."""
     acc = training.accelerator()
-    with training.prepared(acc, model, optimizer) as (ready, optimizer):
+    model.to(acc.device).train()
 
-        def loss(drawn: data.Batch) -> Tensor:
-            with acc.autocast():
-                return loss_of(ready, drawn, 0)
+    def loss(drawn: data.Batch) -> Tensor:
+        with acc.autocast():
+            return loss_of(model, drawn, 0)
 
+    with training.two_matmuls(model) if acc.device.type == "cpu" else nullcontext():
         flop, activations = _counted(lambda n: loss(_clips(n, front, ahead=True)))
-        n, clip_s, peak = _timed(lambda drawn: acc.backward(loss(drawn)), front, batch, seconds)
-        step_s = statistics.median([clock(optimizer.step) for _ in range(3)][1:])  # the first makes the moments
+        n, clip_s, peak = _timed(lambda drawn: loss(drawn).backward(), front, batch, seconds)
+    step_s = statistics.median([clock(optimizer.step) for _ in range(3)][1:])  # the first makes the moments
     weights = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Pace(n, clip_s, step_s, 3 * flop, 4 * weights + 12 * trainable, activations, peak)

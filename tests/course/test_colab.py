@@ -86,8 +86,8 @@ def test_missing_never_asks_for_a_torch_that_is_there(have, absent):
 
 def test_the_lists_of_requirements_are_the_ones_that_are_read():
     text = (paths.ROOT / "requirements.txt").read_text(encoding="utf-8")
-    assert colab.missing(text, {}.get) and not any(name in str(colab.missing(text, {}.get))
-                                                   for name in ("ipykernel", "jupyterlab", "-e"))
+    assert colab.missing(text, {}.get)
+    assert not any(name in str(colab.missing(text, {}.get)) for name in ("ipykernel", "jupyterlab", "-e"))
     assert "-r ../requirements.txt" in (paths.ROOT / ".binder" / "requirements.txt").read_text(encoding="utf-8")
 
 

@@ -118,8 +118,8 @@ def test_two_typical_mistakes_get_their_hints(one):
     for attempt, words in importlib.import_module(f"mistakes.nb_{one.number}").MISTAKES[one.name]:
         lines.append(said(check_of(one), attempt))
         assert lines[-1].startswith("Not yet: ") and words in lines[-1], lines[-1]
-        assert not any(generic in lines[-1] for generic in ("came back", "your function gives", "stopped",
-                                                            "cannot be read"))
+        assert not any(generic in lines[-1]
+                       for generic in ("came back", "your function gives", "stopped", "cannot be read"))
     assert len(set(lines)) == len(lines) >= 2
     assert said(check_of(one), lambda *args, **kwargs: None) not in lines
 

@@ -50,8 +50,8 @@ def test_a_broken_model_is_broken_in_one_place(kind, same):
     latent = healthy.encode(spec, mask)
     guess = healthy.decode(latent, mask)
     verbs = {"encode": (spec, mask), "decode": (latent, mask), "loss": (spec, guess, mask)}
-    assert {verb for verb, given in verbs.items() if torch.equal(getattr(broken, verb)(*given),
-                                                                 getattr(healthy, verb)(*given))} == set(same.split())
+    assert {verb for verb, given in verbs.items()
+            if torch.equal(getattr(broken, verb)(*given), getattr(healthy, verb)(*given))} == set(same.split())
 
 
 def test_three_is_the_released_audiomae(golden):

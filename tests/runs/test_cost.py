@@ -95,8 +95,8 @@ def test_processes_share_the_clips(known_pace, monkeypatch):
     one = cost.pretraining(ARCH, FRONT, RECIPE)
     monkeypatch.setenv("WORLD_SIZE", "2")
     two = cost.pretraining(ARCH, FRONT, RECIPE)
-    assert two.seconds == 96 * 0.5 / 2 + 3 * 2.0 and (two.clips, two.steps, two.flop) == (one.clips, one.steps,
-                                                                                          one.flop)
+    assert two.seconds == 96 * 0.5 / 2 + 3 * 2.0
+    assert (two.clips, two.steps, two.flop) == (one.clips, one.steps, one.flop)
     assert two.memory == 1000 + 16 * 10
 
 
@@ -106,8 +106,8 @@ def test_the_sheet_adds_up():
     assert (whole.steps, whole.clips, whole.flop, whole.seconds, whole.memory) == (2, 20, 2e12, 7260, 10**9)
     assert whole.clips_per_s == pytest.approx(20 / 7260)
     table = cost.sheet(costs, 3)
-    assert list(table.index) == ["a", "b", "total"] and table.loc["total", "time"] == "2.0 hours" and table.loc["a",
-                                                                                                                "time"] == "60 s"
+    assert list(table.index) == ["a", "b", "total"] and table.loc["total", "time"] == "2.0 hours"
+    assert table.loc["a", "time"] == "60 s"
     assert table.loc["total", "clips"] == "20" and table.loc["total", "TFLOP"] == "2"
 
 

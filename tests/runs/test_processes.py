@@ -48,7 +48,8 @@ else:
     done = pretrain.pretrain(replace(ARCH, decoder="window"), FRONT, recipe, wildlife, general)
     more = {}
 weights = [float(p.double().abs().sum()) for p in done.model.state_dict().values()]
-(out / f"{acc.process_index}.json").write_text(json.dumps({"log": done.log["loss"].tolist(), "drawn": drawn, "weights": weights} | more))
+found = {"log": done.log["loss"].tolist(), "drawn": drawn, "weights": weights} | more
+(out / f"{acc.process_index}.json").write_text(json.dumps(found))
 """
 
 

@@ -44,7 +44,7 @@ def test_raven_and_audacity_files_come_back(tmp_path):
     written = selections.export(FOUND, tmp_path, (50.0, 11_025.0), {"b.flac": 16_000})
     assert [str(f.relative_to(tmp_path)) for f in written] == ["audacity/pond/a.txt",
                                                                "raven/pond/a.Table.1.selections.txt", "audacity/b.txt",
-                                                              "raven/b.Table.1.selections.txt", "selections.csv"]
+                                                               "raven/b.Table.1.selections.txt", "selections.csv"]
     for file, track, table in (("pond/a.wav", *written[:2]), ("b.flac", *written[2:4])):
         own = FOUND[FOUND["file"] == file].reset_index(drop=True)[["label", "start_s", "end_s"]]
         pd.testing.assert_frame_equal(selections.read(track), own)

@@ -131,8 +131,8 @@ def test_every_option_changes_training(table):
 def test_pitches_are_learned(table):
     tuned = tune(table, replace(QUICK, epochs=20, evaluate=4))
     assert tuned.labels == LABELS and tuned.samples == 20 * 18 == tuned.log["clips"].sum()
-    assert tuned.looks["step"].tolist() == [14, 29, 44,
-                                            59] and tuned.looks["top1"].max() >= 0.9 and not tuned.model.training
+    assert tuned.looks["step"].tolist() == [14, 29, 44, 59] and tuned.looks["top1"].max() >= 0.9
+    assert not tuned.model.training
     seen = finetune.predict(tuned.model, FRONT, table[table["split"] == "val"], LABELS, bar=None)
     assert metrics.class_average(metrics.topk_hits(seen.probabilities, seen.targets, 1),
                                  seen.targets) == tuned.looks["top1"].max()
@@ -167,8 +167,8 @@ def test_the_best_look_is_kept_and_not_the_last(table, monkeypatch):
     tuned = tune(table, replace(QUICK, evaluate=4))
     assert tuned.looks["top1"].tolist() == [0.2, 0.9, 0.4, 0.1] and len(weights) == 4
     final = tuned.model.state_dict()
-    assert all(torch.equal(final[k], weights[1][k]) for k in final) and not all(torch.equal(final[k], weights[3][k])
-                                                                                for k in final)
+    assert all(torch.equal(final[k], weights[1][k]) for k in final)
+    assert not all(torch.equal(final[k], weights[3][k]) for k in final)
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 8])  # before the first look, at it, between two, at the last
@@ -264,7 +264,7 @@ def test_a_preset_is_the_published_recipe_at_the_paper_s_scale():
     paper, audiomae = (SCALES["paper"].finetuning(name, 0) for name in ("paper", "audiomae"))
     assert (paper.optimizer, paper.lr, paper.lr_min, paper.batch, paper.epochs, paper.weight_decay,
             paper.layer_decay) == \
-        ("Adam", pytest.approx(1e-4), pytest.approx(1e-5), 256, 50, 1e-5, 1.0)  # FACTS section 3: the first author's fork
+        ("Adam", pytest.approx(1e-4), pytest.approx(1e-5), 256, 50, 1e-5, 1.0)  # FACTS section 3: the author's fork
     assert (audiomae.optimizer, audiomae.lr, audiomae.lr_min, audiomae.layer_decay,
             audiomae.drop_path) == ("AdamW", 1e-3, 1e-6, 0.75, 0.1)
     with pytest.raises(ValueError, match="preset is 'best': it must be one of audiomae, paper, lora"):
@@ -311,8 +311,8 @@ def test_a_recording_s_answer_is_the_mean_over_its_windows(tmp_path):
     table = pd.DataFrame({"file": files, "label": ["c", "a", "d", "a"], "split": "test",
                           "group": ["x", None, "y", "x"]}, index=[7, 3, 9, 1])
     seen = finetune.predict(Loudness(), FRONT, table, list("abcd"), batch=3, bar=None)
-    assert seen.classes.tolist() == [0, 2, 3] and seen.targets.tolist() == [2, 0, 3, 0] and (seen.probabilities[:, 1] ==
-                                                                                             -np.inf).all()
+    assert seen.classes.tolist() == [0, 2, 3] and seen.targets.tolist() == [2, 0, 3, 0]
+    assert (seen.probabilities[:, 1] == -np.inf).all()
     assert seen.groups[0] == seen.groups[3] and len(set(seen.groups)) == 3
     log_mel, starts = LogMel(FRONT), {0: [0, 4096, 8192, 12_288, 16_384, 20_480, 21_424], 1: [0], 2: [0], 3: [0, 3424]}
     for row, file in enumerate(files):
