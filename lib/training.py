@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 from lib import paths
 from lib.data import Batch
 
-__all__ = ["accelerator", "generator", "fit", "two_matmuls", "States", "alone", "kept", "save_weights",
+__all__ = ["accelerator", "generator", "fit", "on_device", "two_matmuls", "States", "alone", "kept", "save_weights",
            "NonFiniteLoss"]
 
 SAVE_EVERY_S = 60.0  # seconds from one saved state to the next: what an interruption costs at most
@@ -123,14 +123,25 @@ def _seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
 @contextmanager
 def _prepared(acc: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple]:
     """Model and optimizer as accelerate trains them; at the end, also an early one, the model is as it came."""
-    home = next(model.parameters()).device
-    with two_matmuls(model) if acc.device.type == "cpu" else nullcontext():
+    with on_device(model), two_matmuls(model) if acc.device.type == "cpu" else nullcontext():
         ready, optimizer = acc.prepare(model, optimizer)
         try:
             yield ready.train(), optimizer
         finally:
             acc.unwrap_model(ready, keep_fp32_wrapper=False)
-            model.to(home)
+            vars(model).pop("_is_accelerate_prepared", None)  # else the next training would not prepare it again
+
+
+@contextmanager
+def on_device(model: nn.Module) -> Iterator[torch.device]:
+    """The accelerator's device, with the model on it; at the end the model is back where it was."""
+    home = next((x.device for x in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    device = accelerator().device
+    model.to(device)
+    try:
+        yield device
+    finally:
+        model.to(home)
 
 
 @contextmanager

@@ -1009,7 +1009,7 @@ check.wildlife_clips(wildlife_clips)
 path = run.record({"loss": end, "loss_start": start, "ratios": ratios.T.to_dict(),
                    "baselines": comparison.T.to_dict(), "three": scores},
                   samples_seen=recipe.clips + 2 * more.clips + whole.clips,
-                  device=training.accelerator().device, reused=pretrained.reused,
+                  reused=pretrained.reused,
                   verdict="no verdict: one seed",
                   recipes={"arch": arch, "pretrain": recipe, "continued": more,
                            "wildlife_only": whole},

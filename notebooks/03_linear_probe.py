@@ -61,7 +61,7 @@ import seaborn as sns
 import torch
 from sklearn.decomposition import PCA
 
-from lib import data, mel, metrics, plots, runs, sources, training
+from lib import data, mel, metrics, plots, runs, sources
 from lib.course import exercises
 from lib.runs import cost, verdicts
 from lib.transfer import probe, starts
@@ -439,7 +439,7 @@ row = {"birdmae": "birdmae", "audioset_ssl": "audiomae", "audioset_ssl+inat_ssl"
 scores = results["linear, mean"].scores
 path = run.record({**scores["val"]._asdict(), "test": scores["test"],
                    "chance": chance["val"].top1.value, "chance5": chance["val"].top5.value},
-                  samples_seen=begin.samples, device=training.accelerator().device,
+                  samples_seen=begin.samples,
                   paper=row and runs.paper("linear_probe", row), labels=known.labels,
                   answers=answers, start=begin.what, ladder=rungs,
                   sweeps={name: rung.sweep.to_dict("list") for name, rung in ladder.items()},

@@ -347,7 +347,7 @@ browser
 paper = runs.paper("finetune", init)
 path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"],
                    "pooling": pooled},
-                  samples_seen=begin.samples, device=next(tuned.model.parameters()).device,
+                  samples_seen=begin.samples,
                   paper=paper, labels=tuned.labels, answers=result.answers, start=begin.what,
                   trainable={"weights": tuned.trainable, "share": tuned.trainable / total},
                   groups=by_class.groupby("group")["recall"].mean().to_dict(),

@@ -264,7 +264,7 @@ paper = runs.paper("mix_ratio", share) if clips else runs.paper("finetune", "ran
 hits = {split: metrics.topk_hits(a.probabilities, a.targets, 1) for split, a in answers.items()}
 path = run.record({**scores["val"]._asdict(), "test": scores["test"],
                    "loss": pretrained.log["loss"].tail(100).mean()},
-                  samples_seen=recipe.clips, device=next(tuned.model.parameters()).device,
+                  samples_seen=recipe.clips,
                   paper=paper, padded_share=padded, labels=tuned.labels,
                   recipes={"arch": arch, "pretrain": dataclasses.replace(recipe, ratio=0),
                            "finetune": labelled},

@@ -195,7 +195,7 @@ for split, s in result.scores.items():
 
 # %%
 path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test"]},
-                  samples_seen=begin.samples, device=next(tuned.model.parameters()).device,
+                  samples_seen=begin.samples,
                   labels=tuned.labels, labelled=len(kept), labelled_share=len(kept) / len(train),
                   answers=result.answers, start=begin.what, finetuning_steps=len(tuned.log),
                   recipes={"arch": begin.model.arch, "finetune": recipe})

@@ -468,7 +468,7 @@ path = run.record({**split_scores(full), "filtered": split_scores(filtered),
                    "proxy": split_scores(judged),
                    "kept": {**kept.report(), "species": len(labels) - len(lost)},
                    "detector": found},
-                  samples_seen=recipe.clips, device=next(tuned.model.parameters()).device,
+                  samples_seen=recipe.clips,
                   paper=paper, labels=tuned.labels, answers=full.answers,
                   answers_filtered=filtered.answers, answers_proxy=judged.answers,
                   recipes={"arch": arch, "pretrain": recipe, "finetune": labelled, "proxy": small})

@@ -212,7 +212,7 @@ measured.style.format("{:.1%}", subset=["score", "low", "high"])
 mean = float(np.mean([a["score"] for a in answers.values()]))
 loss = None if net.log is None or net.log.empty else float(net.log["loss"].tail(50).mean())
 path = run.record({"mean": mean, "loss": loss}, samples_seen=net.samples,
-                  device=next(net.embedder.model.parameters()).device, tasks=answers, costs=price,
+                  tasks=answers, costs=price,
                   recipes={"arch": arch, "pretrain": recipe, "predictor": setting.predictor})
 print(f"mean of five tasks: {mean:.1%}")
 

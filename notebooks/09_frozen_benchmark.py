@@ -300,7 +300,7 @@ print("not among the tasks" if pitch is None
 # %%
 mean = float(np.mean([a["score"] for a in answers.values()]))
 path = run.record({"mean": mean}, samples_seen=net.samples,
-                  device=next((p.device for p in ear.parameters()), "cpu"), tasks=answers,
+                  tasks=answers,
                   what=net.what, recipes={"predictor": options})
 print(f"mean of {len(answers)} tasks: {mean:.1%}")
 

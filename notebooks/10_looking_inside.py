@@ -1022,7 +1022,7 @@ metrics = {"random": {"error": float(several.mean()), "between_sounds": float(be
 if rhythms:
     metrics |= {"period": periods.T.to_dict(), "to_calls": to_calls.T.to_dict()}
 path = run.record(metrics, samples_seen=0 if weights else clips,
-                  device=training.accelerator().device, verdict="no verdict: one seed",
+                  verdict="no verdict: one seed",
                   recipes={"arch": arch, "front": front, "pretrain": None if weights else recipe,
                            "appendix": shorter},
                   held_out=table["pool"].value_counts().to_dict())

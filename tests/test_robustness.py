@@ -32,7 +32,7 @@ def wait_for(happened, seconds=60.0):
 
 
 def elsewhere(cache: Path) -> dict[str, str]:
-    found = os.pathsep.join([str(paths.ROOT), str(Path(__file__).parent)])
+    found = os.pathsep.join([str(paths.ROOT), str(Path(__file__).parent), *sys.path])
     return {**os.environ, "STUDY_CACHE": str(cache), "OMP_NUM_THREADS": "1", "PYTHONPATH": found}
 
 

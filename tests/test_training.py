@@ -87,7 +87,7 @@ def test_interrupted_and_taken_up_again_is_the_same_run(tmp_path, every_third):
 
 
 def test_dropout_is_repeated_per_step_and_differs_between_steps():
-    still = lambda model, batch, step: (model(torch.ones(64, 6)).square().mean())  # noqa: E731
+    still = lambda model, batch, step: (model(torch.ones(64, 6, device=batch.x.device)).square().mean())  # noqa: E731
     frozen = lambda: torch.optim.SGD(network().parameters(), lr=0.0)  # noqa: E731  (of another network: nothing learns)
     a, b = (train(loss_of=still, optimizer=frozen())[0] for _ in range(2))
     assert a == b and len({r["loss"] for r in a}) > STEPS // 2
@@ -112,7 +112,7 @@ def test_killed_at_any_moment_and_taken_up_again_is_the_same_run(tmp_path):
     whole, weights = train(tmp_path / "whole", steps=KILLED)
     folder, moment = tmp_path / "killed", random.Random(0)
     log = folder / "log.jsonl"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT)])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT), *sys.path])}
     with subprocess.Popen([sys.executable, "-c", VICTIMS, str(folder)], env=environment, stdout=subprocess.PIPE,
                           text=True) as parent:
         for lines in (5, 40, 80):

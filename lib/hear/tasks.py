@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from lib import audio, paths
+from lib import audio, paths, training
 from lib.hear import api, predictor
 from lib.hear.predictor import Fold, Options, Result, Split
 from lib.hear.scores import SCORES, Event
@@ -133,8 +133,8 @@ def embed(task: Task, model: nn.Module) -> dict[str, Split]:
             if not file.exists():
                 sounds = [task.folder / str(rate) / split / name for name in answers]
                 bar = tqdm(sounds, f"embedding {task.name} {split}", leave=False)
-                with paths.atomic(file) as temporary:
-                    np.savez(temporary, **_embed(bar, task.kind, model))
+                with paths.atomic(file) as temporary, training.on_device(model) as device:
+                    np.savez(temporary, **_embed(bar, task.kind, model, device))
             with np.load(file) as stored:
                 x, row, times = stored["x"], stored["row"], stored["times"]
             truth = [[Event(task.labels.index(str(e["label"])), e["start"], e["end"]) for e in answer
@@ -144,9 +144,8 @@ def embed(task: Task, model: nn.Module) -> dict[str, Split]:
     return found
 
 
-def _embed(files: Iterable[Path], kind: str, model: nn.Module) -> dict[str, np.ndarray]:
+def _embed(files: Iterable[Path], kind: str, model: nn.Module, device: torch.device) -> dict[str, np.ndarray]:
     """x (n, D), the recording of each row (n,) and its time in ms (n,): a scene's is 0."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     size = model.scene_embedding_size if kind == "scene" else model.timestamp_embedding_size
     xs, times = [np.zeros((0, size), np.float32)], [np.zeros(0)]  # after this, one of each recording
     for waves in _batches(audio.read(file, rate=model.sample_rate) for file in files):  # (B, N)

@@ -36,11 +36,11 @@ def computed_with() -> dict[str, object]:
 
     from lib import training
 
-    precision = training.accelerator().mixed_precision
+    acc = training.accelerator()
     versions = {name: metadata.version(name) if find_spec(name) else None for name in PACKAGES}
-    return {"machine": {"processor": _processor(),
-                        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-                        "precision": "float32" if precision == "no" else precision},
+    precision = "float32" if acc.mixed_precision == "no" else acc.mixed_precision
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"device": str(acc.device), "machine": {"processor": _processor(), "gpu": gpu, "precision": precision},
             "threads": torch.get_num_threads(), "versions": {"python": platform.python_version(), **versions}}
 
 

@@ -149,7 +149,7 @@ class Run:
     begun: float = field(default_factory=time.monotonic)
     git: str | None = field(default_factory=provenance.commit)
 
-    def record(self, metrics: Mapping[str, object], *, samples_seen: int, device: object = "cpu",
+    def record(self, metrics: Mapping[str, object], *, samples_seen: int,
                paper: Mapping[str, object] | None = None, **more: object) -> Path:
         """Writes the record as strict JSON, complete or not at all, and prints its headline and where it lies.
 
@@ -159,7 +159,7 @@ class Run:
             "notebook": self.notebook, "name": self.name, "version": VERSION, "parameters": self.parameters,
             "seed": self.parameters.get("seed"), "scale": self.parameters.get("scale"), "data": self.data,
             "metrics": metrics, "paper": paper, "samples_seen": samples_seen,
-            "seconds": round(time.monotonic() - self.begun, 1), "device": str(device),
+            "seconds": round(time.monotonic() - self.begun, 1),
             **provenance.computed_with(), "git": self.git,
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             **more})

@@ -121,7 +121,7 @@ SCALES = {s.name: s for s in (
           decoder_heads=16,
           batch=256, lr=1e-3, pretrain_clips=100 * 137_012, sweep_clips=100 * 137_012, finetune_epochs=50,
           finetune_batch=256, finetune_lr=1e-3, mixup=True, drop_patches=0.0, chorus="small", workers=12,
-          micro_batch=64),
+          micro_batch=128),
 )}
 
 

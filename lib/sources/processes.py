@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 import psutil
 from joblib import Parallel, delayed
@@ -26,4 +26,9 @@ def run(function: Callable, jobs: Sequence, count: int, **bar) -> None:
 
 def _watch(parent: int) -> None:
     """End this worker with the process that started it: joblib's live on where that was killed."""
-    threading.Thread(target=lambda: (psutil.Process(parent).wait(), os._exit(1)), daemon=True).start()
+    def end() -> None:
+        with suppress(psutil.NoSuchProcess):  # it may be gone already
+            psutil.Process(parent).wait()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()

@@ -147,13 +147,18 @@ def reconstruction_loss(model: MAE, front: FrontEnd, table: pd.DataFrame, *, mas
                          "(norm_pixels=True), which hides how loud it was; pretrain one with "
                          "mae.Arch(norm_pixels=False)")
     train, what = _train(table), (model.arch, model, masks, seed)
-    return _scored("loss", what, train, front, lambda: _losses(model, front, train, masks, seed))
+
+    def compute() -> np.ndarray:
+        with training.on_device(model) as device:
+            return _losses(model.eval(), device, front, train, masks, seed)
+
+    return _scored("loss", what, train, front, compute)
 
 
 @torch.no_grad()
-def _losses(model: MAE, front: FrontEnd, train: pd.DataFrame, masks: int, seed: int) -> np.ndarray:
-    device, ((t, f), (pt, _)) = training.accelerator().device, (model.grid, model.arch.patch)
-    model, log_mel, losses = model.eval().to(device), LogMel(front).to(device), []
+def _losses(model: MAE, device: torch.device, front: FrontEnd, train: pd.DataFrame, masks: int,
+            seed: int) -> np.ndarray:
+    (t, f), (pt, _), log_mel, losses = model.grid, model.arch.patch, LogMel(front).to(device), []
     ends = torch.arange(1, t + 1, device=device).repeat_interleave(f) * pt  # (L,) the last frame of each patch
     for i, batch in enumerate(tqdm(data.loader(_windows(train, front), 64), desc="reconstructing", leave=False)):
         spec = batch.spec(log_mel, device)  # (B, 1, T, M)

@@ -267,12 +267,12 @@ def window_logits(model: nn.Module, front: FrontEnd, table: pd.DataFrame, *, bat
     log_mel = LogMel(front).to(acc.device)
     windows = data.Windows(table, front, ahead=acc.device.type == "cpu", whole=whole)
     windows.places = windows.places[len(windows) * rank // world : len(windows) * (rank + 1) // world]
-    model.to(acc.device)
     batches, quiet = data.loader(windows, batch, workers), bar is None or not acc.is_main_process
-    for piece in tqdm(batches, desc=bar, total=-(-len(windows) // batch), disable=quiet, leave=False):
-        with acc.autocast():
-            logits = model(piece.spec(log_mel, acc.device))  # (B, C)
-        yield logits.float().cpu(), piece.row.numpy()
+    with training.on_device(model):
+        for piece in tqdm(batches, desc=bar, total=-(-len(windows) // batch), disable=quiet, leave=False):
+            with acc.autocast():
+                logits = model(piece.spec(log_mel, acc.device))  # (B, C)
+            yield logits.float().cpu(), piece.row.numpy()
 
 
 def predict(model: nn.Module, front: FrontEnd, table: pd.DataFrame, labels: list[str], *, batch: int = 64,

@@ -110,12 +110,13 @@ def _encode(model: MAE, front: FrontEnd, table: pd.DataFrame, folder: Path, batc
     """Write what `Features` holds of every window, a file for each array.
 
     Tokens are written batch by batch, and not by a memory map: where the disk is full, it kills who writes to it."""
-    device, home, (t, f) = training.accelerator().device, next(model.parameters()).device, model.grid
+    device, (t, f) = training.accelerator().device, model.grid
     windows = data.Windows(table, front, ahead=device.type == "cpu", whole=True)
     shape = (len(windows), 1 + t * f, model.arch.dim)
     keep = 2 * np.prod(shape, dtype=float) <= MEMORY
-    log_mel, model, found = LogMel(front).to(device), model.to(device).eval(), defaultdict(list)
-    with paths.atomic(folder / "tokens.npy") if keep else nullcontext(os.devnull) as place, open(place, "wb") as file:
+    log_mel, model, found = LogMel(front).to(device), model.eval(), defaultdict(list)
+    place = paths.atomic(folder / "tokens.npy") if keep else nullcontext(os.devnull)
+    with training.on_device(model), place as tokens_file, open(tokens_file, "wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
         for clips in tqdm(data.loader(windows, batch, workers), desc=bar, disable=bar is None, leave=False):
             frames = clips.length if clips.x.ndim == 4 else torch.tensor([front.count(int(n)) for n in clips.length])
@@ -126,7 +127,6 @@ def _encode(model: MAE, front: FrontEnd, table: pd.DataFrame, folder: Path, batc
                 found[name].append(x.cpu().numpy())
             if keep:
                 file.write(tokens.half().cpu().numpy().astype("<f2").tobytes())
-    model.to(home)
     for name, batches in found.items():
         with paths.atomic(folder / f"{name}.npy") as temporary:
             np.save(temporary, np.concatenate(batches))

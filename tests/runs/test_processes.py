@@ -67,8 +67,8 @@ def run(what: str, processes: int, tables: Path, folder: Path, cache: Path | Non
     (folder / "script.py").write_text(SCRIPT)
     # what accelerate launch calls on GPUs
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), str(paths.ROOT)]),
-                                "OMP_NUM_THREADS": "1",
+    found = os.pathsep.join([str(Path(__file__).parents[1]), str(paths.ROOT), *sys.path])
+    environment = os.environ | {"PYTHONPATH": found, "OMP_NUM_THREADS": "1",
                                 "ACCELERATE_USE_CPU": "1", "STUDY_CACHE": str(cache or folder / "cache")}
     done = subprocess.run([sys.executable, *(launch if processes > 1 else []), str(folder / "script.py"), what,
                            str(tables), str(folder)],

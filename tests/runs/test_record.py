@@ -130,7 +130,7 @@ def test_a_record_is_found_again(toy, monkeypatch):
     table = pd.DataFrame({"file": ["/far/frogs/a.wav"], "label": ["x"], "split": ["test"], "duration_s": [3.]})
     far = given(seed=1, wildlife="folder:/far/frogs", ratio="inf")
     run = runs.start(str(toy), {"wildlife": table}, **far)
-    path = run.record({"top1": metrics.Interval(.4, .3, .5)}, samples_seen=5, device="cpu",
+    path = run.record({"top1": metrics.Interval(.4, .3, .5)}, samples_seen=5,
                       paper=runs.paper("mix_ratio", math.inf))
     text = path.read_text()
     assert "Infinity" not in text and "/far" not in text and path.parent.name == "toy"
