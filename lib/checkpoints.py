@@ -1,4 +1,4 @@
-"""Weights on disk: our own checkpoints with their cards, and the public ones read into our MAE.
+"""Weights on disk: our own checkpoints with their cards, and the safe reading of foreign files of tensors.
 
 A checkpoint is NAME.safetensors and NAME.json, its card: architecture, front end, what it was trained on, licence,
 source, sha256 and eight output numbers on a fixed chirp, which tell not only that it loads but that it works. Only

@@ -1,4 +1,4 @@
-"""What is drawn from recordings: clips of a fixed length, windows, and the mixing sampler.
+"""What is cut from recordings: clips of a fixed length and windows, in batches; what cannot be read is passed over.
 
 Datasets yield waves; the front end turns them into specs on the device. Every draw has a number, and its randomness
 comes from (seed, number) alone: results depend neither on the number of workers or processes nor on where an
@@ -19,18 +19,12 @@ from tqdm.auto import tqdm
 
 from lib import audio, paths
 from lib.mel import FrontEnd, LogMel, normalise
+from lib.sampler import Draw
 
-__all__ = ["Draw", "Batch", "Recordings", "Clips", "Windows", "Mixture", "loader", "readers"]
+__all__ = ["Batch", "Recordings", "Clips", "Windows", "loader", "readers"]
 
 MEMORY = 1.5 * 2**30  # bytes that decoded recordings may take; above, they are read piece by piece
 ATTEMPTS = 10  # recordings tried in the place of one that cannot be read, before the storage itself is taken to be gone
-
-
-class Draw(NamedTuple):
-    row: int  # of the table
-    number: int  # of the draw in the whole run: its random crop follows from (seed, number)
-    place: int = 0  # in the batch of its step, over all processes
-    batch: int = 0  # clips of that batch; 0: those drawn together
 
 
 class Batch(NamedTuple):
@@ -39,7 +33,7 @@ class Batch(NamedTuple):
     row: torch.Tensor  # (B,) rows of the table
     files: list[str]  # for messages
     first: int  # place of the first clip in the step's batch over all processes
-    of: int  # clips of that batch
+    of: int  # clips of that whole batch, of which this process or part has len(x)
     unreadable: list[str] = []  # why files could not be read, in whose place others stand; `loader` counts them
 
     @property
@@ -87,7 +81,7 @@ class Recordings:
         self.per_s = front.rate / front.hop if ahead else front.rate
         pad = normalise(front.pad, front)
         self.blank = torch.full((front.frames, front.mels), pad) if ahead else torch.zeros(front.samples)
-        self.kept: dict[int, torch.Tensor] | None = {} if ahead or 2 * self.samples.sum() <= MEMORY else None
+        self.decoded: dict[int, torch.Tensor] | None = {} if ahead or 2 * self.samples.sum() <= MEMORY else None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -97,15 +91,15 @@ class Recordings:
 
     def read(self, row: int, first: int, count: int) -> torch.Tensor:
         """Places first ... first + count of a recording, fewer at its end: samples (n,) or frames (n, M), float32."""
-        if self.kept is None:
+        if self.decoded is None:
             return self._wave(row, first, min(count, int(self.length[row]) - first))
-        whole = self.kept.get(row)
+        whole = self.decoded.get(row)
         if whole is None:
             whole = (self._wave(row).clamp(-1, 1) * 32767).round().to(torch.int16)
             if self.log_mel is not None:
                 whole = self.log_mel((whole.float() / 32767)[None])[0, 0].half()  # (frames, M)
             if get_worker_info() is None:
-                self.kept[row] = whole
+                self.decoded[row] = whole
         piece = whole[first : first + count]
         return piece.float() / 32767 if piece.dtype == torch.int16 else piece.float()
 
@@ -243,70 +237,6 @@ class Windows(Pieces):
             raise audio.AudioError(unreadable[-1])
         self.source.silent.add(int(self.places[i][0]))
         return self[i]
-
-
-class Mixture:
-    """Batches of draws from two pools in a fixed ratio: `ratio` general clips for every wildlife clip.
-
-    The number of samples does not depend on the ratio, and the counts are exact: 15:1 in a batch of 256 is 240 and
-    16; where a ratio does not divide the batch the remainder is carried, so that after any step the totals are right
-    to half a clip. Each pool is gone through in random order, again and again. Rows of the general pool come after
-    the wildlife's.
-    """
-
-    def __init__(self, wildlife: int, general: int, ratio: float, batch: int, samples: int, seed: int) -> None:
-        if not ratio >= 0:
-            raise ValueError(f"a ratio is general clips per wildlife clip, 0 or more or inf, got {ratio:g}")
-        self.share = 1.0 if ratio == float("inf") else ratio / (1 + ratio)  # of general clips
-        for pool, size, needed in (("wildlife", wildlife, self.share < 1), ("general", general, self.share > 0)):
-            if needed and not size:
-                raise ValueError(f"ratio {ratio:g} draws from the {pool} pool, but it has no training recordings")
-        if batch < 1 or samples < 1:
-            raise ValueError("a mixture needs a batch and a number of samples of at least 1, "
-                             f"got batch={batch}, samples={samples}")
-        self.sizes, self.batch, self.samples, self.seed = (wildlife, general), batch, samples, seed
-        self._orders: dict[int, tuple[int, np.ndarray]] = {}  # per pool: the pass it is in and that pass's order
-
-    def __len__(self) -> int:
-        return -(-self.samples // self.batch)
-
-    def counts(self, step: int) -> tuple[int, int]:
-        """How many wildlife and general clips the batch of this step holds."""
-        first, last = (min(s * self.batch, self.samples) for s in (step, step + 1))
-        general = self._general(last) - self._general(first)
-        return last - first - general, general
-
-    def _general(self, samples: int) -> int:
-        return int(np.floor(samples * self.share + 0.5 + 1e-9))
-
-    def _row(self, pool: int, k: int) -> int:
-        """The k-th draw from a pool: place k % size in the order of pass k // size."""
-        turn, place = divmod(k, self.sizes[pool])
-        if pool not in self._orders or self._orders[pool][0] != turn:
-            order = np.random.default_rng([self.seed, pool, turn]).permutation(self.sizes[pool])
-            self._orders[pool] = turn, order
-        return int(self._orders[pool][1][place]) + pool * self.sizes[0]
-
-    def batches(self, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[list[Draw]]:
-        """Process `rank` of `world`'s share of the batches from step `start` on: as if the earlier ones had been drawn.
-
-        The shares of a step are consecutive parts of its batch and nearly equal. Each begins at an even place, because
-        finetuning mixes clips 2 i and 2 i + 1. A step that leaves a process without a clip is refused before the first.
-        """
-        last = min(self.batch, self.samples - (len(self) - 1) * self.batch)
-        if last < 2 * world - 1:
-            raise ValueError(f"the last batch of this run holds {last} clips, too few for {world} processes: "
-                             "start fewer")
-        for step in range(start, len(self)):
-            first, (wild, gen) = step * self.batch, self.counts(step)
-            general, of = self._general(first), wild + gen
-            begin, end = (min(of, -(-(of * r // world) // 2) * 2) for r in (rank, rank + 1))
-            rows = (self._row(0, first - general + i) if i < wild else self._row(1, general + i - wild)
-                    for i in range(begin, end))
-            yield [Draw(row, first + i, i, of) for i, row in enumerate(rows, begin)]
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        return self.batches()
 
 
 def loader(dataset: Clips | Windows, batches: Iterable[list[Draw]] | int, workers: int = 0) -> Iterator[Batch]:

@@ -130,7 +130,7 @@ def _edges(front):
 
 
 class LogMel(torch.nn.Module):
-    """Waves (B, N) in [-1, 1] at front.rate -> specs (B, 1, T, M), float32 also within autocast, no gradient.
+    """Waves (B, N) in [-1, 1] at front.rate -> specs (B, 1, T, M), normalised unless told not to, float32, no gradient.
 
     Clips do not touch each other: alone or in a batch with longer ones, the frames are the same. `lengths` (B,) in
     samples says where each clip ends: later frames get the pad value. `frames` pads or cuts the time axis. A clip

@@ -10,7 +10,7 @@ import torch
 from timm.optim import param_groups_weight_decay
 from torch import Tensor
 
-from lib import data, patches, paths, training
+from lib import data, patches, paths, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.patches import Mask
@@ -20,8 +20,7 @@ __all__ = ["Recipe", "Pretrained", "plan", "pretrain", "step_of"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to pretrain. The defaults are Liu et al. 2026 where it says, else AudioMAE's public code (FACTS, section
-    3)."""
+    """How to pretrain. The defaults are Liu et al. 2026 where it says, else AudioMAE's public code."""
 
     clips: int = 100 * 137_012  # draws in all, whatever the mix: 100 epochs of iNatSounds' train split
     batch: int = 256  # divides by 16, so 15:1 is exact in every batch
@@ -54,7 +53,7 @@ def plan(arch: Arch, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFra
         return "no pretraining: random weights"
     model, L = MAE(arch), arch.grid.t * arch.grid.f
     wild, gen = (int((t["split"] == "train").sum()) for t in (wildlife, general))
-    mixture = data.Mixture(1, 1, recipe.ratio, recipe.batch, recipe.clips, 0)
+    mixture = sampler.Mixture(1, 1, recipe.ratio, recipe.batch, recipe.clips, 0)
     drawn = sum(mixture.counts(step)[1] for step in range(len(mixture)))
     encoder, whole = (sum(p.numel() for p in part.parameters()) / 1e6 for part in (model.encoder, model))
     return (f"{recipe.steps:,} steps of {recipe.batch} = {recipe.clips:,} clips: {recipe.clips - drawn:,} draws from "
@@ -100,7 +99,7 @@ def _steps(model: MAE, front: FrontEnd, recipe: Recipe, wild: pd.DataFrame, gen:
     both, acc = pd.concat([wild, gen], ignore_index=True), training.accelerator()
     join = np.arange(len(both)) >= len(wild)
     clips = data.Clips(both, front, recipe.seed, join, ahead=acc.device.type == "cpu")
-    mixture = data.Mixture(len(wild), len(gen), recipe.ratio, recipe.batch, recipe.clips, recipe.seed)
+    mixture = sampler.Mixture(len(wild), len(gen), recipe.ratio, recipe.batch, recipe.clips, recipe.seed)
 
     def batches(start: int) -> Iterable[data.Batch]:
         return data.loader(clips, mixture.batches(start, acc.process_index, acc.num_processes), workers)
@@ -124,7 +123,7 @@ def step_of(model: MAE, front: FrontEnd, recipe: Recipe) -> tuple[torch.optim.Op
     def loss_of(model: MAE, batch: data.Batch, step: int) -> Tensor:
         spec = batch.spec(log_mel, device)  # (B, 1, T, M)
         whole = patches.random_mask(batch.of, grid, recipe.mask_ratio, training.generator(recipe.seed, step))
-        mask = Mask(*(x[batch.first : batch.first + len(spec)] for x in whole))  # whoever has which clip
+        mask = Mask(*(x[batch.first : batch.first + len(spec)] for x in whole))  # of those for the whole batch
         return model(spec, mask.to(device)).loss
 
     return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas), loss_of

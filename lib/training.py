@@ -262,13 +262,11 @@ def alone(folder: Path) -> Iterator[bool]:
 
 def kept(folder: Path, model: nn.Module, train: Callable[[], object], *, reuse: bool = True,
          leave: bool = True) -> tuple[pd.DataFrame, bool]:
-    """A training whose results are kept in a folder: its log, and whether it was there already; the model has its
-    weights.
+    """Train a model and keep the result in a folder: its log, and whether it was there already.
 
-    train() trains the model by `fit` with this folder. reuse: an earlier run's results are loaded instead; without it
-    they go first. An interrupted run goes on either way. leave: weights and log stay for a later call. One run at a
-    time.
-    """
+    train() trains the model by `fit` with this folder. reuse: an earlier run's weights are loaded instead; without it
+    they are deleted, and all is trained anew. An interrupted run goes on either way. leave: weights and log stay for a
+    later call. One run at a time."""
     weights = folder / "weights.safetensors"
     with alone(folder) as writes:
         there = weights.exists()

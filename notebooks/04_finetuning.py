@@ -59,7 +59,7 @@ import torch
 from IPython.display import Image
 from timm.optim import param_groups_layer_decay
 
-from lib import data, mel, metrics, patches, plots, pretrain, runs, sources, training
+from lib import data, mel, metrics, patches, plots, pretrain, runs, sampler, sources, training
 from lib.course import exercises
 from lib.explorers import confusions
 from lib.runs import cost, verdicts
@@ -192,7 +192,7 @@ exercises.predicted("ViT-B, head over embedding", slower, 0.75 ** -13, "times")
 # %%
 train = pools["wildlife"].query("split == 'train'").reset_index(drop=True)
 log_mel = mel.LogMel(front)
-draws = [data.Draw(0, 0), data.Draw(len(train) // 2, 1)]
+draws = [sampler.Draw(0, 0), sampler.Draw(len(train) // 2, 1)]
 two = next(iter(data.loader(data.Clips(train, front, seed), [draws])))
 specs = two.spec(log_mel)  # (2, 1, T, M)
 labels_of = torch.eye(2)

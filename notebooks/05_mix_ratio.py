@@ -55,7 +55,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from lib import audio, data, mel, metrics, plots, pretrain, runs, sources
+from lib import audio, mel, metrics, plots, pretrain, runs, sampler, sources
 from lib.course import exercises
 from lib.runs import cost, results, verdicts
 from lib.transfer import finetune
@@ -147,7 +147,7 @@ general_clips = None  # your number, of 128
 # %%
 # NBVAL_CHECK_OUTPUT
 for r in (15, 2):
-    mixture = data.Mixture(wildlife=100, general=100, ratio=r, batch=32, samples=128, seed=0)
+    mixture = sampler.Mixture(wildlife=100, general=100, ratio=r, batch=32, samples=128, seed=0)
     print(f"{r}:1", [mixture.counts(step)[::-1] for step in range(len(mixture))],
           "(general, wildlife)")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from toys import ARCH, FRONT, mess, ramp, tones
 
-from lib import data, patches, pretrain, sources, training
+from lib import data, patches, pretrain, sampler, sources, training
 from lib.mae import MAE
 from lib.pretrain import Recipe
 
@@ -106,8 +106,8 @@ def test_an_interrupted_run_goes_on_where_it_was(pools, monkeypatch, cache, tmp_
         interrupt(patch, 5)
         with pytest.raises(KeyboardInterrupt):
             run(pools)
-    drawn, real = [], data.Mixture.batches
-    monkeypatch.setattr(data.Mixture, "batches", lambda self, start=0,
+    drawn, real = [], sampler.Mixture.batches
+    monkeypatch.setattr(sampler.Mixture, "batches", lambda self, start=0,
                         *share: drawn.append(start) or real(self, start, *share))
     resumed = run(pools)
     assert drawn == [5] and same(whole, resumed) and not resumed.reused

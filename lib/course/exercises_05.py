@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from lib import data
+from lib import sampler
 from lib.course.exercises import compare, exercise, need
 
 __all__ = ["general_share", "general_in_batch", "smallest_batch", "paired_draw", "detectable"]
@@ -26,7 +26,7 @@ def general_share(attempt):
 def general_in_batch(attempt):
     for ratio, batch in ((2, 32), (4, 16)):
         steps, part = np.arange(9), batch * ratio / (1 + ratio)
-        mixture = data.Mixture(wildlife=9, general=9, ratio=ratio, batch=batch, samples=9 * batch, seed=0)
+        mixture = sampler.Mixture(wildlife=9, general=9, ratio=ratio, batch=batch, samples=9 * batch, seed=0)
         before, after = (np.floor(k * part + 0.5).tolist() for k in (steps, steps + 1))
         got = [int(attempt(int(step), batch, part / batch)) for step in steps]
         compare(got, [mixture.counts(int(step))[1] for step in steps], {
@@ -35,7 +35,7 @@ def general_in_batch(attempt):
             "this is the count of all batches together; subtract what the batches before this one hold": after,
             "this is what the batches *before* this one hold; the count after it, less that, is wanted": before},
             "some batches are one off: floor(k * batch * share + 1/2) for k = step + 1, less the same for k = step")
-    return "the total is right to half a clip after every step, as in `data.Mixture`."
+    return "the total is right to half a clip after every step, as in `sampler.Mixture`."
 
 
 @exercise("r : 1 needs batches that are a multiple of r + 1. Which number is a multiple of all of them, and the "

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import data, mel, paths, pretrain, training
+from lib import data, mel, paths, pretrain, sampler, training
 from lib.mel import FrontEnd, LogMel
 from lib.runs import cost, scales
 from lib.runs.scales import Scale
@@ -67,8 +67,8 @@ def _reading(wild: pd.DataFrame, gen: pd.DataFrame, front: FrontEnd, recipe: pre
     """
     both = pd.concat([wild, gen], ignore_index=True)
     clips = data.Clips(both, front, 0, join=np.arange(len(both)) >= len(wild))
-    clips.source.kept = None
-    mixture = data.Mixture(len(wild), len(gen), recipe.ratio, recipe.batch, recipe.clips, 0)
+    clips.source.decoded = None
+    mixture = sampler.Mixture(len(wild), len(gen), recipe.ratio, recipe.batch, recipe.clips, 0)
     batches, turn, read, took = iter(data.loader(clips, mixture.batches(), workers)), max(1, workers), 0, 0.0
     list(islice(batches, turn))
     begun = time.perf_counter()

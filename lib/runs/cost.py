@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib import data, mel, paths, pretrain, training
+from lib import data, mel, paths, pretrain, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.runs.scales import Scale
@@ -168,7 +168,7 @@ def _cost(what: str, pace: Pace, clips: int, steps: int, batch: int) -> Cost:
 
 def _enough(clips: int, batch: int) -> None:
     """ValueError where the last batch has too few clips for the processes there are: known before days have passed."""
-    next(data.Mixture(1, 0, 0.0, batch, clips, 0).batches(world=paths.processes()))
+    next(sampler.Mixture(1, 0, 0.0, batch, clips, 0).batches(world=paths.processes()))
 
 
 def _share(batch: int) -> int:

@@ -15,7 +15,7 @@ __all__ = ["Scale", "SCALES", "PRESETS", "scale", "clips", "parse_ratio"]
 
 
 # What the published recipes of finetuning differ in; lr is a factor on the scale's rate, which is 1e-3 at batch 256
-# for `paper` (FACTS, section 3).
+# for `paper`.
 PRESETS = {
     "audiomae": dict(lr=1.0),  # AudioMAE's main_finetune_as.py: AdamW with layer decay
     # the first author's fork

@@ -9,20 +9,21 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import timm
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from tqdm.auto import tqdm
 
-from lib import data, patches, paths, training
+from lib import data, patches, paths, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.sources import chorus, tables
-from lib.transfer import finetune, public
+from lib.transfer import finetune
 from lib.transfer.finetune import Finetuned
 
 __all__ = ["FILTERS", "check", "grid", "confidence", "folds", "reconstruction_loss", "energy", "Kept", "keep",
-           "control", "curated", "holds_call", "Detector", "detector", "Proxy", "proxy"]
+           "control", "curated", "holds_call", "Detector", "detector", "Proxy", "mobilenet", "proxy"]
 
 FILTERS = ("none", "confidence", "confidence_oof", "loss", "energy")
 VERSION = 1  # of the scores; raise it when the same inputs would be scored differently
@@ -291,6 +292,13 @@ class Proxy:
     seed: int = 0
 
 
+def mobilenet(classes: int, *, seed: int = 0, size: str = "large_100") -> nn.Module:
+    """timm's MobileNetV3 (Howard et al. 2019): specs (B, 1, T, M) -> logits (B, C), its weights drawn by the seed."""
+    with torch.random.fork_rng(devices=[]):  # timm draws from the global generator
+        torch.manual_seed(seed)
+        return timm.create_model(f"mobilenetv3_{size}", in_chans=1, num_classes=classes)
+
+
 def proxy(front: FrontEnd, table: pd.DataFrame, recipe: Proxy, labels: list[str], *, workers: int = 0) -> Finetuned:
     """Train the proxy on the kept windows of split == "train", with a class for each of `labels`.
 
@@ -299,8 +307,9 @@ def proxy(front: FrontEnd, table: pd.DataFrame, recipe: Proxy, labels: list[str]
     number = {label: i for i, label in enumerate(labels)}
     targets = torch.tensor([number[label] for label in train["label"]])  # (R,)
     seed = training.generator(recipe.seed, 5).initial_seed()
-    model = public.mobilenet(len(labels), seed=seed, size=recipe.size).to(memory_format=torch.channels_last)
-    mixture = data.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train), recipe.seed)
+    model = mobilenet(len(labels), seed=seed, size=recipe.size).to(memory_format=torch.channels_last)
+    mixture = sampler.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train),
+                              recipe.seed)
     clips = data.Clips(train, front, recipe.seed, ahead=acc.device.type == "cpu")
     log_mel = LogMel(front).to(acc.device)
     optimizer = torch.optim.SGD(model.parameters(), recipe.lr, momentum=0.9, nesterov=True,

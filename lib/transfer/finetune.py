@@ -15,7 +15,7 @@ from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from lib import data, mae, metrics, paths, training
+from lib import data, mae, metrics, paths, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.sources import tables
@@ -26,7 +26,7 @@ __all__ = ["Recipe", "Predictions", "Finetuned", "classifier", "mixup", "spec_au
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to finetune: AudioMAE's published recipe (FACTS, section 3) with one random crop per recording and epoch."""
+    """How to finetune: AudioMAE's published recipe with one random crop per recording and epoch."""
 
     epochs: int = 50
     batch: int = 256
@@ -147,7 +147,7 @@ def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFra
     if recipe.lora:
         _low_rank(model, recipe)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    mixture = data.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train),
+    mixture = sampler.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train),
                            recipe.seed)
     used = (t.reindex(columns=["file", "label", "start_s", "end_s", "duration_s", "kept"]) for t in (train, val))
     folder = paths.cache("finetuned", paths.key(VERSION, arch, front, recipe, labels, encoder, *used))
@@ -166,7 +166,7 @@ def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFra
 
 
 def _steps(model: VisionTransformer, front: FrontEnd, train: pd.DataFrame, labels: list[str], recipe: Recipe,
-           mixture: data.Mixture, folder: Path, workers: int, bar: str) -> Iterable[dict]:
+           mixture: sampler.Mixture, folder: Path, workers: int, bar: str) -> Iterable[dict]:
     number, acc = _numbers(labels, train), training.accelerator()
     targets = torch.tensor([number[label] for label in train["label"]])  # (R,)
     clips = data.Clips(train, front, recipe.seed, ahead=acc.device.type == "cpu")

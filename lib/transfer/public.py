@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import timm
 import torch
 from huggingface_hub import try_to_load_from_cache
 from timm.layers import resample_abs_pos_embed
-from torch import Tensor, nn
+from torch import Tensor
 
 from lib import mel, paths
 from lib.checkpoints import Card, chirp_numbers, read
@@ -19,7 +18,7 @@ from lib.mel import FrontEnd
 from lib.patches import Grid
 from lib.sources import download
 
-__all__ = ["Asset", "PUBLIC", "KINDS", "load", "convert", "mobilenet"]
+__all__ = ["Asset", "PUBLIC", "KINDS", "load", "convert"]
 
 Tensors = dict[str, Tensor]
 DROPPED = ("fc_norm.", "head.", "head_dist.")  # of finetuned public files: a classifier's own norm and head
@@ -249,8 +248,3 @@ def _fetch(asset: Asset, folder: Path) -> Path:
                          f"{asset.page} yourself and give its path") from None
 
 
-def mobilenet(classes: int, *, seed: int = 0, size: str = "large_100") -> nn.Module:
-    """timm's MobileNetV3 (Howard et al. 2019): specs (B, 1, T, M) -> logits (B, C), its weights drawn by the seed."""
-    with torch.random.fork_rng(devices=[]):  # timm draws from the global generator
-        torch.manual_seed(seed)
-        return timm.create_model(f"mobilenetv3_{size}", in_chans=1, num_classes=classes)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from toys import tones
 
-from lib import data, paths
+from lib import paths, sampler
 
 SCRIPT = """
 import json, os, sys
@@ -128,7 +128,7 @@ def test_finetuning_and_predicting_by_two_is_by_one(tables, tmp_path):
 
 
 def test_too_many_processes_for_the_last_batch_are_refused_at_once():
-    mixture = data.Mixture(10, 0, 0.0, 16, 16 * 3 + 2, 0)
+    mixture = sampler.Mixture(10, 0, 0.0, 16, 16 * 3 + 2, 0)
     with pytest.raises(ValueError,
                        match="the last batch of this run holds 2 clips, too few for 2 processes: start fewer"):
         next(mixture.batches(0, 1, 2))

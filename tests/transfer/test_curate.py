@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 from toys import ARCH, FRONT, tone, tones
 
-from lib import audio, data, mel, patches, pretrain, training
+from lib import audio, data, mel, patches, pretrain, sampler, training
 from lib.mae import MAE
 from lib.runs import scales
 from lib.sources import chorus
@@ -223,7 +223,7 @@ def test_curated_rows_and_what_drops_out(table):
     assert made.loc[made["split"] != "train", "kept"].isna().all()
     assert sum(train["kept"].map(len)) == kept.keep.sum() and min(min(k) for k in train["kept"]) > 0.3
     clips = data.Clips(train.reset_index(drop=True), FRONT, 0, ahead=True)
-    seen = {tuple(clips[data.Draw(0, n)][0][0, :4].tolist()) for n in range(40)}
+    seen = {tuple(clips[sampler.Draw(0, n)][0][0, :4].tolist()) for n in range(40)}
     assert len(seen) == len(train["kept"].iloc[0])  # every kept window, and nothing else
     with pytest.raises(ValueError, match="scores are of another table: they know 18 train recordings, this one has 15"):
         curate.curated(made, scores, kept)

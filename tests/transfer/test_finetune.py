@@ -264,7 +264,7 @@ def test_a_preset_is_the_published_recipe_at_the_paper_s_scale():
     paper, audiomae = (SCALES["paper"].finetuning(name, 0) for name in ("paper", "audiomae"))
     assert (paper.optimizer, paper.lr, paper.lr_min, paper.batch, paper.epochs, paper.weight_decay,
             paper.layer_decay) == \
-        ("Adam", pytest.approx(1e-4), pytest.approx(1e-5), 256, 50, 1e-5, 1.0)  # FACTS section 3: the author's fork
+        ("Adam", pytest.approx(1e-4), pytest.approx(1e-5), 256, 50, 1e-5, 1.0)  # the author's fork
     assert (audiomae.optimizer, audiomae.lr, audiomae.lr_min, audiomae.layer_decay,
             audiomae.drop_path) == ("AdamW", 1e-3, 1e-6, 0.75, 0.1)
     with pytest.raises(ValueError, match="preset is 'best': it must be one of audiomae, paper, lora"):
