@@ -173,7 +173,11 @@ def pairs(words: Sequence[str]) -> dict[str, str]:
     """The name=value words of a command line; ValueError names one that is none."""
     if wrong := [word for word in words if not re.match(r"[A-Za-z_]\w*=", word)]:
         raise ValueError(f"got {wrong[0]!r}: it must be name=value, without blanks around the =")
-    return dict(word.split("=", 1) for word in words)
+    found = [tuple(word.split("=", 1)) for word in words]
+    names = [name for name, _ in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} is given twice: once is enough")
+    return dict(found)
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

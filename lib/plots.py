@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import os
 from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
@@ -42,8 +43,10 @@ def style(photo: bool = True) -> None:
 
 
 def save(figure: Figure, name: str) -> None:
-    """Keep a figure as figures/NAME.png, for the README."""
-    with paths.atomic(paths.ROOT / "figures" / f"{name}.png") as part:
+    """Keep a figure as figures/NAME.png, for the README; beside its records where STUDY_RUNS keeps them elsewhere."""
+    elsewhere = os.environ.get("STUDY_RUNS")
+    folder = paths.resolve(elsewhere) if elsewhere else paths.ROOT
+    with paths.atomic(folder / "figures" / f"{name}.png") as part:
         figure.savefig(part, dpi=120, metadata={"Software": None})
 
 

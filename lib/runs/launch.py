@@ -47,6 +47,8 @@ def launch(notebook: str, *, output: str = "", timeout: int = 0, **words: str) -
     path, several = record.notebook_path(notebook), paths.processes() > 1
     defaults = record.defaults_of(path)
     values = _values(path.stem, defaults, words)
+    if timeout < 0:
+        raise ValueError(f"timeout is {timeout}: it must be seconds, the longest one cell may take")
     if several and (output or timeout):
         raise ValueError("output and timeout are for a run by one process: several leave no executed notebook")
     file = _output(path, output, defaults, values)
@@ -70,10 +72,13 @@ def _values(notebook: str, defaults: Mapping[str, object], words: Mapping[str, o
                 values[name] = {"true": True, "1": True, "false": False, "0": False}[text.lower()]
             elif kind is str or not math.isfinite(float(text)):
                 values[name] = text
+            elif name in ("seed", "data_seed"):
+                values[name] = int(text) if text.isdigit() else {}[text]
             else:
                 values[name] = int(text) if text.lstrip("+-").isdigit() else float(text)
         except (KeyError, ValueError):
-            needed = "true or false" if kind is bool else "a number"
+            needed = ("true or false" if kind is bool else "a whole number from 0 up" if name.endswith("seed")
+                      else "a number")
             raise ValueError(f"{name} is {text!r}: it must be {needed}") from None
     return values
 
@@ -105,6 +110,8 @@ def _output(path: Path, output: str, defaults: Mapping[str, object], values: Map
             file = paths.resolve(output.format(**every))
         except (KeyError, IndexError) as error:
             raise ValueError(f"output is {output!r}: the notebook has no parameter {error}") from None
+        except ValueError as error:
+            raise ValueError(f"output is {output!r}: {error}") from None
         if file.suffix != ".ipynb" or file.resolve().is_relative_to(path.resolve().parent):
             raise ValueError(f"output is {file.name!r}: it must be an .ipynb outside {path.parent.name}/, "
                              "whose notebooks are not to be overwritten")
@@ -214,8 +221,11 @@ def points(file: str) -> list[Point]:
         plan = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is not JSON: {error}") from None
-    if not {"notebook", "grid"} <= set(plan):
-        raise ValueError(f"{file} must hold notebook and grid (and may hold fixed), it holds {', '.join(plan)}")
+    if not isinstance(plan, dict) or not {"notebook", "grid"} <= set(plan):
+        raise ValueError(f"{file} must hold notebook and grid (and may hold fixed), it holds "
+                         f"{', '.join(map(str, plan)) if hasattr(plan, '__iter__') else plan}")
+    if not plan["grid"] or not all(isinstance(plan.get(part, {}), dict) for part in ("grid", "fixed")):
+        raise ValueError(f"{file}: grid and fixed must be objects, names with values, and grid must hold a name")
     for name, values in plan["grid"].items():
         if not isinstance(values, list) or not values:
             raise ValueError(f"{file}: {name} of its grid is {values!r}: it must be a list of values, such as [0, 7]")
@@ -238,6 +248,9 @@ def sweep(file: str, *, jobs: int = 1, retries: int = 0, point: str = "", list: 
     if list:
         return _list(chosen, list)
     chosen = [chosen[int(point)]] if point else chosen
+    defaults = record.defaults_of(record.notebook_path(chosen[0].notebook))
+    for one in chosen:  # a mistake in the description is said once, before anything runs
+        _values(one.notebook, defaults, one.words)
     print(f"{len(chosen)} runs of {chosen[0].notebook}, {jobs} at a time; logs in {chosen[0].log.parent}", flush=True)
     settings = {**os.environ, "STUDY_SKIP_RECORDED": "1"}
     if jobs > 1:  # one thread each: two busy runs on two cores are faster than one run on both

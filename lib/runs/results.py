@@ -4,6 +4,7 @@
 
 Shares are in percent here, as in the paper, and differences in points. The README shows runs of committed code only
 (`provenance.publishable` has the rule), and `committed=True` asks for the same here."""
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -247,8 +248,12 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
     return figure
 
 
+def main() -> None:
+    """The command line, see the top of this file."""
+    if os.environ.get("STUDY_RUNS"):
+        raise ValueError("STUDY_RUNS is set, and the README shows the records of papermill_runs/ only: unset it")
+    print("README.md:", "results written anew" if write_readme() else "results are up to date")
+
+
 if __name__ == "__main__":
-    try:
-        print("README.md:", "results written anew" if write_readme() else "results are up to date")
-    except ValueError as error:
-        sys.exit(str(error))
+    sys.exit(paths.command(main, sys.argv[1:], __doc__))

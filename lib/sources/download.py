@@ -95,9 +95,10 @@ def _fill(place: str, part: Path) -> None:
             lost = lost + 1 if have <= furthest else 1  # what a server that cannot resume sends again is nothing new
             furthest = max(furthest, have)
             if lost == TRIES:
-                reason = str(error).rpartition(": ")[2].strip("()'\">")[:160]  # behind urllib3's account of its pools
+                reason = str(error).rpartition(": ")[2].strip("'\">")[:160]  # behind urllib3's account of its pools
+                reason = reason.removesuffix("))").removesuffix("'").removesuffix('"')
                 raise FetchError(f"{place}: no connection after {have:,} bytes, tried {lost} times ({reason}); "
-                                 "check it, the same command goes on from there") from None
+                                 "check the network, and the same command goes on") from None
             time.sleep(WAIT * 2 ** (lost - 1))
         except OSError as error:
             if error.errno != errno.ENOSPC:

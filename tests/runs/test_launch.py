@@ -124,8 +124,8 @@ def test_a_script_has_the_values_that_were_given(toy, several, capsys):  # noqa:
              "print(seed, ratio, wildlife)\nratio = 3\nprint(ratio)")
     file = toy.with_suffix(".py")
     file.write_text(file.read_text().replace(PARAMETERS, typed))
-    assert launch.main([str(toy), "ratio=inf", "seed=-2"]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["-2 inf chorus", "3"]  # only the parameters' cell is changed
+    assert launch.main([str(toy), "ratio=inf", "seed=2"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["2 inf chorus", "3"]  # only the parameters' cell is changed
 
 
 def test_an_error_of_a_script_is_a_traceback_and_one_line(toy, several, capsys):  # noqa: F811
@@ -173,7 +173,9 @@ def test_the_launcher_speaks_before_the_imports(toy):  # noqa: F811
     ("ratio=-1", "ratio is -1: it must be a number from 0 (wildlife only) up, such as 0.5 or 7, or inf (general only)"),
     ("scale=smol", "scale is 'smol': it must be one of smoke, tiny, small, paper or auto, did you mean smoke?"),
     ("budget=sweeps", "budget is 'sweeps': it must be one of none, main or sweep, did you mean sweep?"),
-    ("seed=x", "seed is 'x': it must be a number"),
+    ("seed=x", "seed is 'x': it must be a whole number from 0 up"), ("seed=-1", "seed is '-1': it must be a whole"),
+    ("seed=1.5", "seed is '1.5': it must be a whole number"), ("05 seed=0 seed=1", "seed is given twice"),
+    ("timeout=-5", "timeout is -5: it must be seconds"), ("output=a_{.ipynb", "output is 'a_{.ipynb': "),
     ("04 preset=audiomea", "preset is 'audiomea': it must be one of audiomae, paper or lora, did you mean audiomae?"),
     ("04 panel=maybe", "panel is 'maybe': it must be true or false"),
     ("04 init=birdmay", "did you mean birdmae?"), ("07 filter=confidenc", "did you mean confidence?"),

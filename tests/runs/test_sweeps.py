@@ -62,13 +62,24 @@ def test_points_are_the_grid_in_order(plan):
     ('{"notebook": "05_mix_ratio", "grid": {"seed": [0], "ratio": 7}}',
      "ratio of its grid is 7: it must be a list of values"),
     ('{"notebook": "05_mix_ratio", "grid": {"seed": []}}', "seed of its grid is []: it must be a list of values"),
-    ('{"notebook": "05_mix_ratio", "grid": {"ratio": "inf"}}', "ratio of its grid is 'inf': it must be")])
+    ('{"notebook": "05_mix_ratio", "grid": {"ratio": "inf"}}', "ratio of its grid is 'inf': it must be"),
+    ("[1]", "must hold notebook and grid (and may hold fixed), it holds 1"), ("7", "it holds 7"),
+    ('{"notebook": "05_mix_ratio", "grid": [1]}', "grid and fixed must be objects"),
+    ('{"notebook": "05_mix_ratio", "grid": {}}', "grid must hold a name"),
+    ('{"notebook": "05_mix_ratio", "grid": {"seed": [0]}, "fixed": 3}', "grid and fixed must be objects")])
 def test_a_wrong_description_is_one_clear_line(tmp_path, capsys, text, said):
     if text:
         (tmp_path / "plan.json").write_text(text)
     assert launch.main(["sweep", str(tmp_path / "plan.json")]) == 2
     line, = capsys.readouterr().err.splitlines()
     assert said in line and "plan.json" in line
+
+
+def test_a_wrong_name_is_said_before_anything_runs(tmp_path, capsys):
+    (tmp_path / "plan.json").write_text('{"notebook": "05_mix_ratio", "grid": {"ratoi": [1, 2]}}')
+    assert launch.main(["sweep", str(tmp_path / "plan.json")]) == 2
+    out, err = capsys.readouterr()
+    assert not out and "no parameter 'ratoi', did you mean ratio?" in err and err.count("\n") == 1
 
 
 def test_a_failed_run_is_tried_again_and_its_log_keeps_both(plan, monkeypatch, capsys):
