@@ -277,6 +277,7 @@ def kept(folder: Path, model: nn.Module, train: Callable[[], object], *, reuse: 
             model.load_state_dict(load_file(weights))
         else:
             train()
+            accelerator().wait_for_everyone()  # each has loaded what is removed now
             if writes:
                 save_weights(model, weights)
                 _remove(folder, "state-*.pt", "best-*")  # the weights are all that is needed now
