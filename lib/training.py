@@ -91,7 +91,8 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
                 acc.clip_grad_norm_(ready.parameters(), clip_grad)
             optimizer.step()
             optimizer.zero_grad()
-            loss = acc.reduce(torch.tensor(loss, dtype=torch.float64, device=acc.device)).item()  # over the processes
+            if acc.num_processes > 1:
+                loss = acc.reduce(torch.tensor(loss, dtype=torch.float64, device=acc.device)).item()
             record = {"step": step, "loss": loss, "lr": lr, "clips": batch.of}
             progress.update()
             progress.set_postfix(loss=f"{loss:.4f}", lr=f"{lr:.1e}", refresh=False)
