@@ -21,8 +21,9 @@ from lib import audio, paths
 from lib.mel import FrontEnd, LogMel, normalise
 from lib.sampler import Draw
 
-__all__ = ["Batch", "Recordings", "Clips", "Windows", "loader", "readers"]
+__all__ = ["USED", "Batch", "Recordings", "Clips", "Windows", "loader", "readers"]
 
+USED = ("file", "label", "start_s", "end_s", "duration_s", "kept")  # the columns that clips and their order follow from
 MEMORY = 1.5 * 2**30  # bytes that decoded recordings may take; above, they are read piece by piece
 ATTEMPTS = 10  # recordings tried in the place of one that cannot be read, before the storage itself is taken to be gone
 

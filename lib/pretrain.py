@@ -82,7 +82,7 @@ def pretrain(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame
         model.load_state_dict(start.state_dict())
     if not recipe.clips:
         return Pretrained(model.eval(), pd.DataFrame(columns=["step", "loss", "lr", "clips"]), None, False)
-    used = (t.reindex(columns=["file", "label", "start_s", "end_s", "duration_s", "kept"]) for t in (wild, gen))
+    used = (t.reindex(columns=data.USED) for t in (wild, gen))
     folder = paths.cache("pretrained", paths.key(arch, front, recipe, *used, start))
 
     def train() -> None:

@@ -6,6 +6,7 @@ A killed download goes on where it stopped, is checked by its published hash, an
 import errno
 import gzip
 import os
+import re
 import shutil
 import tarfile
 import time
@@ -95,8 +96,8 @@ def _fill(place: str, part: Path) -> None:
             lost = lost + 1 if have <= furthest else 1  # what a server that cannot resume sends again is nothing new
             furthest = max(furthest, have)
             if lost == TRIES:
-                reason = str(error).rpartition(": ")[2].strip("'\">")[:160]  # behind urllib3's account of its pools
-                reason = reason.removesuffix("))").removesuffix("'").removesuffix('"')
+                reason = str(error).rpartition(": ")[2]  # behind urllib3's account of its pools
+                reason = re.sub(r"""['"]\)\)$""", "", reason).strip("'\">")[:160]
                 raise FetchError(f"{place}: no connection after {have:,} bytes, tried {lost} times ({reason}); "
                                  "check the network, and the same command goes on") from None
             time.sleep(WAIT * 2 ** (lost - 1))

@@ -148,8 +148,8 @@ def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFra
         _low_rank(model, recipe)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     mixture = sampler.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train),
-                           recipe.seed)
-    used = (t.reindex(columns=["file", "label", "start_s", "end_s", "duration_s", "kept"]) for t in (train, val))
+                              recipe.seed)
+    used = (t.reindex(columns=data.USED) for t in (train, val))
     folder = paths.cache("finetuned", paths.key(VERSION, arch, front, recipe, labels, encoder, *used))
     looks = Looks(folder, lambda: predict(model, front, val, labels, workers=workers, bar=None))
 
