@@ -79,8 +79,10 @@ class Lines(std.tqdm):
         passed = self._time() - self.start_t
         if passed >= self.next_s and self.n < (self.total or math.inf):
             self.next_s = passed + EVERY_S
-            rate = self.format_dict["rate"] or (self.n - self.initial) / passed
-            self._print(f"{duration((self.total - self.n) / rate)} left" if self.total and rate else "")
+            done = self.n - self.initial
+            rate = self.format_dict["rate"] or done / passed
+            known = self.total and done and done >= min(5, self.total / 10)  # the first ones tell little
+            self._print(f"{duration((self.total - self.n) / rate)} left" if known else "")
 
     def set_postfix(self, refresh: bool = True, **known: object) -> None:
         """What is said beside the count: names and values."""

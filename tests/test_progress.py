@@ -47,7 +47,8 @@ def test_a_resumed_run_counts_from_where_it_was(clock, capsys):
             clock.now += 1
             bar.update()
     lines = said(capsys)
-    assert lines[0] == "pretraining: step 202 of 300, 98 s left"
+    assert lines[0] == "pretraining: step 202 of 300"
+    assert lines[1] == "pretraining: step 212 of 300, 88 s left"
     assert lines[-1] == "pretraining: step 300 of 300, done in 100 s"
 
 
