@@ -71,18 +71,19 @@ class Lines(std.tqdm):
     _instances = WeakSet()  # of its own: `say` draws the others anew
 
     def __init__(self, *args, **options) -> None:
-        super().__init__(*args, **options | {"delay": 1e-9, "mininterval": 0.5, "miniters": 1, "smoothing": 0.1})
-        self.next_s = FIRST_S
+        super().__init__(*args, **options | {"delay": 1e-9, "mininterval": 0.5, "miniters": 1})
+        self.next_s, self.first = FIRST_S, (self.n, 0.0)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Prints a line if it is time for one."""
         passed = self._time() - self.start_t
         if passed >= self.next_s and self.n < (self.total or math.inf):
+            done, took = self.n - self.first[0], passed - self.first[1]
+            known = self.total and done and done >= min(5, self.total / 10)  # fewer tell little
+            self._print(f"{duration((self.total - self.n) / done * took)} left" if known else "")
+            if self.next_s == FIRST_S:
+                self.first = (self.n, passed)  # what came before was slow: imports, compiling, workers that start
             self.next_s = passed + EVERY_S
-            done = self.n - self.initial
-            rate = self.format_dict["rate"] or done / passed
-            known = self.total and done and done >= min(5, self.total / 10)  # the first ones tell little
-            self._print(f"{duration((self.total - self.n) / rate)} left" if known else "")
 
     def set_postfix(self, refresh: bool = True, **known: object) -> None:
         """What is said beside the count: names and values."""

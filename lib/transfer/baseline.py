@@ -11,7 +11,6 @@ from lib.transfer import probe
 __all__ = ["MOST", "statistics", "logistic"]
 
 MOST = 20_000  # train recordings: scikit-learn would take hours for those of iNatSounds
-CS = (0.001, 0.01, 0.1, 1.0)  # of which val chooses
 
 
 def statistics(front: FrontEnd, table: pd.DataFrame, *, workers: int = 0,
@@ -42,4 +41,4 @@ def logistic(front: FrontEnd, table: pd.DataFrame, seed: int, *, workers: int = 
     if (table["split"] == "train").sum() > MOST:
         return None
     known = statistics(front, table, workers=workers)
-    return probe.evaluate(probe.logistic(known, "statistics", CS), known, seed)
+    return probe.evaluate(probe.logistic(known, "statistics"), known, seed)

@@ -279,7 +279,7 @@ def _sweep(name: str, features: Features, values: Sequence[float], learn: Callab
            ask: Callable[[object, np.ndarray], np.ndarray], weights: Callable[[object], int]) -> Rung:
     """Learn once for each value and keep the best top-1 on val, of equals the first."""
     begun = time.monotonic()
-    models = [learn(value) for value in values]
+    models = [learn(value) for value in progress.bar(values, desc=name, unit="training", leave=False)]
     answers = [partial(ask, model) for model in models]
     top1 = [_top1(answer, features) for answer in answers]
     best = int(np.argmax(top1))
