@@ -62,7 +62,7 @@ def _watched() -> bool:
     Colab and VS Code do not. A kernel that such a front end starts nested, as by `!papermill`, is told apart so too."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     kernel = getattr(shell, "kernel", None)
-    return kernel._allow_stdin if kernel else sys.stderr.isatty()
+    return getattr(kernel, "_allow_stdin", False) if kernel else sys.stderr.isatty()
 
 
 class Lines(std.tqdm):

@@ -235,7 +235,8 @@ def alone(targets, groups):
 scores, answers = {}, {}
 for split in ("val", "test"):
     part = pools["wildlife"].query("split == @split")
-    a = finetune.predict(tuned.model, front, part, tuned.labels, workers=setting.workers)
+    a = finetune.predict(tuned.model, front, part, tuned.labels, workers=setting.workers,
+                         bar=f"answering {split}")
     s = metrics.score(a.probabilities, a.targets, np.random.default_rng(seed), a.groups)
     print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], "
           f"top-5 {s.top5.value:.1%}, {s.recordings} recordings of {s.classes} classes, "
