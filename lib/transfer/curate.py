@@ -185,9 +185,8 @@ def energy(front: FrontEnd, table: pd.DataFrame) -> pd.DataFrame:
     def compute() -> np.ndarray:
         waves, windows = data.Recordings(train, front), grid(train, front)
         peak = [waves.read(row, 0, n).abs().max().item() for row, n in enumerate(waves.length)]  # (R,)
-        places = list(zip(windows["recording"], windows["start_s"]))
-        pieces = ((row, waves.read(row, round(at * waves.per_s), waves.need))
-                  for row, at in progress.bar(places, desc="energy", unit="window", leave=False))
+        bar = progress.bar(list(zip(windows["recording"], windows["start_s"])), desc="energy", unit="window")
+        pieces = ((row, waves.read(row, round(at * waves.per_s), waves.need)) for row, at in bar)
         return np.array([(x.double() / max(peak[row], 1e-9)).square().sum().item() for row, x in pieces])
 
     return _scored("energy", (), train, front, compute)
