@@ -70,7 +70,7 @@ plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: a small file
 
 # %% tags=["parameters"]
-# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+# auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # of the training: weights, order and masks
 data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
