@@ -80,7 +80,7 @@ unit: str = "group"  # what the plan counts as one label: group or recording
 new: str = ""  # a folder of new recordings to predict
 # empty: the user's cache
 out: str = ""  # the folder for the classifier and its answers
-# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+# auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # of the training, the pilot and the intervals
 data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
