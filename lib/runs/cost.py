@@ -117,8 +117,8 @@ def sheet(costs: Sequence[Cost], max_hours: float | str) -> pd.DataFrame:
     Its corner names the hardware. What an earlier run left is a row without numbers, where a notebook looks for it. A
     run may take longer: reading, what several processes tell each other, bootstraps and, on a CPU, the front end,
     which works once per recording, are not counted (`python -m lib.runs.benchmark` measures reading and the front
-    end). Of several processes the slowest decides for all. "inf" hours allow anything. Before a run is refused, the
-    machine is looked at for longer: another program may have been at work."""
+    end). Of several processes the slowest decides for all. "inf" hours allow anything. Other programs are left
+    out as far as can be, and before a run is refused the machine is looked at for longer."""
     allowed = _hours(max_hours)
     costs = [c for c in costs if c.clips or c.there]
     seconds = _slowest(costs)

@@ -2,6 +2,7 @@
 disturbed."""
 
 import random
+import time
 from dataclasses import replace
 from itertools import chain, repeat
 from types import SimpleNamespace
@@ -219,6 +220,11 @@ def test_the_pace_is_the_best_of_several_looks(monkeypatch):
     monkeypatch.setattr(pace, "clock", lambda run: next(took))
     n, clip_s, _ = pace._timed(lambda _: None, FRONT, 4, 0.0)
     assert n == 4 and clip_s == pytest.approx(0.02 / 4)
+
+
+def test_time_that_other_programs_took_does_not_count():
+    begun = time.perf_counter()
+    assert pace.clock(lambda: time.sleep(0.5)) < 0.25 < time.perf_counter() - begun
 
 
 def test_hours_may_be_text():
