@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 01 · Masking: what is left to hear when four fifths are hidden?
 #
-# **Time**: `smoke` under 20 seconds · `tiny` under a minute on two CPU cores (default) · `small` and `paper` the same with a larger encoder in the
-# last measurement. The synthetic recordings are made once and kept: one to two minutes more at the first run.
+# **Time**: `tiny` ONE of one core of an Intel Xeon (AVX-512 bf16) · `smoke` under 20 seconds · `small` and `paper` the same with a larger encoder in the last measurement. The synthetic recordings
+# are made once and kept: a minute more of that core at the first run (`tiny`).
 #
 # You will
 # 1. **cut** a spectrogram into patches and **number** them, by hand and with `lib.patches`,

@@ -100,7 +100,8 @@ def arch_of(init: str, setting: Scale, weights: str = "") -> Arch:
 
 def predicting(arch: Arch, front: FrontEnd, table: pd.DataFrame, classes: int = 0, *, what: str = "predicting",
                times: int = 1) -> Cost:
-    """The cost of every window of every recording through the encoder, with a head of so many classes."""
+    """The cost of every window of every recording through the encoder, with a head of so many classes; with 0 in
+    float32, as features are taken."""
     return _cost(what, partial(predicting_pace, arch, front, classes), times * windows(table, front), 0, PREDICTED)
 
 

@@ -52,14 +52,14 @@ def finetuning_pace(arch: Arch, front: FrontEnd, recipe: finetune.Recipe, classe
 
 @lru_cache
 def predicting_pace(arch: Arch, front: FrontEnd, classes: int, seconds: float = 0.2) -> Pace:
-    """Windows as `finetune.predict` takes them, `PREDICTED` at a time; 0 classes count as one."""
+    """Windows as `finetune.predict` takes them, `PREDICTED` at a time; with 0 classes in float32, as features are."""
     acc = training.accelerator()
     with _apart():
         model = finetune.classifier(None, arch, max(1, classes), training.generator(0)).to(acc.device).eval()
     log_mel = LogMel(front).to(acc.device)
 
     def predict(batch: data.Batch) -> Tensor:
-        with torch.no_grad(), acc.autocast():
+        with torch.no_grad(), acc.autocast() if classes else nullcontext():
             return model(batch.spec(log_mel, acc.device))
 
     with training.two_matmuls(model):  # torch does not count what its fused attention does on a CPU
