@@ -1,41 +1,46 @@
 """What is cut from recordings: clips of a fixed length and windows, in batches; what cannot be read is passed over.
 
 Datasets yield waves; the front end turns them into specs on the device. Every draw has a number, and its randomness
-comes from (seed, number) alone: results depend neither on the number of workers or processes nor on where an
-interrupted run took up again. Of a table of millions of rows arrays are kept, and where it has `duration_s` no file is
-opened before it is drawn.
+comes from (seed, number) alone: results depend neither on where recordings are kept, nor on the number of workers or
+processes, nor on where an interrupted run took up again. Of a table of millions of rows arrays are kept, and where it
+has `duration_s` no file is opened before it is drawn.
 """
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from lib import audio, paths
-from lib.mel import FrontEnd, LogMel, normalise
+from lib.mel import FrontEnd, LogMel
+from lib.patches import Mask
+from lib.recordings import Piece, Recordings, Resident, frames_of
 from lib.sampler import Draw
 
-__all__ = ["USED", "Batch", "Recordings", "Clips", "Windows", "loader", "readers"]
+__all__ = ["USED", "Batch", "Clips", "Windows", "loader", "prefetch", "readers"]
 
 USED = ("file", "label", "start_s", "end_s", "duration_s", "kept")  # the columns that clips and their order follow from
-MEMORY = 1.5 * 2**30  # bytes that decoded recordings may take; above, they are read piece by piece
 ATTEMPTS = 10  # recordings tried in the place of one that cannot be read, before the storage itself is taken to be gone
 
 
 class Batch(NamedTuple):
-    x: torch.Tensor  # waves (B, N) float32, zero behind each clip's end; or specs (B, 1, T, M) that were made ahead
+    x: torch.Tensor  # waves (B, N) float32, zero behind each clip's end; or specs (B, 1, T, M) that were made ahead;
+    # of recordings that are kept on a device it is there
     length: torch.Tensor  # (B,) true samples or frames; LogMel writes the pad value behind them
     row: torch.Tensor  # (B,) rows of the table
     files: list[str]  # for messages
     first: int  # place of the first clip in the step's batch over all processes
     of: int  # clips of that whole batch, of which this process or part has len(x)
     unreadable: list[str] = []  # why files could not be read, in whose place others stand; `loader` counts them
+    mask: Mask | None = None  # of these clips, where it was drawn ahead of the step
 
     @property
     def share(self) -> float:
@@ -51,102 +56,69 @@ class Batch(NamedTuple):
         """The batch in consecutive parts of at most `size` clips, each with its place in the whole; 0: as it is."""
         if not 0 < size < len(self.x):
             return [self]
-        return [Batch(*(field[i : i + size] for field in self[:4]), self.first + i, self.of)
-                for i in range(0, len(self.x), size)]
-
-
-class Recordings:
-    """Pieces of a table's recordings, in memory while they fit: waves as int16 or, ahead, specs as float16.
-
-    ahead: the log-mel of a whole recording is made once, and pieces are cut from its frames. Where the front end
-    costs as much as a small model (on a CPU) this makes training nearly twice as fast. Frames then lie on the grid of
-    the recording instead of the clip, which is the whole difference; a front end with centred frames always reads
-    waves.
-    """
-
-    def __init__(self, table: pd.DataFrame, front: FrontEnd, ahead: bool = False) -> None:
-        self.front = front
-        self.names = np.array([os.fsencode(name) for name in table["file"]], bytes)  # one block, shared with workers
-        times = table.reindex(columns=["start_s", "end_s", "duration_s"]).to_numpy(float, copy=True)  # (R, 3)
-        for row in np.flatnonzero(np.isnan(times[:, 2])):
-            times[row, 2] = audio.info(self.file(row)).duration_s
-        self.start_s = np.nan_to_num(times[:, 0])
-        self.seconds = np.fmin(times[:, 1], times[:, 2]) - self.start_s
-        self.samples = np.maximum(1, np.rint(self.seconds * front.rate).astype(np.int64))  # (R,)
-        self.silent = set(np.flatnonzero((self.start_s == 0) & (self.seconds == 0)).tolist())  # rows without any sample
-        frames = _frames(self.samples, front)  # (R,)
-        ahead = ahead and not front.centred and 2 * front.mels * frames.sum() <= MEMORY
-        self.log_mel = LogMel(front) if ahead else None
-        self.need = front.frames if ahead else front.samples  # of a clip
-        self.length = np.maximum(1, frames) if ahead else self.samples  # (R,) frames or samples
-        self.per_s = front.rate / front.hop if ahead else front.rate
-        pad = normalise(front.pad, front)
-        self.blank = torch.full((front.frames, front.mels), pad) if ahead else torch.zeros(front.samples)
-        self.decoded: dict[int, torch.Tensor] | None = {} if ahead or 2 * self.samples.sum() <= MEMORY else None
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def file(self, row: int) -> str:
-        return os.fsdecode(self.names[row])
-
-    def read(self, row: int, first: int, count: int) -> torch.Tensor:
-        """Places first ... first + count of a recording, fewer at its end: samples (n,) or frames (n, M), float32."""
-        if self.decoded is None:
-            return self._wave(row, first, min(count, int(self.length[row]) - first))
-        whole = self.decoded.get(row)
-        if whole is None:
-            whole = (self._wave(row).clamp(-1, 1) * 32767).round().to(torch.int16)
-            if self.log_mel is not None:
-                whole = self.log_mel((whole.float() / 32767)[None])[0, 0].half()  # (frames, M)
-            if get_worker_info() is None:
-                self.decoded[row] = whole
-        piece = whole[first : first + count]
-        return piece.float() / 32767 if piece.dtype == torch.int16 else piece.float()
-
-    def _wave(self, row: int, first: int = 0, count: int | None = None) -> torch.Tensor:
-        """Samples from the file, the whole recording or exactly `count`: rounding between rates may leave one short."""
-        rate, whole = self.front.rate, count is None
-        count = int(self.samples[row]) if whole else count
-        if row in self.silent:
-            return torch.zeros(count)
-        seconds = self.seconds[row] if whole else (count + 64) / rate
-        wave = audio.read(self.file(row), rate, self.start_s[row] + first / rate, seconds)[:count]
-        return torch.nn.functional.pad(wave, (0, count - len(wave)))
-
-
-def _frames(samples: np.ndarray, front: FrontEnd) -> np.ndarray:
-    """front.count of many recordings at once."""
-    window = 0 if front.centred else front.window
-    return np.where(samples < front.window, 0, 1 + (samples - window) // front.hop)
+        return [Batch(*(field[i : i + size] for field in self[:4]), self.first + i, self.of,
+                      mask=self.mask and self.mask.part(i, size)) for i in range(0, len(self.x), size)]
 
 
 class Pieces(Dataset):
-    """What Clips and Windows share: `dataset[one]` is (x, its length, row) or an AudioError; of a list of them, a
-    Batch."""
+    """What Clips and Windows share: `dataset[one]` is (x, its length, row) or an AudioError; of a list, a Batch.
+
+    A subclass says of which pieces an item consists (`pieces`), and of which in their place if they cannot be read."""
 
     source: Recordings
 
     def __len__(self) -> int:
         return len(self.source)
 
+    def __getitem__(self, one: Draw | int) -> tuple[torch.Tensor, int, int]:
+        pieces = self.pieces(one)
+        x = torch.cat([self.source.read(*piece) for piece in pieces])
+        return x, len(x), pieces[0].row
+
     def __getitems__(self, wanted: list) -> Batch | audio.AudioError:
+        """A batch read from the files, or from what was read of them before."""
+        items, unreadable = self._readable(wanted, self.__getitem__)
+        if not items:
+            return unreadable  # raised by the loader: a worker process would wrap it in its traceback
+        shape = (self.source.need, *items[0][0].shape[1:])
+        x = torch.full((len(items), *shape), self.source.pad)  # (B, N) or (B, T, M)
+        for i, (piece, n, _) in enumerate(items):
+            x[i, :n] = piece
+        return self._batch(wanted, x, [n for _, n, _ in items], [row for *_, row in items], unreadable)
+
+    def cut(self, resident: Resident, wanted: list) -> Batch | audio.AudioError:
+        """The same batch, cut on the device where all recordings are."""
+        def readable(one: Draw | int) -> list[Piece]:
+            pieces = self.pieces(one)
+            for row in {piece.row for piece in pieces} & resident.unreadable.keys() - self.source.silent:
+                raise audio.AudioError(resident.unreadable[row])
+            return pieces
+
+        clips, unreadable = self._readable(wanted, readable)
+        if not clips:
+            return unreadable
+        x = resident.cut(clips, self.source.pad)
+        lengths = [sum(piece.count for piece in pieces) for pieces in clips]
+        return self._batch(wanted, x, lengths, [pieces[0].row for pieces in clips], unreadable)
+
+    def _readable(self, wanted: list, take: Callable) -> tuple[list, list[str] | audio.AudioError]:
+        """take(one) of every one, or of what stands in its place, and why some could not be read."""
         items, unreadable = [], []
         for one in wanted:
             try:
-                items.append(self[one])
+                items.append(take(one))
             except audio.AudioError as error:
                 unreadable.append(str(error))
                 try:
-                    items.append(self._instead(one, unreadable))
+                    items.append(self._instead(one, take, unreadable))
                 except audio.AudioError as last:
-                    return last  # raised by the loader: a worker process would wrap it in its traceback
-        x = self.source.blank.expand(len(items), *self.source.blank.shape).clone()  # (B, N) or (B, T, M)
-        for i, (piece, n, _) in enumerate(items):
-            x[i, :n] = piece
-        length, row = (torch.tensor([item[k] for item in items], dtype=torch.int64) for k in (1, 2))
-        files = [self.source.file(r) for r in row.tolist()]
-        return Batch(x[:, None] if x.ndim == 3 else x, length, row, files, 0, len(items), unreadable)
+                    return [], last
+        return items, unreadable
+
+    def _batch(self, wanted: list, x: torch.Tensor, length: list[int], row: list[int], unreadable: list[str]) -> Batch:
+        files = [self.source.file(r) for r in row]
+        return Batch(x[:, None] if x.ndim == 3 else x, torch.tensor(length), torch.tensor(row), files, 0, len(x),
+                     unreadable)
 
 
 class Clips(Pieces):
@@ -161,8 +133,8 @@ class Clips(Pieces):
     """
 
     def __init__(self, table: pd.DataFrame, front: FrontEnd, seed: int, join: np.ndarray | None = None,
-                 ahead: bool = False) -> None:
-        self.source, self.seed = Recordings(table, front, ahead), seed
+                 ahead: bool = False, device: torch.device | str = "cpu") -> None:
+        self.source, self.seed = Recordings(table, front, ahead, device), seed
         self.join = np.zeros(len(table), bool) if join is None else join
         joined = np.flatnonzero(self.join)
         self.label = pd.factorize(table["label"])[0]  # (R,) numbers
@@ -173,18 +145,20 @@ class Clips(Pieces):
         self.starts = np.rint(np.array([s for k in kept for s in k], float) * self.source.per_s).astype(np.int64)
         self.first_start = np.cumsum([0, *map(len, kept)])
 
-    def __getitems__(self, draws: list[Draw]) -> Batch | audio.AudioError:
-        batch = super().__getitems__(draws)
-        first, of = draws[0].place, draws[0].batch
-        return batch._replace(first=first, of=of) if of and isinstance(batch, Batch) else batch
-
-    def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, int, int]:
-        rng, need, row = np.random.default_rng([self.seed, draw.number]), self.source.need, draw.row
-        x = self.source.read(row, self._begin(row, rng), need)
-        while self.join[row] and len(x) < need:
+    def pieces(self, draw: Draw) -> list[Piece]:
+        """The crop of a draw and what it is filled up with."""
+        rng, left, row = np.random.default_rng([self.seed, draw.number]), self.source.need, draw.row
+        first = self._begin(row, rng)
+        found = [Piece(row, first, min(left, int(self.source.length[row]) - first))]
+        while (left := left - found[-1].count) and self.join[row]:
             mates = self.mates[self.first_mate[self.label[row]] : self.first_mate[self.label[row] + 1]]
-            x = torch.cat([x, self.source.read(int(rng.choice(mates)), 0, need - len(x))])
-        return x, len(x), row
+            mate = int(rng.choice(mates))
+            found.append(Piece(mate, 0, min(left, int(self.source.length[mate]))))
+        return found
+
+    def _batch(self, wanted: list[Draw], *rest) -> Batch:
+        batch, (first, of) = super()._batch(wanted, *rest), wanted[0][2:]
+        return batch._replace(first=first, of=of) if of else batch
 
     def _begin(self, row: int, rng: np.random.Generator) -> int:
         """Where the crop begins: at one of the kept windows, or anywhere that leaves a whole window."""
@@ -194,12 +168,12 @@ class Clips(Pieces):
             return min(int(starts[int(rng.integers(len(starts)))]), spare)
         return int(rng.integers(spare + 1)) if spare else 0
 
-    def _instead(self, draw: Draw, unreadable: list[str]) -> tuple[torch.Tensor, int, int]:
+    def _instead(self, draw: Draw, take: Callable, unreadable: list[str]) -> object:
         pool = np.flatnonzero(self.join == self.join[draw.row])
         for attempt in range(ATTEMPTS):
             row = int(np.random.default_rng([self.seed, draw.number, attempt]).choice(pool))
             try:
-                return self[Draw(row, draw.number)]
+                return take(Draw(row, draw.number))
             except audio.AudioError as error:
                 unreadable.append(str(error))
         raise audio.AudioError(f"{unreadable[0]}; nor could any of {ATTEMPTS} recordings drawn in its place be read")
@@ -214,9 +188,11 @@ class Windows(Pieces):
     numbers that are kept and read again when the file may be back.
     """
 
-    def __init__(self, table: pd.DataFrame, front: FrontEnd, ahead: bool = False, whole: bool = False) -> None:
-        self.source, self.whole = Recordings(table, front, ahead), whole
-        frames, hop = np.maximum(1, _frames(self.source.samples, front)), 1 if self.source.log_mel else front.hop
+    def __init__(self, table: pd.DataFrame, front: FrontEnd, ahead: bool = False, whole: bool = False,
+                 device: torch.device | str = "cpu") -> None:
+        self.source, self.whole = Recordings(table, front, ahead, device), whole
+        frames = np.maximum(1, frames_of(self.source.samples, front))  # (R,)
+        hop = 1 if self.source.log_mel else front.hop
         step, last = front.frames // 2, np.maximum(0, frames - front.frames)  # (R,) where the last window begins
         count = -(-last // step) + 1  # as audio.windows
         row = np.repeat(np.arange(len(table)), count)  # (W,)
@@ -228,29 +204,28 @@ class Windows(Pieces):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, i: int) -> tuple[torch.Tensor, int, int]:
+    def pieces(self, i: int) -> list[Piece]:
+        """The one piece that a window is."""
         row, first = self.places[i].tolist()
-        x = self.source.read(row, first, self.source.need)
-        return x, len(x), row
+        return [Piece(row, first, min(self.source.need, int(self.source.length[row]) - first))]
 
-    def _instead(self, i: int, unreadable: list[str]) -> tuple[torch.Tensor, int, int]:
+    def _instead(self, i: int, take: Callable, unreadable: list[str]) -> object:
         if self.whole:
             raise audio.AudioError(unreadable[-1])
         self.source.silent.add(int(self.places[i][0]))
-        return self[i]
+        return take(i)
 
 
 def loader(dataset: Clips | Windows, batches: Iterable[list[Draw]] | int, workers: int = 0) -> Iterator[Batch]:
     """The batches of a dataset for lists of draws (from Mixture.batches) or, for Windows, so many windows at a time.
 
-    workers: processes that read ahead (`readers` says how many there will be); they change no
-    number and keep nothing in memory. Every file that cannot be read is named once; above 1 % of the table's
-    recordings (below 100: the first one) it is an AudioError. Each process counts its own.
+    Where its recordings fit in memory they are decoded first, and batches are cut from them on their device. Else
+    `workers` processes read ahead from the files (`readers` says how many there will be). Either way the clips are the
+    same. Every file that cannot be read is named once; above 1 % of the table's recordings (below 100: the first one)
+    it is an AudioError. Each process counts its own.
     """
-    order = {"batch_size": batches} if isinstance(batches, int) else {"batch_sampler": batches}
-    missed, recordings = set(), len(dataset.source)
-    for batch in DataLoader(dataset, collate_fn=_as_it_is, num_workers=readers(workers), worker_init_fn=_deaf,
-                            pin_memory=torch.cuda.is_available(), generator=torch.Generator(), **order):
+    missed, count = set(), len(dataset.source)
+    for batch in _batches(dataset, batches, workers):
         if isinstance(batch, audio.AudioError):
             raise batch
         for reason in batch.unreadable:
@@ -258,13 +233,34 @@ def loader(dataset: Clips | Windows, batches: Iterable[list[Draw]] | int, worker
             if file in missed:
                 continue
             missed.add(file)
-            if len(missed) > recordings // 100:
-                raise audio.AudioError(f"{reason}; {len(missed)} of {recordings:,} recordings could not be read, and "
-                                       "at most 1 % may be passed over: bring them back, or make the table anew "
-                                       "without "
-                                       "them")
+            if len(missed) > count // 100:
+                raise audio.AudioError(
+                    f"{reason}; {len(missed)} of {count:,} recordings could not be read, and at most 1 % may be passed "
+                    "over: bring them back, or make the table anew without them")
             tqdm.write(f"passed over: {reason}")
         yield batch
+
+
+def _batches(dataset: Clips | Windows, batches: Iterable[list[Draw]] | int, workers: int) -> Iterable[Batch]:
+    resident = dataset.source.resident()
+    if resident is None:
+        order = {"batch_size": batches} if isinstance(batches, int) else {"batch_sampler": batches}
+        return DataLoader(dataset, collate_fn=_as_it_is, num_workers=readers(workers), worker_init_fn=_deaf,
+                          pin_memory=torch.cuda.is_available(), generator=torch.Generator(), **order)
+    if isinstance(batches, int):
+        every, size = range(len(dataset)), batches
+        batches = (list(every[i : i + size]) for i in range(0, len(every), size))
+    return (dataset.cut(resident, wanted) for wanted in batches)
+
+
+def prefetch(batches: Iterable[Batch], steps: int = 2) -> Iterator[Batch]:
+    """The same batches, prepared so many steps ahead by a thread: a GPU does not wait for what a CPU draws."""
+    batches = iter(batches)
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(next, batches, None) for _ in range(steps))
+        while (batch := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, batches, None))
+            yield batch
 
 
 def readers(workers: int) -> int:

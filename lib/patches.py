@@ -33,6 +33,10 @@ class Mask(NamedTuple):
     def to(self, device: torch.device | str) -> "Mask":
         return Mask(*(x.to(device) for x in self))
 
+    def part(self, first: int, count: int) -> "Mask":
+        """The mask of so many clips from `first` on."""
+        return Mask(*(x[first : first + count] for x in self))
+
 
 def grid_of(frames: int, mels: int, patch: tuple[int, int]) -> Grid:
     """The grid of a (frames, mels) spec cut into (pt, pf) patches; ValueError when they do not divide."""

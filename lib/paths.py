@@ -4,6 +4,7 @@ import inspect
 import json
 import math
 import os
+import platform
 import re
 import secrets
 import sys
@@ -18,7 +19,7 @@ from platformdirs import user_cache_path
 from tqdm.auto import tqdm
 
 __all__ = ["ROOT", "cache", "resolve", "atomic", "write_text", "write_json", "locked", "plain", "key", "sha256",
-           "digest", "processors", "processes", "main_process", "pairs", "nearest", "command"]
+           "digest", "processor", "processors", "processes", "main_process", "pairs", "nearest", "command"]
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder that holds lib/, notebooks/ and papermill_runs/
 BLOCK = 1 << 20  # bytes hashed at a time
@@ -153,6 +154,13 @@ def digest(file: Path, kind: str) -> str:
 
 
 # ------------------------------------------------------------------------------------------ processes and command lines
+
+def processor() -> str:
+    """The model of the processor, as Linux names it, or what Python knows."""
+    cpuinfo = Path("/proc/cpuinfo")
+    model = re.search(r"(?m)^model name\s*:\s*(.+)$", cpuinfo.read_text()) if cpuinfo.exists() else None
+    return model[1] if model else platform.processor() or platform.machine()
+
 
 def processors() -> int:
     """How many CPUs this process may use."""

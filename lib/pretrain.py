@@ -13,7 +13,6 @@ from torch import Tensor
 from lib import data, patches, paths, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
-from lib.patches import Mask
 
 __all__ = ["Recipe", "Pretrained", "plan", "pretrain", "step_of"]
 
@@ -60,7 +59,8 @@ def plan(arch: Arch, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFra
             f"{wild:,} wildlife recordings, {drawn:,} from {gen:,} general\n"
             f"{arch.grid.t} x {arch.grid.f} = {L} patches a clip, {L - round(recipe.mask_ratio * L)} visible; "
             f"learning rate {recipe.lr:.1e} after {round(recipe.warmup * recipe.steps):,} steps of warm-up\n"
-            f"encoder {encoder:.2f} M parameters, decoder {whole - encoder:.2f} M")
+            f"encoder {encoder:.2f} M parameters, decoder {whole - encoder:.2f} M\n"
+            f"on {training.hardware()}")
 
 
 def pretrain(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame, *,
@@ -98,11 +98,13 @@ def _steps(model: MAE, front: FrontEnd, recipe: Recipe, wild: pd.DataFrame, gen:
            workers: int) -> Iterable[dict]:
     both, acc = pd.concat([wild, gen], ignore_index=True), training.accelerator()
     join = np.arange(len(both)) >= len(wild)
-    clips = data.Clips(both, front, recipe.seed, join, ahead=acc.device.type == "cpu")
+    clips = data.Clips(both, front, recipe.seed, join, ahead=acc.device.type == "cpu", device=acc.device)
     mixture = sampler.Mixture(len(wild), len(gen), recipe.ratio, recipe.batch, recipe.clips, recipe.seed)
 
     def batches(start: int) -> Iterable[data.Batch]:
-        return data.loader(clips, mixture.batches(start, acc.process_index, acc.num_processes), workers)
+        drawn = data.loader(clips, mixture.batches(start, acc.process_index, acc.num_processes), workers)
+        masked = (_masked(batch, model, recipe, step) for step, batch in enumerate(drawn, start))
+        return data.prefetch(masked) if acc.device.type == "cuda" else masked
 
     optimizer, loss_of = step_of(model, front, recipe)
     return training.fit(model, optimizer, batches, loss_of, steps=recipe.steps, seed=recipe.seed,
@@ -112,7 +114,7 @@ def _steps(model: MAE, front: FrontEnd, recipe: Recipe, wild: pd.DataFrame, gen:
 
 def step_of(model: MAE, front: FrontEnd, recipe: Recipe) -> tuple[torch.optim.Optimizer, Callable[..., Tensor]]:
     """The optimizer of a recipe and the loss of one of its steps, as `training.fit` takes them."""
-    device, grid = training.accelerator().device, model.grid
+    device = training.accelerator().device
     log_mel = LogMel(front).to(device)
     if recipe.freeze_decoder:
         for name, parameter in model.named_parameters():
@@ -120,10 +122,16 @@ def step_of(model: MAE, front: FrontEnd, recipe: Recipe) -> tuple[torch.optim.Op
     groups = param_groups_weight_decay(model, recipe.weight_decay,
                                        no_weight_decay_list=("*cls_token", "*mask_token", "*pos*"))
 
-    def loss_of(model: MAE, batch: data.Batch, step: int) -> Tensor:
-        spec = batch.spec(log_mel, device)  # (B, 1, T, M)
-        whole = patches.random_mask(batch.of, grid, recipe.mask_ratio, training.generator(recipe.seed, step))
-        mask = Mask(*(x[batch.first : batch.first + len(spec)] for x in whole))  # of those for the whole batch
-        return model(spec, mask.to(device)).loss
+    def loss_of(ready: MAE, batch: data.Batch, step: int) -> Tensor:
+        mask = (batch if batch.mask else _masked(batch, model, recipe, step)).mask.to(device)
+        return ready(batch.spec(log_mel, device), mask).loss  # specs (B, 1, T, M)
 
-    return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas), loss_of
+    fused = device.type != "mps" or None
+    return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, fused=fused), loss_of
+
+
+def _masked(batch: data.Batch, model: MAE, recipe: Recipe, step: int) -> data.Batch:
+    """The batch with its part of the masks that this step draws for the clips of all processes."""
+    rng = training.generator(recipe.seed, step)
+    mask = patches.random_mask(batch.of, model.grid, recipe.mask_ratio, rng)
+    return batch._replace(mask=mask.part(batch.first, len(batch.x)))

@@ -1,8 +1,8 @@
 """The training loop, once: load, loss, backward, step. It yields a record per step and resumes where it was
 interrupted.
 
-accelerate brings device, bf16 and the processes; timm brings the schedule. Whatever is random in step k follows from
-(seed, k): the batch, the masks, dropout. So a resumed run needs only the weights, the optimizer and k, and repeats
+accelerate brings device, precision and the processes; timm brings the schedule. Whatever is random in step k follows
+from (seed, k): the batch, the masks, dropout. So a resumed run needs only the weights, the optimizer and k, and repeats
 the rest bit for bit. A step is one batch, whatever the number of processes that share it and of the parts that each
 goes through it in: the loss is the same to rounding, but for what each part drops at random for itself (paths and
 patches in finetuning).
@@ -12,7 +12,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from pickle import UnpicklingError
 import pandas as pd
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import InitProcessGroupKwargs, parse_flag_from_env
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from timm.scheduler import CosineLRScheduler
@@ -31,24 +32,51 @@ from tqdm.auto import tqdm
 from lib import paths
 from lib.data import Batch
 
-__all__ = ["accelerator", "generator", "fit", "on_device", "two_matmuls", "States", "alone", "kept", "save_weights",
-           "NonFiniteLoss"]
+__all__ = ["precision", "accelerator", "hardware", "generator", "fit", "on_device", "two_matmuls", "States", "alone",
+           "kept", "save_weights", "NonFiniteLoss"]
 
 SAVE_EVERY_S = 60.0  # seconds from one saved state to the next: what an interruption costs at most
+LAG = 4  # steps that a GPU is given before the loss of one is asked for: the wait for it would let the GPU run dry
 
 
 class NonFiniteLoss(ValueError):
     """The loss became NaN or infinite; the message names step, learning rate and files."""
 
 
+def precision() -> str:
+    """In what matrices are multiplied here: "bf16" where the chip does so in hardware, else "fp16" on a GPU with tensor
+    cores (a T4: its bf16 is emulated), where gradients are scaled, else "float32". On a CPU without such instructions
+    a bf16 product takes a hundred times as long."""
+    if _cuda():
+        capability = torch.cuda.get_device_capability()
+        return "bf16" if capability >= (8, 0) else "fp16" if capability >= (7, 0) else "float32"
+    return "bf16" if not _mps() and torch.cpu._is_avx512_bf16_supported() else "float32"
+
+
+def _cuda() -> bool:
+    return torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU")
+
+
+def _mps() -> bool:
+    return torch.backends.mps.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU")
+
+
 def accelerator() -> Accelerator:
-    """accelerate on the best device there is, with bf16 autocast where the processor multiplies it in hardware."""
-    if torch.cuda.is_available():
-        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        bf16 = not torch.backends.mps.is_available() and torch.cpu._is_avx512_bf16_supported()
+    """accelerate on the best device there is, in its `precision`; what stays float32 on CUDA is multiplied in TF32."""
+    if _cuda():
+        torch.set_float32_matmul_precision("high")
     patient = InitProcessGroupKwargs(timeout=timedelta(weeks=1))  # a run may wait that long for the lock of another
-    return Accelerator(mixed_precision="bf16" if bf16 else "no", kwargs_handlers=[patient])
+    mixed = precision().replace("float32", "no")
+    return Accelerator(mixed_precision=mixed, kwargs_handlers=[patient])
+
+
+def hardware() -> str:
+    """What computes here and in which precision, in one line."""
+    if _cuda():
+        return f"{torch.cuda.get_device_name()}, {precision()}"
+    if _mps():
+        return f"GPU of a Mac (MPS), {precision()}: nothing here was tested on one, ACCELERATE_USE_CPU=1 avoids it"
+    return f"{paths.processor()}, {torch.get_num_threads()} threads, {precision()}"
 
 
 def generator(*seeds: int) -> torch.Generator:
@@ -62,55 +90,111 @@ def generator(*seeds: int) -> torch.Generator:
 def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[int], Iterable[Batch]],
         loss_of: Callable[[nn.Module, Batch, int], torch.Tensor], *, steps: int, seed: int, warmup: int = 0,
         lr_min: float = 0.0, clip_grad: float | None = None, micro_batch: int = 0, folder: Path | None = None,
-        bar: str = "training") -> Iterator[dict]:
-    """Train for `steps` steps and yield {"step", "loss", "lr", "clips"} after each; a caller may stop early.
+        pauses: Container[int] = (), bar: str = "training") -> Iterator[dict]:
+    """Train for `steps` steps and yield {"step", "loss", "lr", "clips"} of each; a caller may stop early.
 
     batches(start) gives this process's data.Batch of every step from `start` on; loss_of(model, batch, step) a
     scalar, the mean over the clips given. Of a batch `micro_batch` clips go through the model at a time (0: all), and
     their gradients add up. The learning rate rises linearly for `warmup` steps to the optimizer's own, then falls on
     a cosine to lr_min. With a folder, what is done is kept there, and a later call with the same folder goes on from
     it (`States`).
+
+    On CUDA records come LAG steps late, since the GPU is not waited for, but after the steps in `pauses` at once: the
+    model is then as that step left it. In fp16 a step whose gradients overflow leaves the weights as they are: such
+    records have `skipped` true, and the scale of the gradients falls until they fit.
     """
     acc, states = accelerator(), States(folder)
     schedule = CosineLRScheduler(optimizer, t_initial=max(1, steps - warmup), lr_min=lr_min, warmup_t=warmup,
                                  warmup_prefix=True, t_in_epochs=False)
-    start, log = states.resume(model, optimizer)
+    start, log = states.resume(model, optimizer, acc.scaler)
     yield from log
+    told, lag = _Told(acc, steps), LAG if acc.device.type == "cuda" else 0
     with _prepared(acc, model, optimizer) as (ready, optimizer), _bar(acc, bar, start, steps) as progress:
         for step, batch in zip(range(start, steps), batches(start) if start < steps else ()):
             schedule.step_update(step)  # before the step: construction leaves the rate at the start of the warm-up
             lr = max(group["lr"] for group in optimizer.param_groups)
-            loss, parts = 0.0, batch.parts(micro_batch)
-            for part in parts:
-                with acc.no_sync(ready) if part is not parts[-1] else nullcontext():  # gradients are exchanged once
-                    with _seeded(seed, step, acc.device), acc.autocast():
-                        value = loss_of(ready, part, step)
-                    acc.backward(value * (part.share * acc.num_processes))  # the processes' gradients are averaged
-                loss += _finite(value.item(), step, steps, lr, part) * part.share
+            loss = _gradients(acc, ready, batch.parts(micro_batch), loss_of, seed, step)
+            record = {"step": step, "loss": loss, "lr": lr, "clips": batch.of}
+            if not lag and not acc.scaler:
+                told.finite({**record, "loss": loss.item()}, batch.files)  # before it spoils the weights
             if clip_grad is not None:
                 acc.clip_grad_norm_(ready.parameters(), clip_grad)
             optimizer.step()
             optimizer.zero_grad()
-            if acc.num_processes > 1:
-                loss = acc.reduce(torch.tensor(loss, dtype=torch.float64, device=acc.device)).item()
-            record = {"step": step, "loss": loss, "lr": lr, "clips": batch.of}
-            progress.update()
-            progress.set_postfix(loss=f"{loss:.4f}", lr=f"{lr:.1e}", refresh=False)
-            states.keep(record, model, optimizer, last=step + 1 == steps)
-            yield record
+            told.put(record, batch.files)
+            last, due = step + 1 == steps, states.due()
+            while len(told.queue) > (0 if last or due or step in pauses else lag):
+                record = told.take()
+                progress.update()
+                progress.set_postfix(loss=f"{record['loss']:.4f}", lr=f"{record['lr']:.1e}", refresh=False)
+                states.note(record)
+                if not told.queue and (last or due):
+                    states.save(step + 1, model, optimizer, acc.scaler, last)
+                yield record
+        if told.skipped and acc.is_main_process:
+            tqdm.write(f"{told.skipped} of {steps} steps were skipped: their gradients were too large for fp16")
         acc.wait_for_everyone()  # the last state and the log are there for all
+
+
+def _gradients(acc: Accelerator, model: nn.Module, parts: list[Batch], loss_of: Callable, seed: int,
+               step: int) -> torch.Tensor:
+    """Add up the gradients of a batch's parts; their loss over all processes, a scalar on the device."""
+    loss = torch.zeros((), dtype=torch.float32 if acc.device.type == "mps" else torch.float64, device=acc.device)
+    for part in parts:
+        with acc.no_sync(model) if part is not parts[-1] else nullcontext():  # gradients are exchanged once
+            with _seeded(seed, step, acc.device), acc.autocast():
+                value = loss_of(model, part, step)
+            acc.backward(value * (part.share * acc.num_processes))  # the processes' gradients are averaged
+        loss += value.detach() * part.share
+    return acc.reduce(loss) if acc.num_processes > 1 else loss
+
+
+class _Told:
+    """The records of the last steps, whose losses are on their way from the device to the host, oldest first."""
+
+    def __init__(self, acc: Accelerator, steps: int) -> None:
+        self.scaler, self.steps, self.queue, self.skipped = acc.scaler, steps, deque(), 0
+        self.scale = self.scaler.get_scale() if self.scaler else None  # of the gradients, after the last step taken
+
+    def put(self, record: dict, files: list[str]) -> None:
+        """After a step: its record, with the loss still on the device."""
+        loss = record["loss"]
+        scale = [self.scaler.scale(loss.new_ones(()))] if self.scaler else []  # `get_scale` would wait for the device
+        numbers = torch.stack([loss, *scale]).to("cpu", non_blocking=True)
+        arrived = torch.cuda.Event() if loss.is_cuda else None
+        if arrived:
+            arrived.record()
+        self.queue.append((record, files, numbers, arrived))
+
+    def take(self) -> dict:
+        """The oldest record, as soon as its loss is there; NonFiniteLoss."""
+        record, files, numbers, arrived = self.queue.popleft()
+        if arrived:
+            arrived.synchronize()
+        loss, *scale = numbers.tolist()
+        record = {**record, "loss": loss}
+        if not scale:
+            return self.finite(record, files)
+        before, self.scale = self.scale, scale[0]
+        if self.scale >= before:
+            return self.finite({**record, "skipped": False}, files)
+        if self.scale < 1:  # nothing was scaled up, and yet it overflows
+            self.finite({**record, "loss": math.nan}, files)
+        self.skipped += 1
+        return {**record, "loss": loss if math.isfinite(loss) else math.nan, "skipped": True}
+
+    def finite(self, record: dict, files: list[str]) -> dict:
+        """The record, if its loss is a number; NonFiniteLoss."""
+        if not math.isfinite(record["loss"]):
+            named = ", ".join(Path(file).name for file in files[:8])
+            raise NonFiniteLoss(f"the loss is {record['loss']} in step {record['step']} of {self.steps} (learning rate "
+                                f"{record['lr']:.2e}); lower the learning rate or look at the files of this batch: "
+                                f"{named}")
+        return record
 
 
 def _bar(acc: Accelerator, title: str, start: int, steps: int) -> tqdm:
     return tqdm(total=steps, initial=start, desc=title, unit="step", disable=not acc.is_main_process)
-
-
-def _finite(loss: float, step: int, steps: int, lr: float, batch: Batch) -> float:
-    if not math.isfinite(loss):
-        files = ", ".join(Path(file).name for file in batch.files[:8])
-        raise NonFiniteLoss(f"the loss is {loss} in step {step} of {steps} (learning rate {lr:.2e}); "
-                            f"lower the learning rate or look at the files of this batch: {files}")
-    return loss
 
 
 @contextmanager
@@ -170,7 +254,8 @@ class States:
         self.folder, self.pending, self.saved = folder, [], time.monotonic()
         self.writes = folder is not None and accelerator().is_main_process
 
-    def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[dict]]:
+    def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer,
+               scaler: torch.amp.GradScaler | None = None) -> tuple[int, list[dict]]:
         """Load the newest state: the step to go on from, and the log up to it; (0, []) in a fresh folder."""
         if self.folder is None:
             return 0, []
@@ -187,6 +272,8 @@ class States:
             state = torch.load(states[-1], map_location="cpu", weights_only=True)
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
+            if scaler:
+                scaler.load_state_dict(state["scaler"])
         except (RuntimeError, EOFError, KeyError, ValueError, UnpicklingError):
             raise ValueError(f"{states[-1]} is damaged: remove it, and the run begins anew") from None
         start = _step(states[-1])
@@ -195,20 +282,27 @@ class States:
             paths.write_text(log, "".join(line + "\n" for line in lines))
         return start, [json.loads(line) for line in lines]
 
-    def keep(self, record: dict, model: nn.Module, optimizer: torch.optim.Optimizer, last: bool) -> None:
-        """Remember a step's record, and save the state where it is time. A full disk stops only the last save."""
+    def due(self) -> bool:
+        """Whether it is time to save; asked once a step."""
+        return self.writes and time.monotonic() - self.saved > SAVE_EVERY_S
+
+    def note(self, record: dict) -> None:
+        """Remember a step's record for the log."""
+        if self.writes:
+            self.pending.append(record)
+
+    def save(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None,
+             last: bool) -> None:
+        """Save the state after so many steps, all of them noted. A full disk stops only the last save."""
         if not self.writes:
             return
-        self.pending.append(record)
-        if not last and time.monotonic() - self.saved <= SAVE_EVERY_S:
-            return
         try:
-            self._save(record["step"] + 1, {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+            self._save(step, {"model": model.state_dict(), "optimizer": optimizer.state_dict(),
+                              **({"scaler": scaler.state_dict()} if scaler else {})})
             self.pending = []
         except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
             reason = error.__context__ if isinstance(error.__context__, OSError) else error
-            problem = (f"the state after step {record['step'] + 1} could not be saved in {self.folder} ({reason}): "
-                       "free some space")
+            problem = f"the state after step {step} could not be saved in {self.folder} ({reason}): free some space"
             if last:
                 raise OSError(f"{problem}; the same call goes on from the state before") from None
             tqdm.write(f"{problem}; the run goes on and tries again")

@@ -58,7 +58,7 @@ import pandas as pd
 from IPython.display import Image
 from sklearn.metrics import precision_recall_curve
 
-from lib import data, mel, metrics, plots, pretrain, runs, sources
+from lib import data, mel, metrics, plots, pretrain, recordings, runs, sources
 from lib.course import exercises
 from lib.explorers import curation
 from lib.runs import cost, verdicts
@@ -263,7 +263,7 @@ shown = pd.concat([ranked.drop_duplicates("recording").head(3),
                    ranked.drop_duplicates("recording", keep="last").tail(3)])
 log_mel = mel.LogMel(front)
 figure, axes = plt.subplots(2, 3, figsize=(11, 4.6), sharex=True, sharey=True)
-source = data.Recordings(table[table["split"] == "train"].reset_index(drop=True), front)
+source = recordings.Recordings(table[table["split"] == "train"].reset_index(drop=True), front)
 waves = [source.read(w.recording, round(w.start_s * front.rate), front.samples)
          for w in shown.itertuples()]
 for ax, window, wave in zip(axes.flat, shown.itertuples(), waves):

@@ -16,7 +16,7 @@ import pytest
 import torch
 from toys import BAD, FRONT, GOOD, mess, ramp, tones
 
-from lib import audio, data, paths, sources
+from lib import audio, data, paths, recordings, sources, training
 from lib.data import Clips, Windows
 from lib.mel import MSM_MAE, LogMel, normalise
 from lib.runs import record
@@ -253,6 +253,61 @@ def test_a_draw_repeats_whatever_the_workers_and_the_order(tmp_path):
     assert any(not torch.equal(other[draw][0], Clips(table, front, 5)[draw][0]) for draw in batches[0])
 
 
+@pytest.mark.parametrize("ahead", [False, True])
+def test_batches_cut_on_the_device_are_those_read_from_the_files(tmp_path, ahead, monkeypatch):
+    """Long, short, joined, kept to windows, segments, without a sample, unreadable: to the last sample."""
+    device = training.accelerator().device
+    table = tones(tmp_path, 3, 0, 0, seconds=1.0).assign(kept=[(0.1, 0.3), None] * 4 + [None], start_s=0.05)
+    parts = [table_of(*(ramp(tmp_path / f"{n}.wav", n) for n in (300, 700, 2500, 4000, 9000))).assign(label="short")]
+    parts += [table_of(*(ramp(tmp_path / f"gone{n}.wav", 9000) for n in range(2)), duration_s=9000 / 22_050)]
+    table = pd.concat([table, *parts, *[table.assign(start_s=0.0)] * 25], ignore_index=True)
+    gone = [row for row, file in enumerate(table["file"]) if "gone" in file]
+    for row in gone:
+        Path(table["file"][row]).unlink()
+    join = (table["label"] == "short").to_numpy()
+    batches = list(Mixture(len(table), 0, 0.0, 16, 4 * len(table), seed=1).batches())
+    clips = [Clips(table, FRONT, 5, join, ahead=ahead, device=device) for _ in range(2)]
+    windows = [Windows(table, FRONT, ahead=ahead, device=device) for _ in range(2)]
+    assert clips[0].source.resident().flat.device.type == device.type
+    assert clips[0].source.resident() is clips[1].source.resident()  # nothing is decoded twice
+    missed = set()
+    for (one, other), wanted in [(clips, batches), (windows, [list(range(len(windows[0])))])]:
+        for draws, batch in zip(wanted, data.loader(one, wanted if one is clips[0] else len(one)), strict=True):
+            read = other.__getitems__(draws)
+            assert torch.equal(batch.x.cpu(), read.x) and batch.x.dtype == torch.float32 == read.x.dtype
+            assert torch.equal(batch.length, read.length) and torch.equal(batch.row, read.row)
+            assert batch.files == read.files and batch.unreadable == read.unreadable and batch[4:6] == read[4:6]
+            missed |= set(batch.unreadable)
+    assert {Path(reason.partition(": ")[0]).name for reason in missed} == {"gone0.wav", "gone1.wav"}
+
+
+def test_what_is_kept_is_decoded_anew_when_a_file_changes_and_makes_room_for_others(tmp_path, monkeypatch):
+    table = table_of(ramp(tmp_path / "a.wav", 9000))
+    first = Clips(table, FRONT, 0)
+    (old,) = data.loader(first, [[Draw(0, 0)]])
+    audio.write(tmp_path / "a.wav", torch.full((9000,), 0.5), 22_050)
+    (new,) = data.loader(Clips(table, FRONT, 0), [[Draw(0, 0)]])
+    assert not torch.equal(old.x, new.x) and torch.allclose(new.x, torch.tensor(0.5), atol=1e-4)
+    monkeypatch.setattr(recordings, "MEMORY", 1.5 * recordings.Resident.size(first.source))
+    other = Clips(table_of(ramp(tmp_path / "b.wav", 9000)), FRONT, 0)
+    assert other.source.resident() and len(recordings._residents) == 1
+    monkeypatch.setattr(recordings, "MEMORY", 0)
+    assert Clips(table, FRONT, 0).source.resident() is None
+
+
+def test_batches_prepared_ahead_are_the_same_and_errors_come_through():
+    def until(n):
+        for i in range(n):
+            yield i + 1
+        raise audio.AudioError("the disk is gone")
+
+    seen = []
+    with pytest.raises(audio.AudioError, match="the disk is gone"):
+        for i in data.prefetch(until(5)):
+            seen.append(i)
+    assert seen == [1, 2, 3, 4, 5] and next(data.prefetch(iter([7]))) == 7 and list(data.prefetch([])) == []
+
+
 def test_the_global_random_state_stays_as_it_is(tmp_path):
     clips = Clips(tones(tmp_path, 2, 0, 0), FRONT, 0)
     before = torch.get_rng_state()
@@ -296,9 +351,9 @@ def test_memory_and_disk_give_the_same_pieces(tmp_path, monkeypatch):
     table.loc[len(table)] = table.loc[0]
     table.loc[3, "file"] = str(audio.write(tmp_path / "slow.wav",
                                            audio.resample(audio.read(table["file"][0]), 22_050, 8000), 8000))
-    memory = data.Recordings(table, FRONT)
-    monkeypatch.setattr(data, "MEMORY", 0)
-    disk = data.Recordings(table, FRONT)
+    memory = recordings.Recordings(table, FRONT)
+    monkeypatch.setattr(recordings, "MEMORY", 0)
+    disk = recordings.Recordings(table, FRONT)
     assert memory.decoded is not None and disk.decoded is None
     for row, length in enumerate([22_050, round(0.7 * 22_050), round(0.1 * 22_050), 22_050]):
         for first in {0, min(777, length - 1), max(0, length - 8576), max(0, length - 5000)}:
@@ -312,13 +367,13 @@ def test_memory_and_disk_give_the_same_pieces(tmp_path, monkeypatch):
 
 def test_specs_made_ahead_are_the_front_end_of_the_wave(tmp_path):
     table, log_mel = tones(tmp_path, 1, 0, 0, seconds=1.0), LogMel(FRONT)
-    waves, specs = data.Recordings(table, FRONT), data.Recordings(table, FRONT, ahead=True)
+    waves, specs = recordings.Recordings(table, FRONT), recordings.Recordings(table, FRONT, ahead=True)
     assert specs.log_mel and specs.length.tolist() == [FRONT.count(22_050)] * 3
     for row, k in ((0, 0), (1, 37), (2, specs.length[2] - 64)):
         piece = log_mel(waves.read(row, k * FRONT.hop, FRONT.samples)[None])[0, 0]
         assert piece.shape == (64, 32) and torch.allclose(specs.read(row, k, 64), piece, atol=3e-3)
     # centred frames know their clip's edges
-    assert not data.Recordings(table, replace(MSM_MAE, frames=64), ahead=True).log_mel
+    assert not recordings.Recordings(table, replace(MSM_MAE, frames=64), ahead=True).log_mel
 
 
 def test_segments_are_kept_to(tmp_path):
@@ -550,7 +605,7 @@ def test_a_table_hash_is_what_it_was_before_it_was_quick():
 
 def test_names_come_back_as_they_were():
     names = ["/a/é.wav", "b.wav", "/c/\udcff.wav", "x" * 300, "/d/日本.flac"]
-    held = data.Recordings(pd.DataFrame({"file": pd.Series(names, dtype=object), "duration_s": 1.0}), FRONT)
+    held = recordings.Recordings(pd.DataFrame({"file": pd.Series(names, dtype=object), "duration_s": 1.0}), FRONT)
     assert [held.file(row) for row in range(len(held))] == names and held.file(np.int64(4)) == names[4]
     assert len(Windows(table_of()[:0].assign(duration_s=0.0), FRONT)) == 0
 
@@ -558,7 +613,7 @@ def test_names_come_back_as_they_were():
 def test_frames_of_many_recordings_are_those_of_one():
     samples = np.arange(0, 3000, 7)
     for front in (FRONT, MSM_MAE):
-        assert data._frames(samples, front).tolist() == [front.count(int(n)) for n in samples]
+        assert recordings.frames_of(samples, front).tolist() == [front.count(int(n)) for n in samples]
     lengths = [1, 63, 64, 65, 96, 97, 1000]
     seconds = [((n - 1) * FRONT.hop + FRONT.window) / FRONT.rate for n in lengths]
     windows = Windows(table_of(*map(str, lengths), duration_s=seconds), FRONT, ahead=True)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from toys import ARCH, FRONT, tones
 
-from lib import audio, data, mel, paths, pretrain, sampler, sources, training
+from lib import audio, data, mel, paths, pretrain, recordings, sampler, sources, training
 from lib.mae import MAE
 from lib.sources import chorus
 from lib.transfer import curate, finetune
@@ -73,7 +73,7 @@ def scored(name: str, table: pd.DataFrame) -> pd.DataFrame:
 def test_the_guard_notices_the_whole_table(pools, guard):
     wildlife = pools[0]
     last = sampler.Draw(len(wildlife) - 1, 0)
-    for leak in (lambda: data.Recordings(wildlife, FRONT),
+    for leak in (lambda: recordings.Recordings(wildlife, FRONT),
                  lambda: data.Clips(wildlife.assign(duration_s=0.6), FRONT, 0, ahead=True)[last],
                  lambda: scored("energy", wildlife.assign(split="train"))):
         guard.forget()

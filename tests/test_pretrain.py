@@ -128,22 +128,22 @@ def test_a_repeated_run_that_is_interrupted_is_still_the_same(pools, monkeypatch
 
 @pytest.mark.parametrize("ratio, general", [(0.0, 0), (1.0, 64), (3.0, 96), (float("inf"), 128)])
 def test_the_ratio_decides_what_is_drawn(pools, monkeypatch, ratio, general):
-    rows, real = [], data.Clips.__getitem__
-    monkeypatch.setattr(data.Clips, "__getitem__", lambda self, draw: rows.append(draw.row) or real(self, draw))
+    rows, real = [], data.Clips.pieces
+    monkeypatch.setattr(data.Clips, "pieces", lambda self, draw: rows.append(draw.row) or real(self, draw))
     run(pools, replace(QUICK, ratio=ratio))
     wildlife = int((pools[0]["split"] == "train").sum())
     assert len(rows) == 128 and sum(row >= wildlife for row in rows) == general
 
 
 def test_only_general_clips_are_joined(pools, monkeypatch):
-    seen, real = {}, data.Clips.__getitem__
+    seen, real = {}, data.Clips.pieces
 
     def look(self, draw):
-        x, n, row = real(self, draw)
-        seen[row] = n == self.source.need
-        return x, n, row
+        pieces = real(self, draw)
+        seen[draw.row] = sum(piece.count for piece in pieces) == self.source.need
+        return pieces
 
-    monkeypatch.setattr(data.Clips, "__getitem__", look)
+    monkeypatch.setattr(data.Clips, "pieces", look)
     short = pools[0].assign(file=pools[1]["file"].iloc[0], duration_s=0.25, split="train")
     run((short, pools[1]))
     assert {seen[row] for row in seen if row < len(short)} == {False}

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from timm.optim import param_groups_layer_decay
 from torch import nn
 from toys import ARCH
@@ -243,6 +244,80 @@ def test_a_loss_that_is_no_number_names_step_and_files(bad):
         train(model=model, loss_of=spoiled)
     assert "/some/where" not in str(error.value)
     assert all(p.isfinite().all() for p in model.parameters()) and is_plain(model)
+
+
+@pytest.mark.parametrize("capability, mixed", [((6, 1), "no"), ((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])
+def test_a_gpu_trains_in_what_it_multiplies_natively(capability, mixed, monkeypatch):
+    """A T4 (7.5) says that it supports bf16, which it emulates; a GTX 1080 (6.1) has no tensor cores."""
+    asked = {}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *a: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *a: "Tesla")
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda how: asked.update(float32=how))
+    monkeypatch.setattr(training, "Accelerator", lambda **how: asked.update(how))
+    training.accelerator()
+    assert asked["mixed_precision"] == mixed and asked["float32"] == "high"
+    assert training.hardware() == f"Tesla, {mixed.replace('no', 'float32')}"
+
+
+@pytest.mark.parametrize("flag, mps, precise", [(True, False, "bf16"), (False, False, "float32"),
+                                                (True, True, "float32")])
+def test_without_cuda_only_a_processor_that_has_bf16_uses_it(flag, mps, precise, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: flag)
+    assert training.precision() == precise and training.hardware().endswith(precise) != mps
+    assert ("nothing here was tested on one" in training.hardware()) == mps
+
+
+@pytest.fixture
+def like_a_t4(monkeypatch):
+    """What accelerate sets up on a T4, on this CPU: autocast to fp16 and scaled gradients."""
+    usual, state = training.accelerator, AcceleratorState._shared_state
+    if usual().device.type == "cuda":
+        pytest.skip("has a GPU of its own")
+    before = state["_mixed_precision"]
+
+    def accelerator():
+        state["_mixed_precision"] = before
+        acc = usual()
+        state["_mixed_precision"], acc.native_amp = "fp16", True
+        acc.scaler = torch.amp.GradScaler("cpu")
+        return acc
+
+    monkeypatch.setattr(training, "accelerator", accelerator)
+    yield
+    state["_mixed_precision"] = before
+
+
+@pytest.mark.parametrize("clip_grad", [None, 1.0])
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_step_that_overflows_in_fp16_is_skipped_and_counted(clip_grad, fused, like_a_t4, tmp_path, every_third,
+                                                              capsys):
+    def large(model, batch, step):
+        out = model(batch.x)
+        assert out.dtype == torch.float32  # as accelerate hands it over
+        return loss_of(model, batch, step) * 10
+
+    def run(folder, stop=None):
+        model = network()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, fused=fused)
+        return train(folder, model=model, optimizer=optimizer, loss_of=large, clip_grad=clip_grad, stop=stop)
+
+    log, weights = run(tmp_path / "whole")
+    skipped = [r["skipped"] for r in log]
+    assert skipped[0] and 0 < sum(skipped) < 10 and len(log) == STEPS
+    assert log[-1]["loss"] < log[0]["loss"] and all(w.isfinite().all() for w in weights.values())
+    assert f"{sum(skipped)} of {STEPS} steps were skipped" in capsys.readouterr().out
+    run(tmp_path / "parts", stop=11)  # the scale is a part of the state
+    resumed, final = run(tmp_path / "parts")
+    assert resumed == log and same(final, weights)
+
+
+def test_a_loss_that_is_no_number_is_no_overflow(like_a_t4):
+    with pytest.raises(training.NonFiniteLoss, match=r"the loss is nan in step \d+ of 40 .*clip\d+.wav"):
+        train(steps=40, loss_of=lambda model, batch, step: loss_of(model, batch, step) * math.nan)
 
 
 def is_plain(model) -> bool:

@@ -22,7 +22,7 @@ from IPython.display import display
 from ipywidgets import Layout
 from PIL import Image
 
-from lib import audio, data, plots
+from lib import audio, plots, recordings
 from lib.mel import FrontEnd, LogMel
 
 __all__ = ["View", "Sound", "Excerpts", "Explorer", "boxes_within", "loudest", "jpeg", "uri", "dropdown", "slider",
@@ -66,7 +66,7 @@ class Excerpts:
     events: the boxes of all recordings (`chorus.events`), where they are known."""
 
     def __init__(self, table: pd.DataFrame, front: FrontEnd, events: pd.DataFrame | None) -> None:
-        self.files, self.front, self.waves = table["file"].tolist(), front, data.Recordings(table, front)
+        self.files, self.front, self.waves = table["file"].tolist(), front, recordings.Recordings(table, front)
         self.calls = {} if events is None else dict(list(events[events["kind"] == "call"].groupby("file")))
 
     def at(self, row: int, start_s: float) -> Sound:

@@ -1,11 +1,9 @@
 """Where a record's numbers come from: the commit, the machine, the precision and the versions."""
 import platform
-import re
 import subprocess
 from collections.abc import Mapping
 from importlib import metadata
 from importlib.util import find_spec
-from pathlib import Path
 
 from lib import paths
 
@@ -38,17 +36,10 @@ def computed_with() -> dict[str, object]:
 
     acc = training.accelerator()
     versions = {name: metadata.version(name) if find_spec(name) else None for name in PACKAGES}
-    precision = "float32" if acc.mixed_precision == "no" else acc.mixed_precision
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"device": str(acc.device), "machine": {"processor": _processor(), "gpu": gpu, "precision": precision},
-            "threads": torch.get_num_threads(), "versions": {"python": platform.python_version(), **versions}}
-
-
-def _processor() -> str:
-    """The model of the processor, as Linux names it, or what Python knows."""
-    cpuinfo = Path("/proc/cpuinfo")
-    model = re.search(r"(?m)^model name\s*:\s*(.+)$", cpuinfo.read_text()) if cpuinfo.exists() else None
-    return model[1] if model else platform.processor() or platform.machine()
+    machine = {"processor": paths.processor(), "gpu": gpu, "precision": training.precision()}
+    return {"device": str(acc.device), "machine": machine, "threads": torch.get_num_threads(),
+            "versions": {"python": platform.python_version(), **versions}}
 
 
 def publishable(record: Mapping) -> bool:

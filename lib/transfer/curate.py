@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from tqdm.auto import tqdm
 
-from lib import data, patches, paths, sampler, training
+from lib import data, patches, paths, recordings, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.sources import chorus, tables
@@ -72,7 +72,8 @@ def grid(table: pd.DataFrame, front: FrontEnd) -> pd.DataFrame:
 
 def _windows(table: pd.DataFrame, front: FrontEnd) -> data.Windows:
     """The windows as `finetune.window_logits` cuts them."""
-    return data.Windows(table, front, ahead=training.accelerator().device.type == "cpu", whole=True)
+    device = training.accelerator().device
+    return data.Windows(table, front, ahead=device.type == "cpu", whole=True, device=device)
 
 
 def _scored(name: str, what: tuple, train: pd.DataFrame, front: FrontEnd,
@@ -183,7 +184,7 @@ def energy(front: FrontEnd, table: pd.DataFrame) -> pd.DataFrame:
     train = _train(table)
 
     def compute() -> np.ndarray:
-        waves, windows = data.Recordings(train, front), grid(train, front)
+        waves, windows = recordings.Recordings(train, front), grid(train, front)
         peak = [waves.read(row, 0, n).abs().max().item() for row, n in enumerate(waves.length)]  # (R,)
         pieces = ((row, waves.read(row, round(at * waves.per_s), waves.need))
                   for row, at in zip(windows["recording"], windows["start_s"]))
@@ -310,7 +311,7 @@ def proxy(front: FrontEnd, table: pd.DataFrame, recipe: Proxy, labels: list[str]
     model = mobilenet(len(labels), seed=seed, size=recipe.size).to(memory_format=torch.channels_last)
     mixture = sampler.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train),
                               recipe.seed)
-    clips = data.Clips(train, front, recipe.seed, ahead=acc.device.type == "cpu")
+    clips = data.Clips(train, front, recipe.seed, ahead=acc.device.type == "cpu", device=acc.device)
     log_mel = LogMel(front).to(acc.device)
     optimizer = torch.optim.SGD(model.parameters(), recipe.lr, momentum=0.9, nesterov=True,
                                 weight_decay=recipe.weight_decay)
@@ -320,7 +321,7 @@ def proxy(front: FrontEnd, table: pd.DataFrame, recipe: Proxy, labels: list[str]
 
     def loss_of(model: nn.Module, batch: data.Batch, step: int) -> torch.Tensor:
         logits = model(batch.spec(log_mel, acc.device))  # (B, C)
-        loss = nn.functional.cross_entropy(logits, targets[batch.row].to(acc.device))
+        loss = nn.functional.cross_entropy(logits, targets[batch.row].to(acc.device, non_blocking=True))
         return loss / acc.num_processes  # fit adds the processes up
 
     log = pd.DataFrame(training.fit(model, optimizer, batches, loss_of, steps=len(mixture), seed=recipe.seed,

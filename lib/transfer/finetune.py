@@ -96,7 +96,7 @@ def mixup(spec: Tensor, targets: Tensor, front: FrontEnd, generator: torch.Gener
     0 and 1, 2 and 3 and so on (an odd one out stays as it is), so that a batch can be shared out in even parts and
     stay the same batch.
     """
-    other = (torch.arange(len(spec)) ^ 1).clamp(max=len(spec) - 1)  # (B,)
+    other = (torch.arange(len(spec), device=spec.device) ^ 1).clamp(max=len(spec) - 1)  # (B,)
     share = torch.rand((), generator=generator).item()  # Beta(1, 1) is uniform
     to_ln = np.log(10) / 10 if front.kind == "inat" else 1.0  # dB or natural logarithm of power
     scale, shift = front.divisor * front.std * to_ln, front.mean * to_ln
@@ -119,7 +119,8 @@ def spec_augment(spec: Tensor, mask_mels: int, mask_frames: int, generator: torc
         clips = of or len(spec)
         width = (torch.rand(clips, 1, generator=generator) * min(widest, size)).floor()  # (of, 1) 0 ... widest - 1
         begin = (torch.rand(clips, 1, generator=generator) * (size - width + 1)).floor()
-        band = ((place >= begin) & (place < begin + width))[first : first + len(spec)].to(spec.device)  # (B, size)
+        band = ((place >= begin) & (place < begin + width))[first : first + len(spec)]
+        band = band.to(spec.device, non_blocking=True)  # (B, size)
         spec.masked_fill_(band[:, None, :, None] if axis == 2 else band[:, None, None, :], 0.0)
     return spec
 
@@ -154,9 +155,8 @@ def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFra
     looks = Looks(folder, lambda: predict(model, front, val, labels, workers=workers, bar=None))
 
     def run() -> None:
-        steps = _steps(model, front, train, labels, recipe, mixture, folder, workers, bar)
         looking = {round((i + 1) * len(mixture) / recipe.evaluate) - 1 for i in range(recipe.evaluate)}
-        for record in steps:
+        for record in _steps(model, front, train, labels, recipe, mixture, looking, folder, workers, bar):
             if record["step"] in looking:
                 looks.take(model, record["step"])
         looks.load_best(model)
@@ -166,18 +166,19 @@ def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFra
 
 
 def _steps(model: VisionTransformer, front: FrontEnd, train: pd.DataFrame, labels: list[str], recipe: Recipe,
-           mixture: sampler.Mixture, folder: Path, workers: int, bar: str) -> Iterable[dict]:
+           mixture: sampler.Mixture, looking: set[int], folder: Path, workers: int, bar: str) -> Iterable[dict]:
     number, acc = _numbers(labels, train), training.accelerator()
     targets = torch.tensor([number[label] for label in train["label"]])  # (R,)
-    clips = data.Clips(train, front, recipe.seed, ahead=acc.device.type == "cpu")
+    clips = data.Clips(train, front, recipe.seed, ahead=acc.device.type == "cpu", device=acc.device)
 
     def batches(start: int) -> Iterable[data.Batch]:
-        return data.loader(clips, mixture.batches(start, acc.process_index, acc.num_processes), workers)
+        drawn = data.loader(clips, mixture.batches(start, acc.process_index, acc.num_processes), workers)
+        return data.prefetch(drawn) if acc.device.type == "cuda" else drawn
 
     optimizer, loss_of = step_of(model, front, recipe, targets, len(labels))
     return training.fit(model, optimizer, batches, loss_of, steps=len(mixture), seed=recipe.seed,
                         warmup=round(recipe.warmup * len(mixture)), lr_min=recipe.lr_min, clip_grad=recipe.clip_grad,
-                        micro_batch=recipe.micro_batch, folder=folder, bar=bar)
+                        micro_batch=recipe.micro_batch, folder=folder, pauses=looking, bar=bar)
 
 
 def step_of(model: VisionTransformer, front: FrontEnd, recipe: Recipe, targets: Tensor,
@@ -194,13 +195,14 @@ def step_of(model: VisionTransformer, front: FrontEnd, recipe: Recipe, targets: 
         spec, rng = batch.spec(log_mel, device), training.generator(recipe.seed, 2, step)
         if batch.first:  # other paths and patches are dropped in every part of a batch
             torch.manual_seed(training.generator(recipe.seed, 4, step, batch.first).initial_seed())
-        target = nn.functional.one_hot(targets[batch.row], classes).float().to(device)  # (B, C)
+        target = nn.functional.one_hot(targets[batch.row], classes).float().to(device, non_blocking=True)  # (B, C)
         if recipe.mixup:
             spec, target = mixup(spec, target, front, rng)
         spec = spec_augment(spec, recipe.mask_mels, recipe.mask_frames, rng, batch.first, batch.of)
         return entropy(model(spec), target)
 
-    return getattr(torch.optim, recipe.optimizer)(groups, lr=recipe.lr), loss_of
+    kind = getattr(torch.optim, recipe.optimizer)
+    return kind(groups, lr=recipe.lr, fused=device.type != "mps" or None), loss_of
 
 
 class Looks:
@@ -265,7 +267,7 @@ def window_logits(model: nn.Module, front: FrontEnd, table: pd.DataFrame, *, bat
         raise ValueError("there is nothing to predict: this table has no recordings (of this split?)")
     model, acc, table = model.eval(), training.accelerator(), table.reset_index(drop=True)
     log_mel = LogMel(front).to(acc.device)
-    windows = data.Windows(table, front, ahead=acc.device.type == "cpu", whole=whole)
+    windows = data.Windows(table, front, ahead=acc.device.type == "cpu", whole=whole, device=acc.device)
     windows.places = windows.places[len(windows) * rank // world : len(windows) * (rank + 1) // world]
     batches, quiet = data.loader(windows, batch, workers), bar is None or not acc.is_main_process
     with training.on_device(model):

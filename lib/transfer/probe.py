@@ -111,7 +111,7 @@ def _encode(model: MAE, front: FrontEnd, table: pd.DataFrame, folder: Path, batc
 
     Tokens are written batch by batch, and not by a memory map: where the disk is full, it kills who writes to it."""
     device, (t, f) = training.accelerator().device, model.grid
-    windows = data.Windows(table, front, ahead=device.type == "cpu", whole=True)
+    windows = data.Windows(table, front, ahead=device.type == "cpu", whole=True, device=device)
     shape = (len(windows), 1 + t * f, model.arch.dim)
     keep = 2 * np.prod(shape, dtype=float) <= MEMORY
     log_mel, model, found = LogMel(front).to(device), model.eval(), defaultdict(list)
