@@ -5,17 +5,20 @@ this machine's CPU in float32. The device is asked twice, in float32 and in the 
 is allowed: bf16 keeps 8 bits and fp16 11, so that after some blocks they are right to a percent.
 """
 
+import os
 import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import torch
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from lib import checkpoints, data, mel, patches, pretrain, sampler, training
@@ -31,7 +34,8 @@ __all__ = ["CHECKS", "models", "masks", "front_ends", "crops", "resuming", "over
 FLOAT32 = {"loss": 1e-4, "features": 1e-4, "gradient": 1e-3}  # of the same arithmetic in another order
 OWN = {"loss": 1e-2, "features": 3e-2, "gradient": 1e-1}
 SYNC = "called a synchronizing CUDA operation"
-STEPS, BATCH = 12, 8  # of the trainings here
+STEPS, BATCH = 10, 8  # of the trainings here
+SMALL = Arch(dim=64, depth=2, heads=2, decoder="window", decoder_dim=32, decoder_depth=2, decoder_heads=2)
 
 
 def _row(what: str, difference: float, allowed: float, note: str = "") -> dict:
@@ -115,8 +119,7 @@ def masks(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
     """Every kind of mask, with both decoders."""
     rows = []
     for decoder in ("plain", "window"):
-        model = MAE(Arch(dim=64, depth=2, heads=2, decoder=decoder, decoder_dim=32, decoder_depth=2, decoder_heads=2),
-                    training.generator(0))
+        model = MAE(replace(SMALL, decoder=decoder), training.generator(0))
         B, grid, rng, spec = 2, model.grid, training.generator(3), _specs(model)
         kinds = {"random": patches.random_mask(B, grid, 0.8, rng), "time": patches.time_mask(B, grid, 0.5, rng),
                  "frequency": patches.freq_mask(B, grid, 0.5, rng),
@@ -151,14 +154,14 @@ def crops(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
     both, join = pd.concat(train, ignore_index=True), np.arange(sum(map(len, train))) >= len(train[0])
     mixture = sampler.Mixture(len(train[0]), len(train[1]), 1.0, 16, 16 * STEPS, 0)
     draws = list(mixture.batches())
-    rows = []
+    rows, device = [], training.accelerator().device
     for what, make, wanted in (
-            ("random crops", lambda: data.Clips(both, mel.INAT, 0, join), draws),
-            ("windows", lambda: data.Windows(train[0], mel.INAT), 16)):
-        dataset, plain, far, other, count = make(), make(), 0.0, 0, 0
-        for i, batch in enumerate(data.loader(dataset, wanted)):
+            ("random crops", lambda device: data.Clips(both, mel.INAT, 0, join, device=device), draws),
+            ("windows", lambda device: data.Windows(train[0], mel.INAT, device=device), 16)):
+        plain, far, other, count = make("cpu"), 0.0, 0, 0
+        for i, batch in enumerate(data.loader(make(device), wanted)):
             places = draws[i] if wanted is draws else range(16 * i, min(16 * i + 16, len(plain)))
-            expected = plain.__getitems__(list(places))
+            expected = plain.__getitems__(list(places))  # from the files
             far = max(far, float((batch.x.cpu() - expected.x).abs().max()))
             other += int((batch.length.cpu() != expected.length).sum() + (batch.row.cpu() != expected.row).sum())
             count += len(expected.row)
@@ -169,28 +172,34 @@ def crops(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
 
 # ------------------------------------------------------------------------------------------------------------- training
 
-def _training(kind: str, pools: list[pd.DataFrame]) -> tuple[nn.Module, Callable[..., Iterator[dict]]]:
-    """A small model, and its training of STEPS steps by `training.fit` on the wildlife pool; options are those of
-    `fit`."""
-    front, train = mel.INAT, pools[0][pools[0]["split"] == "train"].reset_index(drop=True)
-    arch = Arch(dim=64, depth=2, heads=2, decoder="window", decoder_dim=32, decoder_depth=2, decoder_heads=2)
-    names, number = np.unique(train["label"], return_inverse=True)
-    mixture = sampler.Mixture(len(train), 0, 0.0, BATCH, BATCH * STEPS, 0)
-    clips = data.Clips(train, front, 0)
-    if kind == "pretraining":
-        model = MAE(arch, training.generator(0))
-        optimizer, loss_of = pretrain.step_of(model, front, pretrain.Recipe(clips=BATCH * STEPS, batch=BATCH))
-    else:
-        model = finetune.classifier(None, arch, len(names), training.generator(0), drop_path=0.1, drop_patches=0.25)
-        recipe = finetune.Recipe(epochs=1, batch=BATCH)
-        optimizer, loss_of = finetune.step_of(model, front, recipe, torch.as_tensor(number), len(names))
+def _trained(kind: str, pools: list[pd.DataFrame], hook: Callable[[int], float] = lambda step: 1.0,
+             ) -> tuple[nn.Module, pd.DataFrame]:
+    """A small pretraining or finetuning as everybody calls it: model and log. hook(step) is asked in each step, and the
+    loss multiplied by it."""
+    module = pretrain if kind == "pretraining" else finetune
+    step_of = module.step_of
 
-    def train_on(**options) -> Iterator[dict]:
-        return training.fit(model, optimizer, lambda start: data.loader(clips, mixture.batches(start)),
-                            options.pop("loss_of", lambda inner: inner)(loss_of), steps=STEPS, seed=0, warmup=2,
-                            bar=kind, **options)
+    def hooked(*given: object) -> tuple[torch.optim.Optimizer, Callable[..., Tensor]]:
+        optimizer, loss_of = step_of(*given)
+        return optimizer, lambda model, batch, step: hook(step) * loss_of(model, batch, step)
 
-    return model, train_on
+    with mock.patch.object(module, "step_of", hooked):
+        if kind == "pretraining":
+            recipe = pretrain.Recipe(clips=STEPS * BATCH, batch=BATCH, ratio=1.0)
+            done = pretrain.pretrain(SMALL, mel.INAT, recipe, *pools)
+        else:
+            epochs = -(-STEPS * BATCH // int((pools[0]["split"] == "train").sum()))
+            recipe = finetune.Recipe(epochs=epochs, batch=BATCH, drop_patches=0.25, evaluate=0)
+            done = finetune.finetune(None, SMALL, mel.INAT, pools[0], recipe)
+    return done.model, done.log
+
+
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    """Within, what is trained is kept in a folder of its own, and every step."""
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, STUDY_CACHE=folder), \
+            mock.patch.object(training, "SAVE_EVERY_S", 0.0):
+        yield
 
 
 def _weights(model: nn.Module) -> Tensor:
@@ -203,26 +212,24 @@ def resuming(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
 
     Settings are torch's own, with no demand for deterministic algorithms: where the whole run differs from itself,
     atomic additions of the device do it, and a resumed run may differ as much."""
-    rows, saving = [], training.SAVE_EVERY_S
+    def stops(step: int) -> float:
+        if step == STEPS // 2:
+            raise KeyboardInterrupt
+        return 1.0
+
+    rows = []
     for kind in ("pretraining", "finetuning"):
         found = []
-        for stop in (None, None, STEPS // 2):
-            with tempfile.TemporaryDirectory() as folder:
-                training.SAVE_EVERY_S = 0.0
-                try:
-                    for part in (stop, None) if stop else (None,):
-                        model, train = _training(kind, pools)
-                        log = []
-                        for record in train(folder=Path(folder)):
-                            log.append(record["loss"])
-                            if record["step"] == part:
-                                break
-                finally:
-                    training.SAVE_EVERY_S = saving
-            found.append((_weights(model), torch.tensor(log)))
+        for stopped in (False, False, True):
+            with _own_cache():
+                if stopped:
+                    with suppress(KeyboardInterrupt):
+                        _trained(kind, pools, stops)
+                model, log = _trained(kind, pools)
+            found.append((_weights(model), torch.tensor(log["loss"].tail(STEPS // 2).to_numpy())))
         (once, losses), (twice, again), (resumed, then) = found
         itself = max(float((twice - once).abs().max()), float((again - losses).abs().max()))
-        rows += [_row(f"{kind}: made twice", itself, 1e-3, "largest difference of a weight or loss"),
+        rows += [_row(f"{kind}: made twice", itself, 1e-3, "largest difference of a weight or a loss"),
                  _row(f"{kind}: stopped and resumed, weights", (resumed - once).abs().max(), 10 * itself),
                  _row(f"{kind}: stopped and resumed, losses", (then - losses).abs().max(), 10 * itself)]
     return pd.DataFrame(rows)
@@ -232,44 +239,39 @@ def overflow(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
     """A training in fp16 with a step whose gradients are infinite: it is skipped and counted, and the run goes on."""
     if training.accelerator().device.type != "cuda":
         return pd.DataFrame()
-
-    def spoil(loss_of: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        return lambda model, batch, step: loss_of(model, batch, step) * (1e36 if step == STEPS // 2 else 1.0)
-
-    precision = training.precision
-    training.precision = lambda: "fp16"
+    AcceleratorState._reset_state()  # it takes one precision for a whole process
     try:
-        model, train = _training("pretraining", pools)
-        log = pd.DataFrame(train(loss_of=spoil))
+        with _own_cache(), mock.patch.object(training, "precision", lambda: "fp16"):
+            model, log = _trained("pretraining", pools, lambda step: 1e36 if step == STEPS // 2 else 1.0)
     finally:
-        training.precision = precision
-    lost = STEPS - len(log) + int((~_weights(model).isfinite()).sum()) + int((~np.isfinite(log["loss"])).sum())
-    skipped = int(log["skipped"].iloc[-1])
-    return pd.DataFrame([_row("fp16: steps lost, numbers that are not finite", lost, 0),
-                         _row("fp16: the overflowing step was not skipped", int(skipped < 1), 0, f"{skipped} skipped")])
+        AcceleratorState._reset_state()
+    lost = STEPS - len(log) + int((~_weights(model).isfinite()).sum())
+    skipped = log["skipped"]
+    return pd.DataFrame([_row("fp16: steps lost, weights that are not finite", lost, 0),
+                         _row("fp16: overflow not skipped", not skipped[STEPS // 2], 0, f"{skipped.sum()} skipped")])
 
 
 def syncs(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
     """How often the host waits for the device in a training step, by CUDA's own warnings; where, is in the note.
 
-    The fetch of the losses lags some steps behind and waits by an event, which is not counted."""
+    The fetch of the losses lags some steps behind and waits for an event, which is not counted."""
     if training.accelerator().device.type != "cuda":
         return pd.DataFrame()
+
+    def watched(step: int) -> float:
+        if step in (3, STEPS - 2):  # the first steps choose kernels and take memory, the last fetches what is left
+            torch.cuda.set_sync_debug_mode("warn" if step == 3 else "default")
+        return 1.0
+
     rows = []
     for kind in ("pretraining", "finetuning"):
-        _, train = _training(kind, pools)
-        with warnings.catch_warnings(record=True) as said:
+        with _own_cache(), warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            for record in train():
-                if record["step"] == 2:  # the first steps choose kernels and take memory
-                    said.clear()
-                    torch.cuda.set_sync_debug_mode("warn")
-                if record["step"] == STEPS - 4:  # the end fetches what is left
-                    break
-        torch.cuda.set_sync_debug_mode("default")
+            training.SAVE_EVERY_S = 60.0  # saving waits
+            _trained(kind, pools, watched)
         places = Counter(f"{Path(w.filename).name}:{w.lineno}" for w in said if SYNC in str(w.message))
         note = ", ".join(f"{place} {n}x" for place, n in places.most_common(5))
-        rows.append(_row(f"{kind}: waits a step", sum(places.values()) / (STEPS - 6), 0, note))
+        rows.append(_row(f"{kind}: waits a step", sum(places.values()) / (STEPS - 5), 0, note))
     return pd.DataFrame(rows)
 
 
