@@ -86,8 +86,8 @@ class WindowBlock(SwinTransformerV2CrBlock):
 class Embed(PatchEmbed):
     """timm's patch embedding, by the matrix product that it is.
 
-    As a convolution in bf16, torch 2.11 computes it wrongly on a CPU with AMX wherever its output is one column wide,
-    as that of strips is: it reads memory that nobody wrote."""
+    On a CPU with AMX torch 2.11 computes the convolution in bf16 wrongly where its output is one column wide, as that
+    of strips is: it reads memory that nobody wrote."""
 
     def forward(self, x: Tensor) -> Tensor:
         x = patches.patchify(x, self.patch_size)  # (B, L, pt*pf)
