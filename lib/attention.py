@@ -58,7 +58,8 @@ def autocorrelation(x: Tensor) -> Tensor:
     if x.ndim != 3:
         raise ValueError(f"autocorrelation wants pictures (B, t, f), got {tuple(x.shape)}: one row of a map is "
                          "row[None, :, None]")
-    x = x.double() - x.double().mean(1, keepdim=True)
+    x = x.cpu().double()
+    x = x - x.mean(1, keepdim=True)
     t = x.shape[1]
     r = torch.stack([(x[:, : t - k] * x[:, k:]).sum((1, 2)) / (t - k) for k in range(t)], 1)  # (B, t)
     return torch.where(r[:, :1] > 1e-20, r / r[:, :1].clamp(min=1e-20), 0.0)

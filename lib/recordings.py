@@ -122,13 +122,12 @@ class Recordings:
 
 
 class Resident:
-    """Recordings end to end in one tensor on their device, with the length of a clip of nothing on either side."""
+    """Recordings end to end in one tensor on their device."""
 
     def __init__(self, source: Recordings) -> None:
-        need, shape = source.need, (source.front.mels,) if source.log_mel else ()
-        kind = torch.float16 if source.log_mel else torch.int16
-        self.offset = need + np.cumsum([0, *source.length])[:-1]  # (R,) where each recording begins
-        flat = torch.zeros(2 * need + int(source.length.sum()), *shape, dtype=kind)
+        shape, kind = ((source.front.mels,), torch.float16) if source.log_mel else ((), torch.int16)
+        self.offset = np.cumsum([0, *source.length])  # (R + 1,) where each recording begins
+        flat = torch.empty(max(source.need, self.offset[-1]), *shape, dtype=kind)
         self.unreadable: dict[int, str] = {}  # row: why; silence stands in its place
 
         def whole(row: int) -> torch.Tensor:
@@ -144,33 +143,27 @@ class Resident:
             joblib.delayed(whole)(row) for row in rows)
         for row, x in zip(rows, tqdm(decoded, "decoding recordings", len(source), leave=False)):
             flat[self.offset[row] : self.offset[row] + len(x)] = x
-        self.flat, self.need = flat.to(source.device), need
-        self.view = self.flat.as_strided((len(flat) - need + 1, need, *shape),
-                                         (self.flat.stride(0), *self.flat.stride()))  # clip i begins at place i
+        self.flat, self.need = flat.to(source.device), source.need
 
     @staticmethod
     def size(source: Recordings) -> int:
         """Bytes that a table's recordings take."""
-        return 2 * int(source.length.sum() + 2 * source.need) * (source.front.mels if source.log_mel else 1)
+        return 2 * max(source.need, int(source.length.sum())) * (source.front.mels if source.log_mel else 1)
 
     def cut(self, clips: list[list[Piece]], pad: float) -> torch.Tensor:
         """Clips of consecutive pieces -> (B, N) or (B, T, M) float32 on the device, `pad` behind their ends."""
-        device, most = self.flat.device, max(map(len, clips))
-        begin = np.full((most + 1, len(clips)), self.need)  # place in the clip where each piece begins; then its end
-        start = np.zeros((most, len(clips)), np.int64)  # place in `flat` of a clip that has this piece where it stands
-        for i, pieces in enumerate(clips):
-            at = 0
-            for k, piece in enumerate(pieces):
-                begin[k, i], start[k, i] = at, self.offset[piece.row] + piece.first - at
-                at += piece.count
-            begin[len(pieces):, i] = at
-        begin, start = (torch.from_numpy(x).to(device, non_blocking=True) for x in (begin, start))
-        shape = (len(clips), self.need) + (1,) * (self.view.ndim - 2)
-        place = torch.arange(self.need, device=device)  # (N,)
-        x = self.view[start[0]]  # (B, N) or (B, T, M)
-        for k in range(1, most):
-            x = torch.where((place >= begin[k][:, None]).view(shape), self.view[start[k]], x)
-        return as_float(x).masked_fill_((place >= begin[-1][:, None]).view(shape), pad)
+        lengths = [sum(piece.count for piece in pieces) for pieces in clips]
+        parts = []
+        for pieces, n in zip(clips, lengths):
+            firsts = [int(self.offset[piece.row]) + piece.first for piece in pieces]
+            parts += [self.flat[first : first + piece.count] for first, piece in zip(firsts, pieces)]
+            parts += [self.flat[: self.need - n]]  # anything
+        x = as_float(torch.cat(parts).unflatten(0, (len(clips), self.need)))  # (B, N) or (B, T, M)
+        if min(lengths) < self.need:
+            ends = torch.tensor(lengths).to(x.device, non_blocking=True)[:, None]  # (B, 1)
+            behind = torch.arange(self.need, device=x.device) >= ends  # (B, N)
+            x.masked_fill_(behind.view(*behind.shape, *(1,) * (x.ndim - 2)), pad)
+        return x
 
 
 def as_float(x: torch.Tensor) -> torch.Tensor:

@@ -239,7 +239,7 @@ def _look(model: nn.Module, valid: Split, protocol: _Protocol) -> tuple[float, P
 @torch.no_grad()
 def _probabilities(model: nn.Module, split: Split, prediction: str) -> np.ndarray:
     device = next(model.parameters()).device
-    logits = torch.cat([model.eval()(x.to(device)).double().cpu() for x in split.x.split(8192)])  # (n, C)
+    logits = torch.cat([model.eval()(x.to(device)).cpu().double() for x in split.x.split(8192)])  # (n, C)
     return (logits.sigmoid() if prediction == "multilabel" else logits.softmax(1)).numpy()
 
 

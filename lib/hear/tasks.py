@@ -157,7 +157,7 @@ def _embed(files: Iterable[Path], kind: str, model: nn.Module, device: torch.dev
             raise ValueError(f"{type(model).__name__} gave embeddings {tuple(x.shape)} for {len(waves)} recordings; "
                              f"it announces a size of {size}")
         xs += list(x.float().cpu().numpy())
-        times += list(at.double().cpu().numpy())
+        times += list(at.cpu().double().numpy())
     row = np.repeat(np.arange(len(xs) - 1), [len(x) for x in xs[1:]])
     return {"x": np.concatenate(xs), "row": row, "times": np.concatenate(times)}
 

@@ -172,7 +172,7 @@ def _ask(model: VisionTransformer, log_mel: LogMel, start: np.ndarray, waves: Te
         return start, np.empty((0, model.num_classes))
     with training.accelerator().autocast():
         logits = model(log_mel(waves.to(device), frames=log_mel.front.frames))  # (W', C)
-    return start, logits.float().softmax(-1).double().cpu().numpy()
+    return start, logits.float().softmax(-1).cpu().double().numpy()
 
 
 def _best(p: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:

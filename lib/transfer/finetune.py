@@ -291,8 +291,9 @@ def predict(model: nn.Module, front: FrontEnd, table: pd.DataFrame, labels: list
                                       rank=acc.process_index, world=acc.num_processes):
         pooled.add(metrics.restrict(logits.softmax(-1).double().numpy(), classes)[:, classes], rows)
     pooled.hidden[:] = False  # `restrict` has left only what is shown, and a process may have had no window
-    pooled.total, pooled.counts = (acc.reduce(torch.from_numpy(x).to(acc.device)).cpu().numpy()
-                                   for x in (pooled.total, pooled.counts))
+    if acc.num_processes > 1:
+        pooled.total, pooled.counts = (acc.reduce(torch.from_numpy(x).to(acc.device)).cpu().numpy()
+                                       for x in (pooled.total, pooled.counts))
     probabilities = np.full((len(table), len(labels)), -np.inf)
     probabilities[:, classes] = pooled.result()
     groups, _ = pd.factorize(tables.units(table))

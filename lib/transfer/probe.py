@@ -245,7 +245,7 @@ def train(name: str, features: Features, kind: str, readout: Callable[[int, int,
     @torch.no_grad()
     def ask(model: nn.Module, some: np.ndarray) -> np.ndarray:
         batches = (features.take(kind, batch).to(device) for batch in np.array_split(some, max(1, len(some) // 256)))
-        return torch.cat([model(x).double().softmax(-1).cpu() for x in batches]).numpy()
+        return torch.cat([model(x).cpu().double().softmax(-1) for x in batches]).numpy()
 
     return _sweep(name, features, recipe.lrs, learn, ask, lambda model: sum(p.numel() for p in model.parameters()))
 
