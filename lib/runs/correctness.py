@@ -35,7 +35,12 @@ FLOAT32 = {"loss": 1e-4, "features": 1e-4, "gradient": 1e-3}  # of the same arit
 OWN = {"loss": 1e-2, "features": 3e-2, "gradient": 1e-1}
 SYNC = "called a synchronizing CUDA operation"
 STEPS, BATCH = 10, 8  # of the trainings here
-SMALL = Arch(dim=64, depth=2, heads=2, decoder="window", decoder_dim=32, decoder_depth=2, decoder_heads=2)
+FRONT = replace(mel.INAT, frames=128)
+SMALL = Arch(128, dim=64, depth=2, heads=2, decoder="window", decoder_dim=32, decoder_depth=2, decoder_heads=2)
+
+
+class Stopped(Exception):
+    """What interrupts a training here."""
 
 
 def _row(what: str, difference: float, allowed: float, note: str = "") -> dict:
@@ -186,11 +191,11 @@ def _trained(kind: str, pools: list[pd.DataFrame], hook: Callable[[int], float] 
     with mock.patch.object(module, "step_of", hooked):
         if kind == "pretraining":
             recipe = pretrain.Recipe(clips=STEPS * BATCH, batch=BATCH, ratio=1.0)
-            done = pretrain.pretrain(SMALL, mel.INAT, recipe, *pools)
+            done = pretrain.pretrain(SMALL, FRONT, recipe, *pools)
         else:
             epochs = -(-STEPS * BATCH // int((pools[0]["split"] == "train").sum()))
             recipe = finetune.Recipe(epochs=epochs, batch=BATCH, drop_patches=0.25, evaluate=0)
-            done = finetune.finetune(None, SMALL, mel.INAT, pools[0], recipe)
+            done = finetune.finetune(None, SMALL, FRONT, pools[0], recipe)
     return done.model, done.log
 
 
@@ -214,7 +219,7 @@ def resuming(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
     atomic additions of the device do it, and a resumed run may differ as much."""
     def stops(step: int) -> float:
         if step == STEPS // 2:
-            raise KeyboardInterrupt
+            raise Stopped
         return 1.0
 
     rows = []
@@ -223,7 +228,7 @@ def resuming(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
         for stopped in (False, False, True):
             with _own_cache():
                 if stopped:
-                    with suppress(KeyboardInterrupt):
+                    with suppress(Stopped):
                         _trained(kind, pools, stops)
                 model, log = _trained(kind, pools)
             found.append((_weights(model), torch.tensor(log["loss"].tail(STEPS // 2).to_numpy())))
@@ -268,7 +273,10 @@ def syncs(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
         with _own_cache(), warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             training.SAVE_EVERY_S = 60.0  # saving waits
-            _trained(kind, pools, watched)
+            try:
+                _trained(kind, pools, watched)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
         places = Counter(f"{Path(w.filename).name}:{w.lineno}" for w in said if SYNC in str(w.message))
         note = ", ".join(f"{place} {n}x" for place, n in places.most_common(5))
         rows.append(_row(f"{kind}: waits a step", sum(places.values()) / (STEPS - 5), 0, note))

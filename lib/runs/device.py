@@ -12,6 +12,7 @@ import gc
 import io
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ import torch
 
 from lib import checkpoints, mel, paths, pretrain, training
 from lib.checkpoints import Card
-from lib.runs import benchmark, correctness, cost, launch, provenance, rates, record, scales
+from lib.runs import correctness, cost, launch, provenance, rates, record, scales
 from lib.runs.scales import Scale
 from lib.sources import tables
 from lib.transfer import starts
@@ -110,7 +111,8 @@ class Report:
                 note = f"{int(found['ok'].sum())} of {len(found)} within what is allowed\n{note}"
                 near = found["difference"] / found["allowed"].clip(lower=1e-30)
                 found = found.loc[near.sort_values(ascending=False, kind="stable").index]
-            shown = found.head(12).map(_number).to_string(index=False) if len(found) else "nothing to do on this device"
+            some = found.head(12) if "ok" in found else found
+            shown = some.map(_number).to_string(index=False) if len(found) else "nothing to do on this device"
             found = found.to_dict("records")
         self.say("\n".join(["```", *(str(text) for text in (shown, note) if text), "```"]))
         self.found[title] = found
@@ -163,39 +165,20 @@ def _tests(process: subprocess.Popen, report: Report) -> str:
     try:
         process.wait(max(1.0, report.left(CHECKING) - 1))
     except subprocess.TimeoutExpired:
-        end = "not done when the time was over; until then: "
-    lines = _lines(report.folder / "logs" / "tests.log")
-    failed = [line[:200] for line in lines if line.startswith(("FAILED", "ERROR"))]
-    if process.returncode and not end:
-        report.troubles += failed or [f"tests: {lines[-1]}"]
-    return "\n".join([*failed, f"{end}{lines[-1][:200]} (logs/tests.log)"])
+        end = "not done when the time was over, until then "
+    log = (report.folder / "logs" / "tests.log").read_text(encoding="utf-8")
+    lines = [line for line in log.splitlines() if line.strip()] or ["it said nothing"]
+    failed = sorted({found[1] for line in lines if (found := re.match(r"(tests/\S+).* (FAILED|ERROR)", line))})
+    report.troubles += failed or ([f"tests: {lines[-1]}"] if process.returncode and not end else [])
+    passed = sum(" PASSED" in line for line in lines)
+    return "\n".join([*failed, f"{end}{passed} passed, {len(failed)} failed; {lines[-1][:150]}"])
 
 
-def _made(process: subprocess.Popen, report: Report) -> str:
-    if process.wait():
-        report.troubles.append("recordings: they could not be made")
-        return "\n".join(_lines(report.folder / "logs" / "recordings.log")[-5:])
-    return "there, made beside the checks"
-
-
-def _lines(log: Path) -> list[str]:
-    return [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()] or ["it said nothing"]
-
-
-def _rates(report: Report, settings: list[Scale], pools: list[pd.DataFrame]) -> None:
-    """The parts that measure, at both scales, while the time lasts; seconds follow from the minutes."""
-    took = max(0.3, report.seconds / 240)  # 2 s of 8 minutes
-    parts = [(f"benchmark, scale {s.name}", lambda s=s: benchmark.benchmark(s, *pools, seconds=took).reset_index())
-             for s in settings]
-    parts += [(f"profile, scale {s.name}, {kind}", lambda s=s, kind=kind: rates.kernels(s, kind))
-              for s in settings for kind in rates.KINDS]
-    if torch.cuda.is_available():
-        parts += [(f"batches, scale {s.name}, {kind}", lambda s=s, kind=kind: rates.batches(s, kind, took / 2))
-                  for s in settings for kind in rates.KINDS[:1]]
-    parts += [(f"attention, scale {s.name}", lambda s=s: rates.attention(s, took / 2)) for s in settings]
-    parts += [(f"compiling, scale {s.name}", lambda s=s: rates.compiled(s, took)) for s in settings]
-    for title, make in parts:
-        report.part(title, make, report.left(MEASURING))
+def _made(process: subprocess.Popen, setting: Scale, pools: list[pd.DataFrame]) -> str:
+    """The recordings that another process was making, into `pools`; where it could not, the error comes here."""
+    process.wait()
+    pools += _pools(setting.chorus)
+    return ", ".join(f"{len(pool):,} {name}" for name, pool in zip(("wildlife", "general"), pools))
 
 
 # -------------------------------------------------------------------------------------------------- weights and records
@@ -220,37 +203,39 @@ def _weights(report: Report, setting: Scale, pools: list[pd.DataFrame], seconds:
 
 
 def _sweep(report: Report, setting: Scale, pools: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """Seed after seed all arms, each only if the time that is left is enough for one like it; the table so far.
-
-    An arm that failed is not tried again."""
+    """Seed after seed all arms that have no record, each only if the time left is enough for one like it; the table so
+    far. An arm that failed is not tried again."""
     rows, took, arms = [], {}, list(ARMS)
     for seed in itertools.count():
-        done = len(rows)
-        for arm in list(arms):
-            notebook, name, value = arm
-            words = {"scale": setting.name, "budget": "sweep", "max_hours": "inf", "seed": seed, name: value}
-            words |= {"panel": False} if notebook == "04_finetuning" else {}
-            path = record.notebook_path(notebook)
-            if record.recorded(path, [words])[0]:
-                continue
+        missing = [arm for arm in arms if not record.recorded(*_asked(arm, setting, seed))[0]]
+        made = 0
+        for arm in missing:
             needed = took.get(arm) or max(took.values(), default=0) or _expected(setting, pools)
-            if 1.1 * needed > report.left():
+            if 1.2 * needed > report.left():
                 continue
-            begun = time.monotonic()
-            print(f"{notebook} {name}={value} seed={seed}: begun, {report.left():.0f} s are left", flush=True)
-            with open(report.folder / "logs" / f"{notebook},{name}={value},seed={seed}.log", "w") as log, \
-                    redirect_stdout(log), redirect_stderr(_Both(log, sys.stderr)):
+            begun, made, what = time.monotonic(), made + 1, f"{arm[0]} {arm[1]}={arm[2]} seed={seed}"
+            print(f"{what}: begun, {report.left():.0f} s are left", flush=True)
+            log = report.folder / "logs" / f"{what.replace(' ', ',')}.log"
+            with open(log, "w", encoding="utf-8") as file, redirect_stdout(file), \
+                    redirect_stderr(_Both(file, sys.stderr)):
+                path, (words,) = _asked(arm, setting, seed)
                 failed = launch.script(path.with_suffix(".py"), words)
             plt.close("all")
             took[arm] = time.monotonic() - begun
             if failed:
                 arms.remove(arm)
-                report.troubles.append(f"{notebook} {name}={value} seed={seed} failed")
-            rows.append({"notebook": notebook, "arm": f"{name}={value}", "seed": seed, "seconds": took[arm],
-                         "": "failed, see its log" if failed else ""})
+                report.troubles.append(f"{what} failed, see logs/{log.name}")
+            rows.append({"run": what, "seconds": took[arm], "": "failed" if failed else ""})
             yield pd.DataFrame(rows)
-        if len(rows) == done:
+        if missing and not made or not arms:
             return
+
+
+def _asked(arm: tuple[str, str, object], setting: Scale, seed: int) -> tuple[Path, list[dict]]:
+    """The notebook of an arm and the parameters of its run, as `record.recorded` takes them."""
+    notebook, name, value = arm
+    words = {"scale": setting.name, "budget": "sweep", "max_hours": "inf", "seed": seed, name: value}
+    return record.notebook_path(notebook), [words | ({"panel": False} if notebook == "04_finetuning" else {})]
 
 
 class _Both(io.TextIOBase):
@@ -282,19 +267,19 @@ def run(out: str = "", minutes: float = 8.0, scale: str = "small") -> int:
     if not out or minutes <= 0:
         raise ValueError("out=DIR says where everything goes, minutes=8 how long it may take")
     setting, report = scales.scale(scale), Report(paths.resolve(out), 60 * minutes)
-    os.environ |= {"STUDY_RUNS": str(report.folder / "records"), "MPLBACKEND": "agg"}
-    end = threading.Timer(max(1.0, report.left() + 0.8 * RESERVE_S), _overdue, [report])  # where no alarm is heard
-    end.daemon = True
-    end.start()
+    os.environ["STUDY_RUNS"] = str(report.folder / "records")
+    plt.switch_backend("agg")
     names = TESTS[:1] if scale == "smoke" else TESTS
     making = _begin(report.folder / "logs" / "recordings.log", "-c", CHORUS.format(setting.chorus))
-    testing = _begin(report.folder / "logs" / "tests.log", "-m", "pytest", "-q", "--no-header", "-o", "addopts=", "-p",
+    testing = _begin(report.folder / "logs" / "tests.log", "-m", "pytest", "-v", "--no-header", "-o", "addopts=", "-p",
                      "no:cacheprovider", *(f"tests/{name}.py" for name in names))
+    end = threading.Timer(max(1.0, report.left() + 0.8 * RESERVE_S), _overdue, [report, making, testing])
+    end.daemon = True
+    end.start()
     try:
         _all(report, setting, making, testing)
     finally:
-        making.kill(), testing.kill()
-        end.cancel()
+        end.cancel(), making.kill(), testing.kill()
     report.say("\n## What did not go well\n" + "\n".join(f"- {trouble}" for trouble in report.troubles or ["nothing"]))
     return 1 if report.troubles else 0
 
@@ -308,11 +293,13 @@ def _all(report: Report, setting: Scale, making: subprocess.Popen, testing: subp
         report.part(title, lambda check=check: check(setting, few), report.left(CHECKING))
     report.part("tests", lambda: _tests(testing, report), report.left(CHECKING))
     testing.kill()
-    report.part("recordings", lambda: _made(making, report), report.left())
-    if making.poll() is None:  # nothing can go on without
+    pools: list[pd.DataFrame] = []
+    report.part("recordings", lambda: _made(making, setting, pools), report.left())
+    if not pools:  # nothing can go on without
         return
-    pools = _pools(setting.chorus)
-    _rates(report, [setting, scales.scale("tiny" if setting.name == "smoke" else "paper")], pools)
+    second = scales.scale("tiny" if setting.name == "smoke" else "paper")
+    for title, make in rates.parts([setting, second], pools, max(0.3, report.seconds / 240)):  # 2 s of 8 minutes
+        report.part(title, make, report.left(MEASURING))
     seconds = WEIGHTS * report.left()
     report.part("weights", lambda: _weights(report, setting, pools, seconds), 1.5 * seconds)
     report.part("records", lambda: _sweep(report, setting, pools), report.left())
@@ -322,8 +309,11 @@ def _pools(size: str) -> list[pd.DataFrame]:
     return [tables.recordings("chorus", pool, size) for pool in ("wildlife", "general")]
 
 
-def _overdue(report: Report) -> None:
+def _overdue(report: Report, *processes: subprocess.Popen) -> None:
+    """The last resort, where no alarm is heard."""
     report.say("\nstopped: a part did not end when its time was over")
+    for process in processes:
+        process.kill()
     os._exit(1)
 
 

@@ -1,25 +1,26 @@
 """How fast a training step is, and what it waits for: other batches, other attention, compiled, and kernel by kernel.
 
-What is timed are the recipes' own steps on random clips, optimizer and front end included, as `training.fit` takes
-them.
+What is timed are the recipes' own steps on random clips that are there, optimizer and front end included; masks are
+drawn before, as training draws them ahead.
 """
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pandas as pd
 import torch
 from torch import nn
 from torch.profiler import ProfilerActivity
 
-from lib import data, mel, pretrain, training
+from lib import data, mel, patches, pretrain, training
 from lib.mae import MAE
-from lib.runs import cost
+from lib.runs import benchmark, cost
 from lib.runs.scales import Scale
 from lib.transfer import finetune
 
-__all__ = ["KINDS", "step", "pace", "batches", "attention", "compiled", "kernels"]
+__all__ = ["KINDS", "parts", "step", "pace", "batches", "attention", "compiled", "kernels"]
 
 KINDS = ("pretraining", "finetuning")
 CLASSES = 50  # of the finetuning here
@@ -27,13 +28,29 @@ GROUPS = {"matrix products": "gemm|cutlass|nvjet|xmma|wgmma|matmul|addmm|::mm|::
           "attention": "flash|fmha|attention|sdpa"}  # by the names of kernels; the rest moves memory
 
 
+def parts(settings: Sequence[Scale], pools: Sequence[pd.DataFrame], seconds: float) -> list[tuple[str, Callable]]:
+    """All that is measured here and by the benchmark, at some scales, as (title, function), the most important first."""
+    every = [(kind, s) for s in settings for kind in KINDS]
+    return [
+        *((f"benchmark, scale {s.name}", partial(_benchmark, s, pools, seconds)) for s in settings),
+        *((f"profile, scale {s.name}, {kind}", partial(kernels, s, kind)) for kind, s in every),
+        *((f"batches, scale {s.name}", partial(batches, s, "pretraining", seconds / 2)) for s in settings),
+        *((f"attention, scale {s.name}", partial(attention, s, seconds / 2)) for s in settings),
+        *((f"compiling, scale {s.name}", partial(compiled, s, seconds)) for s in settings)]
+
+
+def _benchmark(setting: Scale, pools: Sequence[pd.DataFrame], seconds: float) -> pd.DataFrame:
+    return benchmark.benchmark(setting, *pools, seconds=seconds).reset_index()
+
+
 def step(kind: str, setting: Scale, batch: int, change: Callable[[nn.Module], nn.Module] = lambda model: model
          ) -> Callable[[], None]:
     """One step of a scale's pretraining or finetuning on the same random clips; `change` is done to the model first."""
-    acc, front = training.accelerator(), mel.INAT
+    acc, front, mask = training.accelerator(), mel.INAT, None
     if kind == "pretraining":
-        model = MAE(setting.arch(), training.generator(0))
-        optimizer, loss_of = pretrain.step_of(model, front, setting.pretraining(batch, 0, batch=batch))
+        recipe, model = setting.pretraining(batch, 0, batch=batch), MAE(setting.arch(), training.generator(0))
+        optimizer, loss_of = pretrain.step_of(model, front, recipe)
+        mask = patches.random_mask(batch, model.grid, recipe.mask_ratio, training.generator(2)).to(acc.device)
     else:
         recipe = setting.finetuning("audiomae", 0, batch=batch, epochs=1)
         model = finetune.classifier(None, setting.arch(), CLASSES, training.generator(0), recipe.drop_path,
@@ -42,8 +59,8 @@ def step(kind: str, setting: Scale, batch: int, change: Callable[[nn.Module], nn
     changed = change(model.to(acc.device).train())
     on_cpu = acc.device.type == "cpu"  # there specs are made once per recording, elsewhere in every step
     shape, length = ((1, front.frames, front.mels), front.frames) if on_cpu else ((front.samples,), front.samples)
-    x = 0.05 * torch.randn(batch, *shape, generator=training.generator(1))
-    drawn = data.Batch(x.to(acc.device), torch.full((batch,), length), torch.arange(batch), [], 0, batch)
+    x = 0.05 * torch.randn(batch, *shape, generator=torch.Generator(acc.device).manual_seed(1), device=acc.device)
+    drawn = data.Batch(x, torch.full((batch,), length), torch.arange(batch), [], 0, batch, mask=mask)
 
     def run() -> None:
         with acc.autocast():
@@ -62,9 +79,12 @@ def pace(run: Callable[[], None], batch: int, seconds: float) -> float:
     return n * batch / cost.clock(lambda: [run() for _ in range(n)])
 
 
-def batches(setting: Scale, kind: str, seconds: float) -> pd.DataFrame:
-    """Clips per second and peak memory from a batch of 256 on, doubled until the memory is full; CUDA only."""
+def batches(setting: Scale, kind: str, seconds: float) -> Iterator[pd.DataFrame | str]:
+    """Clips per second and peak memory from a batch of 256 on, doubled until the memory is full; the table so far. CUDA
+    only."""
     rows, batch = [], 256
+    if not torch.cuda.is_available():
+        yield "left out: a CPU's memory is not counted"
     while torch.cuda.is_available() and batch <= 16384:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -72,10 +92,11 @@ def batches(setting: Scale, kind: str, seconds: float) -> pd.DataFrame:
             rate = pace(step(kind, setting, batch), batch, seconds)
         except torch.cuda.OutOfMemoryError:
             rows.append({"batch": batch, "clips/s": "out of memory"})
-            break
-        rows.append({"batch": batch, "clips/s": rate, "peak (GB)": torch.cuda.max_memory_allocated() / 1e9})
+            batch = 16384
+        else:
+            rows.append({"batch": batch, "clips/s": rate, "peak (GB)": torch.cuda.max_memory_allocated() / 1e9})
         batch *= 2
-    return pd.DataFrame(rows)
+        yield pd.DataFrame(rows)
 
 
 def attention(setting: Scale, seconds: float) -> Iterator[pd.DataFrame]:

@@ -134,7 +134,8 @@ def sweep(report, pools, monkeypatch):
 
         monkeypatch.setattr(device.launch, "script", script)
         monkeypatch.setattr(device.time, "monotonic", lambda: now[0])
-        monkeypatch.setattr(device.record, "recorded", lambda path, points: [points[0].get("ratio") == 0])
+        monkeypatch.setattr(device.record, "recorded", lambda path, points: [
+            points[0].get("ratio") == 0 or points[0]["seed"] == 0])
         monkeypatch.setattr(device, "_expected", lambda *_: each)
         report.begun, report.seconds = 0.0, whole + device.RESERVE_S
         *_, table = device._sweep(report, SMOKE, pools)
@@ -143,15 +144,15 @@ def sweep(report, pools, monkeypatch):
 
 
 def test_a_sweep_makes_whole_seeds_while_the_time_lasts(sweep, report):
-    order = [value for _, _, value in device.ARMS if value != 0]  # that one is recorded
+    order = [value for _, _, value in device.ARMS if value != 0]  # that one is recorded, and so is seed 0
     begun, table = sweep(10, 250)
-    assert begun == [(n // 10, order[n % 10]) for n in range(24)]  # the 25th would end in the margin
+    assert begun == [(1 + n // 10, order[n % 10]) for n in range(24)]  # the 25th would end in the margin
     assert len(table) == 24 and table["seconds"].eq(10).all() and not report.troubles
 
 
 def test_an_arm_that_failed_is_not_tried_again(sweep, report):
     begun, table = sweep(10, 250, failing=(7, "random"))
-    assert begun.count((0, 7)) == begun.count((0, "random")) == 1 and (1, 7) not in begun and (2, "inf") in begun
+    assert begun.count((1, 7)) == begun.count((1, "random")) == 1 and (2, 7) not in begun and (3, "inf") in begun
     assert len(report.troubles) == 2 and (table[""] != "").sum() == 2
 
 
