@@ -64,7 +64,7 @@ class Report:
 
     def __init__(self, folder: Path, seconds: float) -> None:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
-        self.folder, self.seconds, self.begun = folder, seconds, time.monotonic() - IMPORTED_S
+        self.folder, self.seconds, self.begun = folder, seconds - IMPORTED_S, time.monotonic()
         self.found: dict[str, object] = {}
         self.troubles: list[str] = []
         paths.write_text(folder / "report.md", "")
@@ -149,7 +149,8 @@ def _machine(setting: Scale) -> str:
         memory = "no CUDA: a rehearsal, in which the device is this CPU"
     return "\n".join([training.hardware(), memory,
                       f"{paths.processors()} processors ({paths.processor()}), torch {torch.__version__}, CUDA "
-                      f"{torch.version.cuda}, Python {sys.version.split()[0]}", f"commit {provenance.commit()}"])
+                      f"{torch.version.cuda}, Python {sys.version.split()[0]}",
+                      f"commit {provenance.commit()}; {IMPORTED_S:.0f} s until all was imported"])
 
 
 def _begin(log: Path, *words: str) -> subprocess.Popen:
@@ -285,7 +286,7 @@ def run(out: str = "", minutes: float = 8.0, scale: str = "small") -> int:
 
 
 def _all(report: Report, setting: Scale, making: subprocess.Popen, testing: subprocess.Popen) -> None:
-    report.say(f"# {training.hardware()}: {report.seconds / 60:g} minutes at scale {setting.name}")
+    report.say(f"# {training.hardware()}: {report.seconds / 60:.1f} minutes at scale {setting.name}")
     report.part("machine", lambda: _machine(setting), report.left(CHECKING))
     few = _pools("smoke")
     for check in correctness.CHECKS:
