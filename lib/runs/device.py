@@ -11,6 +11,7 @@ what did not."""
 import gc
 import io
 import itertools
+import json
 import os
 import re
 import signal
@@ -65,9 +66,9 @@ class Report:
     def __init__(self, folder: Path, seconds: float) -> None:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         self.folder, self.seconds, self.begun = folder, seconds - IMPORTED_S, time.monotonic()
-        self.found: dict[str, object] = {}
+        earlier = folder / "report.json"
+        self.found: dict[str, object] = json.loads(earlier.read_text(encoding="utf-8")) if earlier.exists() else {}
         self.troubles: list[str] = []
-        paths.write_text(folder / "report.md", "")
 
     def left(self, share: float = 1.0) -> float:
         """Seconds until so large a share of the time is over; of the whole, until the reserve begins."""
@@ -86,7 +87,7 @@ class Report:
         self.say(f"\n## {title}")
         begun, found, end = time.monotonic(), "", ""
         if seconds < 1:
-            return self._keep(title, "left out: what came before took its time")
+            return self.say("left out: what came before took its time")
         try:
             with _limited(seconds):
                 result = make()
@@ -185,10 +186,13 @@ def _made(process: subprocess.Popen, setting: Scale, pools: list[pd.DataFrame]) 
 # -------------------------------------------------------------------------------------------------- weights and records
 
 def _weights(report: Report, setting: Scale, pools: list[pd.DataFrame], seconds: float) -> Iterator[pd.DataFrame]:
-    """The ready weights by the scale's own batch, on as many clips as the seconds allow, and then their twin."""
+    """The ready weights by the scale's own batch, on as many clips as the seconds allow, and then their twin; those of
+    an earlier call stay."""
     rows, base = [], setting.pretraining(setting.batch, 0, ratio=starts.READY_RECIPE.ratio)
     for name, norm_pixels in (("ready", True), ("ready_pixels", False)):
         arch, begun = replace(starts.READY_ARCH, norm_pixels=norm_pixels), time.monotonic()
+        if (report.folder / "weights" / f"{name}.safetensors").exists():
+            continue
         found = cost.pretraining_pace(arch, mel.INAT, base)
         rate = 1 / (found.clip_s + found.step_s / base.batch)
         recipe = replace(base, clips=max(1, int(0.4 * seconds * rate / base.batch)) * base.batch)

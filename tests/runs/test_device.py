@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from toys import tones
 
-from lib import mel, paths
+from lib import checkpoints, mel, paths
 from lib.hear import designs
 from lib.runs import correctness, device, rates, record, scales
 
@@ -114,9 +114,25 @@ def test_ctrl_c_is_no_late_part(report):
         report.part("one", stopped, 10)
 
 
-def test_a_part_without_time_is_left_out(report):
-    report.part("late", lambda: pytest.fail("was begun"), report.left(0.0))
-    assert "left out: what came before took its time" in written(report)[0] and not report.troubles
+def test_a_part_without_time_is_left_out_and_what_an_earlier_call_found_stays(report):
+    report.part("one", lambda: "found", 10)
+    again = device.Report(report.folder, 100.0)
+    again.part("one", lambda: pytest.fail("was begun"), again.left(0.0))
+    again.part("two", lambda: "too", 10)
+    text, found = written(again)
+    assert "left out: what came before took its time" in text and not again.troubles
+    assert found == {"one": "found", "two": "too"} and text.count("## one") == 2
+
+
+def test_weights_have_cards_and_those_of_an_earlier_call_stay(report, pools, monkeypatch, tmp_path):
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(device.starts, "READY_ARCH", SMOKE.arch())
+    *_, table = device._weights(report, SMOKE, pools, 1.0)
+    assert table["weights"].tolist() == ["ready.safetensors", "ready_pixels.safetensors"]
+    for name, normed in (("ready", True), ("ready_pixels", False)):
+        model, card = checkpoints.load(report.folder / "weights" / f"{name}.safetensors")
+        assert model.arch.norm_pixels is normed and f"{table['clips'][1 - normed]:,} clips" in card.trained_on
+    assert list(device._weights(report, SMOKE, pools, 100.0)) == []
 
 
 # ---------------------------------------------------------------------------------------------------------------- sweep
