@@ -4,7 +4,7 @@ The house, from the ground up; each floor imports only from those below it (test
 
     the heart    flat, read in this order: audio, mel, patches, mae, sampler, data, training, pretrain, checkpoints;
                  beside them metrics (scores and intervals), attention (where a ViT looks), plots (one look), paths
-                 (files, keys, processes, command lines)
+                 (files, keys, processes, command lines), progress (how far long work is)
     sources/     where recordings come from: one table for all, downloads, public data sets, the synthetic chorus
     transfer/    what a pretrained encoder is good for: starts, public weights, finetuning, probes, curation, classifier
     hear/        MSM-MAE's benchmark of frozen features, and HEAR's interface to our models

@@ -17,9 +17,8 @@ import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
-from lib import audio, paths
+from lib import audio, paths, progress
 from lib.mel import FrontEnd, LogMel
 from lib.patches import Mask
 from lib.recordings import Piece, Recordings, Resident, frames_of
@@ -237,7 +236,7 @@ def loader(dataset: Clips | Windows, batches: Iterable[list[Draw]] | int, worker
                 raise audio.AudioError(
                     f"{reason}; {len(missed)} of {count:,} recordings could not be read, and at most 1 % may be passed "
                     "over: bring them back, or make the table anew without them")
-            tqdm.write(f"passed over: {reason}")
+            progress.say(f"passed over: {reason}")
         yield batch
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock
 from platformdirs import user_cache_path
-from tqdm.auto import tqdm
+
+from lib import progress
 
 __all__ = ["ROOT", "cache", "resolve", "atomic", "write_text", "write_json", "locked", "plain", "key", "sha256",
            "digest", "processor", "processors", "processes", "main_process", "pairs", "nearest", "command"]
@@ -145,8 +146,8 @@ def digest(file: Path, kind: str) -> str:
     """The hash of a file by hashlib's name of its kind, with a bar where it takes long."""
     with open(file, "rb") as opened:
         total = os.fstat(opened.fileno()).st_size
-        with tqdm.wrapattr(opened, "read", total=total, desc=f"{kind} of {file.name}", leave=False,
-                           disable=total < 100 * BLOCK) as read:
+        with progress.wrapped(opened, "read", total=total, desc=f"{kind} of {file.name}", leave=False,
+                              disable=total < 100 * BLOCK) as read:
             found = hashlib.new(kind)
             while block := read.read(BLOCK):
                 found.update(block)

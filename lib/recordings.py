@@ -13,9 +13,8 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
-from lib import audio, paths
+from lib import audio, paths, progress
 from lib.mel import FrontEnd, LogMel, normalise
 
 __all__ = ["Recordings", "Resident", "Piece"]
@@ -141,7 +140,8 @@ class Resident:
         threads = 1 if source.log_mel else paths.processors()  # a log-mel is made by all threads
         decoded = joblib.Parallel(threads, backend="threading", return_as="generator")(
             joblib.delayed(whole)(row) for row in rows)
-        for row, x in zip(rows, tqdm(decoded, "decoding recordings", len(source), leave=False)):
+        bar = progress.bar(decoded, total=len(source), desc="decoding recordings", unit="file", leave=False)
+        for row, x in zip(rows, bar):
             flat[self.offset[row] : self.offset[row] + len(x)] = x
         self.flat, self.need = flat.to(source.device), source.need
 

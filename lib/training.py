@@ -27,9 +27,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from timm.scheduler import CosineLRScheduler
 from torch import nn
-from tqdm.auto import tqdm
 
-from lib import paths
+from lib import paths, progress
 from lib.data import Batch
 
 __all__ = ["precision", "accelerator", "hardware", "generator", "fit", "on_device", "two_matmuls", "States", "alone",
@@ -109,7 +108,7 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
     start, log = states.resume(model, optimizer, acc.scaler)
     yield from log
     told, lag = _Told(acc, steps), LAG if acc.device.type == "cuda" else 0
-    with _prepared(acc, model, optimizer) as (ready, optimizer), _bar(acc, bar, start, steps) as progress:
+    with _prepared(acc, model, optimizer) as (ready, optimizer), _bar(acc, bar, start, steps) as shown:
         for step, batch in zip(range(start, steps), batches(start) if start < steps else ()):
             schedule.step_update(step)  # before the step: construction leaves the rate at the start of the warm-up
             lr = max(group["lr"] for group in optimizer.param_groups)
@@ -125,14 +124,14 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
             last, due = step + 1 == steps, states.due()
             while len(told.queue) > (0 if last or due or step in pauses else lag):
                 record = told.take()
-                progress.update()
-                progress.set_postfix(loss=f"{record['loss']:.4f}", lr=f"{record['lr']:.1e}", refresh=False)
+                shown.update()
+                shown.set_postfix(loss=f"{record['loss']:.3f}", refresh=False)
                 states.note(record)
                 if not told.queue and (last or due):
                     states.save(step + 1, model, optimizer, acc.scaler, last)
                 yield record
         if told.skipped and acc.is_main_process:
-            tqdm.write(f"{told.skipped} of {steps} steps were skipped: their gradients were too large for fp16")
+            progress.say(f"{told.skipped} of {steps} steps were skipped: their gradients were too large for fp16")
         acc.wait_for_everyone()  # the last state and the log are there for all
 
 
@@ -193,8 +192,8 @@ class _Told:
         return record
 
 
-def _bar(acc: Accelerator, title: str, start: int, steps: int) -> tqdm:
-    return tqdm(total=steps, initial=start, desc=title, unit="step", disable=not acc.is_main_process)
+def _bar(acc: Accelerator, title: str, start: int, steps: int) -> progress.std.tqdm:
+    return progress.bar(total=steps, initial=start, desc=title, unit="step", disable=not acc.is_main_process)
 
 
 @contextmanager
@@ -305,7 +304,7 @@ class States:
             problem = f"the state after step {step} could not be saved in {self.folder} ({reason}): free some space"
             if last:
                 raise OSError(f"{problem}; the same call goes on from the state before") from None
-            tqdm.write(f"{problem}; the run goes on and tries again")
+            progress.say(f"{problem}; the run goes on and tries again")
         self.saved = time.monotonic()
 
     def _save(self, step: int, state: dict) -> None:

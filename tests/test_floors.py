@@ -6,7 +6,7 @@ import pytest
 
 from lib import paths
 
-HEART = ["paths", "audio", "mel", "patches", "mae", "sampler", "recordings", "data", "training", "pretrain",
+HEART = ["progress", "paths", "audio", "mel", "patches", "mae", "sampler", "recordings", "data", "training", "pretrain",
          "checkpoints", "metrics", "attention", "plots"]
 FLOORS = [{"heart"}, {"sources"}, {"transfer"}, {"hear", "explorers"}, {"runs"}, {"course"}, {"notebooks"}]
 FLOOR = {part: level for level, parts in enumerate(FLOORS) for part in parts}

@@ -43,7 +43,6 @@ COLUMNS = 100  # of a line of code: what a browser shows beside JupyterLab's lis
 PARAMETER = re.compile(r'\w+: (bool = (True|False)|int = -?\d+|float = -?[\d.]+(e-?\d+)?|str = "[^"#]*")  # [^=]{3,}')
 # a path of one machine
 PLACE = re.compile(r"(?<![\w.:/\\-])(?:/(?:home|root|tmp|work|Users|mnt|var|opt)/[\w.]|[A-Za-z]:\\\w)")
-BAR = re.compile(r"\r|\d+%\|.*\||\d+(?:\.\d+)?(?:it|s|clip|clips)/(?:it|s|clip)\b")  # a progress bar's line
 DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]+")
 
 
@@ -63,7 +62,7 @@ def source(py: Path) -> NotebookNode:
 
 
 def tidy(notebook: NotebookNode) -> NotebookNode:
-    """Takes out what changes without meaning: times, widgets, progress bars, addresses. Gives figures an alt text."""
+    """Takes out what changes without meaning: times, widgets, addresses. Gives figures an alt text."""
     notebook.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(name="python"))
     for cell, after in zip(notebook.cells, [*notebook.cells[1:], None]):
         cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in KEPT})
@@ -73,10 +72,6 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
         for output in cell.outputs:
             if WIDGET in output.get("data", {}):
                 continue  # without its state a stored widget is an error message
-            if output.output_type == "stream" and output.name == "stderr":
-                output.text = "".join(line for line in output.text.splitlines(keepends=True) if not BAR.search(line))
-                if not output.text.strip():
-                    continue
             if "text/plain" in output.get("data", {}):
                 output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]{6,}", "", output.data["text/plain"])
             caption = alt(after.source if after else "")
@@ -114,12 +109,12 @@ def build(py: Path, scale: str = "auto", timeout: int = 1800) -> Path:
     """Runs a .py's notebook from its first cell on in a fresh kernel and writes the .ipynb beside it, or nothing.
 
     `scale` says what the notebook's `auto` means; `timeout` is the longest one cell may take, in seconds."""
-    notebook = source(py)
+    notebook, settings = source(py), {**os.environ, "TQDM_DISABLE": "1"}  # how far it is is not to be stored
     if scale != "auto":
-        os.environ["STUDY_SCALE"] = scale  # inherited by the kernel
+        settings["STUDY_SCALE"] = scale
     client = NotebookClient(notebook, timeout=timeout, kernel_name=KERNEL["name"], record_timing=False,
                             coalesce_streams=True, resources={"metadata": {"path": str(py.parent)}})
-    return write(tidy(client.execute()), py.with_suffix(".ipynb"))
+    return write(tidy(client.execute(env=settings)), py.with_suffix(".ipynb"))
 
 
 def patch(py: Path) -> int:

@@ -19,9 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
-from lib import audio, paths
+from lib import audio, paths, progress
 from lib.sources import chorus, chorus_voices
 from lib.sources.chorus_voices import RATE
 
@@ -60,7 +59,8 @@ def make(name: str, size: str = "tiny", data_seed: int = 0) -> Path:
     with paths.locked(paths.cache("tasks", f"{name}-{version}-{size}")) as folder:
         if not (folder / "task_metadata.json").exists():
             recordings = list(MAKERS[name](size, data_seed))
-            for i, recording in enumerate(tqdm(recordings, desc=f"task {name} {size}", unit="file", leave=False)):
+            bar = progress.bar(recordings, desc=f"task {name} {size}", unit="file", leave=False)
+            for i, recording in enumerate(bar):
                 file = folder / str(RATE) / recording.split / f"{name}_{i:05d}.wav"
                 if not file.exists():
                     rng = np.random.default_rng([VERSION, NAMES.index(name), data_seed, i])

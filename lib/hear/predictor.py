@@ -19,9 +19,8 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from lib import training
+from lib import progress, training
 from lib.hear.scores import SCORES, Events, events
 
 __all__ = ["Options", "Point", "grid", "Split", "Fold", "Answers", "Result", "evaluate", "network"]
@@ -150,13 +149,14 @@ def evaluate(splits: Mapping[str, Split], folds: Sequence[Fold], prediction: str
     protocol = _Protocol(prediction, scores[0], chooser.sign, posts, options)
     points = grid()[: options.points]
     tried, rows, files, guesses, targets = [], [], [], [], []
-    with tqdm(total=len(points) + len(folds) - 1, desc=f"predictor {bar}", leave=False, unit="training") as progress:
+    total = len(points) + len(folds) - 1
+    with progress.bar(total=total, desc=f"predictor {bar}", leave=False, unit="training") as done:
         for number, fold in enumerate(folds):
             train, valid, test = (Split.join([splits[name] for name in names]) for names in fold)
             trainings = []
             for i, point in enumerate(points):
                 trainings.append(_train(train, valid, point, protocol, training.generator(seed, number, i)))
-                progress.update()
+                done.update()
             tried += [{"fold": number} | trained.about for trained in trainings]
             best = max(trainings, key=lambda trained: chooser.sign * trained.about["valid"])  # the first of equals
             points = [best.point]

@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from lib import audio, paths, training
+from lib import audio, paths, progress, training
 from lib.hear import api, predictor
 from lib.hear.predictor import Fold, Options, Result, Split
 from lib.hear.scores import SCORES, Event
@@ -132,7 +131,7 @@ def embed(task: Task, model: nn.Module) -> dict[str, Split]:
             file = folder / f"{split}.npz"
             if not file.exists():
                 sounds = [task.folder / str(rate) / split / name for name in answers]
-                bar = tqdm(sounds, f"embedding {task.name} {split}", leave=False)
+                bar = progress.bar(sounds, desc=f"embedding {task.name} {split}", unit="recording", leave=False)
                 with paths.atomic(file) as temporary, training.on_device(model) as device:
                     np.savez(temporary, **_embed(bar, task.kind, model, device))
             with np.load(file) as stored:

@@ -4,5 +4,6 @@ Its names are fetched when they are first used, so that the launcher speaks befo
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    "record": ["VERSION", "Run", "start", "headline", "records", "beside", "reference", "paper"],
+    "record": ["VERSION", "Run", "start", "records", "beside", "reference", "paper"],
+    "summary": ["headline", "closing"],
     "scales": ["SCALES", "PRESETS", "Scale", "scale", "clips", "parse_ratio"]})

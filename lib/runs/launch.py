@@ -135,7 +135,8 @@ def _papermill(path: Path, values: Mapping[str, object], output: Path, timeout: 
     source, target = (str(file).replace("{", "{{").replace("}", "}}") for file in (path, output))
     try:
         done = papermill.execute_notebook(source, target, parameters=values, cwd=str(paths.ROOT),
-                                          execution_timeout=timeout or None, extra_arguments=["--log-level=CRITICAL"])
+                                          execution_timeout=timeout or None, extra_arguments=["--log-level=CRITICAL"],
+                                          progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr)
     except papermill.PapermillExecutionError as error:
         if error.ename == "KeyboardInterrupt":
             raise KeyboardInterrupt from None
@@ -145,7 +146,8 @@ def _papermill(path: Path, values: Mapping[str, object], output: Path, timeout: 
     except DeadKernelError:
         return _ended(path.stem, "DeadKernelError", "the kernel died, for lack of memory (lower the scale) or stopped")
     text = "".join(o.get("text", "") for c in done.cells for o in c.get("outputs", []) if o.output_type == "stream")
-    print(*re.findall(r"(?m)^.+\nrecord: .+$", text)[-1:], f"notebook: {os.path.relpath(output)}", sep="\n")
+    said = [last for last in re.findall(r"(?m)^.+\nrecord: .+$", text)[-1:] if not text.rstrip().endswith(last)]
+    print(*said, f"notebook: {os.path.relpath(output)}", sep="\n")  # exercises may have spoken after the record
     return 0
 
 

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib import paths
-from lib.runs import provenance
+from lib.runs import provenance, summary
 
 if TYPE_CHECKING:  # each is imported where it is used, so that the launcher speaks at once
     import pandas as pd
 
     from lib.runs.scales import Scale
 
-__all__ = ["VERSION", "Run", "start", "headline", "records", "recorded", "beside", "reference", "paper", "Recorded",
+__all__ = ["VERSION", "Run", "start", "records", "recorded", "beside", "reference", "paper", "Recorded",
            "GRID", "POOLS", "notebook_path", "assigned", "defaults_of", "folder", "name_of", "base", "read"]
 
 VERSION = 1  # of the results: raised when the same parameters would give other numbers; older records are left out
@@ -149,6 +149,11 @@ class Run:
     begun: float = field(default_factory=time.monotonic)
     git: str | None = field(default_factory=provenance.commit)
 
+    @property
+    def place(self) -> str:
+        """Where its record lies among those of all notebooks."""
+        return f"{self.notebook}/{self.name}.json"
+
     def record(self, metrics: Mapping[str, object], *, samples_seen: int,
                paper: Mapping[str, object] | None = None, **more: object) -> Path:
         """Writes the record as strict JSON, complete or not at all, and prints its headline and where it lies.
@@ -163,7 +168,7 @@ class Run:
             **provenance.computed_with(), "git": self.git,
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             **more})
-        path = self.folder / self.notebook / f"{self.name}.json"
+        path = self.folder / self.place
         if not paths.main_process():
             return path
         try:
@@ -171,10 +176,10 @@ class Run:
         except OSError as error:
             raise OSError(f"the record {path} could not be written ({error.strerror}): make room and run again, "
                           "what was pretrained is kept") from error
-        print(headline(content))
+        print(summary.headline(content))
         smoke = content["scale"] == "smoke"
         passing = smoke and not os.environ.get("STUDY_RUNS")
-        print(f"record: {self.notebook}/{path.name}" + (" (smoke: not kept)" if passing else ""))
+        print(f"record: {self.place}" + (" (smoke: not kept)" if passing else ""))
         if not (smoke or provenance.publishable(content)):
             print("the code has uncommitted changes: the README leaves this record out; commit and run again")
         return path
@@ -258,21 +263,6 @@ def recorded(path: Path, points: Sequence[Mapping[str, object]]) -> list[bool]:
         return old["parameters"] == {**taken, **pools}
 
     return [any(same(old, taken) for old in there[chosen]) for chosen, taken in asked]
-
-
-def headline(record: Mapping) -> str:
-    """One line: which run, its Top-1 with interval, and the paper's number beside it."""
-    top1 = record["metrics"].get("top1")
-    text = f"{record['notebook']} {record['name']}:"
-    if isinstance(top1, Mapping):  # a metrics.Interval
-        low, high = 100 * top1["low"], 100 * top1["high"]
-        text += f" class-averaged top-1 {100 * top1['value']:.1f} % [{low:.1f}, {high:.1f}]"
-    elif top1 is not None:
-        text += f" class-averaged top-1 {100 * top1:.1f} %"
-    if record.get("paper"):
-        numbers = [f"{k} {v:g}" for k, v in record["paper"].items() if isinstance(v, (int, float))]
-        text += f"; paper ({record['paper']['source']}): {', '.join(numbers)}"
-    return text
 
 
 def records(notebook: str, committed: bool = False) -> pd.DataFrame:

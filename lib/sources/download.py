@@ -20,9 +20,8 @@ import requests
 from filelock import FileLock
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HTTPError, LocalEntryNotFoundError
-from tqdm.auto import tqdm
 
-from lib import paths
+from lib import paths, progress
 
 __all__ = ["FAILURES", "FetchError", "hub", "url", "UNPACK", "plan", "room", "whole", "copy", "opened", "size",
            "missing", "sizes"]
@@ -128,7 +127,7 @@ def _append(place: str, part: Path) -> None:
         out.seek(first)
         length = answer.headers.get("Content-Length")
         total = first + int(length) if length else None
-        with tqdm.wrapattr(out, "write", total=total, initial=first, desc=part.stem) as counted:
+        with progress.wrapped(out, "write", total=total, initial=first, desc=part.stem) as counted:
             for piece in answer.iter_content(PIECE):
                 counted.write(piece)
     if total not in (None, size(part)):
@@ -177,7 +176,7 @@ def copy(source: BinaryIO, path: Path) -> None:
 def opened(archive: Path) -> Iterator[tarfile.TarFile]:
     """A .tar.gz as a stream, with a bar of its bytes; a damaged one is one line."""
     total, title = archive.stat().st_size, f"extracting {archive.name}"
-    with open(archive, "rb") as raw, tqdm.wrapattr(raw, "read", total=total, desc=title) as read:
+    with open(archive, "rb") as raw, progress.wrapped(raw, "read", total=total, desc=title) as read:
         try:
             with tarfile.open(fileobj=read, mode="r|gz") as tar:
                 yield tar

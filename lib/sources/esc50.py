@@ -9,9 +9,8 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
-from tqdm.auto import tqdm
 
-from lib import paths
+from lib import paths, progress
 from lib.sources import download
 
 __all__ = ["TERMS", "SPLITS", "USUAL", "OPTIONS", "prepare", "home", "recordings"]
@@ -62,7 +61,7 @@ def _extract(archive: Path, folder: Path) -> None:
             raise ValueError(f"{archive} is not ESC-50: meta/esc50.csv names {len(names):,} clips of {CLIPS:,}, and "
                              f"{len(gone):,} of them are missing; delete it and run the same command again")
         wanted = [("LICENSE",), ("README.md",), *(("audio", name) for name in names), ("meta", "esc50.csv")]
-        for parts in tqdm(wanted, desc=f"extracting {archive.name}"):
+        for parts in progress.bar(wanted, desc=f"extracting {archive.name}", unit="file"):
             file = folder.joinpath(*parts)
             if parts in inside and download.size(file) != inside[parts].file_size:
                 with packed.open(inside[parts]) as content:

@@ -7,20 +7,22 @@ from contextlib import closing, suppress
 
 import psutil
 from joblib import Parallel, delayed
-from tqdm.auto import tqdm
+
+from lib import progress
 
 __all__ = ["run"]
 
 
 def run(function: Callable, jobs: Sequence, count: int, **bar) -> None:
-    """Call a function with each of the jobs, in any order, in `count` processes (1: in this one); bar: options of tqdm.
+    """Call a function with each of the jobs, in any order, in `count` processes (1: in this one); bar: options of
+    `progress.bar`.
 
     The first error ends it, as Ctrl-C does: no job is begun any more, and no worker outlives this process, however that
     ends."""
     parallel = Parallel(count, batch_size=1, return_as="generator_unordered", idle_worker_timeout=10,
                         initializer=_watch, initargs=(os.getpid(),))
     with closing(parallel(delayed(function)(job) for job in jobs)) as results:
-        for _ in tqdm(results, **{"total": len(jobs), **bar}):
+        for _ in progress.bar(results, **{"total": len(jobs), **bar}):
             pass
 
 

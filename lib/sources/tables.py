@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
-from lib import audio, paths
+from lib import audio, paths, progress
 from lib.mel import FrontEnd
 from lib.sources import chorus, prepare
 
@@ -120,7 +119,8 @@ def _decodable(table: pd.DataFrame, name: str, outside: list[str]) -> tuple[pd.D
     """The rows whose files decode whole, with duration_s; and the reasons against the others, which are printed."""
     files = table["file"].unique()  # of many segments of a long recording each is decoded once
     with ThreadPoolExecutor() as pool:  # soundfile decodes outside Python's lock
-        reasons = tqdm(pool.map(problem, files), total=len(files), desc=f"checking {name}", leave=False)
+        reasons = progress.bar(pool.map(problem, files), total=len(files), desc=f"checking {name}", unit="file",
+                               leave=False)
         reason = dict(zip(files, reasons))
     seconds = {file: np.nan if reason[file] else audio.info(file).duration_s for file in files}
     table = table.assign(duration_s=table["file"].map(seconds))

@@ -17,9 +17,8 @@ import torch
 from safetensors.torch import save_file
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from lib import audio, checkpoints, mae, paths, training
+from lib import audio, checkpoints, mae, paths, progress, training
 from lib.checkpoints import Card
 from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
@@ -142,7 +141,7 @@ def predict(classifier: Classifier, place: str | Path, files: Sequence[str] | No
     front, labels = classifier.card.front, np.array(classifier.card.labels)
     device = training.accelerator().device
     log_mel, model, windows, rows, skipped = LogMel(front).to(device), classifier.model.to(device).eval(), [], [], []
-    for name in tqdm(names, desc=bar, disable=bar is None, leave=False):
+    for name in progress.bar(names, desc=bar, unit="file", leave=False):
         try:
             about = audio.info(folder / name)
             said = [_ask(model, log_mel, *some, device) for some in stretches(folder / name, front)]

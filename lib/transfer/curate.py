@@ -13,9 +13,8 @@ import timm
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
-from tqdm.auto import tqdm
 
-from lib import data, patches, paths, recordings, sampler, training
+from lib import data, patches, paths, progress, recordings, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.sources import chorus, tables
@@ -65,9 +64,8 @@ def grid(table: pd.DataFrame, front: FrontEnd) -> pd.DataFrame:
     """The windows of the train split, half overlapping: recording (its place among the train rows), file, start_s."""
     train = _train(table)
     windows = _windows(train, front)
-    recording = [row for row, _ in windows.places]
-    files = train["file"].to_numpy()[recording]
-    return pd.DataFrame({"recording": recording, "file": files, "start_s": windows.start_s})
+    row = windows.places[:, 0]  # (W,)
+    return pd.DataFrame({"recording": row, "file": train["file"].to_numpy()[row], "start_s": windows.start_s})
 
 
 def _windows(table: pd.DataFrame, front: FrontEnd) -> data.Windows:
@@ -118,7 +116,7 @@ def _own_class(tuned: Finetuned, front: FrontEnd, table: pd.DataFrame) -> np.nda
     """The softmax of each window's own class, (W,); NaN for a class that the model does not have."""
     number = table["label"].map({label: i for i, label in enumerate(tuned.labels)}).to_numpy(float)  # (R,)
     shares = []
-    for logits, row in finetune.window_logits(tuned.model, front, table, bar=None, whole=True):
+    for logits, row in finetune.window_logits(tuned.model, front, table, bar="scoring", whole=True):
         own = number[row]  # (B,)
         share = logits.double().softmax(-1)[torch.arange(len(row)), torch.tensor(np.nan_to_num(own)).long()].numpy()
         shares.append(np.where(np.isnan(own), np.nan, share))
@@ -162,7 +160,9 @@ def _losses(model: MAE, device: torch.device, front: FrontEnd, train: pd.DataFra
             seed: int) -> np.ndarray:
     (t, f), (pt, _), log_mel, losses = model.grid, model.arch.patch, LogMel(front).to(device), []
     ends = torch.arange(1, t + 1, device=device).repeat_interleave(f) * pt  # (L,) the last frame of each patch
-    for i, batch in enumerate(tqdm(data.loader(_windows(train, front), 64), desc="reconstructing", leave=False)):
+    windows = _windows(train, front)
+    batches, count = data.loader(windows, 64), -(-len(windows) // 64)
+    for i, batch in enumerate(progress.bar(batches, total=count, desc="reconstructing", unit="batch", leave=False)):
         spec = batch.spec(log_mel, device)  # (B, 1, T, M)
         frames = [n if batch.x.ndim == 4 else front.count(int(n)) for n in batch.length]
         inside = ends <= spec.new_tensor(frames)[:, None]  # (B, L)
@@ -186,8 +186,8 @@ def energy(front: FrontEnd, table: pd.DataFrame) -> pd.DataFrame:
     def compute() -> np.ndarray:
         waves, windows = recordings.Recordings(train, front), grid(train, front)
         peak = [waves.read(row, 0, n).abs().max().item() for row, n in enumerate(waves.length)]  # (R,)
-        pieces = ((row, waves.read(row, round(at * waves.per_s), waves.need))
-                  for row, at in zip(windows["recording"], windows["start_s"]))
+        bar = progress.bar(list(zip(windows["recording"], windows["start_s"])), desc="energy", unit="window")
+        pieces = ((row, waves.read(row, round(at * waves.per_s), waves.need)) for row, at in bar)
         return np.array([(x.double() / max(peak[row], 1e-9)).square().sum().item() for row, x in pieces])
 
     return _scored("energy", (), train, front, compute)

@@ -13,9 +13,8 @@ from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from lib import data, mae, metrics, paths, sampler, training
+from lib import data, mae, metrics, paths, progress, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.sources import tables
@@ -152,7 +151,7 @@ def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFra
                               recipe.seed)
     used = (t.reindex(columns=data.USED) for t in (train, val))
     folder = paths.cache("finetuned", paths.key(VERSION, arch, front, recipe, labels, encoder, *used))
-    looks = Looks(folder, lambda: predict(model, front, val, labels, workers=workers, bar=None))
+    looks = Looks(folder, lambda: predict(model, front, val, labels, workers=workers, bar="looking at val"))
 
     def run() -> None:
         looking = {round((i + 1) * len(mixture) / recipe.evaluate) - 1 for i in range(recipe.evaluate)}
@@ -271,7 +270,8 @@ def window_logits(model: nn.Module, front: FrontEnd, table: pd.DataFrame, *, bat
     windows.places = windows.places[len(windows) * rank // world : len(windows) * (rank + 1) // world]
     batches, quiet = data.loader(windows, batch, workers), bar is None or not acc.is_main_process
     with training.on_device(model):
-        for piece in tqdm(batches, desc=bar, total=-(-len(windows) // batch), disable=quiet, leave=False):
+        for piece in progress.bar(batches, desc=bar, total=-(-len(windows) // batch), unit="batch",
+                                  disable=quiet, leave=False):
             with acc.autocast():
                 logits = model(piece.spec(log_mel, acc.device))  # (B, C)
             yield logits.float().cpu(), piece.row.numpy()

@@ -14,9 +14,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy.optimize import minimize_scalar, nnls
 from sklearn.pipeline import Pipeline
-from tqdm.auto import tqdm
 
-from lib import paths
+from lib import paths, progress
 from lib.metrics import Interval
 from lib.sources import tables
 from lib.transfer.probe import Features, regression
@@ -85,7 +84,7 @@ def pilot(features: Features, *, unit: str = "group", draws: int = 20, seed: int
     sizes = np.array([n for n in SIZES if n <= most])
     x = _means(features)[rows["index"]]  # (R, D)
     hits = np.full((draws, len(sizes), len(rows)), np.nan)
-    for draw, (asked, rest) in enumerate(tqdm(splits, desc=bar, disable=bar is None, leave=False)):
+    for draw, (asked, rest) in enumerate(progress.bar(splits, desc=bar, unit="draw", leave=False)):
         drawn = rows.loc[rest].groupby("target")["one"]
         order = drawn.transform(lambda ones: pd.factorize(ones)[0]).to_numpy()  # 0, 1, 2 ... as they were drawn
         for k, n in enumerate(sizes):

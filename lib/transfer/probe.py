@@ -23,9 +23,8 @@ from sklearn.preprocessing import StandardScaler
 from timm.layers import AttentionPoolLatent
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from lib import data, metrics, paths, training
+from lib import data, metrics, paths, progress, training
 from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
 from lib.patches import Grid
@@ -118,7 +117,8 @@ def _encode(model: MAE, front: FrontEnd, table: pd.DataFrame, folder: Path, batc
     place = paths.atomic(folder / "tokens.npy") if keep else nullcontext(os.devnull)
     with training.on_device(model), place as tokens_file, open(tokens_file, "wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
-        for clips in tqdm(data.loader(windows, batch, workers), desc=bar, disable=bar is None, leave=False):
+        batches, count = data.loader(windows, batch, workers), -(-len(windows) // batch)
+        for clips in progress.bar(batches, total=count, desc=bar, unit="batch", leave=False):
             frames = clips.length if clips.x.ndim == 4 else torch.tensor([front.count(int(n)) for n in clips.length])
             columns = (-(-frames // model.arch.patch[0])).clamp(1, t)  # (B,)
             tokens = model.encode(clips.spec(log_mel, device)).float()  # (B, 1+L, D)
@@ -279,7 +279,7 @@ def _sweep(name: str, features: Features, values: Sequence[float], learn: Callab
            ask: Callable[[object, np.ndarray], np.ndarray], weights: Callable[[object], int]) -> Rung:
     """Learn once for each value and keep the best top-1 on val, of equals the first."""
     begun = time.monotonic()
-    models = [learn(value) for value in values]
+    models = [learn(value) for value in progress.bar(values, desc=name, unit="training", leave=False)]
     answers = [partial(ask, model) for model in models]
     top1 = [_top1(answer, features) for answer in answers]
     best = int(np.argmax(top1))

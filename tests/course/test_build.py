@@ -18,11 +18,10 @@ TOY = '''# %% [markdown]
 ratio: float = 7  # general clips per wildlife clip
 
 # %%
-import sys
-from tqdm.auto import tqdm
-for _ in tqdm(range(3)):
-    pass
-print("\\r 50%|#####     | 1/2 [00:00<00:00, 3.1it/s]", file=sys.stderr)
+import time
+from lib import progress
+for _ in progress.bar(range(3), desc="long enough for a line"):
+    time.sleep(1)
 
 # %%
 # NBVAL_CHECK_OUTPUT

@@ -156,6 +156,20 @@ def test_a_run_asked_to_stop_lets_its_notebook_save(toy, tmp_path, number):  # n
     assert not psutil.pid_exists(int((tmp_path / "kernel").read_text()))
 
 
+def test_what_a_notebook_prints_is_seen_at_once_and_its_end_once(toy, tmp_path):  # noqa: F811
+    waits = f"import time\nwhile not os.path.exists({str(tmp_path / 'seen')!r}):\n    time.sleep(0.1)"
+    notebook(toy, f"import os, sys\nprint('pretraining: step 1 of 2', file=sys.stderr)\n{waits}",
+             "print('right on test')\nprint('record: toy/x.json')")
+    process = subprocess.Popen([sys.executable, "-m", "lib.runs", str(toy)], cwd=paths.ROOT, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline() == "pretraining: step 1 of 2\n"  # while the notebook runs
+    (tmp_path / "seen").touch()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and not err, err
+    said = out.splitlines()
+    assert [line.split(": ")[0] for line in said] == [said[0].split(": ")[0], "right on test", "record", "notebook"]
+
+
 # What is said and checked before anything heavy is imported
 
 def test_the_launcher_speaks_before_the_imports(toy):  # noqa: F811

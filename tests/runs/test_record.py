@@ -138,7 +138,8 @@ def test_a_record_is_found_again(toy, monkeypatch):
     assert path.name == f"seed=1,scale=tiny,data=frogs-{record.table_hash(table)},ratio=inf.json"
     assert stored["parameters"]["ratio"] == "inf" and stored["paper"]["top1"] == 60.2
     assert stored["version"] == runs.VERSION
-    assert "40.0 % [30.0, 50.0]; paper (liu2026, Table 4): top1 60.2, top5 80.2" in runs.headline(stored)
+    said = "top-1 40.0 % [30.0, 50.0] on val; paper (liu2026, Table 4, val): top1 60.2, top5 80.2"
+    assert said in runs.headline(stored)
     found = runs.records("toy")
     assert found.loc[0, "ratio"] == math.inf and found.loc[0, "top1.value"] == .4 and found.loc[0, "scale"] == "tiny"
     runs.start(str(toy), {"wildlife": table}, **far)                       # by hand: always runs
@@ -277,7 +278,7 @@ def test_reference_numbers():
 def test_launcher_runs_records_and_tells(toy, tmp_path):
     done = call(toy, "ratio=inf", "seed=2", f"output={tmp_path}/out/ratio_{{ratio}}.ipynb")
     assert done.returncode == 0, done.stderr
-    assert "top-1 27.0 %; paper (liu2026, Table 4): top1 60.2" in done.stdout
+    assert "top-1 27.0 % on val; paper (liu2026, Table 4, val): top1 60.2" in done.stdout
     executed = (tmp_path / "out" / "ratio_inf.ipynb").read_text()
     json.loads(executed, parse_constant=lambda constant: pytest.fail(f"{constant} in the notebook"))
     assert (tmp_path / "records" / "toy" / "seed=2,scale=tiny,data=chorus,ratio=inf.json").exists()
