@@ -2,7 +2,7 @@
 
 Four verbs make the lecture: `encode`, `decode`, `loss`, and `forward` which is the three in a row (He et al. 2022; on
 sound: AudioMAE, Huang et al. 2022, and MSM-MAE, Niizumi et al. 2022). Nothing of timm is patched; two private
-touches, the masked `encode` and the time-only window shift, are pinned by parity tests.
+touches, the masked `encode` and the time-only window shift, are pinned by parity tests, as is the patch embedding.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
+from timm.layers import PatchEmbed
 from timm.models.swin_transformer_v2_cr import SwinTransformerV2CrBlock
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
@@ -82,11 +83,22 @@ class WindowBlock(SwinTransformerV2CrBlock):
         return window, (shift[0], 0)
 
 
+class Embed(PatchEmbed):
+    """timm's patch embedding, by the matrix product that it is.
+
+    On a CPU with AMX torch 2.11 computes the convolution in bf16 wrongly where its output is one column wide, as that
+    of strips is: it reads memory that nobody wrote."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = patches.patchify(x, self.patch_size)  # (B, L, pt*pf)
+        return nn.functional.linear(x, self.proj.weight.flatten(1), self.proj.bias)  # (B, L, D)
+
+
 def vit(arch: Arch, **changes) -> VisionTransformer:
     """The stock timm ViT of this shape, without a head; `changes` are timm's own arguments, such as num_classes."""
     options = dict(img_size=(arch.frames, arch.mels), patch_size=arch.patch, in_chans=1, embed_dim=arch.dim,
                    depth=arch.depth,
-                   num_heads=arch.heads, norm_layer=Norm, num_classes=0, global_pool="") | changes
+                   num_heads=arch.heads, norm_layer=Norm, num_classes=0, global_pool="", embed_layer=Embed) | changes
     model = VisionTransformer(**options)
     model.patch_embed.strict_img_size = False  # a shorter spec takes a prefix of the position table
     return model

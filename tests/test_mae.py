@@ -31,6 +31,16 @@ def test_with_nothing_hidden_the_encoder_is_timm(model, spec):
     assert torch.equal(model.encode(spec, None), model.encoder.forward_features(spec))
 
 
+@pytest.mark.parametrize("patch", [(8, 8), (4, 32), (64, 2), (64, 32)])  # square, strips either way, the whole spec
+def test_an_embedding_is_timm_s_and_the_same_in_bf16(patch, spec):
+    model = MAE(replace(SMALL, patch=patch), generator())
+    embed = model.encoder.patch_embed
+    expected = embed.norm(embed.proj(spec).flatten(2).transpose(1, 2))  # (B, L, D), as timm's own
+    assert torch.allclose(embed(spec), expected, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (embed(spec).float() - expected).norm() < 0.02 * expected.norm()
+
+
 def test_hidden_patches_never_reach_the_encoder_nor_visible_ones_the_loss(model, spec):
     mask = patches.random_mask(2, model.grid, 0.75, generator())
     where = patches.unpatchify(mask.hidden[..., None].expand(-1, -1, 64).float(), model.grid, (8, 8)).bool()

@@ -208,7 +208,7 @@ def test_parts_of_a_batch_make_the_same_step():
 
     (whole, a, one), (parts, b, three) = run(0), run(3)
     assert one == {(0, 8, 8)} and three == {(0, 3, 8), (3, 3, 8), (6, 2, 8)}
-    np.testing.assert_allclose(whole, parts, rtol=2e-2 if training.accelerator().mixed_precision == "bf16" else 1e-5)
+    np.testing.assert_allclose(whole, parts, rtol=1e-5 if training.accelerator().mixed_precision == "no" else 2e-2)
     assert not same(a, b) and all(torch.allclose(a[k], b[k], atol=0.02) for k in a)  # to rounding
 
 
@@ -243,7 +243,9 @@ def test_a_loss_that_is_no_number_names_step_and_files(bad):
                        match=rf"the loss is {bad} in step 6 of {STEPS} \(learning rate .*clip6.wav") as error:
         train(model=model, loss_of=spoiled)
     assert "/some/where" not in str(error.value)
-    assert all(p.isfinite().all() for p in model.parameters()) and is_plain(model)
+    assert is_plain(model)
+    if training.accelerator().device.type != "cuda":  # there it is known some steps later, when it has done its harm
+        assert all(p.isfinite().all() for p in model.parameters())
 
 
 @pytest.mark.parametrize("capability, mixed", [((6, 1), "no"), ((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])
@@ -375,8 +377,8 @@ def test_gradients_are_clipped_to_the_norm_asked_for():
     def moved(clip):
         model = nn.Linear(6, 1)
         before = model.weight.detach().clone()
-        train(model=model, steps=5, stop=1, optimizer=torch.optim.SGD(model.parameters(), lr=1.0), clip_grad=clip,
-              loss_of=lambda model, batch, step: 1e3 * model(batch.x).mean())
+        train(model=model, steps=5, stop=1, pauses={1}, optimizer=torch.optim.SGD(model.parameters(), lr=1.0),
+              clip_grad=clip, loss_of=lambda model, batch, step: model(batch.x).mean())
         return (model.weight.detach() - before).norm()
 
     assert moved(0.1) <= 0.1 * 0.25 + 1e-6 < moved(None)  # step 0 has lr 0, step 1 a quarter of 1.0

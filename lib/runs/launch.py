@@ -35,7 +35,7 @@ from filelock import FileLock, Timeout
 from lib import paths
 from lib.runs import record
 
-__all__ = ["Point", "points", "launch", "sweep", "main"]
+__all__ = ["Point", "points", "launch", "script", "sweep", "main"]
 
 # -------------------------------------------------------------------------------------------------------------- one run
 
@@ -57,7 +57,7 @@ def launch(notebook: str, *, output: str = "", timeout: int = 0, **words: str) -
     file = _output(path, output, defaults, values)
     if paths.main_process():
         print(f"{paths.processes()} processes" if several else f"notebook -> {os.path.relpath(file)}", flush=True)
-    return _script(path.with_suffix(".py"), values) if several else _papermill(path, values, file, timeout)
+    return script(path.with_suffix(".py"), values) if several else _papermill(path, values, file, timeout)
 
 
 def _values(notebook: str, defaults: Mapping[str, object], words: Mapping[str, object]) -> dict[str, object]:
@@ -154,10 +154,10 @@ def _papermill(path: Path, values: Mapping[str, object], output: Path, timeout: 
     return 0
 
 
-def _script(path: Path, values: Mapping[str, object]) -> int:
+def script(path: Path, values: Mapping[str, object]) -> int:
     """Runs the .py of a notebook's pair in this process with other parameters. Only the main process prints."""
     if not path.exists():
-        raise ValueError(f"several processes run {path.name}, which is missing: jupytext --to py {path.stem}.ipynb")
+        raise ValueError(f"{path.name}, which is run as a script, is missing: jupytext --to py {path.stem}.ipynb")
     os.environ["MPLBACKEND"] = "agg"
     if not paths.main_process():
         os.environ["TQDM_DISABLE"] = "1"

@@ -146,7 +146,8 @@ def test_the_reconstruction_loss_averages_several_masks(table):
             mask = patches.random_mask(64, model.grid, 0.8, training.generator(7, 4, 0, k))
             each.append(model.loss(spec[:1], model.decode(model.encode(spec, mask), mask)[:1],
                                    patches.Mask(*(m[:1] for m in mask))))
-    assert scores[0] == pytest.approx(float(torch.stack(each).mean()), rel=1e-5) and torch.stack(each).std() > 0
+    near = 1e-5 if training.accelerator().device.type == "cpu" else 5e-3  # a GPU multiplies in TF32
+    assert scores[0] == pytest.approx(float(torch.stack(each).mean()), rel=near) and torch.stack(each).std() > 0
     one = curate.reconstruction_loss(model, FRONT, table, masks=1, seed=7)["score"].to_numpy()
     other = curate.reconstruction_loss(model, FRONT, table, masks=1, seed=8)["score"].to_numpy()
     assert not np.allclose(one, other) and not np.allclose(one, scores)
