@@ -168,7 +168,8 @@ def test_what_a_notebook_prints_is_seen_at_once_and_its_end_once(toy, tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0 and not err, err
     said = out.splitlines()
-    assert [line.split(": ")[0] for line in said] == [said[0].split(": ")[0], "right on test", "record", "notebook"]
+    assert said[0].endswith(": starting") and said[1].startswith("notebook -> ")
+    assert [line.split(": ")[0] for line in said[2:]] == ["right on test", "record", "notebook"]
 
 
 # What is said and checked before anything heavy is imported
