@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.torch import load_file
 from timm.optim import param_groups_weight_decay
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from lib import data, patches, paths, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 
-__all__ = ["Recipe", "Pretrained", "plan", "pretrain", "step_of"]
+__all__ = ["Recipe", "Pretrained", "plan", "pretrain", "folder_of", "earlier", "step_of"]
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,7 @@ def pretrain(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame
         model.load_state_dict(start.state_dict())
     if not recipe.clips:
         return Pretrained(model.eval(), pd.DataFrame(columns=["step", "loss", "lr", "clips"]), None, False)
-    used = (t.reindex(columns=data.USED) for t in (wild, gen))
-    folder = paths.cache("pretrained", paths.key(arch, front, recipe, *used, start))
+    folder = folder_of(arch, front, recipe, wildlife, general, start)
 
     def train() -> None:
         paths.write_json(folder / "recipe.json", paths.plain({"arch": arch, "front": front, "recipe": recipe}))
@@ -92,6 +92,25 @@ def pretrain(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame
 
     log, reused = training.kept(folder, model, train, reuse=reuse)
     return Pretrained(model.eval(), log, folder, reused)
+
+
+def folder_of(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame,
+              start: MAE | None = None) -> Path:
+    """Where `pretrain` keeps this very training, made or not: its name follows from all that the training depends
+    on."""
+    used = (t[t["split"] == "train"].reindex(columns=data.USED) for t in (wildlife, general))
+    return paths.cache("pretrained") / paths.key(arch, front, recipe, *used, start)
+
+
+def earlier(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame,
+            start: MAE | None = None) -> MAE | None:
+    """The model that an earlier run of this very training left, which `pretrain` with reuse would load; or None."""
+    weights = folder_of(arch, front, recipe, wildlife, general, start) / "weights.safetensors"
+    if not weights.exists():
+        return None
+    model = MAE(arch, training.generator(recipe.seed))
+    model.load_state_dict(load_file(weights))
+    return model.eval()
 
 
 def _steps(model: MAE, front: FrontEnd, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, folder: Path,

@@ -107,32 +107,31 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
                                  warmup_prefix=True, t_in_epochs=False)
     start, log = states.resume(model, optimizer, acc.scaler)
     yield from log
-    told, lag = _Told(acc, steps), LAG if acc.device.type == "cuda" else 0
-    with _prepared(acc, model, optimizer) as (ready, optimizer), _bar(acc, bar, start, steps) as shown:
+    told = _Told(acc, steps)
+    with (_prepared(acc, model, optimizer) as (ready, optimizer),
+          progress.bar(total=steps, initial=start, desc=bar, unit="step", disable=not acc.is_main_process) as shown):
         for step, batch in zip(range(start, steps), batches(start) if start < steps else ()):
             schedule.step_update(step)  # before the step: construction leaves the rate at the start of the warm-up
             lr = max(group["lr"] for group in optimizer.param_groups)
             loss = _gradients(acc, ready, batch.parts(micro_batch), loss_of, seed, step)
             record = {"step": step, "loss": loss, "lr": lr, "clips": batch.of}
-            if not lag and not acc.scaler:
-                told.finite({**record, "loss": loss.item()}, batch.files)  # before it spoils the weights
+            told.look(record, batch.files)  # where it is at hand, before it spoils the weights
             if clip_grad is not None:
                 acc.clip_grad_norm_(ready.parameters(), clip_grad)
             optimizer.step()
             optimizer.zero_grad()
-            told.put(record, batch.files)
             last, due = step + 1 == steps, states.due()
-            while len(told.queue) > (0 if last or due or step in pauses else lag):
-                record = told.take()
-                shown.update()
+            records = told.put(record, batch.files, wait=last or due or step in pauses)
+            states.pending += records if states.writes else []
+            if last or due:
+                states.save(step + 1, model, optimizer, acc.scaler, last)
+            for record in records:
                 shown.set_postfix(loss=f"{record['loss']:.3f}", refresh=False)
-                states.note(record)
-                if not told.queue and (last or due):
-                    states.save(step + 1, model, optimizer, acc.scaler, last)
+                shown.update()
                 yield record
-        if told.skipped and acc.is_main_process:
-            progress.say(f"{told.skipped} of {steps} steps were skipped: their gradients were too large for fp16")
         acc.wait_for_everyone()  # the last state and the log are there for all
+    if told.skipped and acc.is_main_process:
+        progress.say(f"{told.skipped} of {steps} steps were skipped: their gradients were too large for fp16")
 
 
 def _gradients(acc: Accelerator, model: nn.Module, parts: list[Batch], loss_of: Callable, seed: int,
@@ -153,10 +152,16 @@ class _Told:
 
     def __init__(self, acc: Accelerator, steps: int) -> None:
         self.scaler, self.steps, self.queue, self.skipped = acc.scaler, steps, deque(), 0
-        self.scale = self.scaler.get_scale() if self.scaler else None  # of the gradients, after the last step taken
+        self.lag = LAG if acc.device.type == "cuda" else 0
+        self.scale = self.scaler.get_scale() if self.scaler else None  # of the gradients, after the last step told
 
-    def put(self, record: dict, files: list[str]) -> None:
-        """After a step: its record, with the loss still on the device."""
+    def look(self, record: dict, files: list[str]) -> None:
+        """Before a step: NonFiniteLoss, unless the loss would have to be waited for or the scaler skips the step."""
+        if not self.lag and not self.scaler:
+            self._finite({**record, "loss": record["loss"].item()}, files)
+
+    def put(self, record: dict, files: list[str], wait: bool) -> list[dict]:
+        """After a step: its record, its loss still on the device; those that are due, or all; NonFiniteLoss."""
         loss = record["loss"]
         scale = [self.scaler.scale(loss.new_ones(()))] if self.scaler else []  # `get_scale` would wait for the device
         numbers = torch.stack([loss, *scale]).to("cpu", non_blocking=True)
@@ -164,25 +169,25 @@ class _Told:
         if arrived:
             arrived.record()
         self.queue.append((record, files, numbers, arrived))
+        return [self._take() for _ in range(len(self.queue) - (0 if wait else self.lag))]
 
-    def take(self) -> dict:
-        """The oldest record, as soon as its loss is there; NonFiniteLoss."""
+    def _take(self) -> dict:
         record, files, numbers, arrived = self.queue.popleft()
         if arrived:
             arrived.synchronize()
         loss, *scale = numbers.tolist()
         record = {**record, "loss": loss}
         if not scale:
-            return self.finite(record, files)
+            return self._finite(record, files)
         before, self.scale = self.scale, scale[0]
         if self.scale >= before:
-            return self.finite({**record, "skipped": False}, files)
+            return self._finite({**record, "skipped": False}, files)
         if self.scale < 1:  # nothing was scaled up, and yet it overflows
-            self.finite({**record, "loss": math.nan}, files)
+            self._finite({**record, "loss": math.nan}, files)
         self.skipped += 1
         return {**record, "loss": loss if math.isfinite(loss) else math.nan, "skipped": True}
 
-    def finite(self, record: dict, files: list[str]) -> dict:
+    def _finite(self, record: dict, files: list[str]) -> dict:
         """The record, if its loss is a number; NonFiniteLoss."""
         if not math.isfinite(record["loss"]):
             named = ", ".join(Path(file).name for file in files[:8])
@@ -190,10 +195,6 @@ class _Told:
                                 f"{record['lr']:.2e}); lower the learning rate or look at the files of this batch: "
                                 f"{named}")
         return record
-
-
-def _bar(acc: Accelerator, title: str, start: int, steps: int) -> progress.std.tqdm:
-    return progress.bar(total=steps, initial=start, desc=title, unit="step", disable=not acc.is_main_process)
 
 
 @contextmanager
@@ -285,14 +286,9 @@ class States:
         """Whether it is time to save; asked once a step."""
         return self.writes and time.monotonic() - self.saved > SAVE_EVERY_S
 
-    def note(self, record: dict) -> None:
-        """Remember a step's record for the log."""
-        if self.writes:
-            self.pending.append(record)
-
     def save(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None,
              last: bool) -> None:
-        """Save the state after so many steps, all of them noted. A full disk stops only the last save."""
+        """Save the state after so many steps, and the records pending. A full disk stops only the last save."""
         if not self.writes:
             return
         try:

@@ -99,7 +99,7 @@ plots.style()
 plt.rcParams["figure.dpi"] = 72
 
 # %% tags=["parameters"]
-# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+# auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # which clips are drawn for the histograms
 data_seed: int = 0  # which synthetic world is made

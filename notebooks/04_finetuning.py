@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 04 · Finetuning: does it matter where the weights come from?
 #
-# **Time**: `smoke` under a minute · `tiny` about 10 minutes on two CPU cores (default; 3 once the pretrained models are kept) · `small` one GPU, minutes ·
+# **Time**: `tiny` 11 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below; 2 once the pretrained models are kept · `smoke` under a minute · `small` not measured ·
 # `paper` about 16 h on one A100 for the finetuning alone (the paper's number), and 24 h more for each pretraining; `panel=True` has up to three of those.
 #
 # You will
@@ -74,7 +74,7 @@ plots.style()
 init: str = "random+inat_ssl"  # what the encoder starts from, ready or a row of Table 3
 # audiomae: AdamW, layer decay; paper: Adam, as the first author's fork has it; lora: few weights
 preset: str = "audiomae"  # the recipe: audiomae, paper or lora
-# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+# auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # of the training: weights, order, crops, masks, dropped paths
 data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
@@ -109,19 +109,26 @@ print(f"scale {setting.name}; {counts['train']} recordings to learn "
 # A sheet comes first because an estimate of seconds may save a day: a run that would take longer than `max_hours` is refused here, before it begins.
 
 # %%
-shape = cost.arch_of(init, setting, weights)
-rows = [cost.starting(init, setting, clips, weights),
-        *cost.finetuning(shape, mel.INAT, setting.finetuning(preset, seed), pools["wildlife"])]
+shape, once = cost.arch_of(init, setting, weights), setting.pretraining(clips, seed)
+left, encoder = starts.earlier(init, setting.arch(), once, pools, weights=weights)
+rows = [cost.starting(init, setting, clips, weights, left),
+        *cost.finetuning(shape, mel.INAT, setting.finetuning(preset, seed), pools["wildlife"],
+                         encoder=encoder if budget == "sweep" else None)]
 if panel:
-    # at most: general, general then wildlife, wildlife, and with a frozen decoder
-    more = 3 if init.endswith("inat_ssl") and not weights else 4
-    rows.append(cost.pretraining(setting.arch(), mel.INAT, setting.pretraining(clips, seed),
-                                 what="pretraining for the panel", times=more))
+    arms = "audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"
+    full, own, general_only = (starts.earlier(n, setting.arch(), once, pools) for n in arms)
+    # the first has the third in it, and the first row above may have either
+    more = full[0] + own[0] - (0 if weights else left)
+    still = setting.pretraining(clips, seed, ratio=0.0, freeze_decoder=True)
+    rows += [cost.pretraining(setting.arch(), mel.INAT, once, what="for the panel", times=more),
+             cost.pretraining(setting.arch(), mel.INAT, still, what="for the panel, decoder frozen",
+                              pools=pools.values() if general_only[1] else None,
+                              start=general_only[1])]
 cost.sheet(rows, max_hours)
 
 # %% [markdown]
-# **See:** how small a part finetuning is where everything is pretrained here. Measured a moment ago from a few steps on random clips. Models that an earlier run left are
-# loaded, so it may be less; reading is not counted, so it may be more. LoRA counts as training all weights, public weights as a ViT-B behind this study's front end.
+# **See:** how small a part finetuning is where everything is pretrained here. Measured a moment ago from a few steps on random clips, on the machine in the corner. What an earlier
+# run left is loaded; reading is not counted, so it may be more. LoRA counts as training all weights, public weights as a ViT-B behind this study's front end.
 #
 # ## Six starting points, one call
 #
@@ -153,7 +160,7 @@ print(f"mixup {'on' if recipe.mixup else 'off'}; "
 recipes[recipes.astype(str).nunique(axis=1) > 1]
 
 # %% [markdown]
-# `lr` is given at this scale's batch; at `paper` it is 1e-3 for `audiomae` and 1e-4 for `paper`, at batch 256. At `smoke` and `tiny` mixup is off and three
+# `lr` is given at this scale's batch; at `paper` it is 1e-3 for `audiomae` and 1e-4 for `paper`, at batch 256. Below `paper` mixup is off, and at `smoke` and `tiny` three
 # quarters of the patches are left out of every training clip: both are ours, for speed. SpecAugment's bands (15 mels, 50 frames) are the fork's in all
 # recipes here; AudioMAE's own are 48 and 192.
 #
@@ -422,11 +429,8 @@ for arm in [n for n in order if len(main) and n != "random" and n in set(main["i
 
 # %%
 if panel:
-    shape, once = setting.arch(), setting.pretraining(clips, seed)
-    arms = "audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"
-    full, own, general_only = (starts.start(n, shape, once, pools, workers=setting.workers).model
-                               for n in arms)
-    still = setting.pretraining(clips, seed, ratio=0.0, freeze_decoder=True)
+    full, own, general_only = (starts.start(n, setting.arch(), once, pools,
+                                            workers=setting.workers).model for n in arms)
     frozen = pretrain.pretrain(full.arch, mel.INAT, still, *pools.values(), start=general_only,
                                workers=setting.workers, reuse=True).model
     three = {"(a) general, then wildlife": full, "(b) wildlife only": own,

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 05 · Mixing ratio: how much general sound should a wildlife model hear?
 #
-# **Time**: `smoke` under a minute · `tiny` about 4 minutes on two CPU cores (default) · `small` one GPU, under 8 minutes · `paper` about
-# two days on one A100 (24 h pretraining and 16 h finetuning are the paper's numbers).
+# **Time**: `tiny` 4 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below; from the first line to the last 3.2 minutes on two · `smoke` under a minute · `small` made for ten
+# minutes on a T4, which is an estimate (README) · `paper` about two days on one A100 (24 h pretraining and 16 h finetuning are the paper's numbers).
 #
 # You will
 # 1. **mix** two pools of recordings in exact proportions while the number of samples stays fixed,
@@ -65,7 +65,7 @@ plots.style(photo=False)
 # %% tags=["parameters"]
 # 0 is wildlife only; general only is the string "inf" (papermill: -r ratio inf)
 ratio: float = 7  # general clips per wildlife clip
-# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+# auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # of the training: weights, order, crops and masks
 data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
@@ -73,6 +73,8 @@ data_seed: int = 0  # of the synthetic recordings, and of the split of a folder 
 wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT or folder:PATH
 # chorus:other_species is a null
 general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
+# audiomae: AdamW, layer decay; paper: Adam, as the first author's fork has it; lora: few weights
+preset: str = "audiomae"  # the recipe of finetuning: audiomae, paper or lora
 # main: this notebook in minutes; sweep: what the records use; none: random weights
 budget: str = "main"  # pretraining clips: main, sweep or none
 max_hours: float = 1.0  # a run that would take longer on this machine is refused
@@ -97,7 +99,7 @@ print(f"scale {setting.name}: {clips:,} pretraining clips, {share:g} general : 1
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("05_mix_ratio", pools, ratio=ratio, scale=scale, seed=seed, data_seed=data_seed,
-                 wildlife=wildlife, general=general, budget=budget)
+                 wildlife=wildlife, general=general, preset=preset, budget=budget)
 pd.DataFrame({name: {**table["split"].value_counts(), "classes": table["label"].nunique(),
                      "hours": round(table["duration_s"].sum() / 3600, 2)}
               for name, table in pools.items()})
@@ -170,16 +172,19 @@ print(pretrain.plan(arch, recipe, pools["wildlife"], pools["general"]))
 # it begins.
 
 # %%
-labelled = setting.finetuning("audiomae", seed)
-costs = [cost.pretraining(arch, front, recipe),
-         *cost.finetuning(arch, front, labelled, pools["wildlife"])]
+labelled, known = setting.finetuning(preset, seed), None
+if budget == "sweep":  # the main job trains anew, a sweep's models are kept
+    known = pools["wildlife"], pools["general"]
+encoder = pretrain.earlier(arch, front, recipe, *known) if known else None
+costs = [cost.pretraining(arch, front, recipe, pools=known),
+         *cost.finetuning(arch, front, labelled, pools["wildlife"], encoder=encoder)]
 sheet = cost.sheet(costs, max_hours)
 print(f"about {sheet.loc['total', 'time']} on this machine")
 sheet
 
 # %% [markdown]
-# **See:** that the ratio is in none of these numbers: all ratios cost the same. Measured a moment ago from a few steps on random clips. With `budget="sweep"` models
-# that an earlier run left are loaded, so it may be less; reading is not counted (`python -m lib.runs.benchmark` measures it), so it may be more. FLOP are those of the forward pass times three.
+# **See:** that the ratio is in none of these numbers: all ratios cost the same. Measured a moment ago from a few steps on random clips, on the machine in the corner. With
+# `budget="sweep"` what an earlier run left is loaded; reading is not counted (`python -m lib.runs.benchmark` measures it), so it may be more. FLOP are those of the forward pass times three.
 #
 # ## Pretraining
 #
@@ -294,12 +299,13 @@ path = run.record({**scores["val"]._asdict(), "test": scores["test"],
 # %% [markdown]
 # ## All ratios that have been run
 #
-# The records of `papermill_runs/05_mix_ratio`, one line per pool and budget, beside Table 4. The paper's axis is its own: 1,212 species of
+# The records of `papermill_runs/05_mix_ratio`, one line per pool, all of this run's preset, beside Table 4. The paper's axis is its own: 1,212 species of
 # iNatSounds, a ViT-B and 13.7 million draws are not this experiment.
 
 # %%
 table = runs.records("05_mix_ratio")
-swept = table[table["budget"] == "sweep"] if len(table) else table
+swept = (table[(table["budget"] == "sweep") & (table["preset"] == preset)]
+         if len(table) else table)
 if len(swept):
     names = zip(swept["data.wildlife.name"], swept["data.general.name"])
     swept = swept.assign(data=[w if w == g else f"{w} + {g}" for w, g in names])

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 06 · Label fraction: how many labelled recordings does a species need?
 #
-# **Time**: `smoke` under a minute · `tiny` 1 to 5 minutes on two CPU cores (default), by the fraction · `small` one GPU, minutes · `paper` up to 16 h
-# on one A100 for the largest fraction, after 24 h for each pretraining (the paper's hours).
+# **Time**: `tiny` 3 minutes of one core of an Intel Xeon (AVX-512 bf16) at fraction 4, by the sheet below; one once the pretrained model is kept · `smoke` under a minute · `small` not measured ·
+# `paper` up to 16 h on one A100 for the largest fraction, after 24 h for each pretraining (the paper's hours).
 #
 # You will
 # 1. **thin out** the labels of the train split, nested and stratified, while everything else stays,
@@ -72,7 +72,7 @@ init: str = "random+inat_ssl"  # what the encoder starts from, ready or a row of
 fraction: str = "4"  # what is kept of train
 # False: as many epochs as for all labels, as in the paper; True: as many steps
 equal_steps: bool = False  # train for as many steps as with all labels
-# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+# auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # of the training and of which recordings are kept
 data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
@@ -82,6 +82,8 @@ wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT o
 general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
 # empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
 weights: str = ""  # public weights: hub, or a local file
+# audiomae: AdamW, layer decay; paper: Adam, as the first author's fork has it; lora: few weights
+preset: str = "audiomae"  # the recipe of finetuning: audiomae, paper or lora
 # sweep is what the records use
 budget: str = "main"  # clips of each pretraining that happens here: main or sweep
 max_hours: float = 1.0  # a run that would take longer on this machine is refused
@@ -95,7 +97,7 @@ pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, da
 part = sources.subset(pools["wildlife"], fraction, seed)
 run = runs.start("06_label_fraction", pools, init=init, fraction=fraction, equal_steps=equal_steps,
                  scale=scale, seed=seed, data_seed=data_seed, wildlife=wildlife, general=general,
-                 weights=weights, budget=budget)
+                 weights=weights, preset=preset, budget=budget)
 train, kept = (t[t["split"] == "train"] for t in (pools["wildlife"], part))
 print(f"{fraction}: {len(kept)} of {len(train)} labelled recordings "
       f"of {kept['label'].nunique()} species ({len(kept) / len(train):.0%})")
@@ -157,7 +159,7 @@ assert all(labelled(size)["label"].nunique() == len(order) for size in sizes)  #
 # labels or of steps; `equal_steps=True` tells them apart.
 
 # %%
-recipe = setting.finetuning("audiomae", seed)
+recipe = setting.finetuning(preset, seed)
 if equal_steps:
     steps = recipe.epochs * len(train) / min(recipe.batch, len(train))
     epochs = round(steps * min(recipe.batch, len(kept)) / len(kept))
@@ -169,12 +171,15 @@ print(f"{recipe.epochs} epochs of {len(kept)} clips in batches of {min(recipe.ba
 
 # %%
 arch = cost.arch_of(init, setting, weights)
-cost.sheet([cost.starting(init, setting, clips, weights),
-            *cost.finetuning(arch, mel.INAT, recipe, part)], max_hours)
+left, encoder = starts.earlier(init, setting.arch(), setting.pretraining(clips, seed), pools,
+                               weights=weights)
+cost.sheet([cost.starting(init, setting, clips, weights, left),
+            *cost.finetuning(arch, mel.INAT, recipe, part,
+                             encoder=encoder if budget == "sweep" else None)], max_hours)
 
 # %% [markdown]
-# **See:** what few labels save: finetuning, never the pretraining and never the evaluation. Measured a moment ago from a few steps on random clips. Models that an earlier run left are
-# loaded, so it may be less; reading is not counted, so it may be more.
+# **See:** what few labels save: finetuning, never the pretraining and never the evaluation. Measured a moment ago from a few steps on random clips, on the machine in the corner. What an earlier run left is
+# loaded; reading is not counted, so it may be more.
 
 # %%
 begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools,
@@ -210,10 +215,9 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
 # with all labels a run is notebook 04's, the very same: it is taken from there
 whole = runs.records("04_finetuning")
 if len(whole):
-    whole = whole[whole["preset"] == "audiomae"]
     whole = whole.assign(fraction="all", equal_steps=False, labelled_share=1.0)
 table = pd.concat([runs.records("06_label_fraction"), whole], ignore_index=True)
-table = runs.beside(table, run) if len(table) else table
+table = runs.beside(table[table["preset"] == preset], run) if len(table) else table
 grown = table[~table["equal_steps"].astype(bool)] if len(table) else table
 
 # %%

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 07 · Data curation: is less, but better, sound a better teacher?
 #
-# **Time**: `smoke` under a minute · `tiny` under 10 minutes on two CPU cores (default; the selector is made once and kept) · `small` one GPU, minutes ·
+# **Time**: `tiny` 12 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below, half of it for the selector, which is made once and kept · `smoke` under a minute · `small` not measured ·
 # `paper` about four days on one A100 (selector 24 + 16 h, pretraining 24 h, finetuning twice 16 h: the paper's hours), `confidence_oof` 32 h more.
 #
 # You will
@@ -73,7 +73,7 @@ filter: str = "confidence"  # what windows are scored by
 # a share of the windows such as "50%", or every window with at least this score, such as 0.88
 threshold: str = "50%"  # what is kept
 control: bool = False  # True keeps as many windows of every recording as the filter does, at random
-# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+# auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # of the training, the folds and the control
 data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
@@ -81,6 +81,8 @@ data_seed: int = 0  # of the synthetic recordings, and of the split of a folder 
 wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT or folder:PATH
 # on this one the selector is pretrained
 general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
+# audiomae: AdamW, layer decay; paper: Adam, as the first author's fork has it; lora: few weights
+preset: str = "audiomae"  # the recipe of finetuning: audiomae, paper or lora
 # main: this notebook in minutes; sweep: what the records use; none: random weights
 budget: str = "main"  # pretraining clips: main, sweep or none
 max_hours: float = 1.0  # a run that would take longer on this machine is refused
@@ -96,7 +98,7 @@ pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, da
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("07_data_curation", pools, filter=filter, threshold=threshold, control=control,
                  scale=scale, seed=seed, data_seed=data_seed, wildlife=wildlife, general=general,
-                 budget=budget)
+                 preset=preset, budget=budget)
 print(f"scale {setting.name}: filter {filter}, threshold {threshold}, "
       f"control {control}; {clips:,} pretraining clips")
 
@@ -124,26 +126,28 @@ count.describe()[["min", "50%", "mean", "max"]].round(1)
 
 # %%
 arch, recipe = setting.arch(), setting.pretraining(clips, seed, ratio=0.0)
-labelled, train = setting.finetuning("audiomae", seed), table[table["split"] == "train"]
+labelled, train = setting.finetuning(preset, seed), table[table["split"] == "train"]
 # what a scorer is pretrained on
-told = dataclasses.replace(recipe, clips=runs.clips(setting, "sweep"))
-rows = []
+told, rows = dataclasses.replace(recipe, clips=runs.clips(setting, "sweep")), []
 if filter.startswith("confidence"):
     # three, each on two thirds of the recordings, cost as much as two
     selectors = 2 if filter == "confidence_oof" else 1
-    rows += [cost.pretraining(arch, front, told, what="selector: pretraining"),
+    general_only = dataclasses.replace(told, ratio=np.inf)
+    rows += [cost.pretraining(arch, front, general_only, what="selector: pretraining",
+                              pools=pools.values()),
              cost.finetuning(arch, front, labelled, train, what="selector: finetuning",
                              times=selectors)[0],
              cost.predicting(arch, front, train, len(labels), what="selector: scores")]
 if filter == "loss":
-    rows += [cost.pretraining(arch, front, told, what="scorer: pretraining"),
+    rows += [cost.pretraining(setting.arch(norm_pixels=False), front, told,
+                              what="scorer: pretraining", pools=pools.values()),
              cost.predicting(arch, front, train, what="scorer: four masks", times=4)]
 rows += [cost.pretraining(arch, front, recipe),
          *cost.finetuning(arch, front, labelled, table, times=1 if filter == "none" else 2)]
 cost.sheet(rows, max_hours)
 
 # %% [markdown]
-# **See:** what a filter costs beside what it is to improve. Measured a moment ago from a few steps on random clips. Scores and pretrained models that an earlier run left are
+# **See:** what a filter costs beside what it is to improve. Measured a moment ago from a few steps on random clips, on the machine in the corner. Scores that an earlier run left are
 # read, and finetuning on the kept windows is shorter where recordings lose all of theirs, so it may be less; reading and the small network at the end are not counted, so it may be more.
 #
 # ## Four scores
@@ -178,7 +182,7 @@ def score(name: str) -> pd.DataFrame:
         begin = starts.start("audioset_ssl", setting.arch(), setting.pretraining(told, seed),
                              pools, workers=setting.workers)
         return curate.confidence(begin.model, begin.model.arch, front, table,
-                                 setting.finetuning("audiomae", seed),
+                                 labelled,
                                  out_of_fold=3 if name == "confidence_oof" else 0,
                                  workers=setting.workers)
     if name == "loss":
@@ -480,6 +484,8 @@ path = run.record({**split_scores(full), "filtered": split_scores(filtered),
 
 # %%
 found_runs = runs.records("07_data_curation")
+if len(found_runs):
+    found_runs = found_runs[found_runs["preset"] == preset]
 swept = runs.beside(found_runs, run)
 if len(swept):
     swept = swept.assign(arm=np.where(swept["control"], "control", "filter"))

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 08 · Design choices: how long, how fine, patches or strips?
 #
-# **Time**: `smoke` under a minute · `tiny` 2 to 4 minutes on two CPU cores (default), by the design · `small` one GPU, not run yet · `paper` the
-# paper's nine ViT-B models, each days on one GPU.
+# **Time**: `tiny` a quarter of a minute (96) to one (200_16x4) of one core of an Intel Xeon (AVX-512 bf16) for the pretraining, by the sheet below, and TASKS for the tasks · `smoke` under a minute ·
+# `small` not measured · `paper` the paper's nine ViT-B models with 196 M draws each: days on one GPU, not measured.
 #
 # You will
 # 1. **cut** one sound in the nine ways of MSM-MAE's Table 1, and count what each way costs,
@@ -73,15 +73,16 @@ plt.rcParams["figure.dpi"] = 72
 # %% tags=["parameters"]
 # named by its frames and, unless 16 x 16, its patch (mel x frames); lib.hear.designs has all nine
 model: str = "208"  # the design of Table 1
-# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+# auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # of the pretraining and of the predictors on top
 # also of the split of a folder that brings none
 data_seed: int = 0  # of the synthetic recordings and tasks
 # folder:PATH has one folder per class, or is a CSV
-wildlife: str = "chorus"  # half the pretraining: chorus, inatsounds:ROOT or folder:PATH
-general: str = "chorus"  # the other half: chorus, audioset:ROOT, esc50 or folder:PATH
-# half as many as in other notebooks, since there are nine designs
+# the pretraining is half of each pool; at paper all of it is the general one, as in the paper
+wildlife: str = "chorus"  # the animal recordings: chorus, inatsounds:ROOT or folder:PATH
+general: str = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
+# half as many as in other notebooks, since there are nine designs; at paper the paper's 196 M
 budget: str = "main"  # clips of the pretraining: main, sweep or none
 max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
@@ -152,14 +153,15 @@ pd.DataFrame({model: price}).T.round(3)
 # ## What will be computed
 
 # %%
-clips = runs.clips(setting, budget) // 2
-recipe = setting.msm_recipe(clips, seed)
-print(f"{clips:,} clips of {front.seconds:.2f} s = {clips * front.seconds / 3600:.1f} h of sound, "
-      "half wildlife, half general")
-cost.sheet([cost.pretraining(arch, front, recipe, what=f"pretraining {model}")], max_hours)
+recipe = setting.msm_recipe(runs.clips(setting, budget) // 2, seed)
+print(f"{recipe.clips:,} clips of {front.seconds:.2f} s = "
+      f"{recipe.clips * front.seconds / 3600:,.1f} h of sound, "
+      f"{recipe.ratio:g} general : 1 wildlife")
+cost.sheet([cost.pretraining(arch, front, recipe, what=f"pretraining {model}",
+                             pools=pools.values())], max_hours)
 
 # %% [markdown]
-# **See:** the tasks come on top, about a minute at `tiny`, whatever the design. What an earlier run pretrained is loaded.
+# **See:** the tasks come on top, whatever the design.
 
 # %%
 net = frozen.model(model, arch, front, recipe, pools, workers=setting.workers)

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 10 · Looking inside: what a masked autoencoder fills in, and where it looks
 #
-# **Time**: `smoke` under a minute · `tiny` about 5 minutes on two CPU cores (default), two when its models are there already · `small` one GPU,
-# not run yet · `paper` the paper's ViT-B, days on one GPU. Opened again it loads what it trained before.
+# **Time**: `tiny` 4 minutes of one core of an Intel Xeon (AVX-512 bf16) for its models, by the sheet below, once, and two for the rest · `smoke` under a minute · `small` not measured · `paper` the
+# paper's ViT-B with 196 M draws: days on one GPU, not measured. Opened again it loads what it trained before.
 #
 # You will
 # 1. **reconstruct** held-out sounds under random, patterned and extreme masks, down to a single visible patch,
@@ -74,7 +74,7 @@ plots.style()
 plt.rcParams["figure.dpi"] = 72  # many spectrograms: at 100 dpi this file would be twice as large
 
 # %% tags=["parameters"]
-# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+# auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # of the training and of the masks
 data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none
@@ -119,19 +119,19 @@ pd.DataFrame({name: {**table["split"].value_counts(),
 # %%
 clips = runs.clips(setting, budget)
 recipe = setting.msm_recipe(clips, seed)
-quarter = max(2 * recipe.batch, clips // 4) if clips else 0
+quarter = max(2 * recipe.batch, recipe.clips // 4) if clips else 0
 shorter = recipe if budget == "sweep" else dataclasses.replace(recipe, clips=quarter)
 print(pretrain.plan(arch, recipe, *pools.values()))
 
 # %%
 others = [name for name in appendix.split() if name != model and not weights]
-bill = [cost.pretraining(*setting.msm_mae(name), shorter, what=f"design {name}") for name in others]
-own = [] if weights else [cost.pretraining(arch, front, recipe, what=f"design {model}")]
-cost.sheet(own + bill, max_hours)
+chosen = ([] if weights else [(model, recipe)]) + [(name, shorter) for name in others]
+cost.sheet([cost.pretraining(*setting.msm_mae(name), plan, what=f"design {name}",
+                             pools=pools.values()) for name, plan in chosen], max_hours)
 
 # %% [markdown]
-# **See:** how the number of patches decides about time. Measured a moment ago from a few steps on random clips. Models that an earlier run
-# left are loaded, so it may be less; reading is not counted, so it may be more.
+# **See:** how the number of patches decides about time. Measured a moment ago from a few steps on random clips, on the machine in the corner. What an
+# earlier run left is loaded; reading is not counted, so it may be more.
 
 # %%
 if weights:
@@ -152,7 +152,7 @@ print(f"{front.seconds:.2f} s are {grid.t} columns x {grid.f} mel rows = {L} pat
 figure, ax = plt.subplots(figsize=(6, 2.8))
 if not weights and len(pretrained.log):
     plots.curve(ax, pretrained.log, smooth=20)
-title = f"MSM-MAE-{model}, {clips:,} clips, mask ratio {recipe.mask_ratio:g}"
+title = f"MSM-MAE-{model}, {recipe.clips:,} clips, mask ratio {recipe.mask_ratio:g}"
 ax.set(ylim=(0, None), title="public weights: no curve" if weights else title);
 
 # %% [markdown]
@@ -675,7 +675,7 @@ for name, (one, its_front) in further.items():
     error = guessed(one, x, mask)[0][mask.hidden & filled].mean()
     sizes[name] = {"patches": one.grid.t * one.grid.f, "clips": shorter.clips,
                    "error on hidden": float(error)}
-sizes[model]["clips"] = 0 if weights else clips
+sizes[model]["clips"] = 0 if weights else recipe.clips
 formats = {"patches": "{:.0f}", "clips": "{:,.0f}", "error on hidden": "{:.3f}"}
 pd.DataFrame(sizes).T.style.format(formats)
 
@@ -1021,7 +1021,7 @@ metrics = {"random": {"error": float(several.mean()), "between_sounds": float(be
            "one_patch": distance, "designs": sizes, "attention": shares}
 if rhythms:
     metrics |= {"period": periods.T.to_dict(), "to_calls": to_calls.T.to_dict()}
-path = run.record(metrics, samples_seen=0 if weights else clips,
+path = run.record(metrics, samples_seen=0 if weights else recipe.clips,
                   verdict="no verdict: one seed",
                   recipes={"arch": arch, "front": front, "pretrain": None if weights else recipe,
                            "appendix": shorter},

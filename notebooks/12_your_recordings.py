@@ -1,8 +1,7 @@
 # %% [markdown]
 # # 12 · Your recordings: from a folder to a species table, a Raven file and a plan
 #
-# **Time**: `smoke` under a minute · `tiny` a few minutes on two CPU cores (default) · `small` and `paper` the same, since the ready weights are
-# used at every scale.
+# **Time**: `tiny` TWELVE of one core of an Intel Xeon (AVX-512 bf16) · `smoke` under a minute · `small` and `paper` use the same ready weights and, with recordings of your own, take as long.
 #
 # You will
 # 1. **turn** a folder of recordings, or labels made in Audacity or Raven, into the table that everything here works on, and read its warnings,
@@ -80,7 +79,7 @@ unit: str = "group"  # what the plan counts as one label: group or recording
 new: str = ""  # a folder of new recordings to predict
 # empty: the user's cache
 out: str = ""  # the folder for the classifier and its answers
-# auto is tiny unless the environment variable STUDY_SCALE says otherwise
+# auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # of the training, the pilot and the intervals
 data_seed: int = 0  # of the synthetic recordings, and of the split of a folder that brings none

@@ -87,8 +87,8 @@ def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
         whole = record.records("04_finetuning", committed)
         if len(whole):
             same = whole["data.wildlife.name"].isin(table["data.wildlife.name"])
-            whole = whole[same & (whole["preset"] == "audiomae")]
-        whole = whole.drop(columns="preset", errors="ignore").assign(fraction="all", equal_steps=False)
+            whole = whole[same & whole["preset"].isin(table["preset"])]
+        whole = whole.assign(fraction="all", equal_steps=False)
         table = pd.concat([table, whole], ignore_index=True)
     arms = [arm_of(experiment, run) for _, run in table.iterrows()]
     table = table[[arm is not None for arm in arms]].reset_index(drop=True)

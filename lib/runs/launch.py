@@ -51,11 +51,12 @@ def launch(notebook: str, *, output: str = "", timeout: int = 0, **words: str) -
         raise ValueError(f"timeout is {timeout}: it must be seconds, the longest one cell may take")
     if several and (output or timeout):
         raise ValueError("output and timeout are for a run by one process: several leave no executed notebook")
-    file = _output(path, output, defaults, values)
-    place = f"{paths.processes()} processes" if several else f"notebook -> {os.path.relpath(file)}"
     if paths.main_process():
-        print(" ".join([path.stem, *(f"{k}={v}" for k, v in words.items())]) + f": starting; {place}", flush=True)
+        print(" ".join([path.stem, *(f"{k}={v}" for k, v in words.items())]) + ": starting", flush=True)
     _check(path.stem, values)
+    file = _output(path, output, defaults, values)
+    if paths.main_process():
+        print(f"{paths.processes()} processes" if several else f"notebook -> {os.path.relpath(file)}", flush=True)
     return script(path.with_suffix(".py"), values) if several else _papermill(path, values, file, timeout)
 
 
@@ -117,7 +118,9 @@ def _output(path: Path, output: str, defaults: Mapping[str, object], values: Map
                              "whose notebooks are not to be overwritten")
         return file
     if every.get("scale") == "auto":
-        every["scale"] = os.environ.get("STUDY_SCALE") or "tiny"
+        from lib.runs.scales import scale  # here: it imports torch, which knows whether there is a GPU
+
+        every["scale"] = scale("auto").name
     pools = dict.fromkeys(record.base(str(every[pool])) for pool in record.POOLS if pool in every)
     grid = record.GRID.get(path.stem, ())
     name = record.name_of(path.stem, paths.plain(every), defaults, {pool: {"name": pool} for pool in pools}, grid)

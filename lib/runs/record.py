@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from lib import paths
 from lib.runs import provenance, summary
+from lib.runs.papers import paper, reference
 
 if TYPE_CHECKING:  # each is imported where it is used, so that the launcher speaks at once
     import pandas as pd
@@ -201,6 +202,11 @@ def _taken(defaults: Mapping[str, object], values: Mapping[str, object]) -> tupl
     return chosen, taken
 
 
+def _whole(parameters: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, object]:
+    """A record's parameters; those that its notebook got later had their defaults."""
+    return {**{k: paths.plain(v) for k, v in defaults.items() if k not in SHOWN}, **parameters}
+
+
 def _pool(source: str, digest: str) -> str:
     return f"{base(source)}-{digest}" if ":" in source else source
 
@@ -228,7 +234,7 @@ def start(notebook: str, tables: Mapping[str, pd.DataFrame] | None = None, /, **
     name = name_of(path.stem, taken, defaults, data, GRID.get(path.stem, ()))
     run = Run(path.stem, name, taken, data, folder(chosen.name))
     old = read(run.folder / run.notebook / f"{name}.json") if os.environ.get("STUDY_SKIP_RECORDED") else None
-    if old and (old["version"], old["parameters"]) == (VERSION, taken) \
+    if old and (old["version"], _whole(old["parameters"], defaults)) == (VERSION, taken) \
             and all(old["data"][pool]["hash"] == d["hash"] for pool, d in data.items()):
         raise Recorded(name)
     return run
@@ -260,7 +266,7 @@ def recorded(path: Path, points: Sequence[Mapping[str, object]]) -> list[bool]:
 
     def same(old: dict, taken: dict) -> bool:
         pools = {p: _pool(str(taken[p]), data["hash"]) for p, data in old["data"].items() if p in taken}
-        return old["parameters"] == {**taken, **pools}
+        return _whole(old["parameters"], defaults) == {**taken, **pools}
 
     return [any(same(old, taken) for old in there[chosen]) for chosen, taken in asked]
 
@@ -272,11 +278,13 @@ def records(notebook: str, committed: bool = False) -> pd.DataFrame:
     With `committed` only those that the README may show (`provenance.publishable`)."""
     import pandas as pd
 
-    rows = []
-    for record in _records(folder("") / Path(notebook).stem):
+    name, rows = Path(notebook).stem, []
+    source = NOTEBOOKS / f"{name}.ipynb"
+    defaults = defaults_of(source) if source.exists() else {}
+    for record in _records(folder("") / name):
         if record["scale"] != "smoke" and (provenance.publishable(record) or not committed):
             rest = {k: v for k, v in record.items() if k not in ("parameters", "metrics", "seed", "scale")}
-            numbers = {k: math.inf if v == "inf" else v for k, v in record["parameters"].items()}
+            numbers = {k: math.inf if v == "inf" else v for k, v in _whole(record["parameters"], defaults).items()}
             rows.append({**numbers, **record["metrics"], **rest})
     return pd.json_normalize(rows) if rows else pd.DataFrame(columns=["notebook", "name"])
 
@@ -292,28 +300,3 @@ def beside(table: pd.DataFrame, run: Run) -> pd.DataFrame:
     world = table[["scale", *(f"data.{pool}.hash" for pool in run.data)]].astype(str).agg("|".join, axis=1)
     here = "|".join([str(run.parameters.get("scale")), *(str(d["hash"]) for d in run.data.values())])
     return table[world == (here if (world == here).any() else world.mode()[0])].reset_index(drop=True)
-
-
-def reference(experiment: str, **where: str) -> pd.DataFrame:
-    """The papers' numbers of one experiment, e.g. reference("mix_ratio", split="val", metric="top1")."""
-    import pandas as pd
-
-    table = pd.read_csv(paths.ROOT / "papermill_runs" / "reference_results.csv", dtype={"setting": str})
-    experiments = sorted(table["experiment"].unique())
-    if experiment not in experiments:
-        raise ValueError(f"the papers have no experiment {experiment!r}; there are {', '.join(experiments)}")
-    table = table[table["experiment"] == experiment]
-    for column, value in where.items():
-        table = table[table[column] == str(value)]
-    return table.reset_index(drop=True)
-
-
-def paper(experiment: str, setting: float | str) -> dict[str, object] | None:
-    """What a record keeps as `paper`: the source and the metrics on val of a setting; None if there is no such row."""
-    text = f"{setting:g}" if isinstance(setting, (int, float)) else str(setting)
-    rows = reference(experiment, setting=text, split="val")
-    if rows.empty:
-        return None
-    first = rows.iloc[0]
-    numbers = {row.metric: float(row.value) for row in rows[rows["place"] == first.place].itertuples()}
-    return {"source": f"{first.paper}, {first.place}", "setting": text, "split": "val", **numbers}

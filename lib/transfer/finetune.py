@@ -19,8 +19,8 @@ from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.sources import tables
 
-__all__ = ["Recipe", "Predictions", "Finetuned", "classifier", "mixup", "spec_augment", "finetune", "step_of",
-           "window_logits", "predict", "evaluate"]
+__all__ = ["Recipe", "Predictions", "Finetuned", "classifier", "mixup", "spec_augment", "finetune", "folder_of",
+           "step_of", "window_logits", "predict", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,7 @@ def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFra
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     mixture = sampler.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train),
                               recipe.seed)
-    used = (t.reindex(columns=data.USED) for t in (train, val))
-    folder = paths.cache("finetuned", paths.key(VERSION, arch, front, recipe, labels, encoder, *used))
+    folder = folder_of(encoder, arch, front, table, recipe, labels)
     looks = Looks(folder, lambda: predict(model, front, val, labels, workers=workers, bar="looking at val"))
 
     def run() -> None:
@@ -162,6 +161,15 @@ def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFra
 
     log, _ = training.kept(folder, model, run, reuse=reuse, leave=reuse)
     return Finetuned(model.eval(), labels, log, looks.table(), mixture.samples, trainable)
+
+
+def folder_of(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFrame, recipe: Recipe,
+              labels: list[str] | None = None) -> Path:
+    """Where `finetune` keeps this very training, made or not: its name follows from all that the training depends on.
+    """
+    labels = labels or sorted(table.loc[table["split"] == "train", "label"].unique())
+    used = (table[table["split"] == split].reindex(columns=data.USED) for split in ("train", "val"))
+    return paths.cache("finetuned") / paths.key(VERSION, arch, front, recipe, labels, encoder, *used)
 
 
 def _steps(model: VisionTransformer, front: FrontEnd, train: pd.DataFrame, labels: list[str], recipe: Recipe,

@@ -22,7 +22,8 @@ from lib.mel import FrontEnd
 from lib.sources import tables
 from lib.transfer import public
 
-__all__ = ["NAMES", "Start", "start", "READY", "READY_LOG", "READY_ARCH", "READY_RECIPE", "load_ready", "train_ready"]
+__all__ = ["NAMES", "Start", "start", "earlier", "READY", "READY_LOG", "READY_ARCH", "READY_RECIPE", "load_ready",
+           "train_ready"]
 
 NAMES = ("random", "random+inat_ssl", "audioset_ssl", "audioset_ssl+inat_ssl", "imagenet_sl", "birdmae", "ready")
 PUBLIC = {"audioset_ssl": "audiomae", "imagenet_sl": "imagenet", "birdmae": "birdmae"}
@@ -75,6 +76,24 @@ def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd
         model, samples = _pretrained(model, front, recipe, 0.0, pools, begin, workers), samples + recipe.clips
         what += f", then pretrained on {recipe.clips:,} clips of the wildlife pool"
     return Start(model.eval(), front, samples, what)
+
+
+def earlier(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd.DataFrame], *,
+            weights: str = "") -> tuple[int, MAE | None]:
+    """What `start` will find of its own: how many of its pretrainings are still to be made (0 to 2), and its model
+    where none is. Public weights are not looked for: there is no model, and what goes on from them is to be made."""
+    first, _, further = name.partition("+")
+    if name == "ready":
+        return 0, load_ready()[0]
+    if weights or first in PUBLIC and first != "audioset_ssl":
+        return int(bool(further)), None
+    ratios, model = [math.inf] * (first == "audioset_ssl") + [0.0] * bool(further), None
+    for place, ratio in enumerate(ratios if recipe.clips else ()):
+        model = pretrain.earlier(arch, mel.INAT, replace(recipe, ratio=ratio), pools["wildlife"], pools["general"],
+                                 model)
+        if model is None:
+            return len(ratios) - place, None
+    return 0, model or MAE(arch, training.generator(recipe.seed)).eval()
 
 
 def _pretrained(model: MAE, front: FrontEnd, recipe: pretrain.Recipe, ratio: float, pools: Mapping[str, pd.DataFrame],

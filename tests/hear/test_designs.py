@@ -43,7 +43,9 @@ def test_the_recipe():
         assert (recipe.mask_ratio, recipe.weight_decay, recipe.warmup) == (0.75, 0.05, 0.1)
         assert recipe.betas == (0.9, 0.95) and recipe.seed == 3
     assert (paper.batch, paper.lr) == (512, 6e-4) and (tiny.batch, tiny.lr) == (scale("tiny").batch, scale("tiny").lr)
-    assert scale("paper").msm_recipe(designs.CLIPS, 0, ratio=float("inf"), batch=256).ratio == float("inf")
+    assert (paper.clips, paper.ratio) == (196_380_700, float("inf"))  # 100 epochs of AudioSet alone, whatever is asked
+    assert (tiny.clips, tiny.ratio) == (1000, 1.0) and scale("paper").msm_recipe(0, 0).clips == 0
+    assert scale("paper").msm_recipe(1, 0, ratio=1.0).ratio == 1.0
     visible = [patches.random_mask(1, design.grid, 0.75, training.generator(0)).keep.shape[1]
                for design in designs.DESIGNS.values()]
     assert visible == [8, 16, 24, 31, 40, 31, 62, 32, 19]  # public code: 7 and 23 for the first and third, it truncates

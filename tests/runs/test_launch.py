@@ -12,6 +12,7 @@ import nbformat
 import papermill
 import psutil
 import pytest
+import torch
 from test_record import PARAMETERS, call, toy  # noqa: F401
 from test_sweeps import wait_for
 from toys import tones
@@ -113,7 +114,7 @@ def test_tables_are_shown_by_the_first_process(toy, several, capsys, rank, times
     assert launch.main([str(toy)]) == 0
     out = capsys.readouterr().out
     assert out.count("pretraining  3 days") == out.count("finetuning  3 days") == times
-    assert out.count("toy: starting; 2 processes") == times and len(out.splitlines()) == 5 * times
+    assert out.count("toy: starting\n2 processes\n") == times and len(out.splitlines()) == 6 * times
 
 
 def test_a_script_has_the_values_that_were_given(toy, several, capsys):  # noqa: F811
@@ -125,7 +126,7 @@ def test_a_script_has_the_values_that_were_given(toy, several, capsys):  # noqa:
     file = toy.with_suffix(".py")
     file.write_text(file.read_text().replace(PARAMETERS, typed))
     assert launch.main([str(toy), "ratio=inf", "seed=2"]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["2 inf chorus", "3"]  # only the parameters' cell is changed
+    assert capsys.readouterr().out.splitlines()[2:] == ["2 inf chorus", "3"]  # only the parameters' cell is changed
 
 
 def test_an_error_of_a_script_is_a_traceback_and_one_line(toy, several, capsys):  # noqa: F811
@@ -167,7 +168,8 @@ def test_what_a_notebook_prints_is_seen_at_once_and_its_end_once(toy, tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0 and not err, err
     said = out.splitlines()
-    assert [line.split(": ")[0] for line in said] == [said[0].split(": ")[0], "right on test", "record", "notebook"]
+    assert said[0].endswith(": starting") and said[1].startswith("notebook -> ")
+    assert [line.split(": ")[0] for line in said[2:]] == ["right on test", "record", "notebook"]
 
 
 # What is said and checked before anything heavy is imported
@@ -177,9 +179,19 @@ def test_the_launcher_speaks_before_the_imports(toy):  # noqa: F811
     words = [str(toy), "ratio=7", "seed=2"]
     code = f"{absent}\nfrom lib.runs import launch\nlaunch.main({words!r})"
     done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True)
-    file = os.path.relpath(toy.parent.parent / "records" / "toy" / "seed=2,scale=tiny,data=chorus.ipynb", paths.ROOT)
-    assert done.stdout == f"toy ratio=7 seed=2: starting; notebook -> {file}\n"
+    assert done.stdout == "toy ratio=7 seed=2: starting\n"
     assert "import of " in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("said, gpu, meant", [("", True, "small"), ("", False, "tiny"), ("tiny", True, "tiny")])
+def test_the_notebook_goes_where_its_record_goes(toy, monkeypatch, capsys, said, gpu, meant):  # noqa: F811
+    monkeypatch.setenv("STUDY_SCALE", said)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    asked = []
+    monkeypatch.setattr(launch, "_papermill", lambda *given: asked.append(given[2]) or 0)
+    assert launch.main([str(toy)]) == 0
+    assert asked == [record.folder(meant) / "toy" / f"seed=0,scale={meant},data=chorus.ipynb"]
+    assert capsys.readouterr().out == f"toy: starting\nnotebook -> {os.path.relpath(asked[0])}\n"
 
 
 @pytest.mark.parametrize("word, said", [

@@ -7,9 +7,12 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lib import metrics, paths, runs
 from lib.runs import launch, provenance, record
+from lib.sources import chorus
+from lib.transfer import starts
 
 PARAMETERS = """scale = "auto"      # how much to compute
 seed = 0            # of the training
@@ -50,6 +53,10 @@ def call(*words):
                           text=True, timeout=120)
 
 
+FIVE = dict(ratio=7, scale="tiny", seed=0, data_seed=0, wildlife="chorus", general="chorus", preset="audiomae",
+            budget="sweep")
+
+
 def given(**changed):
     """All parameters of the toy, as its parameters cell has them but for some."""
     return {"scale": "auto", "seed": 0, "wildlife": "chorus", "ratio": 7, "sleep_s": 0.0} | changed
@@ -60,8 +67,11 @@ def given(**changed):
 def test_auto_is_what_the_environment_says_and_a_name_always_wins(monkeypatch):
     monkeypatch.setenv("STUDY_SCALE", "small")
     assert runs.scale("auto").name == "small" and runs.scale("paper").name == "paper"
-    monkeypatch.delenv("STUDY_SCALE")
-    assert runs.scale().name == "tiny"
+    for said in ("", None):
+        monkeypatch.setenv("STUDY_SCALE", said) if said is not None else monkeypatch.delenv("STUDY_SCALE")
+        for gpu, name in ((False, "tiny"), (True, "small")):
+            monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+            assert runs.scale().name == name
     with pytest.raises(ValueError, match="scale is 'huge': it must be one of smoke, tiny, small, paper or auto"):
         runs.scale("huge")
     monkeypatch.setenv("STUDY_SCALE", "auto")
@@ -71,8 +81,14 @@ def test_auto_is_what_the_environment_says_and_a_name_always_wins(monkeypatch):
 
 def test_scales_fit_together():
     for scale in runs.SCALES.values():
-        assert scale.dim % scale.heads == 0 == scale.decoder_dim % scale.decoder_heads
         assert scale.batch % 16 == 0 and scale.pretrain_clips >= scale.batch  # 15:1 is exact in every batch
+
+
+def test_small_is_a_t4_s_ten_minutes():
+    small = runs.scale("small")
+    assert small.arch() == starts.READY_ARCH and small.pretrain_clips >= 300_000 and small.sweep_clips >= 1_000_000
+    train = int(chorus.species(small.chorus)["train"].sum())
+    assert small.finetune_epochs * train / small.finetune_batch >= 2_000  # steps
 
 
 @pytest.mark.parametrize("word, ratio", [(7, 7), ("7", 7), ("0.5", .5), (0, 0), ("inf", math.inf),
@@ -197,6 +213,20 @@ def test_a_tree_is_dirty_by_its_code_alone(tmp_path, monkeypatch):
         paths.write_text(tmp_path / name, "new")
         assert provenance.commit() == f"{clean}-dirty"
         (tmp_path / name).write_text(before) if before else (tmp_path / name).unlink()
+
+
+def test_a_record_that_lacks_a_parameter_had_its_default(toy, monkeypatch):
+    path = runs.start("05_mix_ratio", {}, **FIVE).record({"top1": 0.25}, samples_seen=1)
+    old = json.loads(path.read_text())
+    assert old["parameters"].pop("preset") == "audiomae" and "preset" not in path.name
+    paths.write_json(path, old)                                            # as before the notebook had it
+    assert runs.records("05_mix_ratio")["preset"].tolist() == ["audiomae"]
+    asked = [{**FIVE, "preset": preset} for preset in ("audiomae", "paper")]
+    assert record.recorded(record.notebook_path("05"), asked) == [True, False]
+    monkeypatch.setenv("STUDY_SKIP_RECORDED", "1")
+    with pytest.raises(record.Recorded):
+        runs.start("05_mix_ratio", {}, **FIVE)
+    assert "preset=paper" in runs.start("05_mix_ratio", {}, **{**FIVE, "preset": "paper"}).name
 
 
 def test_smoke_leaves_nothing_among_the_records(monkeypatch):
