@@ -164,7 +164,7 @@ def script(path: Path, values: Mapping[str, object]) -> int:
         sys.stdout = open(os.devnull, "w")
     import torch
 
-    if not torch.cuda.is_available():  # else accelerate takes each of several processes on CPUs for a single one
+    if paths.processes() > 1 and not torch.cuda.is_available():  # else accelerate takes each on a CPU for a single one
         os.environ.setdefault("ACCELERATE_USE_CPU", "true")
     code, left = ast.parse(path.read_text(encoding="utf-8")), dict(values)
     for node in code.body:  # the cell of the parameters is the first to assign them

@@ -140,7 +140,7 @@ def test_an_error_of_a_script_is_a_traceback_and_one_line(toy, several, capsys):
     for word in ("output=x.ipynb", "timeout=3"):
         assert launch.main([str(toy), word]) == 2 and "for a run by one process" in capsys.readouterr().err
     toy.with_suffix(".py").unlink()
-    assert launch.main([str(toy)]) == 2 and "several processes run toy.py, which is missing" in capsys.readouterr().err
+    assert launch.main([str(toy)]) == 2 and "toy.py, which is run as a script, is missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
