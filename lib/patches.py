@@ -32,10 +32,10 @@ class Mask(NamedTuple):
 
     @property
     def rest(self) -> Tensor:
-        """(B, L - K) indices of the hidden patches, ascending; how many follows from the shapes, so no GPU is waited
+        """(B, L - K) indices of the hidden patches, ascending; their number is that of the shapes: no GPU is waited
         for."""
-        (B, L), K = self.hidden.shape, self.keep.shape[1]
-        return (~self.hidden).byte().argsort(dim=1, stable=True)[:, : L - K]
+        order = (~self.hidden).byte().argsort(dim=1, stable=True)  # (B, L) hidden first
+        return order[:, : order.shape[1] - self.keep.shape[1]]
 
     def to(self, device: torch.device | str) -> "Mask":
         return Mask(*(x.to(device, non_blocking=True) for x in self))

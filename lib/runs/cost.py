@@ -240,8 +240,9 @@ def _trained(model: nn.Module, optimizer: torch.optim.Optimizer, loss_of: Callab
         with acc.autocast():
             return loss_of(model, drawn, 0)
 
-    with training.two_matmuls(model) if acc.device.type == "cpu" else nullcontext():
+    with training.two_matmuls(model) if acc.device.type == "cpu" else nullcontext():  # as in `predicting_pace`
         flop, activations = _counted(lambda n: loss(_clips(n, front, ahead=True)))
+    with training.quick_attention(model):
         n, clip_s, peak = _timed(lambda drawn: loss(drawn).backward(), front, batch, seconds)
     step_s = statistics.median([clock(optimizer.step) for _ in range(3)][1:])  # the first makes the moments
     weights = sum(p.numel() for p in model.parameters())
