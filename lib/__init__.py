@@ -26,3 +26,9 @@ One clip's way through it:
     guess   -> loss    mae.MAE.loss            squared error over the hidden patches
     loss    -> weights training.fit            backward, step, saved and resumed; pretrain.pretrain is recipe and loop
 """
+
+import os
+
+# Read when OpenMP and torch are loaded, which is later: notebooks and commands import lib first. No number changes.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that wait sleep after 10 us, not 3 ms: others need the core
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages: a step's tensors cost fewer page faults (Linux)

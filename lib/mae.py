@@ -153,9 +153,12 @@ class MAE(nn.Module):
                              "crop the spec into windows, or use the front end of this checkpoint")
         if mask is not None and mask.hidden.shape != (B, L):
             raise ValueError(f"the mask is for {tuple(mask.hidden.shape)} (clips, patches), the specs have {(B, L)}")
-        x = vit.patch_embed(spec) + vit.pos_embed[:, 1 : 1 + L]  # (B, L, D)
-        if mask is not None:
-            x = x.gather(1, mask.keep[..., None].expand(-1, -1, x.shape[-1]))  # (B, K, D) hidden patches end here
+        position = vit.pos_embed[:, 1 : 1 + L]  # (1, L, D)
+        if mask is None:
+            x = vit.patch_embed(spec) + position  # (B, L, D)
+        else:  # hidden patches end here; on patches a convolution of their size is a linear layer
+            seen, linear = patches.some(spec, self.arch.patch, mask.keep), vit.patch_embed.proj  # (B, K, pt*pf)
+            x = nn.functional.linear(seen, linear.weight.flatten(1), linear.bias) + position[0][mask.keep]  # (B, K, D)
         cls = (vit.cls_token + vit.pos_embed[:, :1]).expand(B, -1, -1)
         x = torch.cat([cls, x], dim=1)  # (B, 1+K, D)
         return vit.norm(vit.blocks(vit.norm_pre(x)))  # (B, 1+K, D)
@@ -168,7 +171,7 @@ class MAE(nn.Module):
             B, L = mask.hidden.shape
             blanks = self.mask_token.to(x.dtype).expand(B, L - x.shape[1], -1)
             x = torch.cat([x, blanks], 1)  # (B, L, d) visible first
-            x = x.gather(1, mask.restore[..., None].expand(-1, -1, x.shape[-1]))  # (B, L, d) in their places
+            x = patches.rows(x, mask.restore)  # (B, L, d) in their places
         if x.shape[1] != self.grid.t * self.grid.f:
             raise ValueError(f"the decoder wants all {self.grid.t * self.grid.f} patches of the full length, got "
                              f"{x.shape[1]}")
@@ -197,12 +200,12 @@ class MAE(nn.Module):
 
     def loss(self, spec: Tensor, guess: Tensor, mask: Mask, norm_pixels: bool | None = None) -> Tensor:
         """The mean squared error over hidden patches only; norm_pixels defaults to the checkpoint's own target."""
-        if mask is None or not bool(mask.hidden.any()):
+        if mask is None or mask.keep.shape == mask.hidden.shape:
             raise ValueError("the loss is a mean over hidden patches and this mask hides none: draw a mask with a "
                              "ratio above 0")
-        hidden = patches.patchify(spec.float(), self.arch.patch)[mask.hidden]  # (B*(L-K), pt*pf)
-        target = self._units(hidden, norm_pixels)
-        return nn.functional.mse_loss(guess[mask.hidden].float(), target)
+        hidden = mask.rest  # (B, L-K)
+        target = self._units(patches.some(spec.float(), self.arch.patch, hidden), norm_pixels)  # (B, L-K, pt*pf)
+        return nn.functional.mse_loss(patches.rows(guess, hidden).float(), target)
 
     def forward(self, spec: Tensor, mask: Mask) -> Result:
         guess = self.decode(self.encode(spec, mask), mask)

@@ -133,8 +133,9 @@ class LogMel(torch.nn.Module):
     """Waves (B, N) in [-1, 1] at front.rate -> specs (B, 1, T, M), normalised unless told not to, float32, no gradient.
 
     Clips do not touch each other: alone or in a batch with longer ones, the frames are the same. `lengths` (B,) in
-    samples says where each clip ends: later frames get the pad value. `frames` pads or cuts the time axis. A clip
-    shorter than one window has no frame of its own: one frame (or `frames`) of pad value comes out.
+    samples says where each clip ends: later frames get the pad value; it lies on the host, so that no GPU is waited
+    for. `frames` pads or cuts the time axis. A clip shorter than one window has no frame of its own: one frame (or
+    `frames`) of pad value comes out.
     """
 
     def __init__(self, front: FrontEnd):
@@ -170,10 +171,11 @@ class LogMel(torch.nn.Module):
         with torch.autocast(wave.device.type, enabled=False):
             wave, lengths = wave.float(), self._lengths(wave, lengths)
             log_mel = self._log_mel(wave, lengths)                                       # (B, T, M)
-        present = torch.as_tensor([front.count(int(n)) for n in lengths], device=wave.device)
-        if (present < log_mel.shape[1]).any():
+        present = [front.count(n) for n in lengths]                                      # host numbers: nothing waits
+        if any(n < log_mel.shape[1] for n in present):
             steps = torch.arange(log_mel.shape[1], device=wave.device)
-            log_mel.masked_fill_((steps >= present[:, None])[..., None], front.pad)
+            ends = torch.tensor(present).to(wave.device, non_blocking=True)[:, None]     # (B, 1)
+            log_mel.masked_fill_((steps >= ends)[..., None], front.pad)
         if normalise:
             log_mel.sub_(front.mean).div_(front.divisor * front.std)
         spec = log_mel[:, None]                                                      # (B, 1, T, M)
@@ -204,36 +206,41 @@ class LogMel(torch.nn.Module):
         framed = wave.unfold(1, front.window, front.hop)[:, :T]                            # (B, T, window), a view
         out = wave.new_empty(B, T, front.mels)
         chunk = CHUNK if wave.device.type == "cpu" else CHUNK_GPU
+        padded = wave.new_zeros(min(chunk, B * T), front.n_fft)    # zero behind the window, whatever is written there
         for clips, into in zip(framed.split(max(1, chunk // T)), out.split(max(1, chunk // T))):
             for part, there in zip(clips.split(chunk, dim=1), into.split(chunk, dim=1)):
-                there.copy_(_KINDS[front.kind](self, part))                               # (b, t, M)
+                room = padded[: part.shape[0] * part.shape[1]].view(*part.shape[:2], -1)   # (b, t, n_fft)
+                _KINDS[front.kind](self, part, room, there.view(-1, front.mels))
         return out
 
-    def _power(self, frames):
-        """(b, t, window) -> (b, t, n_fft / 2 + 1) power of the zero-padded FFT; real * real is faster than abs()."""
-        fft = torch.fft.rfft(frames * self.window, n=self.front.n_fft)
-        return fft.real.square().addcmul_(fft.imag, fft.imag)
+    def _power(self, frames, room):
+        """(b, t, window) -> (b*t, n_fft / 2 + 1) power of the zero-padded FFT; squares are faster than abs()."""
+        torch.mul(frames, self.window, out=room[..., : self.front.window])
+        fft = torch.view_as_real(torch.fft.rfft(room)).square_().flatten(0, 1)              # (b*t, n_fft / 2 + 1, 2)
+        return fft[..., 0] + fft[..., 1]
 
-    def _mel(self, x):
-        """(b, t, n_fft / 2 + 1) -> (b, t, M), block by block."""
-        return torch.cat([x[..., bins] @ getattr(self, f"bank{i}") for i, bins in enumerate(self.bins)], dim=-1)
-
-
-def _inat(log_mel, frames):
-    """(b, t, window) -> (b, t, M) in dB re one step of a 16-bit file, clipped to +-50. Magnitude, not power."""
-    return log_mel._mel(log_mel._power(frames).sqrt_()).clamp_(min=1e-10).log10_().mul_(20).clamp_(-50, 50)
+    def _mel(self, x, out):
+        """(b*t, n_fft / 2 + 1) -> out (b*t, M), block by block."""
+        for i, (bins, part) in enumerate(zip(self.bins, out.split(BLOCK, dim=1))):
+            torch.mm(x[:, bins], getattr(self, f"bank{i}"), out=part)
+        return out
 
 
-def _kaldi(log_mel, frames):
-    """(b, t, window) -> (b, t, M): DC out, pre-emphasis 0.97 with the first sample repeated, power, floor, ln."""
+def _inat(log_mel, frames, room, out):
+    """(b, t, window) -> out (b*t, M) in dB re one step of a 16-bit file, clipped to +-50. Magnitude, not power."""
+    log_mel._mel(log_mel._power(frames, room).sqrt_(), out).clamp_(min=1e-10).log10_().mul_(20).clamp_(-50, 50)
+
+
+def _kaldi(log_mel, frames, room, out):
+    """(b, t, window) -> out (b*t, M): DC out, pre-emphasis 0.97 with the first sample repeated, power, floor, ln."""
     frames = frames - frames.mean(dim=-1, keepdim=True)
     frames = frames - 0.97 * torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
-    return log_mel._mel(log_mel._power(frames)).clamp_(min=EPS).log_()
+    log_mel._mel(log_mel._power(frames, room), out).clamp_(min=EPS).log_()
 
 
-def _msm(log_mel, frames):
-    """(b, t, window) -> (b, t, M): power, offset, ln."""
-    return log_mel._mel(log_mel._power(frames)).add_(EPS).log_()
+def _msm(log_mel, frames, room, out):
+    """(b, t, window) -> out (b*t, M): power, offset, ln."""
+    log_mel._mel(log_mel._power(frames, room), out).add_(EPS).log_()
 
 
 _KINDS = {"inat": _inat, "kaldi": _kaldi, "msm": _msm}
@@ -248,7 +255,7 @@ def _warn_once(text):
 
 def _reflect(wave, lengths, pad):
     """(B, N) -> (B, N + 2 pad): each clip mirrored at its own two ends, whatever its neighbours' lengths."""
-    last = torch.as_tensor(lengths, device=wave.device)[:, None] - 1                     # (B, 1)
+    last = torch.tensor(lengths).to(wave.device, non_blocking=True)[:, None] - 1         # (B, 1)
     at = torch.arange(-pad, wave.shape[1] + pad, device=wave.device).abs()               # (N + 2 pad,)
     at = (last - (last - at).abs()).clamp(min=0)                                         # (B, N + 2 pad)
     return wave.gather(1, at.clamp(max=wave.shape[1] - 1))

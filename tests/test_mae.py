@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from lib import mae, patches
+from lib import mae, mel, patches
 from lib.mae import MAE, Arch
 from lib.patches import Grid
 
@@ -50,6 +51,41 @@ def test_hidden_patches_never_reach_the_encoder_nor_visible_ones_the_loss(model,
     other = torch.where(mask.hidden[..., None], guess, torch.randn(guess.shape, generator=generator(3)))
     assert torch.equal(model.loss(spec, other, mask), model.loss(spec, guess, mask))
     assert not torch.equal(model.loss(changed, guess, mask), model.loss(spec, guess, mask))
+
+
+class NoWaiting(TorchDispatchMode):
+    """An error for what makes the host wait for a GPU: a number asked for, or a size that follows from values."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.name().removeprefix("aten::")
+        by_mask = name.startswith("index") and any(getattr(i, "dtype", None) in (torch.bool, torch.uint8)
+                                                   for a in args if isinstance(a, (list, tuple)) for i in a)
+        if by_mask or name in ("_local_scalar_dense", "item", "nonzero", "is_nonzero", "masked_select", "equal"):
+            raise RuntimeError(f"{name} waits for the device")
+        return function(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("front", [mel.INAT, mel.AUDIOMAE, mel.MSM_MAE], ids=lambda front: front.name)
+def test_from_waves_to_gradients_nothing_waits_for_the_device(model, front):
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model, log_mel = model.train().to(device), mel.LogMel(replace(front, frames=64)).to(device)
+    wave = torch.randn(2, log_mel.front.samples, generator=generator()).to(device)
+    lengths, mask = torch.tensor([wave.shape[1], wave.shape[1] // 2]), patches.random_mask(2, model.grid, 0.75, None)
+    with pytest.raises(RuntimeError, match="waits"), NoWaiting():
+        wave[wave > 0]
+
+    def step():
+        spec = log_mel(wave, lengths, frames=64)[..., :32]
+        model(spec, mask.to(device)).loss.backward()
+
+    step()  # whatever is made at first
+    torch.cuda.set_sync_debug_mode("error") if device == "cuda" else None
+    try:
+        with NoWaiting():
+            step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default") if device == "cuda" else None
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
 
 
 def test_order_of_the_visible_patches_does_not_matter(model, spec):

@@ -27,6 +27,13 @@ def test_tokens_and_pixels_are_time_major():
     assert patches.patchify(spec, (4, 3)).nonzero().tolist() == [[0, 1 * 2 + 0, 1 * 3 + 1]]
 
 
+def test_some_patches_are_those_rows_of_all():
+    spec, ids = torch.randn(2, 1, 64, 32, generator=generator()), torch.tensor([[3, 0, 31], [7, 7, 1]])
+    every = patches.patchify(spec, (8, 8))  # (B, L, 64)
+    expected = torch.stack([every[b, ids[b]] for b in range(2)])
+    assert torch.equal(patches.some(spec, (8, 8), ids), expected) and torch.equal(patches.rows(every, ids), expected)
+
+
 MASKS = {"random": lambda g: patches.random_mask(3, GRID, 0.6, g), "time": lambda g: patches.time_mask(3, GRID, 0.5, g),
          "freq": lambda g: patches.freq_mask(3, GRID, 0.5, g),
          "2d": lambda g: patches.time_freq_mask(3, GRID, 0.5, 0.5, g),
@@ -42,6 +49,8 @@ def test_the_three_views_of_a_mask_agree(kind):
     keep, restore, hidden = MASKS[kind](generator())
     assert hidden.sum(1).tolist() == [HIDDEN[kind]] * 3 and keep.shape[1] == 24 - HIDDEN[kind]
     assert not hidden.gather(1, keep).any()  # what is kept is not hidden
+    rest = MASKS[kind](generator()).rest
+    assert torch.equal(rest, hidden.nonzero()[:, 1].view(3, -1))  # the others, ascending
     tokens = torch.arange(24).expand(3, -1)
     shuffled = torch.cat([tokens.gather(1, keep), torch.full((3, HIDDEN[kind]), -1)], 1)  # visible first, then blanks
     # restore puts each back in its place

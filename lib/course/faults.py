@@ -25,7 +25,7 @@ __all__ = ["One", "Two", "Three", "Four", "five", "six", "train"]
 
 class One(MAE):
     def loss(self, spec: Tensor, guess: Tensor, mask: Mask, norm_pixels: bool | None = None) -> Tensor:
-        return super().loss(spec, guess, mask._replace(hidden=~mask.hidden), norm_pixels)
+        return super().loss(spec, guess, patches.mask_from_hidden(~mask.hidden), norm_pixels)
 
 
 class Two(MAE):

@@ -2,18 +2,27 @@
 
     python -m lib.runs.benchmark scale=tiny           and each part's share of the arithmetic that the chip can do
     python -m lib.runs.benchmark scale=paper wildlife=inatsounds:ROOT general=audioset:ROOT seconds=20     for each part
+
+Two known implementations are measured too, in turns with ours: librosa's front end and, where transformers is
+installed and the scale's decoder is plain, its ViTMAE of the same size.
 """
 
+import math
 import sys
 import time
+from collections.abc import Callable
+from importlib.util import find_spec
 from itertools import islice
 from statistics import median
 
+import librosa
 import numpy as np
 import pandas as pd
 import torch
+from timm.optim import param_groups_weight_decay
 
 from lib import data, mel, paths, pretrain, sampler, training
+from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.runs import cost, scales
 from lib.runs.scales import Scale
@@ -27,15 +36,17 @@ def benchmark(setting: Scale, wildlife: pd.DataFrame, general: pd.DataFrame, sec
     seconds.
 
     `share` is the FLOP/s of a row over those of a large matrix product in the same precision on the same device,
-    which is measured too: what a chip is said to reach, it reaches in nothing else.
+    which is measured too: what a chip is said to reach, it reaches in nothing else. `ours` is how many times faster
+    than a row our part of the same kind is.
     """
     front, acc = mel.INAT, training.accelerator()
     wild, gen = (t[t["split"] == "train"].reset_index(drop=True) for t in (wildlife, general))
     arch, recipe = setting.arch(), setting.pretraining(setting.pretrain_clips, 0, ratio=1.0)
     labelled, C = setting.finetuning("audiomae", 0, epochs=1), wild["label"].nunique()
     log_mel = LogMel(front).to(acc.device)
-    waves = torch.randn(min(recipe.batch, 64), front.samples, generator=training.generator(0)).to(acc.device)
-    made = median([cost.clock(lambda: log_mel(waves)) for _ in range(4)][1:])
+    waves = 0.05 * torch.randn(min(recipe.batch, 64), front.samples, generator=training.generator(0))
+    ready = waves.to(acc.device)
+    made, theirs = _in_turns(lambda: log_mel(ready), lambda: _librosa(front, waves.numpy()), seconds=seconds)
     workers = data.readers(setting.workers)
     rows = [{"part": f"reading ({workers} workers)", "clips": recipe.batch,
              "clips/s": _reading(wild, gen, front, recipe, workers, seconds)},
@@ -54,8 +65,72 @@ def benchmark(setting: Scale, wildlife: pd.DataFrame, general: pd.DataFrame, sec
                      "TFLOP/s": rate * pace.flop / 1e12, "share": rate * pace.flop / best,
                      "memory (GB)": (pace.fixed + batch * pace.activations) / 1e9,
                      "peak (GB)": pace.peak / 1e9 or np.nan})
-    product = {"part": "large matrix product", "TFLOP/s": best / 1e12, "share": 1.0}
-    return pd.DataFrame([*rows, product]).set_index("part")
+    rows.append({"part": "large matrix product", "TFLOP/s": best / 1e12, "share": 1.0})
+    rows.append({"part": "librosa's front end", "clips": len(waves), "clips/s": len(waves) / theirs,
+                 "ours": theirs / made})
+    if arch.decoder == "plain" and find_spec("transformers"):
+        made, theirs = _in_turns(*_steps(arch, front, recipe), seconds=seconds)
+        rows.append({"part": "ViTMAE (transformers)", "clips": recipe.batch, "clips/s": recipe.batch / theirs,
+                     "ours": theirs / made})
+    return pd.DataFrame(rows).set_index("part")
+
+
+def _in_turns(ours: Callable[[], object], theirs: Callable[[], object], seconds: float) -> tuple[float, float]:
+    """Median seconds of a call of each, called in turns for so many seconds: other programs slow both alike."""
+    pairs = [(cost.clock(ours), cost.clock(theirs)) for _ in range(2)][1:]  # the first is to warm up
+    while len(pairs) < 3 or sum(map(sum, pairs)) < seconds:
+        pairs.append((cost.clock(ours), cost.clock(theirs)))
+    made, took = zip(*pairs)
+    return median(made), median(took)
+
+
+def _librosa(front: FrontEnd, waves: np.ndarray) -> None:
+    """The log-mel of waves (B, N) as librosa makes it, of power instead of INAT's magnitude: one after the other."""
+    for wave in waves:
+        power = librosa.feature.melspectrogram(y=wave, sr=front.rate, n_fft=front.n_fft, hop_length=front.hop,
+                                               win_length=front.window, center=False, n_mels=front.mels,
+                                               fmin=front.low_hz, fmax=front.high_hz)
+        librosa.power_to_db(power)
+
+
+def _steps(arch: Arch, front: FrontEnd, recipe: pretrain.Recipe) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Whole pretraining steps on random specs: ours, and of Hugging Face's ViTMAE as it comes, with all sizes equal.
+
+    ViTMAE wants square pictures: here as many pixels, in as many patches."""
+    from transformers import ViTMAEConfig, ViTMAEForPreTraining
+
+    acc, side = training.accelerator(), math.isqrt(arch.frames * arch.mels)
+    config = ViTMAEConfig(
+        image_size=side, patch_size=arch.patch[0], num_channels=1, hidden_size=arch.dim, num_hidden_layers=arch.depth,
+        num_attention_heads=arch.heads, intermediate_size=4 * arch.dim, decoder_hidden_size=arch.decoder_dim,
+        decoder_num_hidden_layers=arch.decoder_depth, decoder_num_attention_heads=arch.decoder_heads,
+        decoder_intermediate_size=4 * arch.decoder_dim, mask_ratio=recipe.mask_ratio, layer_norm_eps=1e-6,
+        norm_pix_loss=arch.norm_pixels, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    with torch.random.fork_rng(range(torch.cuda.device_count())):  # nobody else's numbers are touched
+        model = MAE(arch, training.generator(0)).to(acc.device).train()
+        other = ViTMAEForPreTraining(config).to(acc.device).train()
+    specs = torch.randn(recipe.batch, 1, arch.frames, arch.mels, generator=training.generator(0)).to(acc.device)
+    batch = data.Batch(specs, torch.full((len(specs),), arch.frames), torch.arange(len(specs)), [], 0, len(specs))
+    optimizer, loss_of = pretrain.step_of(model, front, recipe)
+    groups = param_groups_weight_decay(other, recipe.weight_decay)
+    twin = torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, fused=optimizer.defaults["fused"])
+
+    def step(optimizer: torch.optim.Optimizer, loss: Callable[[], torch.Tensor]) -> None:
+        with acc.autocast():
+            value = loss()
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def ours() -> None:
+        with training.quick_attention(model):
+            step(optimizer, lambda: loss_of(model, batch, 0))
+
+    def theirs() -> None:
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            step(twin, lambda: other(specs.view(-1, 1, side, side)).loss)
+
+    return ours, theirs
 
 
 def _reading(wild: pd.DataFrame, gen: pd.DataFrame, front: FrontEnd, recipe: pretrain.Recipe, workers: int,

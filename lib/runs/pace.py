@@ -85,6 +85,7 @@ def _trained(model: nn.Module, optimizer: torch.optim.Optimizer, loss_of: Callab
 
     with training.two_matmuls(model) if acc.device.type == "cpu" else nullcontext():
         flop, activations = _counted(lambda n: loss(_clips(n, front, ahead=True)))
+    with training.quick_attention(model):
         n, clip_s, peak = _timed(lambda drawn: loss(drawn).backward(), front, batch, seconds)
     step_s = min([clock(optimizer.step) for _ in range(4)][1:])  # the first makes the moments
     weights = sum(p.numel() for p in model.parameters())

@@ -1,0 +1,32 @@
+"""What importing lib sets before torch is loaded."""
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from lib import paths
+
+LIB = "from lib import paths; import torch"
+
+
+def shown(code: str, **environment: str) -> str:
+    """What OpenMP says about itself in a fresh process that runs this code."""
+    fresh = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "THP_"))}
+    done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, check=True,
+                          env=fresh | {"OMP_DISPLAY_ENV": "verbose", "PYTHONPATH": str(paths.ROOT)} | environment)
+    return done.stdout + done.stderr
+
+
+def test_threads_that_wait_leave_the_processor_to_others_unless_told_otherwise():
+    if "GOMP_SPINCOUNT" not in shown("import torch"):
+        pytest.skip("torch brings another OpenMP")
+    assert "GOMP_SPINCOUNT = '1000'" in shown(LIB)
+    assert "GOMP_SPINCOUNT = '50'" in shown(LIB, GOMP_SPINCOUNT="50")
+
+
+@pytest.mark.parametrize("notebook", sorted((paths.ROOT / "notebooks").glob("*.py")), ids=lambda path: path.stem)
+def test_a_notebook_imports_lib_before_anything_that_loads_torch(notebook):
+    first = re.search(r"(?m)^ *(?:from|import) (lib|torch|torchaudio|timm|accelerate)\b", notebook.read_text("utf-8"))
+    assert first[1] == "lib"
