@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from timm.optim import param_groups_weight_decay
 from torch import Tensor
 
-from lib import data, patches, paths, sampler, training
+from lib import data, hardware, patches, paths, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 
@@ -61,7 +61,7 @@ def plan(arch: Arch, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFra
             f"{arch.grid.t} x {arch.grid.f} = {L} patches a clip, {L - round(recipe.mask_ratio * L)} visible; "
             f"learning rate {recipe.lr:.1e} after {round(recipe.warmup * recipe.steps):,} steps of warm-up\n"
             f"encoder {encoder:.2f} M parameters, decoder {whole - encoder:.2f} M\n"
-            f"on {training.hardware()}")
+            f"on {hardware.named()}")
 
 
 def pretrain(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame, *,
@@ -115,7 +115,7 @@ def earlier(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame,
 
 def _steps(model: MAE, front: FrontEnd, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, folder: Path,
            workers: int) -> Iterable[dict]:
-    both, acc = pd.concat([wild, gen], ignore_index=True), training.accelerator()
+    both, acc = pd.concat([wild, gen], ignore_index=True), hardware.accelerator()
     join = np.arange(len(both)) >= len(wild)
     clips = data.Clips(both, front, recipe.seed, join, ahead=acc.device.type == "cpu", device=acc.device)
     mixture = sampler.Mixture(len(wild), len(gen), recipe.ratio, recipe.batch, recipe.clips, recipe.seed)
@@ -133,7 +133,7 @@ def _steps(model: MAE, front: FrontEnd, recipe: Recipe, wild: pd.DataFrame, gen:
 
 def step_of(model: MAE, front: FrontEnd, recipe: Recipe) -> tuple[torch.optim.Optimizer, Callable[..., Tensor]]:
     """The optimizer of a recipe and the loss of one of its steps, as `training.fit` takes them."""
-    device = training.accelerator().device
+    device = hardware.accelerator().device
     log_mel = LogMel(front).to(device)
     if recipe.freeze_decoder:
         for name, parameter in model.named_parameters():

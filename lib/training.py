@@ -14,25 +14,22 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import timedelta
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from pickle import UnpicklingError
 
 import pandas as pd
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs, parse_flag_from_env
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from timm.scheduler import CosineLRScheduler
 from torch import nn
 
-from lib import paths, progress
+from lib import hardware, paths, progress
 from lib.data import Batch
 
-__all__ = ["precision", "accelerator", "hardware", "generator", "fit", "on_device", "quick_attention", "two_matmuls",
-           "States", "alone", "kept", "save_weights", "NonFiniteLoss"]
+__all__ = ["generator", "fit", "States", "alone", "kept", "save_weights", "NonFiniteLoss"]
 
 SAVE_EVERY_S = 60.0  # seconds from one saved state to the next: what an interruption costs at most
 LAG = 4  # steps that a GPU is given before the loss of one is asked for: the wait for it would let the GPU run dry
@@ -40,42 +37,6 @@ LAG = 4  # steps that a GPU is given before the loss of one is asked for: the wa
 
 class NonFiniteLoss(ValueError):
     """The loss became NaN or infinite; the message names step, learning rate and files."""
-
-
-def precision() -> str:
-    """In what matrices are multiplied here: "bf16" where the chip does so in hardware, else "fp16" on a GPU with tensor
-    cores (a T4: its bf16 is emulated), where gradients are scaled, else "float32". On a CPU without such instructions
-    a bf16 product takes a hundred times as long."""
-    if _cuda():
-        capability = torch.cuda.get_device_capability()
-        return "bf16" if capability >= (8, 0) else "fp16" if capability >= (7, 0) else "float32"
-    return "bf16" if not _mps() and torch.cpu._is_avx512_bf16_supported() else "float32"
-
-
-def _cuda() -> bool:
-    return torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU")
-
-
-def _mps() -> bool:
-    return torch.backends.mps.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU")
-
-
-def accelerator() -> Accelerator:
-    """accelerate on the best device there is, in its `precision`; what stays float32 on CUDA is multiplied in TF32."""
-    if _cuda():
-        torch.set_float32_matmul_precision("high")
-    patient = InitProcessGroupKwargs(timeout=timedelta(weeks=1))  # a run may wait that long for the lock of another
-    mixed = precision().replace("float32", "no")
-    return Accelerator(mixed_precision=mixed, kwargs_handlers=[patient])
-
-
-def hardware() -> str:
-    """What computes here and in which precision, in one line."""
-    if _cuda():
-        return f"{torch.cuda.get_device_name()}, {precision()}"
-    if _mps():
-        return f"GPU of a Mac (MPS), {precision()}: nothing here was tested on one, ACCELERATE_USE_CPU=1 avoids it"
-    return f"{paths.processor()}, {torch.get_num_threads()} threads, {precision()}"
 
 
 def generator(*seeds: int) -> torch.Generator:
@@ -102,7 +63,7 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
     model is then as that step left it. In fp16 a step whose gradients overflow leaves the weights as they are: such
     records have `skipped` true, and the scale of the gradients falls until they fit.
     """
-    acc, states = accelerator(), States(folder)
+    acc, states = hardware.accelerator(), States(folder)
     schedule = CosineLRScheduler(optimizer, t_initial=max(1, steps - warmup), lr_min=lr_min, warmup_t=warmup,
                                  warmup_prefix=True, t_in_epochs=False)
     start, log = states.resume(model, optimizer, acc.scaler)
@@ -208,48 +169,13 @@ def _seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
 @contextmanager
 def _prepared(acc: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple]:
     """Model and optimizer as accelerate trains them; at the end, also an early one, the model is as it came."""
-    with on_device(model), quick_attention(model):
+    with hardware.on_device(model), hardware.quick_attention(model):
         ready, optimizer = acc.prepare(model, optimizer)
         try:
             yield ready.train(), optimizer
         finally:
             acc.unwrap_model(ready, keep_fp32_wrapper=False)
             vars(model).pop("_is_accelerate_prepared", None)  # else the next training would not prepare it again
-
-
-@contextmanager
-def on_device(model: nn.Module) -> Iterator[torch.device]:
-    """The accelerator's device, with the model on it; at the end the model is back where it was."""
-    home = next((x.device for x in (*model.parameters(), *model.buffers())), torch.device("cpu"))
-    device = accelerator().device
-    model.to(device)
-    try:
-        yield device
-    finally:
-        model.to(home)
-
-
-def quick_attention(model: nn.Module) -> AbstractContextManager:
-    """Within, attention as it trains fastest: in bf16 on a CPU by two matrix products, elsewhere as torch chooses.
-
-    Forth and back torch's fused attention took 1.7 to 3.4 times as long in bf16 (Xeon with AMX, seven shapes from
-    `tiny` to ViT-B), and in float32 0.8 to 1.2 times as long as the two products."""
-    acc = accelerator()
-    slow = acc.device.type == "cpu" and acc.mixed_precision == "bf16"
-    return two_matmuls(model) if slow else nullcontext()
-
-
-@contextmanager
-def two_matmuls(model: nn.Module) -> Iterator[None]:
-    """Within, attention by two matrix products, which torch's counter of FLOP sees on every device."""
-    fused = [module for module in model.modules() if getattr(module, "fused_attn", False)]
-    for module in fused:
-        module.fused_attn = False
-    try:
-        yield
-    finally:
-        for module in fused:
-            module.fused_attn = True
 
 
 # --------------------------------------------------------------------------------------------- what a run leaves behind
@@ -262,7 +188,7 @@ class States:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder, self.pending, self.saved = folder, [], time.monotonic()
-        self.writes = folder is not None and accelerator().is_main_process
+        self.writes = folder is not None and hardware.accelerator().is_main_process
 
     def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer,
                scaler: torch.amp.GradScaler | None = None) -> tuple[int, list[dict]]:
@@ -349,7 +275,7 @@ def save_weights(model: nn.Module, file: Path) -> None:
 @contextmanager
 def alone(folder: Path) -> Iterator[bool]:
     """Only one run at a time in a folder, a second waits. True in the process of the run that may write."""
-    acc = accelerator()
+    acc = hardware.accelerator()
     folder.mkdir(parents=True, exist_ok=True)
     with paths.locked(folder) if acc.is_main_process else nullcontext():
         acc.wait_for_everyone()
@@ -370,19 +296,19 @@ def kept(folder: Path, model: nn.Module, train: Callable[[], object], *, reuse: 
     weights = folder / "weights.safetensors"
     with alone(folder) as writes:
         there = weights.exists()
-        accelerator().wait_for_everyone()
+        hardware.accelerator().wait_for_everyone()
         if writes and there:  # states first: a new run must not go on from what a kill has left
             _remove(folder, "state-*.pt", "best-*", *(() if reuse else ("*.json", "*.safetensors")))
         if there and reuse:
             model.load_state_dict(load_file(weights))
         else:
             train()
-            accelerator().wait_for_everyone()  # each has loaded what is removed now
+            hardware.accelerator().wait_for_everyone()  # each has loaded what is removed now
             if writes:
                 save_weights(model, weights)
                 _remove(folder, "state-*.pt", "best-*")  # the weights are all that is needed now
         log = pd.read_json(folder / "log.jsonl", lines=True)
-        accelerator().wait_for_everyone()  # all have read it
+        hardware.accelerator().wait_for_everyone()  # all have read it
         if writes and not leave:
             _remove(folder, "*.json", "*.jsonl", "*.safetensors")
     return log, there and reuse

@@ -16,7 +16,7 @@ import pytest
 import torch
 from toys import BAD, FRONT, GOOD, mess, ramp, tones
 
-from lib import audio, data, paths, recordings, sources, training
+from lib import audio, data, hardware, paths, recordings, sources
 from lib.data import Clips, Windows
 from lib.mel import MSM_MAE, LogMel, normalise
 from lib.runs import record
@@ -256,7 +256,7 @@ def test_a_draw_repeats_whatever_the_workers_and_the_order(tmp_path):
 @pytest.mark.parametrize("ahead", [False, True])
 def test_batches_cut_on_the_device_are_those_read_from_the_files(tmp_path, ahead, monkeypatch):
     """Long, short, joined, kept to windows, segments, without a sample, unreadable: to the last sample."""
-    device = training.accelerator().device
+    device = hardware.accelerator().device
     table = tones(tmp_path, 3, 0, 0, seconds=1.0).assign(kept=[(0.1, 0.3), None] * 4 + [None], start_s=0.05)
     parts = [table_of(*(ramp(tmp_path / f"{n}.wav", n) for n in (300, 700, 2500, 4000, 9000))).assign(label="short")]
     parts += [table_of(*(ramp(tmp_path / f"gone{n}.wav", 9000) for n in range(2)), duration_s=9000 / 22_050)]

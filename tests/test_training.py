@@ -20,14 +20,14 @@ from timm.optim import param_groups_layer_decay
 from torch import nn
 from toys import ARCH
 
-from lib import mae, paths, training
+from lib import hardware, mae, paths, training
 from lib.data import Batch
 
 STEPS = 20
 
 
 def batch_of(x: torch.Tensor, files: list[str] = []) -> Batch:
-    return Batch(x.to(training.accelerator().device), torch.ones(len(x)), torch.arange(len(x)), files, 0, len(x))
+    return Batch(x.to(hardware.accelerator().device), torch.ones(len(x)), torch.arange(len(x)), files, 0, len(x))
 
 
 def network() -> nn.Module:
@@ -208,7 +208,7 @@ def test_parts_of_a_batch_make_the_same_step():
 
     (whole, a, one), (parts, b, three) = run(0), run(3)
     assert one == {(0, 8, 8)} and three == {(0, 3, 8), (3, 3, 8), (6, 2, 8)}
-    np.testing.assert_allclose(whole, parts, rtol=1e-5 if training.accelerator().mixed_precision == "no" else 2e-2)
+    np.testing.assert_allclose(whole, parts, rtol=1e-5 if hardware.accelerator().mixed_precision == "no" else 2e-2)
     assert not same(a, b) and all(torch.allclose(a[k], b[k], atol=0.02) for k in a)  # to rounding
 
 
@@ -244,7 +244,7 @@ def test_a_loss_that_is_no_number_names_step_and_files(bad):
         train(model=model, loss_of=spoiled)
     assert "/some/where" not in str(error.value)
     assert is_plain(model)
-    if training.accelerator().device.type != "cuda":  # there it is known some steps later, when it has done its harm
+    if hardware.accelerator().device.type != "cuda":  # there it is known some steps later, when it has done its harm
         assert all(p.isfinite().all() for p in model.parameters())
 
 
@@ -257,10 +257,10 @@ def test_a_gpu_trains_in_what_it_multiplies_natively(capability, mixed, monkeypa
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *a: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *a: "Tesla")
     monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda how: asked.update(float32=how))
-    monkeypatch.setattr(training, "Accelerator", lambda **how: asked.update(how))
-    training.accelerator()
+    monkeypatch.setattr(hardware, "Accelerator", lambda **how: asked.update(how))
+    hardware.accelerator()
     assert asked["mixed_precision"] == mixed and asked["float32"] == "high"
-    assert training.hardware() == f"Tesla, {mixed.replace('no', 'float32')}"
+    assert hardware.named() == f"Tesla, {mixed.replace('no', 'float32')}"
 
 
 @pytest.mark.parametrize("flag, mps, precise", [(True, False, "bf16"), (False, False, "float32"),
@@ -269,14 +269,14 @@ def test_without_cuda_only_a_processor_that_has_bf16_uses_it(flag, mps, precise,
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: flag)
-    assert training.precision() == precise and training.hardware().endswith(precise) != mps
-    assert ("nothing here was tested on one" in training.hardware()) == mps
+    assert hardware.precision() == precise and hardware.named().endswith(precise) != mps
+    assert ("nothing here was tested on one" in hardware.named()) == mps
 
 
 @pytest.fixture
 def like_a_t4(monkeypatch):
     """What accelerate sets up on a T4, on this CPU: autocast to fp16 and scaled gradients."""
-    usual, state = training.accelerator, AcceleratorState._shared_state
+    usual, state = hardware.accelerator, AcceleratorState._shared_state
     if usual().device.type == "cuda":
         pytest.skip("has a GPU of its own")
     before = state["_mixed_precision"]
@@ -288,7 +288,7 @@ def like_a_t4(monkeypatch):
         acc.scaler = torch.amp.GradScaler("cpu")
         return acc
 
-    monkeypatch.setattr(training, "accelerator", accelerator)
+    monkeypatch.setattr(hardware, "accelerator", accelerator)
     yield
     state["_mixed_precision"] = before
 

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lib import patches, paths, training
+from lib import hardware, patches, paths, training
 from lib.data import Batch
 from lib.mae import MAE, Arch, sincos
 from lib.mel import FrontEnd, LogMel
@@ -60,7 +60,7 @@ def train(kind: type[MAE], arch: Arch, specs: Tensor, clips: int, batch: int, lr
     The log has step, loss, lr, clips. As `pretrain.pretrain` trains, at mask ratio 0.8, but of any kind of MAE. Kept
     in the cache under a hash of all this, the kind's source among it; a second call only reads.
     """
-    model, steps, device = kind(arch, training.generator(seed)), max(2, clips // batch), training.accelerator().device
+    model, steps, device = kind(arch, training.generator(seed)), max(2, clips // batch), hardware.accelerator().device
     source = [getsource(c) for c in kind.__mro__ if c.__module__.startswith("lib.")]
     folder = paths.cache("faults", paths.key(source, arch, steps, batch, lr, seed, specs.half()))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr, betas=(0.9, 0.95),

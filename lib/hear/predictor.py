@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lib import progress, training
+from lib import hardware, progress, training
 from lib.hear.scores import SCORES, Events, events
 
 __all__ = ["Options", "Point", "grid", "Split", "Fold", "Answers", "Result", "evaluate", "network"]
@@ -187,7 +187,7 @@ def _train(train: Split, valid: Split, point: Point, protocol: _Protocol, rng: t
     """Adam from one point of the grid, with a look at valid every few epochs, until none has been better for long."""
     if len(train.x) < 2:
         raise ValueError(f"{len(train.x)} embeddings to train on: batch norm needs two at least")
-    began, device, options, sign = time.monotonic(), training.accelerator().device, protocol.options, protocol.sign
+    began, device, options, sign = time.monotonic(), hardware.accelerator().device, protocol.options, protocol.sign
     x, y = train.x.to(device), train.y.to(device)  # (n, D), (n, C)
     batches, loss_of = _batches(train.row, options.batch), LOSSES[protocol.prediction]
     best, best_epoch, post, weights = -sign * math.inf, 0, protocol.posts[0], None

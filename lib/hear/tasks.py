@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lib import audio, paths, progress, training
+from lib import audio, hardware, paths, progress
 from lib.hear import api, predictor
 from lib.hear.predictor import Fold, Options, Result, Split
 from lib.hear.scores import SCORES, Event
@@ -132,7 +132,7 @@ def embed(task: Task, model: nn.Module) -> dict[str, Split]:
             if not file.exists():
                 sounds = [task.folder / str(rate) / split / name for name in answers]
                 bar = progress.bar(sounds, desc=f"embedding {task.name} {split}", unit="recording", leave=False)
-                with paths.atomic(file) as temporary, training.on_device(model) as device:
+                with paths.atomic(file) as temporary, hardware.on_device(model) as device:
                     np.savez(temporary, **_embed(bar, task.kind, model, device))
             with np.load(file) as stored:
                 x, row, times = stored["x"], stored["row"], stored["times"]

@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from timm.optim import param_groups_weight_decay
 
-from lib import data, mel, paths, pretrain, sampler, training
+from lib import data, hardware, mel, paths, pretrain, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.runs import cost, scales
@@ -39,7 +39,7 @@ def benchmark(setting: Scale, wildlife: pd.DataFrame, general: pd.DataFrame, sec
     which is measured too: what a chip is said to reach, it reaches in nothing else. `ours` is how many times faster
     than a row our part of the same kind is.
     """
-    front, acc = mel.INAT, training.accelerator()
+    front, acc = mel.INAT, hardware.accelerator()
     wild, gen = (t[t["split"] == "train"].reset_index(drop=True) for t in (wildlife, general))
     arch, recipe = setting.arch(), setting.pretraining(setting.pretrain_clips, 0, ratio=1.0)
     labelled, C = setting.finetuning("audiomae", 0, epochs=1), wild["label"].nunique()
@@ -99,7 +99,7 @@ def _steps(arch: Arch, front: FrontEnd, recipe: pretrain.Recipe) -> tuple[Callab
     ViTMAE wants square pictures: here as many pixels, in as many patches."""
     from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
-    acc, side = training.accelerator(), math.isqrt(arch.frames * arch.mels)
+    acc, side = hardware.accelerator(), math.isqrt(arch.frames * arch.mels)
     config = ViTMAEConfig(
         image_size=side, patch_size=arch.patch[0], num_channels=1, hidden_size=arch.dim, num_hidden_layers=arch.depth,
         num_attention_heads=arch.heads, intermediate_size=4 * arch.dim, decoder_hidden_size=arch.decoder_dim,
@@ -123,7 +123,7 @@ def _steps(arch: Arch, front: FrontEnd, recipe: pretrain.Recipe) -> tuple[Callab
         optimizer.zero_grad()
 
     def ours() -> None:
-        with training.quick_attention(model):
+        with hardware.quick_attention(model):
             step(optimizer, lambda: loss_of(model, batch, 0))
 
     def theirs() -> None:
@@ -157,7 +157,7 @@ def run(scale: str = "auto", wildlife: str = "chorus", general: str = "chorus", 
     setting = scales.scale(scale)
     pools = {"wildlife": wildlife, "general": general}
     recordings = [tables.recordings(name, pool, setting.chorus) for pool, name in pools.items()]
-    table, acc = benchmark(setting, *recordings, seconds=seconds), training.accelerator()
+    table, acc = benchmark(setting, *recordings, seconds=seconds), hardware.accelerator()
     threads = f"{acc.device.type}, {torch.get_num_threads()} of {paths.processors()} processors"
     chip = torch.cuda.get_device_name() if acc.device.type == "cuda" else threads
     precision = "float32" if acc.mixed_precision == "no" else acc.mixed_precision

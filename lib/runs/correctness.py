@@ -21,7 +21,7 @@ import torch
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
-from lib import checkpoints, data, mel, patches, pretrain, sampler, training
+from lib import checkpoints, data, hardware, mel, patches, pretrain, sampler, training
 from lib.hear import designs
 from lib.mae import MAE, Arch
 from lib.mel import LogMel
@@ -71,7 +71,7 @@ def exactly() -> Iterator[None]:
 def _answers(model: MAE, spec: Tensor, mask: Mask, device: torch.device, own: bool) -> dict[str, Tensor]:
     """Loss, features and gradient of a model on a device, in float32 or in the precision that trains there."""
     model.to(device).eval().zero_grad()  # eval: the window decoder drops positions at random
-    with training.accelerator().autocast() if own else nullcontext():
+    with hardware.accelerator().autocast() if own else nullcontext():
         spec, mask = spec.to(device), mask.to(device)
         latent = model.encode(spec, mask)
         loss = model.loss(spec, model.decode(latent, mask), mask)
@@ -85,7 +85,7 @@ def _answers(model: MAE, spec: Tensor, mask: Mask, device: torch.device, own: bo
 
 def _compared(what: str, model: MAE, spec: Tensor, mask: Mask) -> Iterator[dict]:
     """Two rows for each precision that the device has: the farthest of loss, features and gradient off the CPU's."""
-    acc = training.accelerator()
+    acc = hardware.accelerator()
     with exactly():
         reference = _answers(model, spec, mask, torch.device("cpu"), own=False)
         found = {"float32": (_answers(model, spec, mask, acc.device, own=False), FLOAT32)}
@@ -107,7 +107,7 @@ def models(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
     shapes = {"plain decoder": base, "window decoder": replace(base, decoder="window", decoder_heads=4),
               "pixels as target": replace(base, norm_pixels=False), f"scale {setting.name}": setting.arch()}
     shapes |= {f"design {name}": designs.design(name, base)[0] for name in designs.DESIGNS}
-    if training.accelerator().device.type != "cpu":
+    if hardware.accelerator().device.type != "cpu":
         shapes["Liu et al., ViT-B"] = Arch()
     rows = []
     for what, arch in shapes.items():
@@ -141,7 +141,7 @@ def masks(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
 
 def front_ends(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
     """Every front end, in the settings that training leaves (TF32 among them): the largest difference of a pixel."""
-    rows, device = [], training.accelerator().device
+    rows, device = [], hardware.accelerator().device
     for front in (mel.INAT, mel.AUDIOMAE, mel.BIRDMAE, mel.MSM_MAE):
         N = front.samples
         t = torch.arange(N) / front.rate
@@ -159,7 +159,7 @@ def crops(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
     both, join = pd.concat(train, ignore_index=True), np.arange(sum(map(len, train))) >= len(train[0])
     mixture = sampler.Mixture(len(train[0]), len(train[1]), 1.0, 16, 16 * STEPS, 0)
     draws = list(mixture.batches())
-    rows, device = [], training.accelerator().device
+    rows, device = [], hardware.accelerator().device
     for what, make, wanted in (
             ("random crops", lambda device: data.Clips(both, mel.INAT, 0, join, device=device), draws),
             ("windows", lambda device: data.Windows(train[0], mel.INAT, device=device), 16)):
@@ -182,7 +182,7 @@ def _trained(kind: str, pools: list[pd.DataFrame], hook: Callable[[int], float] 
     """A short pretraining or finetuning as everybody calls it, of the ready weights' shape (on a CPU of a small one):
     model and log. hook(step) is asked in each step, and the loss multiplied by it."""
     module = pretrain if kind == "pretraining" else finetune
-    step_of, on_cpu = module.step_of, training.accelerator().device.type == "cpu"
+    step_of, on_cpu = module.step_of, hardware.accelerator().device.type == "cpu"
     arch, front = (SMALL, FRONT) if on_cpu else (starts.READY_ARCH, mel.INAT)
 
     def hooked(*given: object) -> tuple[torch.optim.Optimizer, Callable[..., Tensor]]:
@@ -244,7 +244,7 @@ def resuming(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
 
 def overflow(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
     """A training in fp16 with a step whose gradients are infinite: it is skipped and counted, and the run goes on."""
-    if training.accelerator().device.type != "cuda":
+    if hardware.accelerator().device.type != "cuda":
         return pd.DataFrame()
     AcceleratorState._reset_state()  # it takes one precision for a whole process
     try:
@@ -262,7 +262,7 @@ def syncs(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
     """How often the host waits for the device in a training step, by CUDA's own warnings; where, is in the note.
 
     The fetch of the losses lags some steps behind and waits for an event, which is not counted."""
-    if training.accelerator().device.type != "cuda":
+    if hardware.accelerator().device.type != "cuda":
         return pd.DataFrame()
 
     def watched(step: int) -> float:

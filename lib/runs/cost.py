@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import data, mel, paths, pretrain, sampler, training
+from lib import data, hardware, mel, paths, pretrain, sampler
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd
 from lib.runs.pace import PREDICTED, Pace, clock, finetuning_pace, predicting_pace, pretraining_pace
@@ -127,7 +127,7 @@ def sheet(costs: Sequence[Cost], max_hours: float | str) -> pd.DataFrame:
         costs = [min(c, c.again(), key=lambda one: one.seconds) if c.again else c for c in costs]
         seconds = _slowest(costs)
     if seconds > 3600 * allowed:  # all go on, or none
-        raise ValueError(f"this run would take about {_duration(seconds)} on this machine ({training.hardware()}) and "
+        raise ValueError(f"this run would take about {_duration(seconds)} on this machine ({hardware.named()}) and "
                          f"max_hours is {allowed:g}: allow it with max_hours={math.ceil(1.25 * seconds / 3600)}, "
                          "choose a smaller scale or budget, or try again when no other program is at work; it is "
                          + ", ".join(f"{c.what} {_duration(c.seconds)}" for c in costs if not c.there))
@@ -136,12 +136,12 @@ def sheet(costs: Sequence[Cost], max_hours: float | str) -> pd.DataFrame:
              "clips/s": "" if c.there else number(c.clips_per_s),
              "time": "there already" if c.there else _duration(c.seconds),
              "memory (GB)": "" if c.there else number(c.memory / 1e9)} for c in (*costs, total(costs))]
-    return pd.DataFrame(rows).set_index("").rename_axis(training.hardware())
+    return pd.DataFrame(rows).set_index("").rename_axis(hardware.named())
 
 
 def _slowest(costs: Sequence[Cost]) -> float:
     """Seconds of all rows, in the process that takes longest."""
-    acc, seconds = training.accelerator(), total(costs).seconds
+    acc, seconds = hardware.accelerator(), total(costs).seconds
     if acc.num_processes == 1:
         return seconds
     return acc.gather(torch.tensor([seconds], dtype=torch.float64, device=acc.device)).max().item()

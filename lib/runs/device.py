@@ -32,7 +32,7 @@ import pandas as pd
 import psutil
 import torch
 
-from lib import checkpoints, mel, paths, pretrain, training
+from lib import checkpoints, hardware, mel, paths, pretrain
 from lib.checkpoints import Card
 from lib.runs import correctness, cost, launch, provenance, rates, record, scales
 from lib.runs.scales import Scale
@@ -148,7 +148,7 @@ def _machine(setting: Scale) -> str:
         memory = f"{torch.cuda.get_device_properties(0).total_memory / 1e9:.0f} GB of GPU memory"
     else:
         memory = "no CUDA: a rehearsal, in which the device is this CPU"
-    return "\n".join([training.hardware(), memory,
+    return "\n".join([hardware.named(), memory,
                       f"{paths.processors()} processors ({paths.processor()}), torch {torch.__version__}, CUDA "
                       f"{torch.version.cuda}, Python {sys.version.split()[0]}",
                       f"commit {provenance.commit()}; {IMPORTED_S:.0f} s until all was imported"])
@@ -290,7 +290,7 @@ def run(out: str = "", minutes: float = 8.0, scale: str = "small") -> int:
 
 
 def _all(report: Report, setting: Scale, making: subprocess.Popen, testing: subprocess.Popen) -> None:
-    report.say(f"# {training.hardware()}: {report.seconds / 60:.1f} minutes at scale {setting.name}")
+    report.say(f"# {hardware.named()}: {report.seconds / 60:.1f} minutes at scale {setting.name}")
     report.part("machine", lambda: _machine(setting), report.left(CHECKING))
     few = _pools("smoke")
     for check in correctness.CHECKS:

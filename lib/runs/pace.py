@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lib import data, pretrain, training
+from lib import data, hardware, pretrain, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.transfer import finetune
@@ -53,7 +53,7 @@ def finetuning_pace(arch: Arch, front: FrontEnd, recipe: finetune.Recipe, classe
 @lru_cache
 def predicting_pace(arch: Arch, front: FrontEnd, classes: int, seconds: float = 0.2) -> Pace:
     """Windows as `finetune.predict` takes them, `PREDICTED` at a time; with 0 classes in float32, as features are."""
-    acc = training.accelerator()
+    acc = hardware.accelerator()
     with _apart():
         model = finetune.classifier(None, arch, max(1, classes), training.generator(0)).to(acc.device).eval()
     log_mel = LogMel(front).to(acc.device)
@@ -62,7 +62,7 @@ def predicting_pace(arch: Arch, front: FrontEnd, classes: int, seconds: float = 
         with torch.no_grad(), acc.autocast() if classes else nullcontext():
             return model(batch.spec(log_mel, acc.device))
 
-    with training.two_matmuls(model):  # torch does not count what its fused attention does on a CPU
+    with hardware.two_matmuls(model):  # torch does not count what its fused attention does on a CPU
         flop, _ = _counted(lambda n: predict(_clips(n, front, ahead=True)))
     n, clip_s, peak = _timed(predict, front, PREDICTED, seconds)
     return Pace(n, clip_s, 0.0, flop, 4 * sum(p.numel() for p in model.parameters()), 0, peak)
@@ -76,16 +76,16 @@ def _apart() -> AbstractContextManager:
 def _trained(model: nn.Module, optimizer: torch.optim.Optimizer, loss_of: Callable[..., Tensor], front: FrontEnd,
              batch: int, seconds: float) -> Pace:
     """The pace of a recipe's steps on random clips, as `training.fit` takes them, in this process alone."""
-    acc = training.accelerator()
+    acc = hardware.accelerator()
     model.to(acc.device).train()
 
     def loss(drawn: data.Batch) -> Tensor:
         with acc.autocast():
             return loss_of(model, drawn, 0)
 
-    with training.two_matmuls(model) if acc.device.type == "cpu" else nullcontext():
+    with hardware.two_matmuls(model) if acc.device.type == "cpu" else nullcontext():
         flop, activations = _counted(lambda n: loss(_clips(n, front, ahead=True)))
-    with training.quick_attention(model):
+    with hardware.quick_attention(model):
         n, clip_s, peak = _timed(lambda drawn: loss(drawn).backward(), front, batch, seconds)
     step_s = min([clock(optimizer.step) for _ in range(4)][1:])  # the first makes the moments
     weights = sum(p.numel() for p in model.parameters())
@@ -95,7 +95,7 @@ def _trained(model: nn.Module, optimizer: torch.optim.Optimizer, loss_of: Callab
 
 def _clips(n: int, front: FrontEnd, ahead: bool) -> data.Batch:
     """A batch of n random clips on the device: specs ahead, as a CPU has them, else waves."""
-    device = training.accelerator().device
+    device = hardware.accelerator().device
     shape, length = ((1, front.frames, front.mels), front.frames) if ahead else ((front.samples,), front.samples)
     x = torch.randn(n, *shape, generator=training.generator(0)).to(device)
     return data.Batch(x, torch.full((n,), length), torch.arange(n), [], 0, n)
@@ -122,7 +122,7 @@ def _counted(forward: Callable[[int], Tensor]) -> tuple[float, int]:
 
 def _timed(run: Callable[[data.Batch], object], front: FrontEnd, batch: int, seconds: float) -> tuple[int, float, int]:
     """Clips at a time (as many as take a moment, at most a batch), seconds a clip over so many seconds, peak bytes."""
-    on_cpu = training.accelerator().device.type == "cpu"
+    on_cpu = hardware.accelerator().device.type == "cpu"
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 
@@ -149,7 +149,7 @@ def _timed(run: Callable[[data.Batch], object], front: FrontEnd, batch: int, sec
 def clock(run: Callable[[], object]) -> float:
     """Seconds of one call, until the device is done. On a CPU at most what all its threads worked: the time that other
     programs took from them does not count."""
-    kind = training.accelerator().device.type
+    kind = hardware.accelerator().device.type
     wait = getattr(torch, kind).synchronize
     wait()
     begun, worked = time.perf_counter(), time.process_time()

@@ -32,12 +32,12 @@ def computed_with() -> dict[str, object]:
     """What a run was computed with: the processor, the GPU if there is one, precision, threads and versions."""
     import torch  # here, so that the launcher starts at once
 
-    from lib import training
+    from lib import hardware
 
-    acc = training.accelerator()
+    acc = hardware.accelerator()
     versions = {name: metadata.version(name) if find_spec(name) else None for name in PACKAGES}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    machine = {"processor": paths.processor(), "gpu": gpu, "precision": training.precision()}
+    machine = {"processor": paths.processor(), "gpu": gpu, "precision": hardware.precision()}
     return {"device": str(acc.device), "machine": machine, "threads": torch.get_num_threads(),
             "versions": {"python": platform.python_version(), **versions}}
 

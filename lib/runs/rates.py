@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity
 
-from lib import data, mel, patches, pretrain, training
+from lib import data, hardware, mel, patches, pretrain, training
 from lib.mae import MAE
 from lib.runs import benchmark, cost
 from lib.runs.scales import Scale
@@ -47,7 +47,7 @@ def _benchmark(setting: Scale, pools: Sequence[pd.DataFrame], seconds: float) ->
 def step(kind: str, setting: Scale, batch: int, change: Callable[[nn.Module], nn.Module] = lambda model: model
          ) -> Callable[[], None]:
     """One step of a scale's pretraining or finetuning on the same random clips; `change` is done to the model first."""
-    acc, front, mask = training.accelerator(), mel.INAT, None
+    acc, front, mask = hardware.accelerator(), mel.INAT, None
     if kind == "pretraining":
         recipe, model = setting.pretraining(batch, 0, batch=batch), MAE(setting.arch(), training.generator(0))
         optimizer, loss_of = pretrain.step_of(model, front, recipe)

@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import data, metrics, progress, training
+from lib import data, hardware, metrics, progress
 from lib.mel import FrontEnd, LogMel
 from lib.patches import Grid
 from lib.transfer import probe
@@ -18,7 +18,7 @@ def statistics(front: FrontEnd, table: pd.DataFrame, *, workers: int = 0,
     """Mean and standard deviation over time of every mel band, a row a recording: kind "statistics" (R, 2*M).
 
     Frames are those of the windows that a model is asked about, padding left out."""
-    table, device = table.reset_index(drop=True), training.accelerator().device
+    table, device = table.reset_index(drop=True), hardware.accelerator().device
     windows = data.Windows(table, front, ahead=device.type == "cpu", device=device)
     log_mel, total = LogMel(front).to(device), torch.zeros(len(table), 2, front.mels, dtype=torch.float64)
     frames, place = torch.zeros(len(table), dtype=torch.float64), torch.arange(front.frames)

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from lib import audio, checkpoints, mae, paths, progress, training
+from lib import audio, checkpoints, hardware, mae, paths, progress
 from lib.checkpoints import Card
 from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
@@ -139,7 +139,7 @@ def predict(classifier: Classifier, place: str | Path, files: Sequence[str] | No
     minute. What cannot be read or holds digital silence only is named in `skipped`; silent windows are left out too."""
     folder, names = sounds(place) if files is None else (paths.resolve(place), list(files))
     front, labels = classifier.card.front, np.array(classifier.card.labels)
-    device = training.accelerator().device
+    device = hardware.accelerator().device
     log_mel, model, windows, rows, skipped = LogMel(front).to(device), classifier.model.to(device).eval(), [], [], []
     for name in progress.bar(names, desc=bar, unit="file", leave=False):
         try:
@@ -169,7 +169,7 @@ def _ask(model: VisionTransformer, log_mel: LogMel, start: np.ndarray, waves: Te
     start, waves = start[heard.numpy()], waves[heard]
     if not len(start):
         return start, np.empty((0, model.num_classes))
-    with training.accelerator().autocast():
+    with hardware.accelerator().autocast():
         logits = model(log_mel(waves.to(device), frames=log_mel.front.frames))  # (W', C)
     return start, logits.float().softmax(-1).cpu().double().numpy()
 

@@ -14,7 +14,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from lib import data, patches, paths, progress, recordings, sampler, training
+from lib import data, hardware, patches, paths, progress, recordings, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.sources import chorus, tables
@@ -70,7 +70,7 @@ def grid(table: pd.DataFrame, front: FrontEnd) -> pd.DataFrame:
 
 def _windows(table: pd.DataFrame, front: FrontEnd) -> data.Windows:
     """The windows as `finetune.window_logits` cuts them."""
-    device = training.accelerator().device
+    device = hardware.accelerator().device
     return data.Windows(table, front, ahead=device.type == "cpu", whole=True, device=device)
 
 
@@ -149,7 +149,7 @@ def reconstruction_loss(model: MAE, front: FrontEnd, table: pd.DataFrame, *, mas
     train, what = _train(table), (model.arch, model, masks, seed)
 
     def compute() -> np.ndarray:
-        with training.on_device(model) as device:
+        with hardware.on_device(model) as device:
             return _losses(model.eval(), device, front, train, masks, seed)
 
     return _scored("loss", what, train, front, compute)
@@ -304,7 +304,7 @@ def proxy(front: FrontEnd, table: pd.DataFrame, recipe: Proxy, labels: list[str]
     """Train the proxy on the kept windows of split == "train", with a class for each of `labels`.
 
     The last step is kept, val is not looked at. Of several processes each has the whole batch, for batch norm."""
-    train, acc = _train(table), training.accelerator()
+    train, acc = _train(table), hardware.accelerator()
     number = {label: i for i, label in enumerate(labels)}
     targets = torch.tensor([number[label] for label in train["label"]])  # (R,)
     seed = training.generator(recipe.seed, 5).initial_seed()

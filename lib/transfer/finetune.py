@@ -14,7 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
-from lib import data, mae, metrics, paths, progress, sampler, training
+from lib import data, hardware, mae, metrics, paths, progress, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.sources import tables
@@ -174,7 +174,7 @@ def folder_of(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFr
 
 def _steps(model: VisionTransformer, front: FrontEnd, train: pd.DataFrame, labels: list[str], recipe: Recipe,
            mixture: sampler.Mixture, looking: set[int], folder: Path, workers: int, bar: str) -> Iterable[dict]:
-    number, acc = _numbers(labels, train), training.accelerator()
+    number, acc = _numbers(labels, train), hardware.accelerator()
     targets = torch.tensor([number[label] for label in train["label"]])  # (R,)
     clips = data.Clips(train, front, recipe.seed, ahead=acc.device.type == "cpu", device=acc.device)
 
@@ -193,7 +193,7 @@ def step_of(model: VisionTransformer, front: FrontEnd, recipe: Recipe, targets: 
     """The optimizer of a recipe and the loss of one of its steps, as `training.fit` takes them.
 
     targets: the class of each row of the table (R,)."""
-    device = training.accelerator().device
+    device = hardware.accelerator().device
     log_mel, entropy = LogMel(front).to(device), nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     groups = param_groups_layer_decay(model, recipe.weight_decay, no_weight_decay_list=model.no_weight_decay(),
                                       layer_decay=recipe.layer_decay)
@@ -225,7 +225,7 @@ class Looks:
         seen = self.predicted()
         top1 = metrics.class_average(metrics.topk_hits(seen.probabilities, seen.targets, 1), seen.targets)
         self.rows = [*self.rows, {"step": step, "top1": top1}]
-        if training.accelerator().is_main_process:  # weights first, then looks, then away with the best before
+        if hardware.accelerator().is_main_process:  # weights first, then looks, then away with the best before
             if self._best() == step:
                 training.save_weights(model, self.folder / f"best-{step}.safetensors")
             paths.write_json(self.folder / "looks.json", self.rows)
@@ -236,7 +236,7 @@ class Looks:
 
     def load_best(self, model: VisionTransformer) -> None:
         """Give the model the weights of the best look; where val was not looked at, it stays as it is."""
-        training.accelerator().wait_for_everyone()
+        hardware.accelerator().wait_for_everyone()
         if self.rows:
             model.load_state_dict(load_file(self.folder / f"best-{self._best()}.safetensors"))
 
@@ -272,12 +272,12 @@ def window_logits(model: nn.Module, front: FrontEnd, table: pd.DataFrame, *, bat
     whole: a recording that cannot be read is an error and not silence, for what is kept and read again."""
     if table.empty:
         raise ValueError("there is nothing to predict: this table has no recordings (of this split?)")
-    model, acc, table = model.eval(), training.accelerator(), table.reset_index(drop=True)
+    model, acc, table = model.eval(), hardware.accelerator(), table.reset_index(drop=True)
     log_mel = LogMel(front).to(acc.device)
     windows = data.Windows(table, front, ahead=acc.device.type == "cpu", whole=whole, device=acc.device)
     windows.places = windows.places[len(windows) * rank // world : len(windows) * (rank + 1) // world]
     batches, quiet = data.loader(windows, batch, workers), bar is None or not acc.is_main_process
-    with training.on_device(model):
+    with hardware.on_device(model):
         for piece in progress.bar(batches, desc=bar, total=-(-len(windows) // batch), unit="batch",
                                   disable=quiet, leave=False):
             with acc.autocast():
@@ -292,7 +292,7 @@ def predict(model: nn.Module, front: FrontEnd, table: pd.DataFrame, labels: list
     Restricted to the classes that occur in this table (Liu et al. restrict to the 1,212 evaluation species); a
     recording whose label the model has never seen is an error. Processes share the windows.
     """
-    targets, acc = table["label"].map(_numbers(labels, table)).to_numpy(), training.accelerator()
+    targets, acc = table["label"].map(_numbers(labels, table)).to_numpy(), hardware.accelerator()
     classes = np.unique(targets)
     pooled = metrics.Pool(len(table), len(classes))
     for logits, rows in window_logits(model, front, table, batch=batch, workers=workers, bar=bar,

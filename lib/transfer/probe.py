@@ -24,7 +24,7 @@ from timm.layers import AttentionPoolLatent
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
 
-from lib import data, metrics, paths, progress, training
+from lib import data, hardware, metrics, paths, progress, training
 from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
 from lib.patches import Grid
@@ -109,13 +109,13 @@ def _encode(model: MAE, front: FrontEnd, table: pd.DataFrame, folder: Path, batc
     """Write what `Features` holds of every window, a file for each array.
 
     Tokens are written batch by batch, and not by a memory map: where the disk is full, it kills who writes to it."""
-    device, (t, f) = training.accelerator().device, model.grid
+    device, (t, f) = hardware.accelerator().device, model.grid
     windows = data.Windows(table, front, ahead=device.type == "cpu", whole=True, device=device)
     shape = (len(windows), 1 + t * f, model.arch.dim)
     keep = 2 * np.prod(shape, dtype=float) <= MEMORY
     log_mel, model, found = LogMel(front).to(device), model.eval(), defaultdict(list)
     place = paths.atomic(folder / "tokens.npy") if keep else nullcontext(os.devnull)
-    with training.on_device(model), place as tokens_file, open(tokens_file, "wb") as file:
+    with hardware.on_device(model), place as tokens_file, open(tokens_file, "wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
         batches, count = data.loader(windows, batch, workers), -(-len(windows) // batch)
         for clips in progress.bar(batches, total=count, desc=bar, unit="batch", leave=False):
@@ -219,7 +219,7 @@ def train(name: str, features: Features, kind: str, readout: Callable[[int, int,
     """Train a readout once for each learning rate; the best class-averaged top-1 on val after the last step is kept.
 
     readout(width, classes, generator) makes the module; it is given features of that kind (`Features.take`)."""
-    device, (windows, targets, first, count) = training.accelerator().device, _train_windows(features)
+    device, (windows, targets, first, count) = hardware.accelerator().device, _train_windows(features)
     width, targets = features.take(kind, windows[:1]).shape[-1], torch.from_numpy(targets).to(device)
     per_epoch = max(1, len(first) // recipe.batch)
     steps = recipe.epochs * per_epoch

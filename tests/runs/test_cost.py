@@ -12,7 +12,7 @@ import pytest
 import torch
 from toys import ARCH, FRONT, tones
 
-from lib import data, mae, mel, pretrain, training
+from lib import data, hardware, mae, mel, pretrain
 from lib.runs import cost, pace, scales
 from lib.transfer import finetune, starts
 
@@ -23,8 +23,8 @@ PACE = cost.Pace(clips=8, clip_s=0.5, step_s=2.0, flop=1e9, fixed=1000, activati
 
 
 @pytest.fixture(autouse=True)
-def hardware(monkeypatch):
-    monkeypatch.setattr(training, "hardware", lambda: "a machine, float32", raising=False)
+def machine(monkeypatch):
+    monkeypatch.setattr(hardware, "named", lambda: "a machine, float32")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_flop_are_those_of_the_formulas():
     recipe = finetune.Recipe(batch=2)
     assert cost.finetuning_pace(LARGER, mel.INAT, recipe, 10, seconds=0).flop == pytest.approx(3 * vit, rel=0.02)
     visible = 1 + L - round(0.8 * L)
-    seen = 2 * L * pixels * 192 + blocks(visible, 192, 4)  # every patch is embedded, then four fifths are dropped
+    seen = 2 * (visible - 1) * pixels * 192 + blocks(visible, 192, 4)  # only what is visible is embedded
     guessed = 2 * visible * 192 * 96 + blocks(1 + L, 96, 2) + 2 * (1 + L) * 96 * pixels
     assert cost.pretraining_pace(LARGER, mel.INAT, replace(RECIPE, batch=2),
                                  seconds=0).flop == pytest.approx(3 * (seen + guessed), rel=0.02)
@@ -156,7 +156,7 @@ def test_a_longer_look_measures_anew(monkeypatch):
 def test_one_process_exchanges_nothing(monkeypatch):
     """float64 does not exist on a Mac's GPU, and one process has nobody to ask."""
     alone = SimpleNamespace(num_processes=1, device=torch.device("mps"))
-    monkeypatch.setattr(training, "accelerator", lambda: alone)
+    monkeypatch.setattr(hardware, "accelerator", lambda: alone)
     assert cost.sheet([row()], 1.0).index.name == "a machine, float32"
 
 

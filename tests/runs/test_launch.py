@@ -25,7 +25,7 @@ SHARED = """import dataclasses
 import matplotlib.pyplot as plt
 import torch
 from lib import training
-acc = training.accelerator()
+acc = hardware.accelerator()
 @dataclasses.dataclass
 class Seen:
     ranks: float

@@ -26,7 +26,7 @@ torch.cpu._is_avx512_bf16_supported = lambda: False  # float32, so that equal me
 
 what, tables, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 wildlife, general = (pd.read_json(tables / f"{name}.json") for name in ("wildlife", "general"))
-acc, drawn, read = training.accelerator(), [], data.Clips.pieces
+acc, drawn, read = hardware.accelerator(), [], data.Clips.pieces
 data.Clips.pieces = lambda self, draw: (drawn.append([draw.number, draw.row]), read(self, draw))[1]
 if what.startswith("stop"):  # after so many steps
     save = training.States._save

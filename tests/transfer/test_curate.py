@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 from toys import ARCH, FRONT, tone, tones
 
-from lib import audio, data, mel, patches, pretrain, sampler, training
+from lib import audio, data, hardware, mel, patches, pretrain, sampler, training
 from lib.mae import MAE
 from lib.runs import scales
 from lib.sources import chorus
@@ -50,7 +50,7 @@ def some(score, per_recording=5) -> pd.DataFrame:
 
 def test_the_grid_is_that_of_evaluation(table):
     train = table[table["split"] == "train"].reset_index(drop=True)
-    on_cpu = training.accelerator().device.type == "cpu"
+    on_cpu = hardware.accelerator().device.type == "cpu"
     grid, windows = curate.grid(table, FRONT), data.Windows(train, FRONT, ahead=on_cpu)
     assert len(grid) == len(windows) and list(grid["recording"]) == [row for row, _ in windows.places]
     assert set(grid["file"]) == set(train["file"])
@@ -146,7 +146,7 @@ def test_the_reconstruction_loss_averages_several_masks(table):
             mask = patches.random_mask(64, model.grid, 0.8, training.generator(7, 4, 0, k))
             each.append(model.loss(spec[:1], model.decode(model.encode(spec, mask), mask)[:1],
                                    patches.Mask(*(m[:1] for m in mask))))
-    near = 1e-5 if training.accelerator().device.type == "cpu" else 5e-3  # a GPU multiplies in TF32
+    near = 1e-5 if hardware.accelerator().device.type == "cpu" else 5e-3  # a GPU multiplies in TF32
     assert scores[0] == pytest.approx(float(torch.stack(each).mean()), rel=near) and torch.stack(each).std() > 0
     one = curate.reconstruction_loss(model, FRONT, table, masks=1, seed=7)["score"].to_numpy()
     other = curate.reconstruction_loss(model, FRONT, table, masks=1, seed=8)["score"].to_numpy()

@@ -13,7 +13,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from toys import ARCH, FRONT, tones
 
-from lib import data, training
+from lib import data, hardware, training
 from lib.mae import MAE
 from lib.mel import LogMel
 from lib.patches import Grid
@@ -87,7 +87,7 @@ def test_features_are_the_encoder_s_answers_to_every_window(table, model):
         tokens = model.encode(batch.spec(LogMel(FRONT)))
     assert torch.allclose(torch.tensor(known.tokens.astype(np.float32)), tokens, atol=2e-3)
     assert known.tokens.dtype == np.float16
-    near = 1e-5 if training.accelerator().device.type == "cpu" else 2e-3  # a GPU multiplies in TF32
+    near = 1e-5 if hardware.accelerator().device.type == "cpu" else 2e-3  # a GPU multiplies in TF32
     assert torch.allclose(torch.from_numpy(known.kinds["class"]), tokens[:, 0], atol=near)
     full = known.columns == 4
     assert torch.allclose(torch.from_numpy(known.kinds["mean"][full]), tokens[full, 1:].mean(1), atol=near)
