@@ -2,9 +2,9 @@
 
 The house, from the ground up; each floor imports only from those below it (tests/test_floors.py):
 
-    the heart    flat, read in this order: audio, mel, patches, mae, sampler, data, training, pretrain, checkpoints;
-                 beside them metrics (scores and intervals), attention (where a ViT looks), plots (one look), paths
-                 (files, keys, processes, command lines), progress (how far long work is)
+    the heart    flat, read in this order: audio, mel, patches, mae, sampler, recordings, data, training, pretrain,
+                 checkpoints; beside them hardware (device and precision), metrics (scores and intervals), attention
+                 (where a ViT looks), plots (one look), paths (files, keys, processes, command lines), progress
     sources/     where recordings come from: one table for all, downloads, public data sets, the synthetic chorus
     transfer/    what a pretrained encoder is good for: starts, public weights, finetuning, probes, curation, classifier
     hear/        MSM-MAE's benchmark of frozen features, and HEAR's interface to our models
@@ -16,9 +16,9 @@ One clip's way through it:
 
     file    -> wave    audio.read              samples (N,) at the front end's rate
     wave    -> clip    data.Clips              a random crop of the model's length, from (seed, number of the draw)
-    clip    -> batch   sampler.Mixture         the exact ratio of the two pools; data.loader reads ahead
-    batch   -> spec    mel.LogMel              log-mel (B, 1, T, M), on the device; on a CPU data.Recordings makes it
-                                               first, once a recording, and clips are cut from its frames
+    clip    -> batch   sampler.Mixture         the exact ratio of the two pools; data.loader cuts it on the device
+    batch   -> spec    mel.LogMel              log-mel (B, 1, T, M), on the device; on a CPU recordings.Recordings makes
+                                               it first, once a recording, and clips are cut from its frames
     spec    -> patches patches.patchify        (B, L, pt*pf), time before mel
     patches -> mask    patches.random_mask     which of them are hidden
     visible -> latent  mae.MAE.encode          (B, 1+K, D) by a stock timm ViT

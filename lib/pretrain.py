@@ -15,7 +15,7 @@ from lib import data, hardware, patches, paths, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 
-__all__ = ["Recipe", "Pretrained", "plan", "pretrain", "folder_of", "earlier", "step_of"]
+__all__ = ["Recipe", "Pretrained", "plan", "pretrain", "folder_of", "earlier", "step_of", "masked"]
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def _steps(model: MAE, front: FrontEnd, recipe: Recipe, wild: pd.DataFrame, gen:
 
     def batches(start: int) -> Iterable[data.Batch]:
         drawn = data.loader(clips, mixture.batches(start, acc.process_index, acc.num_processes), workers)
-        masked = (_masked(batch, model, recipe, step) for step, batch in enumerate(drawn, start))
-        return data.prefetch(masked) if acc.device.type == "cuda" else masked
+        hidden = (masked(batch, model, recipe, step) for step, batch in enumerate(drawn, start))
+        return data.prefetch(hidden) if acc.device.type == "cuda" else hidden
 
     optimizer, loss_of = step_of(model, front, recipe)
     return training.fit(model, optimizer, batches, loss_of, steps=recipe.steps, seed=recipe.seed,
@@ -142,14 +142,14 @@ def step_of(model: MAE, front: FrontEnd, recipe: Recipe) -> tuple[torch.optim.Op
                                        no_weight_decay_list=("*cls_token", "*mask_token", "*pos*"))
 
     def loss_of(ready: MAE, batch: data.Batch, step: int) -> Tensor:
-        mask = (batch if batch.mask else _masked(batch, model, recipe, step)).mask.to(device)
+        mask = (batch if batch.mask else masked(batch, model, recipe, step)).mask.to(device)
         return ready(batch.spec(log_mel, device), mask).loss  # specs (B, 1, T, M)
 
     fused = device.type != "mps" or None
     return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, fused=fused), loss_of
 
 
-def _masked(batch: data.Batch, model: MAE, recipe: Recipe, step: int) -> data.Batch:
+def masked(batch: data.Batch, model: MAE, recipe: Recipe, step: int) -> data.Batch:
     """The batch with its part of the masks that this step draws for the clips of all processes."""
     rng = training.generator(recipe.seed, step)
     mask = patches.random_mask(batch.of, model.grid, recipe.mask_ratio, rng)

@@ -38,7 +38,8 @@ def pretraining_pace(arch: Arch, front: FrontEnd, recipe: pretrain.Recipe, secon
     """Steps of a recipe's pretraining, so many seconds of them; measured once a process, as the two below."""
     with _apart():
         model = MAE(arch, training.generator(0))
-        return _trained(model, *pretrain.step_of(model, front, recipe), front, recipe.batch, seconds)
+        return _trained(model, *pretrain.step_of(model, front, recipe), front, recipe.batch, seconds,
+                        lambda batch: pretrain.masked(batch, model, recipe, 0))
 
 
 @lru_cache
@@ -74,7 +75,7 @@ def _apart() -> AbstractContextManager:
 
 
 def _trained(model: nn.Module, optimizer: torch.optim.Optimizer, loss_of: Callable[..., Tensor], front: FrontEnd,
-             batch: int, seconds: float) -> Pace:
+             batch: int, seconds: float, prepared: Callable[[data.Batch], data.Batch] = lambda batch: batch) -> Pace:
     """The pace of a recipe's steps on random clips, as `training.fit` takes them, in this process alone."""
     acc = hardware.accelerator()
     model.to(acc.device).train()
@@ -86,7 +87,7 @@ def _trained(model: nn.Module, optimizer: torch.optim.Optimizer, loss_of: Callab
     with hardware.two_matmuls(model) if acc.device.type == "cpu" else nullcontext():
         flop, activations = _counted(lambda n: loss(_clips(n, front, ahead=True)))
     with hardware.quick_attention(model):
-        n, clip_s, peak = _timed(lambda drawn: loss(drawn).backward(), front, batch, seconds)
+        n, clip_s, peak = _timed(lambda drawn: loss(drawn).backward(), front, batch, seconds, prepared)
     step_s = min([clock(optimizer.step) for _ in range(4)][1:])  # the first makes the moments
     weights = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -120,14 +121,17 @@ def _counted(forward: Callable[[int], Tensor]) -> tuple[float, int]:
     return counter.get_total_flops() / 2, sizes[1] - sizes[0]  # the difference has no weights in it
 
 
-def _timed(run: Callable[[data.Batch], object], front: FrontEnd, batch: int, seconds: float) -> tuple[int, float, int]:
-    """Clips at a time (as many as take a moment, at most a batch), seconds a clip over so many seconds, peak bytes."""
+def _timed(run: Callable[[data.Batch], object], front: FrontEnd, batch: int, seconds: float,
+           prepared: Callable[[data.Batch], data.Batch] = lambda batch: batch) -> tuple[int, float, int]:
+    """Clips at a time (as many as take a moment, at most a batch), seconds a clip over so many seconds, peak bytes.
+
+    prepared: gives a batch what is drawn ahead of a step."""
     on_cpu = hardware.accelerator().device.type == "cpu"
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 
     def took(n: int) -> float:
-        drawn = _clips(n, front, ahead=on_cpu)  # on a CPU specs are made once per recording, elsewhere in every step
+        drawn = prepared(_clips(n, front, ahead=on_cpu))  # on a CPU specs are made once a recording, else in a step
         first = clock(lambda: run(drawn))  # a second is no warm-up any more
         return first if on_cpu and first > 1 else min(clock(lambda: run(drawn)) for _ in range(2))
 
@@ -139,7 +143,7 @@ def _timed(run: Callable[[data.Batch], object], front: FrontEnd, batch: int, sec
             last, n = took(more), more
         except torch.cuda.OutOfMemoryError:
             break
-    drawn, times = _clips(n, front, ahead=on_cpu), [last]
+    drawn, times = prepared(_clips(n, front, ahead=on_cpu)), [last]
     while sum(times) < seconds or (len(times) < 5 and sum(times) < 3):
         times.append(clock(lambda: run(drawn)))
     peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
