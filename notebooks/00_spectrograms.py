@@ -4,11 +4,11 @@
 # Liu et al. 2026, section 4.2, and Niizumi et al. 2022, section 4.1. Everything later in this course, from masks to
 # species, happens in the picture that this notebook makes out of a sound.
 #
-# | scale | what it reads | time on 2 CPU cores |
+# | scale | what it reads | time of one core of an Intel Xeon (AVX-512) |
 # |---|---|---|
 # | `smoke` | 81 short recordings | under a minute |
-# | `tiny` (default) | 1,435 recordings, made at the first run (1 to 2 minutes), read from then on | about a minute |
-# | `small`, `paper` | 5,743 recordings, made at the first run (about 8 minutes) | 1 to 2 minutes |
+# | `tiny` | 1,435 recordings, made at the first run (a minute), read from then on | a quarter of a minute |
+# | `small`, `paper` | 2,671 recordings, made at the first run (two minutes) | not measured |
 #
 # No GPU is used.
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 01 · Masking: what is left to hear when four fifths are hidden?
 #
-# **Time**: `tiny` ONE of one core of an Intel Xeon (AVX-512 bf16) · `smoke` under 20 seconds · `small` and `paper` the same with a larger encoder in the last measurement. The synthetic recordings
+# **Time**: `tiny` 20 seconds of one core of an Intel Xeon (AVX-512 bf16) · `smoke` under 20 seconds · `small` and `paper` the same with a larger encoder in the last measurement. The synthetic recordings
 # are made once and kept: a minute more of that core at the first run (`tiny`).
 #
 # You will

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 02 · Pretraining: a masked autoencoder from the five-line encoder up
 #
-# **Time**: `tiny` 6 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below, once; opened again it loads what it trained, and takes a minute · `smoke` half a minute · `small` not
-# measured · `paper` three times the pretraining of 05 (the main model and three variants; the paper gives 24 h on an A100 for one).
+# **Time**: `tiny` 6 minutes of one core of an Intel Xeon (AVX-512 bf16) for its four models, by the sheet below; opened again it loads them · `smoke` half a minute · `small` not measured ·
+# `paper` three times the pretraining of 05 (the main model and three variants; the paper gives 24 h on an A100 for one).
 #
 # You will
 # 1. **build** the encoder from five lines around a stock vision transformer, and the decoder from six,

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 03 · Linear probe: is it the features or the probe?
 #
-# **Time**: `tiny` 8 minutes of one core of an Intel Xeon (AVX-512 bf16) for two pretrainings that are kept and the features, by the sheet below, and some 4 for the probes · `smoke` under a minute ·
+# **Time**: `tiny` 8 minutes of one core of an Intel Xeon (AVX-512 bf16) for two pretrainings that are kept and the features, by the sheet below, and the probes, which were not measured · `smoke` under a minute ·
 # `small` not measured · `paper` not measured; 24 h on an A100 for each pretraining (the paper's hours) unless `weights` are given.
 #
 # You will

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 09 · Frozen benchmark: one encoder, many tasks
 #
-# **Time**: `tiny` one minute of one core of an Intel Xeon (AVX-512 bf16) for the pretraining of the design 512, by the sheet below, and NINE for the tasks · `smoke` under a minute · `small` not
-# measured · HEAR's own tasks: downloads of up to tens of GB each, not run yet.
+# **Time**: `tiny` 3 minutes of one core of an Intel Xeon (AVX-512 bf16) for the design 512, one of them for its pretraining by the sheet below · `smoke` under a minute · `small` not measured · HEAR's own
+# tasks: downloads of up to tens of GB each, not run yet.
 #
 # You will
 # 1. **use** any checkpoint through the three functions of the HEAR interface,

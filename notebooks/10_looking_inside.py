@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 10 · Looking inside: what a masked autoencoder fills in, and where it looks
 #
-# **Time**: `tiny` 4 minutes of one core of an Intel Xeon (AVX-512 bf16) for its models, by the sheet below, once, and two for the rest · `smoke` under a minute · `small` not measured · `paper` the
-# paper's ViT-B with 196 M draws: days on one GPU, not measured. Opened again it loads what it trained before.
+# **Time**: `tiny` 4 minutes of one core of an Intel Xeon (AVX-512 bf16) for its models, by the sheet below, and as much as the rest takes, which was not measured · `smoke` under a minute · `small` not measured ·
+# `paper` the paper's ViT-B with 196 M draws: days on one GPU, not measured. Opened again it loads what it trained before.
 #
 # You will
 # 1. **reconstruct** held-out sounds under random, patterned and extreme masks, down to a single visible patch,

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 11 · Results: the paper's tables beside what was measured
 #
-# **Time**: seconds on any machine. Nothing is trained here: this notebook reads the records that notebooks 03 to 10 left in `papermill_runs`, and
+# **Time**: half a minute of one core of an Intel Xeon, at any scale. Nothing is trained here: this notebook reads the records that notebooks 03 to 10 left in `papermill_runs`, and
 # no smoke runs.
 #
 # You will

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 12 · Your recordings: from a folder to a species table, a Raven file and a plan
 #
-# **Time**: `tiny` TWELVE of one core of an Intel Xeon (AVX-512 bf16) · `smoke` under a minute · `small` and `paper` use the same ready weights and, with recordings of your own, take as long.
+# **Time**: `tiny` 2 minutes of one core of an Intel Xeon (AVX-512 bf16) · `smoke` under a minute · `small` and `paper` use the same ready weights and, with recordings of your own, take as long.
 #
 # You will
 # 1. **turn** a folder of recordings, or labels made in Audacity or Raven, into the table that everything here works on, and read its warnings,

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13 · Break the MAE: six faults, what they look like, and the test that catches each
 #
-# **Time**: `tiny` THIRTEEN of one core of an Intel Xeon (AVX-512 bf16) · `smoke` half a minute · `small` and `paper` not run. Opened again it loads what it trained before, and takes a minute.
+# **Time**: `tiny` 3 minutes of one core of an Intel Xeon (AVX-512 bf16) · `smoke` half a minute · `small` and `paper` not run. Opened again it loads what it trained before.
 #
 # You will
 # 1. **diagnose** six broken runs from what they show, before you are told what is wrong,

@@ -60,6 +60,7 @@ def recipe(base: pretrain.Recipe, **changes) -> pretrain.Recipe:
     """How the paper pretrains: mask 0.75, weight decay 0.05, a tenth of warm-up; batch and rate are those of `base`.
 
     `changes` are fields of `pretrain.Recipe`. The ratio is 1 unless changed: the paper trains on AudioSet, which holds
-    animals among sounds of every kind, so both pools together stand in for it; with AudioSet as the general pool it is
-    inf. Counts are rounded: 8 of 30 and 24 of 95 patches are visible, in the public code, which truncates, 7 and 23."""
+    animals among sounds of every kind, so both pools together stand in for it; at the scale `paper`, whose general pool
+    is AudioSet, it is inf. Counts are rounded: 8 of 30 and 24 of 95 patches are visible, in the public code, which
+    truncates, 7 and 23."""
     return replace(base, **dict(mask_ratio=0.75, weight_decay=0.05, ratio=1.0) | changes)
