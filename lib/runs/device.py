@@ -5,8 +5,8 @@
 
 It needs neither network nor Jupyter, and ends before its minutes are over. DIR gets all as it is made: report.md to
 read, report.json, weights/ (the ready weights trained anew, and a twin whose target is the pixels), records/ and logs/.
-Called again it makes the records that are still missing. 0 if every part went well, 1 if not: the report ends with
-what did not."""
+Called again it goes on with what is still missing. 0 if every part went well, 1 if not: the report ends with what did
+not."""
 
 import gc
 import io
@@ -66,9 +66,9 @@ class Report:
     def __init__(self, folder: Path, seconds: float) -> None:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         self.folder, self.seconds, self.begun = folder, seconds - IMPORTED_S, time.monotonic()
-        earlier = folder / "report.json"
-        self.found: dict[str, object] = json.loads(earlier.read_text(encoding="utf-8")) if earlier.exists() else {}
-        self.troubles: list[str] = []
+        self.file, self.troubles = folder / "report.json", []
+        earlier = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else {"done": [], "found": {}}
+        self.done, self.found = earlier["done"], earlier["found"]  # titles; what each part found
 
     def left(self, share: float = 1.0) -> float:
         """Seconds until so large a share of the time is over; of the whole, until the reserve begins."""
@@ -80,14 +80,14 @@ class Report:
         with open(self.folder / "report.md", "a", encoding="utf-8") as file:
             file.write(text + "\n")
 
-    def part(self, title: str, make: Callable[[], object], seconds: float) -> None:
+    def part(self, title: str, make: Callable[[], object], seconds: float, once: bool = True) -> None:
         """One part: what it finds, a table or a text; of an iterator the last, also where its time is over first.
 
-        Whatever it raises is one block of the report, and the next part goes on."""
+        Whatever it raises is one block of the report, and the next part goes on. once: not if a call before did it."""
         self.say(f"\n## {title}")
         begun, found, end = time.monotonic(), "", ""
-        if seconds < 1:
-            return self.say("left out: what came before took its time")
+        if once and title in self.done or seconds < 1:
+            return self.say("done by a call before" if seconds >= 1 else "left out: what came before took its time")
         try:
             with _limited(seconds):
                 result = make()
@@ -98,6 +98,7 @@ class Report:
         except Exception as error:  # of whatever kind
             self.troubles.append(f"{title}: {type(error).__name__}")
             end = "".join(traceback.format_exception(error)[-4:])
+        self.done += [] if end or title in self.done else [title]
         self._keep(title, found, f"{end}{time.monotonic() - begun:.0f} s")
         plt.close("all")
         gc.collect()
@@ -117,7 +118,7 @@ class Report:
             found = found.to_dict("records")
         self.say("\n".join(["```", *(str(text) for text in (shown, note) if text), "```"]))
         self.found[title] = found
-        paths.write_json(self.folder / "report.json", paths.plain(self.found))
+        paths.write_json(self.file, paths.plain({"done": self.done, "found": self.found}))
 
 
 def _number(x: object) -> object:
@@ -215,8 +216,8 @@ def _sweep(report: Report, setting: Scale, pools: list[pd.DataFrame]) -> Iterato
         missing = [arm for arm in arms if not record.recorded(*_asked(arm, setting, seed))[0]]
         made = 0
         for arm in missing:
-            needed = took.get(arm) or max(took.values(), default=0) or _expected(setting, pools)
-            if 1.2 * needed > report.left():
+            alike = [took[arm]] if arm in took else [t for known, t in took.items() if known[0] == arm[0]]
+            if 1.2 * max(alike or took.values() or [_expected(setting, pools)]) > report.left():
                 continue
             begun, made, what = time.monotonic(), made + 1, f"{arm[0]} {arm[1]}={arm[2]} seed={seed}"
             print(f"{what}: begun, {report.left():.0f} s are left", flush=True)
@@ -276,8 +277,9 @@ def run(out: str = "", minutes: float = 8.0, scale: str = "small") -> int:
     plt.switch_backend("agg")
     names = TESTS[:1] if scale == "smoke" else TESTS
     making = _begin(report.folder / "logs" / "recordings.log", "-c", CHORUS.format(setting.chorus))
-    testing = _begin(report.folder / "logs" / "tests.log", "-m", "pytest", "-v", "--no-header", "-o", "addopts=", "-p",
-                     "no:cacheprovider", *(f"tests/{name}.py" for name in names))
+    words = ["-m", "pytest", "-v", "--no-header", "-o", "addopts=", "-p", "no:cacheprovider"]
+    words += [f"tests/{name}.py" for name in names] if "tests" not in report.done else ["--version"]
+    testing = _begin(report.folder / "logs" / "tests.log", *words)
     end = threading.Timer(max(1.0, report.left() + 0.8 * RESERVE_S), _overdue, [report, making, testing])
     end.daemon = True
     end.start()
@@ -291,7 +293,7 @@ def run(out: str = "", minutes: float = 8.0, scale: str = "small") -> int:
 
 def _all(report: Report, setting: Scale, making: subprocess.Popen, testing: subprocess.Popen) -> None:
     report.say(f"# {hardware.named()}: {report.seconds / 60:.1f} minutes at scale {setting.name}")
-    report.part("machine", lambda: _machine(setting), report.left(CHECKING))
+    report.part("machine", lambda: _machine(setting), report.left(CHECKING), once=False)
     few = _pools("smoke")
     for check in correctness.CHECKS:
         title = f"correctness: {check.__name__.replace('_', ' ')}"
@@ -299,7 +301,7 @@ def _all(report: Report, setting: Scale, making: subprocess.Popen, testing: subp
     report.part("tests", lambda: _tests(testing, report), report.left(CHECKING))
     testing.kill()
     pools: list[pd.DataFrame] = []
-    report.part("recordings", lambda: _made(making, setting, pools), report.left())
+    report.part("recordings", lambda: _made(making, setting, pools), report.left(), once=False)
     if not pools:  # nothing can go on without
         return
     second = scales.scale("tiny" if setting.name == "smoke" else "paper")
@@ -307,7 +309,7 @@ def _all(report: Report, setting: Scale, making: subprocess.Popen, testing: subp
         report.part(title, make, report.left(MEASURING))
     seconds = WEIGHTS * report.left()
     report.part("weights", lambda: _weights(report, setting, pools, seconds), 1.5 * seconds)
-    report.part("records", lambda: _sweep(report, setting, pools), report.left())
+    report.part("records", lambda: _sweep(report, setting, pools), report.left(), once=False)
 
 
 def _pools(size: str) -> list[pd.DataFrame]:

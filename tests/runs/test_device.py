@@ -26,7 +26,7 @@ def report(tmp_path):
 
 
 def written(report):
-    return (report.folder / "report.md").read_text(), json.loads((report.folder / "report.json").read_text())
+    return (report.folder / "report.md").read_text(), json.loads((report.folder / "report.json").read_text())["found"]
 
 
 # --------------------------------------------------------------------------------------------------------------- checks
@@ -114,14 +114,24 @@ def test_ctrl_c_is_no_late_part(report):
         report.part("one", stopped, 10)
 
 
-def test_a_part_without_time_is_left_out_and_what_an_earlier_call_found_stays(report):
+def test_a_part_without_time_is_left_out(report):
+    report.part("late", lambda: pytest.fail("was begun"), report.left(0.0))
+    assert "left out: what came before took its time" in (report.folder / "report.md").read_text()
+    assert not report.troubles
+
+
+def test_a_second_call_goes_on_with_what_the_first_has_not_done(report):
     report.part("one", lambda: "found", 10)
+    report.part("two", lambda: 1 / 0, 10)
     again = device.Report(report.folder, 100.0)
-    again.part("one", lambda: pytest.fail("was begun"), again.left(0.0))
-    again.part("two", lambda: "too", 10)
-    text, found = written(again)
-    assert "left out: what came before took its time" in text and not again.troubles
-    assert found == {"one": "found", "two": "too"} and text.count("## one") == 2
+    again.part("one", lambda: pytest.fail("was done"), 10)
+    again.part("two", lambda: "found now", 10)
+    again.part("three", lambda: "as ever", 10, once=False)
+    last = device.Report(report.folder, 100.0)
+    last.part("three", lambda: "changes", 10, once=False)
+    text, found = written(last)
+    assert "done by a call before" in text and found == {"one": "found", "two": "found now", "three": "changes"}
+    assert last.done == ["one", "two", "three"] and not again.troubles
 
 
 def test_weights_have_cards_and_those_of_an_earlier_call_stay(report, pools, monkeypatch, tmp_path):
