@@ -30,5 +30,7 @@ One clip's way through it:
 import os
 
 # Read when OpenMP and torch are loaded, which is later: notebooks and commands import lib first. No number changes.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that wait sleep after 10 us, not 3 ms: others need the core
+# A thread that waits sleeps after 10 us, not 3 ms: on two Xeon cores `tiny` trains 2.4 times faster beside one busy
+# program, and alone 13 % slower.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages: a step's tensors cost fewer page faults (Linux)

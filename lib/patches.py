@@ -34,7 +34,7 @@ class Mask(NamedTuple):
     def rest(self) -> Tensor:
         """(B, L - K) indices of the hidden patches, ascending; their number is that of the shapes: no GPU is waited
         for."""
-        order = (~self.hidden).byte().argsort(dim=1, stable=True)  # (B, L) hidden first
+        order = (~self.hidden).int().argsort(dim=1, stable=True)  # (B, L) hidden first
         return order[:, : order.shape[1] - self.keep.shape[1]]
 
     def to(self, device: torch.device | str) -> "Mask":
