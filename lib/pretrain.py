@@ -142,7 +142,7 @@ def step_of(model: MAE, front: FrontEnd, recipe: Recipe) -> tuple[torch.optim.Op
                                        no_weight_decay_list=("*cls_token", "*mask_token", "*pos*"))
 
     def loss_of(ready: MAE, batch: data.Batch, step: int) -> Tensor:
-        mask = (batch if batch.mask else masked(batch, model, recipe, step)).mask.to(device)
+        mask = (batch if batch.mask else masked(batch, model, recipe, step)).mask
         return ready(batch.spec(log_mel, device), mask).loss  # specs (B, 1, T, M)
 
     fused = device.type != "mps" or None
@@ -150,7 +150,7 @@ def step_of(model: MAE, front: FrontEnd, recipe: Recipe) -> tuple[torch.optim.Op
 
 
 def masked(batch: data.Batch, model: MAE, recipe: Recipe, step: int) -> data.Batch:
-    """The batch with its part of the masks that this step draws for the clips of all processes."""
+    """The batch with its part of the masks that this step draws for the clips of all processes, where the model is."""
     rng = training.generator(recipe.seed, step)
     mask = patches.random_mask(batch.of, model.grid, recipe.mask_ratio, rng)
-    return batch._replace(mask=mask.part(batch.first, len(batch.x)))
+    return batch._replace(mask=mask.part(batch.first, len(batch.x)).to(model.mask_token.device))
