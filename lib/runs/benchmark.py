@@ -76,12 +76,19 @@ def benchmark(setting: Scale, wildlife: pd.DataFrame, general: pd.DataFrame, sec
 
 
 def _in_turns(ours: Callable[[], object], theirs: Callable[[], object], seconds: float) -> tuple[float, float]:
-    """Median seconds of a call of each, called in turns for so many seconds: other programs slow both alike."""
-    pairs = [(cost.clock(ours), cost.clock(theirs)) for _ in range(2)][1:]  # the first is to warm up
-    while len(pairs) < 3 or sum(map(sum, pairs)) < seconds:
-        pairs.append((cost.clock(ours), cost.clock(theirs)))
-    made, took = zip(*pairs)
-    return median(made), median(took)
+    """Median seconds of a call of each, in turns of half a second: other programs slow both alike.
+
+    The first call of a turn does not count: threads that the other has left waiting (numpy's, after librosa) spin for
+    a while and slow it."""
+    took = [], []
+    while len(took[0]) < 3 or sum(map(sum, took)) < seconds:
+        for run, times in zip((ours, theirs), took):
+            cost.clock(run)
+            end = time.perf_counter() + 0.5
+            times.append(cost.clock(run))
+            while time.perf_counter() < end:
+                times.append(cost.clock(run))
+    return median(took[0]), median(took[1])
 
 
 def _librosa(front: FrontEnd, waves: np.ndarray) -> None:
@@ -158,10 +165,7 @@ def run(scale: str = "auto", wildlife: str = "chorus", general: str = "chorus", 
     pools = {"wildlife": wildlife, "general": general}
     recordings = [tables.recordings(name, pool, setting.chorus) for pool, name in pools.items()]
     table, acc = benchmark(setting, *recordings, seconds=seconds), hardware.accelerator()
-    threads = f"{acc.device.type}, {torch.get_num_threads()} of {paths.processors()} processors"
-    chip = torch.cuda.get_device_name() if acc.device.type == "cuda" else threads
-    precision = "float32" if acc.mixed_precision == "no" else acc.mixed_precision
-    print(f"scale {setting.name} on {chip}, {precision}; each part alone")
+    print(f"scale {setting.name} on {hardware.named()}, {paths.processors()} processors; each part alone")
     print(table.dropna(axis=1, how="all").map(cost.number).to_string(index_names=False))
     once = "; on a CPU reading and the front end work once per recording where that fits in memory"
     print(f"slowest part of pretraining: {table['clips/s'].iloc[:3].idxmin()}"
