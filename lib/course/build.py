@@ -108,8 +108,10 @@ def write(notebook: NotebookNode, ipynb: Path) -> Path:
 def build(py: Path, scale: str = "auto", timeout: int = 1800) -> Path:
     """Runs a .py's notebook from its first cell on in a fresh kernel and writes the .ipynb beside it, or nothing.
 
-    `scale` says what the notebook's `auto` means; `timeout` is the longest one cell may take, in seconds."""
-    notebook, settings = source(py), {**os.environ, "TQDM_DISABLE": "1"}  # how far it is is not to be stored
+    `scale` says what the notebook's `auto` means (else STUDY_SCALE does, else it is tiny, with a GPU too); `timeout` is
+    the longest one cell may take, in seconds."""
+    notebook = source(py)
+    settings = {"STUDY_SCALE": "tiny", **os.environ, "TQDM_DISABLE": "1"}  # how far it is is not to be stored
     if scale != "auto":
         settings["STUDY_SCALE"] = scale
     client = NotebookClient(notebook, timeout=timeout, kernel_name=KERNEL["name"], record_timing=False,
