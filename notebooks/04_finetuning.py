@@ -115,8 +115,8 @@ rows = [cost.starting(init, setting, clips, weights, left),
         *cost.finetuning(shape, mel.INAT, setting.finetuning(preset, seed), pools["wildlife"],
                          encoder=encoder if budget == "sweep" else None)]
 if panel:
-    arms = "audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"
-    full, own, general_only = (starts.earlier(n, setting.arch(), once, pools) for n in arms)
+    beginnings = "audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"
+    full, own, general_only = (starts.earlier(n, setting.arch(), once, pools) for n in beginnings)
     # the first has the third in it, and the first row above may have either
     more = full[0] + own[0] - (0 if weights else left)
     still = setting.pretraining(clips, seed, ratio=0.0, freeze_decoder=True)
@@ -430,7 +430,7 @@ for arm in [n for n in order if len(main) and n != "random" and n in set(main["i
 # %%
 if panel:
     full, own, general_only = (starts.start(n, setting.arch(), once, pools,
-                                            workers=setting.workers).model for n in arms)
+                                            workers=setting.workers).model for n in beginnings)
     frozen = pretrain.pretrain(full.arch, mel.INAT, still, *pools.values(), start=general_only,
                                workers=setting.workers, reuse=True).model
     three = {"(a) general, then wildlife": full, "(b) wildlife only": own,
