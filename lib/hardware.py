@@ -47,7 +47,8 @@ def named() -> str:
         return f"{torch.cuda.get_device_name()}, {precision()}"
     if _mps():
         return f"GPU of a Mac (MPS), {precision()}: nothing here was tested on one, ACCELERATE_USE_CPU=1 avoids it"
-    return f"{paths.processor()}, {torch.get_num_threads()} threads, {precision()}"
+    threads = torch.get_num_threads()
+    return f"{paths.processor()}, {threads} thread{'s' * (threads > 1)}, {precision()}"
 
 
 @contextmanager
