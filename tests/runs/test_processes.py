@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from toys import ARCH, FRONT, tones
-from lib import data, pretrain, training
+from lib import data, hardware, pretrain, training
 from lib.transfer import finetune
 torch.cpu._is_avx512_bf16_supported = lambda: False  # float32, so that equal means equal
 
