@@ -449,7 +449,7 @@ check.depends_on_neighbours(depends_on_neighbours)
 #     alone, together = embed(wave)[0], embed(torch.cat([wave, neighbour]))[0]
 #     return not torch.allclose(alone, together, rtol=1e-4, atol=1e-5)
 # ```
-# Try it on the model of this notebook: `depends_on_neighbours(lambda x: embed.get_scene_embeddings(x, ear), quiet, loud)`. A test needs a neighbour that is *different*: with two quiet
+# Try it on the model of this notebook: `depends_on_neighbours(lambda x: api.get_scene_embeddings(x, ear), quiet, loud)`. A test needs a neighbour that is *different*: with two quiet
 # recordings batch statistics hardly move.
 # </details>
 #
