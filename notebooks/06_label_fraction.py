@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 06 · Label fraction: how many labelled recordings does a species need?
 #
-# **Time**: `tiny` 3 minutes of one core of an Intel Xeon (AVX-512 bf16) at fraction 4, by the sheet below; one once the pretrained model is kept · `smoke` under a minute · `small` not measured ·
+# **Time**: `tiny` one minute of one core of an Intel Xeon (AVX-512 bf16) at fraction 4, by the sheet below, which finds the pretrained model there; 3 without it · `smoke` under a minute · `small` not measured ·
 # `paper` up to 16 h on one A100 for the largest fraction, after 24 h for each pretraining (the paper's hours).
 #
 # You will

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 07 · Data curation: is less, but better, sound a better teacher?
 #
-# **Time**: `tiny` 12 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below, half of it for the selector, which is made once and kept · `smoke` under a minute · `small` not measured ·
+# **Time**: `tiny` 9 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below, half of it for the selector, which is made once and kept · `smoke` under a minute · `small` not measured ·
 # `paper` about four days on one A100 (selector 24 + 16 h, pretraining 24 h, finetuning twice 16 h: the paper's hours), `confidence_oof` 32 h more.
 #
 # You will

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 08 · Design choices: how long, how fine, patches or strips?
 #
-# **Time**: `tiny` 2 minutes of one core of an Intel Xeon (AVX-512 bf16) for the design 208, the tasks' recordings included; its pretraining is 24 s of that by the sheet below, 14 s (96) to 66 s (200_16x4) for others ·
+# **Time**: `tiny` 2 minutes of one core of an Intel Xeon (AVX-512 bf16) for the design 208, the tasks' recordings included; its pretraining is 19 s of that by the sheet below; in an earlier sheet, with 24 s, others had 14 (96) to 66 (200_16x4) ·
 # `smoke` under a minute · `small` not measured · `paper` the paper's nine ViT-B models with 196 M draws each: days on one GPU, not measured.
 #
 # You will
@@ -322,8 +322,8 @@ ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks]) if setting.name == "tiny" 
 # - **Strips lose**: `304_80x4` against `304` is -4.2 [-6.8, -1.5] on the mean of five tasks, the paper's direction (-0.8 on its fifteen). It comes from scenes (-7.4 [-11.5, -3.2]; the paper has -3.8 on ESC-50, after which the task is made)
 #   and from species (-6.4 [-10.6, -2.8]; the paper has +0.8 on Speech Commands). In the generator's world a species is a *pitch and* a rhythm, and a strip cannot be hidden in part, so that the model was never asked how one part of the spectrum
 #   follows from another. That reason is a guess; the difference is measured.
-# - **Duration: nothing can be told.** From 1 s to 5 s the means lie between 43.7 and 44.4 %, and every interval holds 0. The paper's gain of `512` over `208` is +2.1; ours is -0.4 [-3.1, +2.1], which neither shows nor excludes it. The price of a clip goes up five times.
-# - **Patch size: undecided on the mean** (-1.2 to +0.3). One task says something: events are timed *worse* with columns of 40 ms than of 160 ms (-7.5 [-14.1, -1.5]), where one would expect finer time to help. A column of 40 ms sees no more of the
+# - **Duration: nothing can be told.** From 1 s to 5 s the means lie between 43.7 and 44.3 %, and every interval holds 0. The paper's gain of `512` over `208` is +2.1; ours is -0.3 [-3.1, +2.1], which neither shows nor excludes it. The price of a clip goes up five times.
+# - **Patch size: undecided on the mean** (-1.2 to +0.3). One task says something: events are timed *worse* with columns of 40 ms than of 160 ms (-6.7 [-13.4, -0.7]), where one would expect finer time to help. A column of 40 ms sees no more of the
 #   sound at once and gives the predictor four times as many rows to be wrong in; with 40 of these task by task comparisons looked at, two such intervals are expected by chance alone.
 # - **The features are poor.** All nine designs have 39 to 45 % on average, which is *below* the mean and deviation of 80 mel bands without any network (notebook 09). 12,000 clips are a sixteen-thousandth of the paper's draws. What is compared here
 #   is nine ways to begin learning, and an order may change later.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 09 · Frozen benchmark: one encoder, many tasks
 #
-# **Time**: `tiny` 3 minutes of one core of an Intel Xeon (AVX-512 bf16) for the design 512, one of them for its pretraining by the sheet below · `smoke` under a minute · `small` not measured · HEAR's own
+# **Time**: `tiny` 3 minutes of one core of an Intel Xeon (AVX-512 bf16) for the design 512, 37 s of them for its pretraining by the sheet below · `smoke` under a minute · `small` not measured · HEAR's own
 # tasks: downloads of up to tens of GB each, not run yet.
 #
 # You will
@@ -78,7 +78,7 @@ scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # of the pretraining and of the predictors on top
 # also of the split of a folder that brings none
 data_seed: int = 0  # of the synthetic recordings and tasks
-# a design's pretraining is half of each pool; at paper all of it is the general one, as in the paper
+# a design's pretraining is half of each pool; at paper it is all the general one, as in the paper
 wildlife: str = "chorus"  # the animal recordings: chorus, inatsounds:ROOT or folder:PATH
 general: str = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or folder:PATH
 budget: str = "main"  # clips of a design's pretraining, as in 08: main, sweep or none
@@ -449,7 +449,7 @@ check.depends_on_neighbours(depends_on_neighbours)
 #     alone, together = embed(wave)[0], embed(torch.cat([wave, neighbour]))[0]
 #     return not torch.allclose(alone, together, rtol=1e-4, atol=1e-5)
 # ```
-# Try it on the model of this notebook: `depends_on_neighbours(lambda x: embed.get_scene_embeddings(x, ear), quiet, loud)`. A test needs a neighbour that is *different*: with two quiet
+# Try it on the model of this notebook: `depends_on_neighbours(lambda x: api.get_scene_embeddings(x, ear), quiet, loud)`. A test needs a neighbour that is *different*: with two quiet
 # recordings batch statistics hardly move.
 # </details>
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 10 · Looking inside: what a masked autoencoder fills in, and where it looks
 #
-# **Time**: `tiny` 4 minutes of one core of an Intel Xeon (AVX-512 bf16) for its models, by the sheet below, and as much as the rest takes, which was not measured · `smoke` under a minute · `small` not measured ·
+# **Time**: `tiny` 3 minutes of one core of an Intel Xeon (AVX-512 bf16) for its models, by the sheet below, and as much as the rest takes, which was not measured · `smoke` under a minute · `small` not measured ·
 # `paper` the paper's ViT-B with 196 M draws: days on one GPU, not measured. Opened again it loads what it trained before.
 #
 # You will
@@ -1035,11 +1035,11 @@ path = run.record(metrics, samples_seen=0 if weights else recipe.clips,
 # | statement (section 4.5) | the paper's evidence | measured here |
 # |---|---|---|
 # | "the stationary sounds are easy to reconstruct" | one of three sounds, Fig. 2 | rank correlation of error and stationarity -0.74 [-0.79, -0.69] |
-# | "For all the sounds, the errors show lighter color on the chessboard mask" | three sounds, Fig. 3 | lowest in 72 % of wildlife, 72 % of general; copying neighbours: 60 and 40 % |
-# | "harmonic structures are reconstructed more easily than noises" under the horizontal mask | two of three sounds, Fig. 3 | rank correlation of $E_B / E_A$ with harmonicity -0.19 [-0.28, -0.09], of copying +0.06 [-0.04, +0.16] |
-# | "succeeds entirely up to 0.75, whereas it degrades noticeably" | Fig. 4 | hidden patches: 0.146 at 40 %, 0.153 at 75 %, 0.384 with one patch |
-# | one patch gives "a frequency pattern similar to the average of the original" | Fig. 4 | squared distance 0.187 to its own, 0.148 to the usual spectrum, 0.304 between the two |
-# | attention "reflects the repetition" | six sounds, Fig. 5 and 6 | right 29 %, by chance 13 %, untrained 24 %, the input's level 56 % |
+# | "For all the sounds, the errors show lighter color on the chessboard mask" | three sounds, Fig. 3 | lowest in 72 % of wildlife, 70 % of general; copying neighbours: 60 and 40 % |
+# | "harmonic structures are reconstructed more easily than noises" under the horizontal mask | two of three sounds, Fig. 3 | rank correlation of $E_B / E_A$ with harmonicity -0.20 [-0.28, -0.10], of copying +0.06 [-0.04, +0.16] |
+# | "succeeds entirely up to 0.75, whereas it degrades noticeably" | Fig. 4 | hidden patches: 0.146 at 40 %, 0.153 at 75 %, 0.390 with one patch |
+# | one patch gives "a frequency pattern similar to the average of the original" | Fig. 4 | squared distance 0.194 to its own, 0.147 to the usual spectrum, 0.304 between the two |
+# | attention "reflects the repetition" | six sounds, Fig. 5 and 6 | right 31 %, by chance 14 %, untrained 24 %, the input's level 56 % |
 # | "coarse segmentation of similar sounds" | two of six sounds | AUC 0.70, untrained 0.45, similar content 0.68, loudness 0.86 |
 #
 # - **What held**: steady sounds are easier to guess, by far the strongest of these relations. The chessboard has the lowest error in most recordings; but so it has for a guess that only copies
@@ -1047,7 +1047,7 @@ path = run.record(metrics, samples_seen=0 if weights else recipe.clips,
 #   harmonic, guessing along frequency costs less, weakly, and copying shows no such thing.
 # - **What did not, at this size**: up to 75 % hidden a hidden patch is guessed as well as at 40 %; the error of the whole picture grows because more of it is guessed. From one patch the model
 #   gives something nearer to the usual spectrum of all sounds than to the sound's own.
-# - **Attention** comes back with the calls more often than chance would have it, hardly more often than in the untrained model, and half as often as the loudness of the picture itself. It tells other
+# - **Attention** comes back with the calls more often than chance would have it, somewhat more often than in the untrained model, and little more than half as often as the loudness of the picture itself. It tells other
 #   calls from the rest about as well as mere similarity of content does. "Reflects the repetition" is true, and true of almost anything computed from such a picture.
 #
 # ## Exercises
