@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 04 · Finetuning: does it matter where the weights come from?
 #
-# **Time**: `tiny` 11 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below; 2 once the pretrained models are kept · `smoke` under a minute · `small` not measured ·
+# **Time**: `tiny` 9 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below (all of it 18 beside another program); 2 once the pretrained models are kept · `smoke` under a minute · `small` not measured ·
 # `paper` about 16 h on one A100 for the finetuning alone (the paper's number), and 24 h more for each pretraining; `panel=True` has up to three of those.
 #
 # You will
@@ -463,7 +463,7 @@ if panel:
 
 # %% [markdown]
 # *Figure 7. Input, masked input and three models; each guessed patch borrows the mean and std of its true patch.* **See:** all three find the two
-# bands of the call, none the shape of its notes. On 256 val windows of `chorus` (`tiny`, seed 0, 24,000 clips in each pretraining) the loss is 0.890 for (a), 0.911 for (b)
+# bands of the call, none the shape of its notes. On 256 val windows of `chorus` (`tiny`, seed 0, 24,000 clips in each pretraining) the loss is 0.890 for (a), 0.910 for (b)
 # and 0.894 for (c): hearing general sound first is worth about 0.02, leaving the decoder free 0.004. The paper's order, from one seed: **no verdict**. (b) also drew half as
 # many clips.
 #
@@ -487,7 +487,7 @@ if panel:
 # - **On real frogs none of this is seen.** 17 species, 195 train recordings, real general sound, the same recipe, seed 0: random 27.5 % on val and 15.3 on test, wildlife 28.2 and 12.1, general 24.2
 #   and 13.7, both 23.9 and 16.0. Most species have a single group in val, and it is one seed, so there is no verdict; but the 13 to 17 points of `chorus` are not there. A generator's world
 #   is one thing, a pond another.
-# - **The long tail is what is wrong**: in the run above (24,000 clips, seed 0) a species' recall on val goes with its recordings in train, rank correlation +0.72 over 33 species.
+# - **The long tail is what is wrong**: in the run above (24,000 clips, seed 0) a species' recall on val goes with its recordings in train, rank correlation +0.71 over 33 species.
 # - **All of it is low.** Logistic regression on the mean log-mel has 29.5 % on the same val split, a small convolutional network 55 % (measured when `chorus` was calibrated): this encoder has
 #   met 40,000 clips, the paper's 13.7 million.
 #

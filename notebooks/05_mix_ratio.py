@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 · Mixing ratio: how much general sound should a wildlife model hear?
 #
-# **Time**: `tiny` 4 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below; from the first line to the last 3.2 minutes on two · `smoke` under a minute · `small` made for ten
+# **Time**: `tiny` 3 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below; from the first line to the last 7 minutes beside another program, 3.2 on two cores alone · `smoke` under a minute · `small` made for ten
 # minutes on a T4, which is an estimate (README) · `paper` about two days on one A100 (24 h pretraining and 16 h finetuning are the paper's numbers).
 #
 # You will
@@ -377,8 +377,8 @@ same.groupby(pairs).agg(**columns).round(3) if len(same) else None
 #   so that the interval cannot see its own doubt, and one recording more or less in val moves a species by 11 to 33 points. The numbers stand here
 #   because they were measured.
 # - **Pretraining itself helps a lot**: without it the same finetuning reaches 6.1, 7.6 and 7.2 % on `chorus` (seeds 0 to 2), with 24,000 clips at 7:1 it
-#   is 17.4 % (seed 0; on two threads instead of one, which only rounds differently, 18.6 %), with 40,000 it is 23.4 %. Whatever the ratio, pretraining is worth more than the choice between them.
-# - **But the budget is small.** Logistic regression on the log-mel's mean and spread has 40.5 % on the same val split and 36.4 % on test, a small convolutional
+#   is 17.0 % (seed 0; earlier runs, which only rounded differently, 17.4 and 18.6 %), with 40,000 it is 23.4 %. Whatever the ratio, pretraining is worth more than the choice between them.
+# - **But the budget is small.** Logistic regression on the log-mel's mean and spread has 40.2 % on the same val split and 36.0 % on test, a small convolutional
 #   network 55 and 61 % (measured when `chorus` was calibrated). Our runs are far from the paper's 13.7 million draws, and below the 100,000 clips from which
 #   small models are known to profit; `sweep_clips` in `lib/runs/scales.py` is one number to raise.
 # - **The loss is no judge**: it falls from 0.889 (wildlife only) to 0.809 (general only) because general sound is easier to guess.
@@ -414,9 +414,9 @@ same.groupby(pairs).agg(**columns).round(3) if len(same) else None
 # `max_hours` must allow what the sheet says for one process and without those models: it does not look whether they are there. All points, several seeds: a file such as
 # `papermill_runs/05_mix_ratio.sweep.json` with `scale`, `max_hours` and both pools in its `fixed`.
 #
-# What it costs: the paper states about 24 h of pretraining and 16 h of finetuning on one A100, for one row of Table 4. By the sheet such a row is 1,443 PFLOP of pretraining and 949 PFLOP of finetuning
-# (without val and test), and 104 days on the machine that made this notebook (two CPU cores, bf16), where it is refused. The paper's 24 h would then be 17 TFLOP/s, a twentieth of what that chip can do in bf16: if so,
-# arithmetic was not what it waited for. What limits on a machine at hand `python -m lib.runs.benchmark` says. No GPU has run this study yet.
+# What it costs: the paper states about 24 h of pretraining and 16 h of finetuning on one A100, for one row of Table 4. By the sheet such a row is 1,440 PFLOP of pretraining and 949 PFLOP of finetuning
+# (without val and test), and was 104 days on two CPU cores in bf16, where it is refused. The paper's 24 h would then be 17 TFLOP/s, a twentieth of what that chip can do in bf16: if so,
+# arithmetic was not what it waited for. What limits on a machine at hand `python -m lib.runs.benchmark` says. No GPU has run this scale yet.
 #
 # ## Exercises
 #
