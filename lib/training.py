@@ -56,8 +56,7 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
     batches(start) gives this process's data.Batch of every step from `start` on; loss_of(model, batch, step) a
     scalar, the mean over the clips given. Of a batch `micro_batch` clips go through the model at a time (0: all), and
     their gradients add up. The learning rate rises linearly for `warmup` steps to the optimizer's own, then falls on
-    a cosine to lr_min. With a folder, what is done is kept there, and a later call with the same folder goes on from
-    it (`States`).
+    a cosine to lr_min. With a folder, what is done is kept there, and a later call goes on from it (`States`).
 
     On CUDA records come LAG steps late, since the GPU is not waited for, but after the steps in `pauses` at once: the
     model is then as that step left it. In fp16 a step whose gradients overflow leaves the weights as they are: such

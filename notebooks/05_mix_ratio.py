@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 · Mixing ratio: how much general sound should a wildlife model hear?
 #
-# **Time**: `tiny` 3 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below; from the first line to the last 7 minutes beside another program, 3.2 on two cores alone · `smoke` under a minute · `small` made for ten
+# **Time**: `tiny` 3 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below; from the first line to the last 7 minutes beside another program, 3.4 on two cores alone · `smoke` under a minute · `small` made for ten
 # minutes on a T4, which is an estimate (README) · `paper` about two days on one A100 (24 h pretraining and 16 h finetuning are the paper's numbers).
 #
 # You will

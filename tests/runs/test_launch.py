@@ -24,7 +24,7 @@ from lib.runs import launch, record, scales
 SHARED = """import dataclasses
 import matplotlib.pyplot as plt
 import torch
-from lib import training
+from lib import hardware
 acc = hardware.accelerator()
 @dataclasses.dataclass
 class Seen:
