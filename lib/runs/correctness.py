@@ -248,7 +248,7 @@ def overflow(setting: Scale, pools: list[pd.DataFrame]) -> pd.DataFrame:
         return pd.DataFrame()
     AcceleratorState._reset_state()  # it takes one precision for a whole process
     try:
-        with _own_cache(), mock.patch.object(training, "precision", lambda: "fp16"):
+        with _own_cache(), mock.patch.object(hardware, "precision", lambda: "fp16"):
             model, log = _trained("pretraining", pools, lambda step: 1e36 if step == STEPS // 2 else 1.0)
     finally:
         AcceleratorState._reset_state()
