@@ -90,8 +90,11 @@ class Embed(PatchEmbed):
     of strips is: it reads memory that nobody wrote."""
 
     def forward(self, x: Tensor) -> Tensor:
-        x = patches.patchify(x, self.patch_size)  # (B, L, pt*pf)
-        return nn.functional.linear(x, self.proj.weight.flatten(1), self.proj.bias)  # (B, L, D)
+        return self.project(patches.patchify(x, self.patch_size))  # (B, L, D)
+
+    def project(self, x: Tensor) -> Tensor:
+        """Patches (B, K, pt*pf), all or some -> (B, K, D)."""
+        return nn.functional.linear(x, self.proj.weight.flatten(1), self.proj.bias)
 
 
 def vit(arch: Arch, **changes) -> VisionTransformer:
@@ -156,9 +159,9 @@ class MAE(nn.Module):
         position = vit.pos_embed[:, 1 : 1 + L]  # (1, L, D)
         if mask is None:
             x = vit.patch_embed(spec) + position  # (B, L, D)
-        else:  # hidden patches end here; on patches a convolution of their size is a linear layer
-            seen, linear = patches.some(spec, self.arch.patch, mask.keep), vit.patch_embed.proj  # (B, K, pt*pf)
-            x = nn.functional.linear(seen, linear.weight.flatten(1), linear.bias) + position[0][mask.keep]  # (B, K, D)
+        else:  # hidden patches end here
+            seen = patches.some(spec, self.arch.patch, mask.keep)  # (B, K, pt*pf)
+            x = vit.patch_embed.project(seen) + position[0][mask.keep]  # (B, K, D)
         cls = (vit.cls_token + vit.pos_embed[:, :1]).expand(B, -1, -1)
         x = torch.cat([cls, x], dim=1)  # (B, 1+K, D)
         return vit.norm(vit.blocks(vit.norm_pre(x)))  # (B, 1+K, D)

@@ -122,8 +122,7 @@ def _steps(model: MAE, front: FrontEnd, recipe: Recipe, wild: pd.DataFrame, gen:
 
     def batches(start: int) -> Iterable[data.Batch]:
         drawn = data.loader(clips, mixture.batches(start, acc.process_index, acc.num_processes), workers)
-        hidden = (masked(batch, model, recipe, step) for step, batch in enumerate(drawn, start))
-        return data.prefetch(hidden) if acc.device.type == "cuda" else hidden
+        return (masked(batch, model, recipe, step) for step, batch in enumerate(drawn, start))
 
     optimizer, loss_of = step_of(model, front, recipe)
     return training.fit(model, optimizer, batches, loss_of, steps=recipe.steps, seed=recipe.seed,

@@ -27,7 +27,7 @@ from timm.scheduler import CosineLRScheduler
 from torch import nn
 
 from lib import hardware, paths, progress
-from lib.data import Batch
+from lib.data import Batch, prefetch
 
 __all__ = ["generator", "fit", "States", "alone", "kept", "save_weights", "NonFiniteLoss"]
 
@@ -70,7 +70,7 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
     told = _Told(acc, steps)
     with (_prepared(acc, model, optimizer) as (ready, optimizer),
           progress.bar(total=steps, initial=start, desc=bar, unit="step", disable=not acc.is_main_process) as shown):
-        for step, batch in zip(range(start, steps), batches(start) if start < steps else ()):
+        for step, batch in zip(range(start, steps), _ahead(acc, batches(start) if start < steps else ())):
             schedule.step_update(step)  # before the step: construction leaves the rate at the start of the warm-up
             lr = max(group["lr"] for group in optimizer.param_groups)
             loss = _gradients(acc, ready, batch.parts(micro_batch), loss_of, seed, step)
@@ -92,6 +92,10 @@ def fit(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Callable[[i
         acc.wait_for_everyone()  # the last state and the log are there for all
     if told.skipped and acc.is_main_process:
         progress.say(f"{told.skipped} of {steps} steps were skipped: their gradients were too large for fp16")
+
+
+def _ahead(acc: Accelerator, batches: Iterable[Batch]) -> Iterable[Batch]:
+    return prefetch(batches) if acc.device.type == "cuda" else batches  # a CPU has no time to draw beside
 
 
 def _gradients(acc: Accelerator, model: nn.Module, parts: list[Batch], loss_of: Callable, seed: int,

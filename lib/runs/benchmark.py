@@ -24,7 +24,7 @@ from timm.optim import param_groups_weight_decay
 from lib import data, hardware, mel, paths, pretrain, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
-from lib.runs import cost, scales
+from lib.runs import cost, pace, scales
 from lib.runs.scales import Scale
 from lib.sources import tables
 
@@ -51,20 +51,19 @@ def benchmark(setting: Scale, wildlife: pd.DataFrame, general: pd.DataFrame, sec
     rows = [{"part": f"reading ({workers} workers)", "clips": recipe.batch,
              "clips/s": _reading(wild, gen, front, recipe, workers, seconds)},
             {"part": "front end", "clips": len(waves), "clips/s": len(waves) / made}]
-    on_gpu, bf16 = acc.device.type == "cuda", acc.mixed_precision == "bf16"
-    size = 8192 if on_gpu else 2048
-    square = torch.randn(size, size, generator=training.generator(0))
-    square = square.to(acc.device, torch.bfloat16 if bf16 else torch.float32)
+    size = 8192 if acc.device.type == "cuda" else 2048
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16, "float32": torch.float32}[hardware.precision()]
+    square = torch.randn(size, size, generator=training.generator(0)).to(acc.device, kind)
     best = 2 * size**3 / median([cost.clock(lambda: square @ square) for _ in range(6)][1:])  # FLOP/s
     paces = {"pretraining step": (cost.pretraining_pace(arch, front, recipe, seconds), recipe.batch),
              "finetuning step": (cost.finetuning_pace(arch, front, labelled, C, seconds), labelled.batch),
              "evaluation windows": (cost.predicting_pace(arch, front, C, seconds), cost.PREDICTED)}
-    for part, (pace, batch) in paces.items():
-        rate = 1 / (pace.clip_s + pace.step_s / batch)
-        rows.append({"part": part, "clips": pace.clips, "clips/s": rate, "GFLOP/clip": pace.flop / 1e9,
-                     "TFLOP/s": rate * pace.flop / 1e12, "share": rate * pace.flop / best,
-                     "memory (GB)": (pace.fixed + batch * pace.activations) / 1e9,
-                     "peak (GB)": pace.peak / 1e9 or np.nan})
+    for part, (found, batch) in paces.items():
+        rate = 1 / (found.clip_s + found.step_s / batch)
+        rows.append({"part": part, "clips": found.clips, "clips/s": rate, "GFLOP/clip": found.flop / 1e9,
+                     "TFLOP/s": rate * found.flop / 1e12, "share": rate * found.flop / best,
+                     "memory (GB)": (found.fixed + batch * found.activations) / 1e9,
+                     "peak (GB)": found.peak / 1e9 or np.nan})
     rows.append({"part": "large matrix product", "TFLOP/s": best / 1e12, "share": 1.0})
     rows.append({"part": "librosa's front end", "clips": len(waves), "clips/s": len(waves) / theirs,
                  "ours": theirs / made})
@@ -116,8 +115,7 @@ def _steps(arch: Arch, front: FrontEnd, recipe: pretrain.Recipe) -> tuple[Callab
     with torch.random.fork_rng(range(torch.cuda.device_count())):  # nobody else's numbers are touched
         model = MAE(arch, training.generator(0)).to(acc.device).train()
         other = ViTMAEForPreTraining(config).to(acc.device).train()
-    specs = torch.randn(recipe.batch, 1, arch.frames, arch.mels, generator=training.generator(0)).to(acc.device)
-    batch = data.Batch(specs, torch.full((len(specs),), arch.frames), torch.arange(len(specs)), [], 0, len(specs))
+    batch = pace.clips(recipe.batch, front, ahead=True)
     optimizer, loss_of = pretrain.step_of(model, front, recipe)
     groups = param_groups_weight_decay(other, recipe.weight_decay)
     twin = torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, fused=optimizer.defaults["fused"])
@@ -135,7 +133,7 @@ def _steps(arch: Arch, front: FrontEnd, recipe: pretrain.Recipe) -> tuple[Callab
 
     def theirs() -> None:
         with torch.random.fork_rng(range(torch.cuda.device_count())):
-            step(twin, lambda: other(specs.view(-1, 1, side, side)).loss)
+            step(twin, lambda: other(batch.x.view(-1, 1, side, side)).loss)
 
     return ours, theirs
 

@@ -16,7 +16,7 @@ from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.transfer import finetune
 
-__all__ = ["Pace", "PREDICTED", "pretraining_pace", "finetuning_pace", "predicting_pace", "clock"]
+__all__ = ["Pace", "PREDICTED", "pretraining_pace", "finetuning_pace", "predicting_pace", "clips", "clock"]
 
 PREDICTED = 64  # windows at a time, as finetune.predict and probe.features take them
 
@@ -64,7 +64,7 @@ def predicting_pace(arch: Arch, front: FrontEnd, classes: int, seconds: float = 
             return model(batch.spec(log_mel, acc.device))
 
     with hardware.two_matmuls(model):  # torch does not count what its fused attention does on a CPU
-        flop, _ = _counted(lambda n: predict(_clips(n, front, ahead=True)))
+        flop, _ = _counted(lambda n: predict(clips(n, front, ahead=True)))
     n, clip_s, peak = _timed(predict, front, PREDICTED, seconds)
     return Pace(n, clip_s, 0.0, flop, 4 * sum(p.numel() for p in model.parameters()), 0, peak)
 
@@ -85,7 +85,7 @@ def _trained(model: nn.Module, optimizer: torch.optim.Optimizer, loss_of: Callab
             return loss_of(model, drawn, 0)
 
     with hardware.two_matmuls(model) if acc.device.type == "cpu" else nullcontext():
-        flop, activations = _counted(lambda n: loss(_clips(n, front, ahead=True)))
+        flop, activations = _counted(lambda n: loss(clips(n, front, ahead=True)))
     with hardware.quick_attention(model):
         n, clip_s, peak = _timed(lambda drawn: loss(drawn).backward(), front, batch, seconds, prepared)
     step_s = min([clock(optimizer.step) for _ in range(4)][1:])  # the first makes the moments
@@ -94,11 +94,13 @@ def _trained(model: nn.Module, optimizer: torch.optim.Optimizer, loss_of: Callab
     return Pace(n, clip_s, step_s, 3 * flop, 4 * weights + 12 * trainable, activations, peak)
 
 
-def _clips(n: int, front: FrontEnd, ahead: bool) -> data.Batch:
-    """A batch of n random clips on the device: specs ahead, as a CPU has them, else waves."""
+def clips(n: int, front: FrontEnd, ahead: bool = False) -> data.Batch:
+    """A batch of n random clips on the device: waves, or specs if they are wanted ahead; a CPU always has specs, which
+    are made there once a recording and elsewhere in every step."""
     device = hardware.accelerator().device
+    ahead = ahead or device.type == "cpu"
     shape, length = ((1, front.frames, front.mels), front.frames) if ahead else ((front.samples,), front.samples)
-    x = torch.randn(n, *shape, generator=training.generator(0)).to(device)
+    x = torch.randn(n, *shape, generator=torch.Generator(device).manual_seed(0), device=device)
     return data.Batch(x, torch.full((n,), length), torch.arange(n), [], 0, n)
 
 
@@ -131,7 +133,7 @@ def _timed(run: Callable[[data.Batch], object], front: FrontEnd, batch: int, sec
         torch.cuda.reset_peak_memory_stats()
 
     def took(n: int) -> float:
-        drawn = prepared(_clips(n, front, ahead=on_cpu))  # on a CPU specs are made once a recording, else in a step
+        drawn = prepared(clips(n, front))
         first = clock(lambda: run(drawn))  # a second is no warm-up any more
         return first if on_cpu and first > 1 else min(clock(lambda: run(drawn)) for _ in range(2))
 
@@ -143,7 +145,7 @@ def _timed(run: Callable[[data.Batch], object], front: FrontEnd, batch: int, sec
             last, n = took(more), more
         except torch.cuda.OutOfMemoryError:
             break
-    drawn, times = prepared(_clips(n, front, ahead=on_cpu)), [last]
+    drawn, times = prepared(clips(n, front)), [last]
     while sum(times) < seconds or (len(times) < 5 and sum(times) < 3):
         times.append(clock(lambda: run(drawn)))
     peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity
 
-from lib import data, hardware, mel, patches, pretrain, training
+from lib import hardware, mel, pretrain, training
 from lib.mae import MAE
 from lib.runs import benchmark, cost
+from lib.runs.pace import clips
 from lib.runs.scales import Scale
 from lib.transfer import finetune
 
@@ -47,21 +48,17 @@ def _benchmark(setting: Scale, pools: Sequence[pd.DataFrame], seconds: float) ->
 def step(kind: str, setting: Scale, batch: int, change: Callable[[nn.Module], nn.Module] = lambda model: model
          ) -> Callable[[], None]:
     """One step of a scale's pretraining or finetuning on the same random clips; `change` is done to the model first."""
-    acc, front, mask = hardware.accelerator(), mel.INAT, None
+    acc, front, drawn = hardware.accelerator(), mel.INAT, clips(batch, mel.INAT)
     if kind == "pretraining":
         recipe, model = setting.pretraining(batch, 0, batch=batch), MAE(setting.arch(), training.generator(0))
         optimizer, loss_of = pretrain.step_of(model, front, recipe)
-        mask = patches.random_mask(batch, model.grid, recipe.mask_ratio, training.generator(2)).to(acc.device)
+        drawn = pretrain.masked(drawn, model.to(acc.device), recipe, 0)
     else:
         recipe = setting.finetuning("audiomae", 0, batch=batch, epochs=1)
         model = finetune.classifier(None, setting.arch(), CLASSES, training.generator(0), recipe.drop_path,
                                     recipe.drop_patches)
         optimizer, loss_of = finetune.step_of(model, front, recipe, torch.arange(batch) % CLASSES, CLASSES)
     changed = change(model.to(acc.device).train())
-    on_cpu = acc.device.type == "cpu"  # there specs are made once per recording, elsewhere in every step
-    shape, length = ((1, front.frames, front.mels), front.frames) if on_cpu else ((front.samples,), front.samples)
-    x = 0.05 * torch.randn(batch, *shape, generator=torch.Generator(acc.device).manual_seed(1), device=acc.device)
-    drawn = data.Batch(x, torch.full((batch,), length), torch.arange(batch), [], 0, batch, mask=mask)
 
     def run() -> None:
         with acc.autocast():

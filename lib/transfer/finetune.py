@@ -179,8 +179,7 @@ def _steps(model: VisionTransformer, front: FrontEnd, train: pd.DataFrame, label
     clips = data.Clips(train, front, recipe.seed, ahead=acc.device.type == "cpu", device=acc.device)
 
     def batches(start: int) -> Iterable[data.Batch]:
-        drawn = data.loader(clips, mixture.batches(start, acc.process_index, acc.num_processes), workers)
-        return data.prefetch(drawn) if acc.device.type == "cuda" else drawn
+        return data.loader(clips, mixture.batches(start, acc.process_index, acc.num_processes), workers)
 
     optimizer, loss_of = step_of(model, front, recipe, targets, len(labels))
     return training.fit(model, optimizer, batches, loss_of, steps=len(mixture), seed=recipe.seed,
