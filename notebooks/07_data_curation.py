@@ -58,7 +58,7 @@ import pandas as pd
 from IPython.display import Image
 from sklearn.metrics import precision_recall_curve
 
-from lib import data, mel, metrics, plots, pretrain, recordings, runs, sources
+from lib import mel, metrics, plots, pretrain, recordings, runs, sources
 from lib.course import exercises
 from lib.explorers import curation
 from lib.runs import cost, verdicts
