@@ -51,6 +51,10 @@ class Batch(NamedTuple):
         x = self.x.to(device, non_blocking=True)
         return x if x.ndim == 4 else log_mel(x, self.length, frames=log_mel.front.frames)
 
+    def frames(self, front: FrontEnd) -> torch.Tensor:
+        """The true frames of each clip (B,), on the host; 0 for a wave shorter than a window."""
+        return self.length if self.x.ndim == 4 else torch.tensor([front.count(int(n)) for n in self.length])
+
     def parts(self, size: int) -> list["Batch"]:
         """The batch in consecutive parts of at most `size` clips, each with its place in the whole; 0: as it is."""
         if not 0 < size < len(self.x):

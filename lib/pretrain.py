@@ -105,7 +105,7 @@ def folder_of(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFram
 def earlier(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame,
             start: MAE | None = None) -> MAE | None:
     """The model that an earlier run of this very training left, which `pretrain` with reuse would load; or None."""
-    weights = folder_of(arch, front, recipe, wildlife, general, start) / "weights.safetensors"
+    weights = training.weights_of(folder_of(arch, front, recipe, wildlife, general, start))
     if not weights.exists():
         return None
     model = MAE(arch, training.generator(recipe.seed))

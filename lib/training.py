@@ -29,7 +29,7 @@ from torch import nn
 from lib import hardware, paths, progress
 from lib.data import Batch, prefetch
 
-__all__ = ["generator", "fit", "States", "alone", "kept", "save_weights", "NonFiniteLoss"]
+__all__ = ["generator", "fit", "States", "alone", "kept", "weights_of", "save_weights", "NonFiniteLoss"]
 
 SAVE_EVERY_S = 60.0  # seconds from one saved state to the next: what an interruption costs at most
 LAG = 4  # steps that a GPU is given before the loss of one is asked for: the wait for it would let the GPU run dry
@@ -265,6 +265,11 @@ def _step(state: Path) -> int:
     return int(state.stem.removeprefix("state-"))
 
 
+def weights_of(folder: Path) -> Path:
+    """The file in which `kept` leaves the weights of a training that is done."""
+    return folder / "weights.safetensors"
+
+
 def save_weights(model: nn.Module, file: Path) -> None:
     """A model's weights as safetensors, whole or not at all."""
     try:
@@ -296,7 +301,7 @@ def kept(folder: Path, model: nn.Module, train: Callable[[], object], *, reuse: 
     train() trains the model by `fit` with this folder. reuse: an earlier run's weights are loaded instead; without it
     they are deleted, and all is trained anew. An interrupted run goes on either way. leave: weights and log stay for a
     later call. One run at a time."""
-    weights = folder / "weights.safetensors"
+    weights = weights_of(folder)
     with alone(folder) as writes:
         there = weights.exists()
         hardware.accelerator().wait_for_everyone()

@@ -9,13 +9,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from lib import data, hardware, mel, paths, pretrain, sampler
+from lib import data, hardware, mel, paths, pretrain, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd
 from lib.runs.pace import PREDICTED, Pace, clock, finetuning_pace, predicting_pace, pretraining_pace
@@ -51,7 +50,7 @@ def pretraining(arch: Arch, front: FrontEnd, recipe: pretrain.Recipe, *, what: s
     start: the model that it goes on from."""
     if not recipe.clips or not times:
         return Cost(what, 0, 0, 0.0, 0.0, 0.0, 0)
-    if pools and _left(pretrain.folder_of(arch, front, recipe, *pools, start)):
+    if pools and training.weights_of(pretrain.folder_of(arch, front, recipe, *pools, start)).exists():
         return _there(what)
     _enough(recipe.clips, recipe.batch)
     like = replace(recipe, clips=0, batch=_at_once(recipe), micro_batch=0, seed=0, ratio=0.0, freeze_decoder=False)
@@ -67,7 +66,8 @@ def finetuning(arch: Arch, front: FrontEnd, recipe: finetune.Recipe, table: pd.D
     only the last looks count. LoRA counts as training all weights: an upper bound."""
     train, val, test = (table[table["split"] == split] for split in ("train", "val", "test"))
     R, C = len(train), train["label"].nunique()
-    there = encoder is not None and _left(finetune.folder_of(encoder, arch, front, table, recipe))
+    there = encoder is not None and training.weights_of(
+        finetune.folder_of(encoder, arch, front, table, recipe)).exists()
     recipe = replace(recipe, batch=min(recipe.batch, R))
     _enough(recipe.epochs * R, recipe.batch)
     like = replace(recipe, batch=_at_once(recipe), micro_batch=0, epochs=1, evaluate=0, seed=0, lora=0)
@@ -145,11 +145,6 @@ def _slowest(costs: Sequence[Cost]) -> float:
     if acc.num_processes == 1:
         return seconds
     return acc.gather(torch.tensor([seconds], dtype=torch.float64, device=acc.device)).max().item()
-
-
-def _left(folder: Path) -> bool:
-    """Whether an earlier run left its model in a folder."""
-    return (folder / "weights.safetensors").exists()
 
 
 def _there(what: str) -> Cost:

@@ -25,8 +25,7 @@ def statistics(front: FrontEnd, table: pd.DataFrame, *, workers: int = 0,
     batches = data.loader(windows, 64, workers)
     for batch in progress.bar(batches, total=-(-len(windows) // 64), desc=bar, unit="batch", leave=False):
         spec = batch.spec(log_mel, device)[:, 0].cpu().double()  # (B, T, M)
-        n = batch.length if batch.x.ndim == 4 else torch.tensor([front.count(int(n)) for n in batch.length])
-        n = n.cpu().clamp(1, front.frames)
+        n = batch.frames(front).clamp(1, front.frames)
         spec = spec * (place < n[:, None])[..., None]
         total.index_add_(0, batch.row.cpu(), torch.stack([spec.sum(1), spec.square().sum(1)], 1))
         frames.index_add_(0, batch.row.cpu(), n.double())

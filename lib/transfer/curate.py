@@ -161,11 +161,11 @@ def _losses(model: MAE, device: torch.device, front: FrontEnd, train: pd.DataFra
     (t, f), (pt, _), log_mel, losses = model.grid, model.arch.patch, LogMel(front).to(device), []
     ends = torch.arange(1, t + 1, device=device).repeat_interleave(f) * pt  # (L,) the last frame of each patch
     windows = _windows(train, front)
-    batches, count = data.loader(windows, 64), -(-len(windows) // 64)
-    for i, batch in enumerate(progress.bar(batches, total=count, desc="reconstructing", unit="batch", leave=False)):
+    batches = progress.bar(data.loader(windows, 64), total=-(-len(windows) // 64), desc="reconstructing", unit="batch",
+                           leave=False)
+    for i, batch in enumerate(batches):
         spec = batch.spec(log_mel, device)  # (B, 1, T, M)
-        frames = [n if batch.x.ndim == 4 else front.count(int(n)) for n in batch.length]
-        inside = ends <= spec.new_tensor(frames)[:, None]  # (B, L)
+        inside = ends <= batch.frames(front).to(device)[:, None]  # (B, L)
         error, count = 0.0, 0.0
         for k in range(masks):
             mask = patches.random_mask(len(spec), model.grid, RATIO, training.generator(seed, 4, i, k)).to(device)

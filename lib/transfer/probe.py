@@ -119,8 +119,7 @@ def _encode(model: MAE, front: FrontEnd, table: pd.DataFrame, folder: Path, batc
         np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
         batches, count = data.loader(windows, batch, workers), -(-len(windows) // batch)
         for clips in progress.bar(batches, total=count, desc=bar, unit="batch", leave=False):
-            frames = clips.length if clips.x.ndim == 4 else torch.tensor([front.count(int(n)) for n in clips.length])
-            columns = (-(-frames // model.arch.patch[0])).clamp(1, t)  # (B,)
+            columns = (-(-clips.frames(front) // model.arch.patch[0])).clamp(1, t)  # (B,)
             tokens = model.encode(clips.spec(log_mel, device)).float()  # (B, 1+L, D)
             vectors = pooled(tokens, model.grid, columns.to(device))
             for name, x in {"row": clips.row, "columns": columns, **vectors}.items():
