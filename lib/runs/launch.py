@@ -175,15 +175,16 @@ def script(path: Path, values: Mapping[str, object]) -> int:
             node.value = ast.Call(ast.Name("display", ast.Load()), [node.value], [])
     cells = sys.modules["cells"] = ModuleType("cells")  # where pickle looks for what a cell defines
     cells.display = _display
+    ended = 0
     try:
         exec(compile(ast.fix_missing_locations(code), path, "exec"), vars(cells))
     except Exception as error:  # whatever a cell raises
         if not isinstance(error, record.Recorded):
             traceback.print_exc()
-        return _ended(path.stem, type(error).__name__, str(error))
-    if torch.distributed.is_initialized():
+        ended = _ended(path.stem, type(error).__name__, str(error))
+    if not ended and torch.distributed.is_initialized():  # else gloo's threads may abort a process that has done all
         torch.distributed.destroy_process_group()
-    return 0
+    return ended
 
 
 def _display(*shown: object, **how: object) -> None:

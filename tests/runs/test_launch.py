@@ -143,6 +143,16 @@ def test_an_error_of_a_script_is_a_traceback_and_one_line(toy, several, capsys):
     assert launch.main([str(toy)]) == 2 and "toy.py, which is run as a script, is missing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("cell", ["1", "from lib.runs import record\nraise record.Recorded('seed=0')"])
+def test_processes_that_end_well_part_in_good_order(toy, several, cell):  # noqa: F811
+    """Else, in about one of two ends, gloo's threads abort them: exit code 1, with everything done."""
+    several("0")
+    notebook(toy, "import torch\ntorch.distributed.init_process_group('gloo', store=torch.distributed.HashStore(), "
+             f"rank=0, world_size=1)\n{cell}")
+    assert launch.main([str(toy)]) == 0
+    assert not torch.distributed.is_initialized()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_asked_to_stop_lets_its_notebook_save(toy, tmp_path, number):  # noqa: F811
     kernel = "open(f'{folder}/kernel', 'w').write(str(os.getpid()))"

@@ -50,6 +50,8 @@ else:
 weights = [float(p.double().abs().sum()) for p in done.model.state_dict().values()]
 found = {"log": done.log["loss"].tolist(), "drawn": drawn, "weights": weights} | more
 (out / f"{acc.process_index}.json").write_text(json.dumps(found))
+if torch.distributed.is_initialized():
+    torch.distributed.destroy_process_group()  # as `launch.script`: else gloo's threads may abort at the very end
 """
 
 
@@ -61,8 +63,8 @@ def tables(tmp_path_factory):
     return root
 
 
-def run(what: str, processes: int, tables: Path, folder: Path, cache: Path | None = None) -> list[dict] | int:
-    """What each process wrote down; or the exit code, if it was not 0."""
+def run(what: str, processes: int, tables: Path, folder: Path, cache: Path | None = None) -> list[dict]:
+    """What each process wrote down; nothing, if it was to be killed."""
     folder.mkdir()
     (folder / "script.py").write_text(SCRIPT)
     # what accelerate launch calls on GPUs
@@ -74,8 +76,11 @@ def run(what: str, processes: int, tables: Path, folder: Path, cache: Path | Non
                            str(tables), str(folder)],
                           env=environment, capture_output=True, text=True, timeout=180)
     found = [folder / f"{rank}.json" for rank in range(processes)]
-    assert done.returncode or all(file.exists() for file in found), done.stderr
-    return done.returncode or [json.loads(file.read_text()) for file in found]
+    if what.startswith("stop"):
+        assert done.returncode, "it was to be killed"
+        return []
+    assert done.returncode == 0, done.stderr
+    return [json.loads(file.read_text()) for file in found]
 
 
 def close(a, b):
@@ -111,7 +116,7 @@ def test_the_proxy_by_two_is_by_one(tables, tmp_path):
 def test_a_run_of_two_that_was_killed_is_gone_on_with_by_one(tables, tmp_path):
     (whole,) = run("pretrain", 1, tables, tmp_path / "whole")
     cache = tmp_path / "cache"
-    assert isinstance(run("stop5", 2, tables, tmp_path / "killed", cache), int)
+    run("stop5", 2, tables, tmp_path / "killed", cache)
     (resumed,) = run("pretrain", 1, tables, tmp_path / "resumed", cache)
     assert min(number for number, _ in resumed["drawn"]) >= 5 * 16  # it did go on
     close(resumed["log"], whole["log"])
