@@ -227,5 +227,3 @@ class MAE(nn.Module):
             guess = guess * (x.var(-1, keepdim=True) + 1e-6).sqrt() + x.mean(-1, keepdim=True)
         grid = patches.grid_of(*spec.shape[2:], self.arch.patch)
         return patches.unpatchify(torch.where(mask.hidden[..., None], guess, x), grid, self.arch.patch)
-
-

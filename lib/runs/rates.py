@@ -160,4 +160,3 @@ def kernels(setting: Scale, kind: str, steps: int = 3) -> str:
              else f"limited by {first}")
     return "\n".join([f"batch {batch}, {1e3 * wall / steps:.1f} ms a step: {limit} ("
                       + ", ".join(f"{group} {share:.0%}" for group, share in shares.items()) + ")", *lines])
-

@@ -246,5 +246,3 @@ def _fetch(asset: Asset, folder: Path) -> Path:
         raise ValueError(f"{asset.title} could not be fetched from {'GitHub' if asset.release else 'the hub'} "
                          f"({type(error).__name__}: {reason}): check the connection, or download {asset.files[0]} from "
                          f"{asset.page} yourself and give its path") from None
-
-
