@@ -49,7 +49,9 @@ class Batch(NamedTuple):
     def spec(self, log_mel: LogMel, device: torch.device | str = "cpu") -> torch.Tensor:
         """The batch as specs (B, 1, T, M) on a device: waves go through the front end there."""
         x = self.x.to(device, non_blocking=True)
-        return x if x.ndim == 4 else log_mel(x, self.length, frames=log_mel.front.frames)
+        if x.ndim == 4:
+            return log_mel.subtracted(x, self.length.tolist()) if log_mel.front.subtract else x
+        return log_mel(x, self.length, frames=log_mel.front.frames)
 
     def frames(self, front: FrontEnd) -> torch.Tensor:
         """The true frames of each clip (B,), on the host; 0 for a wave shorter than a window."""

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import librosa
 import torch
 import torchaudio
 
-__all__ = ["FrontEnd", "INAT", "AUDIOMAE", "BIRDMAE", "MSM_MAE", "LogMel", "filters", "centres", "normalise",
-           "unnormalise",
-           "to_wave", "check_rate"]
+__all__ = ["FrontEnd", "INAT", "AUDIOMAE", "BIRDMAE", "MSM_MAE", "LogMel", "above_median", "filters", "centres",
+           "normalise", "unnormalise", "to_wave", "check_rate"]
 
 EPS = torch.finfo(torch.float32).eps    # 1.19e-07: kaldi's floor under the logarithm, MSM-MAE's offset in it
 SILENCE = math.log(EPS)                 # -15.9424: log-mel of true silence in both
@@ -43,6 +42,7 @@ class FrontEnd:
     pad: float              # log-mel (BEFORE normalising) that stands for "nothing here": silence, not 0
     frames: int             # frames of the model's input
     empty: int = 0          # filters known to catch no FFT bin; another number is warned about
+    subtract: str = ""      # "median": of every clip each band's median over time is taken off (see `above_median`)
 
     @property
     def samples(self) -> int:
@@ -86,6 +86,16 @@ BIRDMAE = FrontEnd("birdmae", 32_000, 800, 320, 1024, 128, 20.0, 16_000.0, "kald
 MSM_MEAN, MSM_STD = -7.1, 4.2
 MSM_MAE = FrontEnd("msm_mae", 16_000, 400, 160, 400, 80, 50.0, 8_000.0, "msm",
                   mean=MSM_MEAN, std=MSM_STD, divisor=1.0, pad=SILENCE, frames=208)
+
+
+def above_median(front: FrontEnd) -> FrontEnd:
+    """The same front end with the median over a clip's own frames taken off each of its bands.
+
+    A spec then says how far a frame lies above what the band usually has, in units of divisor * std: a steady bed, a
+    hum and what the recorder makes of each frequency are gone, and so is whatever fills a band for more than half of
+    the clip, a cicada or a full chorus. Its pad is 0, the median. The oldest way to take noise out of a spectrogram of
+    animals ("median clipping", Lasseck 2013)."""
+    return replace(front, name=f"{front.name}-median", mean=0.0, pad=0.0, subtract="median")
 
 
 def normalise(x, front: FrontEnd):
@@ -176,6 +186,8 @@ class LogMel(torch.nn.Module):
             steps = torch.arange(log_mel.shape[1], device=wave.device)
             ends = torch.tensor(present).to(wave.device, non_blocking=True)[:, None]     # (B, 1)
             log_mel.masked_fill_((steps >= ends)[..., None], front.pad)
+        if front.subtract:
+            log_mel = self.subtracted(log_mel, present)
         if normalise:
             log_mel.sub_(front.mean).div_(front.divisor * front.std)
         spec = log_mel[:, None]                                                      # (B, 1, T, M)
@@ -186,6 +198,21 @@ class LogMel(torch.nn.Module):
         frames = self.front.frames if frames is None else frames
         pad = normalise(self.front.pad, self.front) if normalised else self.front.pad
         return torch.nn.functional.pad(x[:, :, :frames], (0, 0, 0, max(0, frames - x.shape[2])), value=pad)
+
+    def subtracted(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+        """Specs (..., T, M) of clips with so many frames of their own, without each band's median over those frames.
+
+        Frames behind a clip's own become 0. Of an even number of frames the median is the lower middle one."""
+        if self.front.subtract != "median":
+            return x
+        bands = x.transpose(-1, -2).contiguous()                                         # (..., M, T)
+        behind = None
+        if any(n < x.shape[-2] for n in lengths):
+            ends = torch.tensor(lengths).clamp(min=1).to(x.device, non_blocking=True)
+            behind = torch.arange(x.shape[-2], device=x.device) >= ends.view(-1, *(1,) * (x.ndim - 1))  # (B, .., T)
+            bands = bands.masked_fill(behind, torch.nan)
+        bands = bands - bands.nanmedian(-1, keepdim=True).values
+        return (bands if behind is None else bands.masked_fill(behind, 0.0)).transpose(-1, -2)
 
     def _lengths(self, wave, lengths):
         if lengths is None:

@@ -7,6 +7,7 @@ by piece.
 
 import os
 from collections import OrderedDict
+from dataclasses import replace
 from typing import NamedTuple
 
 import joblib
@@ -55,7 +56,7 @@ class Recordings:
         self.silent = set(np.flatnonzero((self.start_s == 0) & (self.seconds == 0)).tolist())  # rows without any sample
         frames, room = frames_of(self.samples, front), _room(self.device)  # (R,)
         ahead = ahead and not front.centred and 2 * front.mels * frames.sum() <= room
-        self.log_mel = LogMel(front) if ahead else None
+        self.log_mel = LogMel(replace(front, subtract="")) if ahead else None  # `Batch.spec` subtracts: clip by clip
         self.need = front.frames if ahead else front.samples  # of a clip
         self.length = np.maximum(1, frames) if ahead else self.samples  # (R,) frames or samples
         self.per_s = front.rate / front.hop if ahead else front.rate

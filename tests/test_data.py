@@ -18,7 +18,7 @@ from toys import BAD, FRONT, GOOD, mess, ramp, tones
 
 from lib import audio, data, hardware, paths, recordings, sources
 from lib.data import Clips, Windows
-from lib.mel import MSM_MAE, LogMel, normalise
+from lib.mel import MSM_MAE, LogMel, above_median, normalise
 from lib.runs import record
 from lib.sampler import Draw, Mixture
 
@@ -638,3 +638,14 @@ def test_a_process_that_leaves_its_workers_ends(tmp_path):
     done = subprocess.run([sys.executable, "-c", ABANDONED, str(tmp_path)], env=environment, capture_output=True,
                           text=True, timeout=60)
     assert done.stdout == "left\n" and done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_the_median_is_that_of_the_clip_however_it_was_cut(tmp_path, ahead):
+    front = above_median(FRONT)
+    table = pd.concat([tones(tmp_path / "long", 1, 1, 1), tones(tmp_path / "short", 1, 1, 1, seconds=0.3)],
+                      ignore_index=True)
+    log_mel = LogMel(front)
+    for batch in data.loader(Windows(table, front, ahead=ahead), 8):
+        for x, n in zip(batch.spec(log_mel)[:, 0], batch.frames(front)):
+            assert x[:n].median(0).values.abs().max() < 2e-3 and (x[n:] == 0).all() and x.abs().max() > 0.1

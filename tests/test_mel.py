@@ -194,6 +194,35 @@ def test_zero_before_normalising_is_louder_than_silence():
 
 
 @each
+def test_each_band_lies_above_its_own_median(spec):
+    front = mel.above_median(spec)
+    wave = torch.stack([chirp(spec), noise(3 * spec.rate)])
+    plain, out = mel.LogMel(spec)(wave), mel.LogMel(front)(wave)
+    assert torch.equal(out.transpose(2, 3).median(-1).values, torch.zeros(2, 1, spec.mels))
+    steady = out - plain  # what was taken off is one number a band
+    torch.testing.assert_close(steady, steady[:, :, :1].expand_as(steady), rtol=0, atol=1e-5)
+    raw = mel.LogMel(front)(wave, normalise=False)
+    torch.testing.assert_close(mel.unnormalise(out, front), raw, rtol=0, atol=1e-3)
+
+
+@each
+def test_neither_neighbours_nor_padding_enter_a_median(spec):
+    log_mel = mel.LogMel(mel.above_median(spec))
+    waves = [chirp(spec), noise(spec.rate), noise(spec.window // 2)]
+    n = [len(wave) for wave in waves]
+    batch = torch.nn.utils.rnn.pad_sequence([*waves], batch_first=True)
+    together = log_mel(batch, n, frames=spec.frames)
+    for wave, out in zip(waves, together):
+        torch.testing.assert_close(out, log_mel(wave[None], frames=spec.frames)[0], rtol=0, atol=1e-5)
+    assert (together[1, :, spec.count(n[1]):] == 0).all() and (together[2] == 0).all()
+
+
+def test_a_gain_does_not_move_what_lies_above_the_median():
+    log_mel, wave = mel.LogMel(mel.above_median(mel.INAT)), noise(3 * mel.INAT.rate, level=0.003)
+    torch.testing.assert_close(log_mel(3 * wave[None]), log_mel(wave[None]), rtol=0, atol=1e-3)
+
+
+@each
 def test_float32_within_autocast_and_no_gradient(spec):
     wave, front = noise(2, 9_000).requires_grad_(), mel.LogMel(spec)
     with torch.autocast("cpu", dtype=torch.bfloat16):
