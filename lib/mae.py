@@ -5,6 +5,7 @@ sound: AudioMAE, Huang et al. 2022, and MSM-MAE, Niizumi et al. 2022). Nothing o
 touches, the masked `encode` and the time-only window shift, are pinned by parity tests, as is the patch embedding.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -97,12 +98,13 @@ class Embed(PatchEmbed):
         return nn.functional.linear(x, self.proj.weight.flatten(1), self.proj.bias)
 
 
-def vit(arch: Arch, **changes) -> VisionTransformer:
-    """The stock timm ViT of this shape, without a head; `changes` are timm's own arguments, such as num_classes."""
+def vit(arch: Arch, kind: Callable[..., VisionTransformer] = VisionTransformer, **changes) -> VisionTransformer:
+    """The stock timm ViT of this shape (or another `kind` of it), without a head; `changes` are timm's own arguments,
+    such as num_classes."""
     options = dict(img_size=(arch.frames, arch.mels), patch_size=arch.patch, in_chans=1, embed_dim=arch.dim,
                    depth=arch.depth,
                    num_heads=arch.heads, norm_layer=Norm, num_classes=0, global_pool="", embed_layer=Embed) | changes
-    model = VisionTransformer(**options)
+    model = kind(**options)
     model.patch_embed.strict_img_size = False  # a shorter spec takes a prefix of the position table
     return model
 

@@ -275,7 +275,7 @@ assert scores["val"].top1.low <= scores["val"].top1.value <= scores["val"].top1.
 
 # %%
 plain = baseline.logistic(front, pools["wildlife"], seed, workers=setting.workers)
-plain = plain.scores if plain else {}  # too many recordings for scikit-learn: none
+plain = plain["mean, spread"].scores if plain else {}  # too many recordings for scikit-learn: none
 for split, s in plain.items():
     print(f"{split}: logistic regression top-1 {s.top1.value:.1%} "
           f"[{s.top1.low:.1%}, {s.top1.high:.1%}], chance {1 / s.chosen_from:.1%}")

@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 from lib import audio, paths, progress
-from lib.sources import chorus, chorus_voices
+from lib.sources import chorus, chorus_field, chorus_recording, chorus_voices
 from lib.sources.chorus_voices import RATE
 
 __all__ = ["NAMES", "SIZES", "make"]
@@ -103,14 +103,14 @@ def _species(size: str, data_seed: int) -> Iterator[Recording]:
 def _with_call(row, boxes: pd.DataFrame, rng: np.random.Generator) -> torch.Tensor:
     long_s = ABOUT["species"][0]
     starts = rng.uniform(0, max(row.duration_s - long_s - 0.001, 0), 200)  # (200,) s; every recording lasts 3 s or more
-    starts = starts[chorus.holds_call(starts, boxes.start_s, boxes.end_s, long_s)]
+    starts = starts[chorus_recording.holds_call(starts, boxes.start_s, boxes.end_s, long_s)]
     first_call = max(min(boxes.start_s.min(), row.duration_s - long_s), 0.0)
     return _cut(row.file, float(starts[0]) if len(starts) else first_call, long_s)
 
 
 def _scene(size: str, data_seed: int) -> Iterator[Recording]:
-    """The first 5 s of each general clip; the clips of a class go to the folds in turn."""
-    table = chorus.make("general", size, data_seed)
+    """The first 5 s of 24 general clips of each class, which go to the folds in turn."""
+    table = chorus.make("general", size, data_seed).groupby("label").head(24)
     shift = {label: i for i, label in enumerate(sorted(set(table.label)))}
     folds = (table.groupby("label").cumcount() + table.label.map(shift)) % FOLDS
     for row, fold in zip(table.itertuples(), folds):
@@ -147,7 +147,7 @@ def _counting(size: str, data_seed: int) -> Iterator[Recording]:
 def _callers(animals: int, voices: list[chorus_voices.Voice], rng: np.random.Generator) -> torch.Tensor:
     """A field in which so many different species call once each: calls may overlap, loudness tells nothing."""
     n = round(ABOUT["counting"][0] * RATE)
-    quiet = chorus_voices.bed(n, chorus_voices.site(rng, 0.3), rng)
+    quiet = chorus_field.bed(n, chorus_field.site(rng, 0.3), rng)
     wave = np.zeros(n, np.float32)
     for which in rng.choice(len(voices), animals, replace=False):
         call = chorus_voices.plan(voices[which], rng)
@@ -183,7 +183,7 @@ def _note(midi: int, rng: np.random.Generator) -> torch.Tensor:
     else:
         shape, rise_s = np.clip((end - t) / rng.uniform(0.05, 0.3), 0, 1), rng.uniform(0.005, 0.2)
     wave = wave * shape * np.clip((t - begin) / rise_s, 0, 1)
-    quiet = chorus_voices.bed(n, chorus_voices.site(rng, 0.3), rng)
+    quiet = chorus_field.bed(n, chorus_field.site(rng, 0.3), rng)
     wave, quiet = (sound / np.sqrt(np.mean(sound ** 2)) for sound in (wave, quiet))
     return _level(wave + quiet * 10 ** (-rng.uniform(3, 25) / 20), rng)
 

@@ -1,14 +1,38 @@
 """Synthetic everyday sounds for `chorus`: speech-like, music-like, machines, impacts, weather, alarms, crowds.
 
-The stand-in for AudioSet: rich textures that differ from clip to clip, not imitations of anything in particular. All
-waves are float32 at 22,050 Hz; every function draws from the numpy generator it is given and from nothing else.
+The stand-in for AudioSet: rich textures that differ from clip to clip, not imitations of anything in particular. Noise
+and backgrounds are made in another way than the field of the animals. All waves are float32 at 22,050 Hz; every
+function draws from the numpy generator it is given and from nothing else.
 """
 import numpy as np
-from scipy import fft
+from scipy import fft, signal
 
-from lib.sources.chorus_voices import GRID, RATE, TOP_HZ, Site, add, bed, noise, slow, tone
+from lib.sources.chorus_voices import RATE, TOP_HZ, add, slow, tone
 
-__all__ = ["FAMILIES", "everyday"]
+__all__ = ["FAMILIES", "everyday", "background"]
+
+
+def _coloured(n, rng, fall, peaks=0):
+    """White noise through an autoregressive filter, unit variance: a pole at `fall` (0 white ... 1 brown), `peaks`
+    resonances somewhere between 80 Hz and 8 kHz."""
+    poles = [fall]
+    for _ in range(peaks):
+        pole = rng.uniform(0.6, 0.97) * np.exp(2j * np.pi * np.exp(rng.uniform(np.log(80), np.log(8000))) / RATE)
+        poles += [pole, pole.conjugate()]
+    wave = signal.lfilter([1.0], np.poly(poles).real, rng.standard_normal(n + 2000))[2000:]
+    return (wave / (wave.std() + 1e-9)).astype(np.float32)
+
+
+def background(n: int, rng: np.random.Generator) -> np.ndarray:
+    """What lies under everyday sound, about unit variance (n,): a room, a street or a tape."""
+    kind = rng.choice(["room", "street", "tape"])
+    if kind == "room":
+        hum = tone(np.full(n, np.log2(rng.choice([50.0, 60.0]))), rng.uniform(0, 1, 8) ** 2)
+        return _coloured(n, rng, rng.uniform(0.9, 0.99), 3) + np.float32(rng.uniform(0, 0.6)) * hum
+    if kind == "street":
+        swell = np.exp(0.7 * slow(n, rng, rng.uniform(0.1, 0.5))).astype(np.float32)
+        return swell * _coloured(n, rng, rng.uniform(0.8, 0.97), 1)
+    return _coloured(n, rng, rng.uniform(-0.2, 0.4)) + 0.2 * _coloured(n, rng, 0.995)
 
 
 def _events(n, rng, per_s, wander=0.5):
@@ -112,9 +136,7 @@ def _motor(n, rng, low, high, rough, drift):
     k = np.arange(1, int(min(45, 7000 / high)) + 1)
     hum = tone(octave, k ** -rng.uniform(0.3, 1.1) * rng.uniform(0.1, 1, len(k)))
     turn = 0.6 + 0.4 * np.sin(2 * np.pi * np.cumsum(np.exp2(octave)) / RATE / rng.choice([1, 2, 4]))
-    knots = 10 ** (rng.normal(0, 9, 9) / 20)
-    gain = np.interp(np.log(GRID), np.linspace(3, 9.3, 9), knots) * (GRID / 300) ** -0.5
-    return hum + (rough * turn).astype(np.float32) * fft.irfft(noise(n, rng, gain), n)
+    return hum + (rough * turn).astype(np.float32) * _coloured(n, rng, rng.uniform(0.3, 0.95), 4)
 
 
 def _struck(n, rng, per_s, low, high, decay, count):
@@ -129,15 +151,17 @@ def _struck(n, rng, per_s, low, high, decay, count):
 
 
 def _weather(n, rng, wind, rain, rumble):
-    slope, rain, wind = rng.uniform(1, 2), rain + rng.uniform(-5, 5), wind + rng.uniform(-5, 5)
-    place = Site(slope, -60, rain, wind, -15, -60, np.ones(len(GRID)))
-    wave = bed(n, place, rng)
-    if rumble:
-        for at in rng.integers(0, n, 4):
-            m = int(rng.uniform(1.5, 4) * RATE)
-            roll = fft.irfft(noise(m, rng, 1 / (1 + (GRID / rng.uniform(80, 300)) ** 1.5)), m)
-            fades = np.exp(-np.arange(m) / m * 4 + 0.7 * slow(m, rng, 6)) * np.minimum(1, np.arange(m) / 800)
-            add(wave, at, roll * (40 * fades).astype(np.float32))
+    """Weather-like: wind is brown noise in gusts, rain is bright noise and drops, thunder rolls."""
+    gusts = np.exp(0.9 * slow(n, rng, 0.8) + 0.4 * slow(n, rng, 5)).astype(np.float32)
+    wave = np.float32(wind) * gusts * _coloured(n, rng, rng.uniform(0.97, 0.995))
+    wave += np.float32(rain) * _coloured(n, rng, rng.uniform(-0.7, 0.0), 1)
+    for at in rng.integers(0, n, int(rain * n / RATE * rng.uniform(10, 60))):
+        m = int(rng.uniform(0.002, 0.012) * RATE)
+        add(wave, at, (rng.standard_normal(m) * np.exp(-np.arange(m) / m * 4) * rng.exponential(5)).astype(np.float32))
+    for at in rng.integers(0, n, 4 * rumble):
+        m = int(rng.uniform(1.5, 4) * RATE)
+        fades = np.exp(-np.arange(m) / m * 4 + 0.7 * slow(m, rng, 6)) * np.minimum(1, np.arange(m) / 800)
+        add(wave, at, _coloured(m, rng, rng.uniform(0.98, 0.998)) * (6 * fades).astype(np.float32))
     return wave
 
 
@@ -174,9 +198,9 @@ FAMILIES = {  # family -> {class: sound(n, rng)}
     "impact": {"knocks": lambda n, g: _struck(n, g, g.uniform(1, 5), 90, 900, 0.05, 7),
                "glass": lambda n, g: _struck(n, g, g.uniform(0.8, 4), 1500, 9000, 0.12, 10),
                "footsteps": lambda n, g: _struck(n, g, g.uniform(1.5, 3), 60, 400, 0.03, 4)},
-    "weather": {"rain": lambda n, g: _weather(n, g, 0, 12, False),
-                "thunder": lambda n, g: _weather(n, g, 8, 4, True),
-                "wind": lambda n, g: _weather(n, g, 28, -60, False)},
+    "weather": {"rain": lambda n, g: _weather(n, g, 0.2, 1.0, 0),
+                "thunder": lambda n, g: _weather(n, g, 0.4, 0.4, 1),
+                "wind": lambda n, g: _weather(n, g, 2.0, 0.0, 0)},
     "alarm": {"beeps": lambda n, g: _alarm(n, g, "beeps"), "siren": lambda n, g: _alarm(n, g, "siren"),
               "bell": lambda n, g: _struck(n, g, g.uniform(0.5, 4), 400, 6000, 0.6, 9)},
     "crowd": {"babble": _babble, "applause": _applause,

@@ -1,22 +1,19 @@
-"""Synthetic animal voices for `chorus`, and the field around them: wind, rain, stream, hum, recorders.
+"""Synthetic animal voices for `chorus`.
 
-Nothing here knows of files or labels. A call is first *planned* (a few numbers: when, how high, how loud) and
-then *sung* (samples), so that true call boxes are known without making any sound. All waves are float32 at 22,050 Hz.
+Nothing here knows of files or labels. A call is first *planned* (a few numbers: notes, heights, loudness) and then
+*sung* (samples). All waves are float32 at 22,050 Hz.
 Every function draws from the numpy generator it is given and from nothing else.
 """
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import fft
 
-__all__ = ["RATE", "Note", "Voice", "Call", "Site", "Genus", "GENERA", "plan", "sing", "site", "bed",
-           "add", "slow", "tone", "noise"]
+__all__ = ["RATE", "Note", "Voice", "Call", "Genus", "GENERA", "plan", "sing", "short_call", "add", "slow", "tone"]
 
 RATE = 22_050
 TOP_HZ = 10_500                         # nothing is synthesised above: half the rate is 11,025 Hz
 X = np.linspace(0, 1, 9)                # a note's pitch is drawn through nine points
-GRID = np.geomspace(20, RATE / 2, 200)  # frequencies on which noise spectra are described
 
 
 class Note(NamedTuple):
@@ -50,7 +47,7 @@ class Voice:
 
 
 class Call(NamedTuple):
-    """A planned call: break points in time, log2 pitch and loudness, and the box that holds it."""
+    """A planned call: break points in time, log2 pitch and loudness, and the band of its strong harmonics."""
     t: np.ndarray        # (P,) s from the call's start
     octave: np.ndarray   # (P,) log2 Hz
     loud: np.ndarray     # (P,) 0-1
@@ -58,17 +55,6 @@ class Call(NamedTuple):
     long_s: float
     low_hz: float
     high_hz: float
-
-
-class Site(NamedTuple):
-    """What the recordings of one place share."""
-    slope: float         # of the background's power over frequency
-    stream_db: float
-    rain_db: float
-    wind_db: float
-    hiss_db: float
-    mains_db: float
-    colour: np.ndarray   # (200,) amplitude of recorder and place over GRID
 
 
 def plan(voice: Voice, rng: np.random.Generator) -> Call:
@@ -128,25 +114,6 @@ def sing(call: Call, voice: Voice, rng: np.random.Generator) -> np.ndarray:
     return wave / (np.sqrt(np.mean(wave ** 2)) + 1e-6)
 
 
-def site(rng: np.random.Generator, difficulty: float = 1.0) -> Site:
-    """Draw a place: which noises it has, how loud they are, and what the recorder makes of them."""
-    knots = rng.normal(0, 1.5 + 2 * min(difficulty, 2), 8)
-    colour = np.interp(np.log(GRID), np.linspace(np.log(20), np.log(RATE / 2), 8), knots)
-    high_pass = np.log2(1 + (rng.choice([40, 80, 150]) / GRID) ** 4) * 3
-    return Site(rng.uniform(1.2, 4.0), rng.uniform(-18, 8) if rng.random() < 0.25 else -60,
-                rng.uniform(-20, 2) if rng.random() < 0.2 else -60, rng.uniform(-5, 32),
-                rng.uniform(-45, -16), rng.uniform(-5, 18) if rng.random() < 0.15 else -60,
-                10 ** ((colour - high_pass) / 20))
-
-
-def noise(n: int, rng: np.random.Generator, gain: np.ndarray) -> np.ndarray:
-    """Spectrum of stationary noise with amplitude `gain` over GRID: (n // 2 + 1,) complex64 for irfft."""
-    bins = n // 2 + 1
-    gain = np.interp(np.arange(bins) * (RATE / n), GRID, gain).astype(np.float32) * np.float32(np.sqrt(n / 2))
-    pair = rng.standard_normal((bins, 2), dtype=np.float32) * gain[:, None]
-    return pair.view(np.complex64)[:, 0]
-
-
 def add(wave: np.ndarray, at: float, piece: np.ndarray) -> None:
     """Add a piece at sample `at`, cut to the wave."""
     at = max(int(at), 0)
@@ -154,33 +121,15 @@ def add(wave: np.ndarray, at: float, piece: np.ndarray) -> None:
     wave[at:at + len(piece)] += piece
 
 
-def _power(level_db):
-    return 10 ** (level_db / 10)
-
-
-def bed(n: int, place: Site, rng: np.random.Generator) -> np.ndarray:
-    """The field without animals: pink noise, hiss, stream, rain and drops, wind, mains hum, handling. (n,) float32."""
-    vary = rng.normal(0, 3, 5)
-    hump = np.exp(-(np.log2(GRID / 1800) / 1.6) ** 2)
-    power = ((GRID / 1000) ** -(place.slope + 0.1 * vary[0]) + _power(place.stream_db + vary[1]) * hump
-             + _power(place.rain_db + vary[2]) * (GRID / 3000) ** 0.5 + _power(place.hiss_db))
-    wave = fft.irfft(noise(n, rng, np.sqrt(power)), n)
-    wave *= np.exp(0.15 * slow(n, rng, 0.7)).astype(np.float32)
-    gust = np.exp(1.1 * slow(n, rng, 1.2) + 0.3 * slow(n, rng, 9)).astype(np.float32)
-    wave += gust * fft.irfft(noise(n, rng, np.sqrt(_power(place.wind_db + vary[3])) / (1 + (GRID / 110) ** 2)), n)
-    if place.rain_db > -40:
-        t = np.arange(160) / RATE
-        for at in rng.integers(0, n, int(n / RATE * rng.uniform(5, 50))):
-            add(wave, at, (rng.exponential(12) * np.exp(-t * rng.uniform(300, 1500))
-                            * np.sin(2 * np.pi * rng.uniform(1500, 7000) * t)).astype(np.float32))
-    if place.mains_db > -40:
-        hum = tone(np.full(n, np.log2(50.0)), np.array([1, 0.5, 0.7, 0.2, 0.4, 0.1, 0.2]))
-        wave += np.float32(10 ** (place.mains_db / 20)) * hum
-    for _ in range(rng.poisson(n / RATE * 0.06)):          # someone touches the recorder
-        m = int(rng.uniform(0.05, 0.3) * RATE)
-        bump = np.cumsum(rng.standard_normal(m)) * np.exp(-np.arange(m) / m * 5) * np.minimum(1, np.arange(m) / 60)
-        add(wave, rng.integers(0, n), (bump * rng.uniform(0.5, 3)).astype(np.float32))
-    return wave
+def short_call(voice: Voice, rng: np.random.Generator) -> Voice:
+    """Draw a second type of call for the species with this voice: short notes, near its pitch, of its own shape."""
+    note = Note(sweep=rng.uniform(-1.0, 1.0), bend=rng.uniform(-0.5, 0.5), long_s=float(np.exp(rng.uniform(-3, -1.1))),
+                gap_s=float(np.exp(rng.uniform(-3, -1.2))))
+    pulses = float(np.exp(rng.uniform(2.7, 4.4))) if rng.random() < 0.4 and note.long_s > 0.12 else 0.0
+    return Voice(pitch_hz=float(np.clip(voice.pitch_hz * np.exp(rng.uniform(-0.5, 0.5)), 120, 7000)), notes=(note,),
+                 repeats=(1, int(rng.integers(2, 6))), pause_s=rng.uniform(0.3, 1.2), harmonics=voice.harmonics,
+                 tilt=voice.tilt, formant_hz=voice.formant_hz, pulse_hz=pulses, rough=voice.rough,
+                 rough_hz=voice.rough_hz, attack=rng.uniform(0.1, 0.4))
 
 
 # ---- the animals

@@ -28,7 +28,8 @@ def recordings(name: str, pool: str, size: str = "tiny", data_seed: int = 0) -> 
     """The recordings table of a pool ("wildlife" or "general") by the name of its source.
 
     chorus                    synthetic, made on the spot and cached: `size` and `data_seed` are the generator's
-    chorus:empty=0.6          with that share of empty windows in mind (wildlife; also difficulty=...), comma-separated
+    chorus:empty=0.6          with that share of empty windows in mind (wildlife; also difficulty=..., wrong_labels=...,
+                              recordist=..., see `chorus.make`), comma-separated
     chorus:other_species      as general pool: wildlife of other species, the null of a mixing experiment
     folder:PATH               one folder per class, or a CSV file,label[,split,group]; relative to the repository root
     inatsounds:ROOT, audioset:ROOT, esc50[:ROOT]     public data sets, where `python -m lib.sources` has prepared them
@@ -49,9 +50,9 @@ def _chorus(name: str, rest: str, pool: str, size: str, data_seed: int) -> pd.Da
     options = {key: value for key, _, value in (item.partition("=") for item in rest.split(",") if item)}
     if pool == "general" and options.pop("other_species", None) is not None:
         pool = "other_species"
-    if options.keys() - {"empty", "difficulty"} or pool not in chorus.POOLS:
-        raise ValueError(f"{name!r} as {pool} pool: chorus knows the options empty=..., difficulty=... and, for "
-                         "general, other_species")
+    if options.keys() - chorus.RANGES.keys() or pool not in chorus.POOLS:
+        known = ", ".join(f"{option}=..." for option in chorus.RANGES)
+        raise ValueError(f"{name!r} as {pool} pool: chorus knows the options {known} and, for general, other_species")
     for key, value in options.items():
         try:
             options[key] = float(value)

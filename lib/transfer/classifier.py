@@ -23,7 +23,7 @@ from lib.checkpoints import Card
 from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
 from lib.sources import selections, tables
-from lib.transfer import probe
+from lib.transfer import probe, readouts
 
 __all__ = ["Classifier", "Answers", "frozen", "save", "load", "sounds", "stretches", "predict", "write", "answer"]
 
@@ -87,8 +87,11 @@ def _build(card: Card, state: dict[str, Tensor], name: str) -> VisionTransformer
     outputs, labels = len(state.get("head.weight", [])), len(card.labels)
     if outputs != labels:
         raise ValueError(f"{name} has {outputs} outputs, its card {labels} labels: they must be of the same training")
-    plain = {"fc_norm": False} if "norm.weight" in state else {}  # a frozen encoder's norm stands before its mean
-    model = mae.vit(card.arch, num_classes=labels, global_pool="avg", **plain)
+    readout = readouts.named(state, card.arch)
+    if readout == "fc_norm" and "norm.weight" in state:  # a frozen encoder's norm stands before its mean
+        model = mae.vit(card.arch, num_classes=labels, global_pool="avg", fc_norm=False)
+    else:
+        model = readouts.classifier(card.arch, readout, labels)
     if wrong := sorted(model.state_dict().keys() ^ state.keys()):
         raise ValueError(f"{name} is no plain ViT with a head (LoRA's updates must be merged first); the first of "
                          f"{len(wrong)} tensors that do not fit is {wrong[0]}")

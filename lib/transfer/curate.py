@@ -17,7 +17,7 @@ from torch import nn
 from lib import data, hardware, patches, paths, progress, recordings, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
-from lib.sources import chorus, tables
+from lib.sources import chorus_recording, tables
 from lib.transfer import finetune
 from lib.transfer.finetune import Finetuned
 
@@ -266,7 +266,7 @@ def holds_call(windows: pd.DataFrame, events: pd.DataFrame, front: FrontEnd) -> 
     for file, places in windows.groupby("file").indices.items():
         if file in calls:
             starts, own = windows["start_s"].to_numpy()[places], calls[file]
-            holds[places] = chorus.holds_call(starts, own["start_s"], own["end_s"], front.seconds)
+            holds[places] = chorus_recording.holds_call(starts, own["start_s"], own["end_s"], front.seconds)
     return holds
 
 

@@ -14,10 +14,11 @@ from timm.models.vision_transformer import VisionTransformer
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
-from lib import data, hardware, mae, metrics, paths, progress, sampler, training
+from lib import data, hardware, metrics, paths, progress, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.sources import tables
+from lib.transfer import readouts
 
 __all__ = ["Recipe", "Predictions", "Finetuned", "classifier", "mixup", "spec_augment", "finetune", "folder_of",
            "step_of", "window_logits", "predict", "evaluate"]
@@ -43,6 +44,8 @@ class Recipe:
     mask_mels: int = 15  # SpecAugment: one band of fewer mel bins than this ...
     mask_frames: int = 50  # ... and one of fewer frames are set to 0, the mean (the author's fork); 0 turns it off
     clip_grad: float | None = 1.0
+    readout: str = "fc_norm"  # of `readouts`: "mean", "frequency", "queries"; "fc_norm" is AudioMAE's
+    probe: float = 0.0  # share of the steps in which only readout and head learn: first probe, then finetune
     lora: int = 0  # rank of the low-rank updates of the attention weights (Hu et al. 2021); 0 trains all weights
     evaluate: int = 3  # looks at val, at equal distances, of which the best is kept; 0: none, the last step is kept
     seed: int = 0  # head, order, crops, dropped paths
@@ -69,18 +72,18 @@ class Finetuned(NamedTuple):
 
 
 def classifier(encoder: MAE | None, arch: Arch, classes: int, generator: torch.Generator, drop_path: float = 0.0,
-               drop_patches: float = 0.0) -> VisionTransformer:
-    """A stock timm ViT that starts from the MAE's encoder (None: random weights): mean of the patch tokens, norm,
-    linear head.
+               drop_patches: float = 0.0, readout: str = "fc_norm") -> VisionTransformer:
+    """A timm ViT that starts from the MAE's encoder (None: random weights), with a readout (`readouts.classifier`) and
+    a linear head; position tables stay fixed.
 
-    As in AudioMAE the final norm is replaced by a fresh one behind the mean (fc_norm), and position tables stay fixed.
-    """
-    model = mae.vit(arch, num_classes=classes, global_pool="avg", drop_path_rate=drop_path,
-                    patch_drop_rate=drop_patches)
+    With "fc_norm", as in AudioMAE, the final norm is replaced by a fresh one behind the mean of the patches."""
     start = (encoder or MAE(arch, generator)).encoder.state_dict()
-    start = {name: weights for name, weights in start.items() if not name.startswith("norm.")}
-    fresh = model.load_state_dict(start, strict=False).missing_keys
-    if set(fresh) != {"fc_norm.weight", "fc_norm.bias", "head.weight", "head.bias"}:
+    model = readouts.classifier(arch, readout, classes, generator, drop_path, drop_patches)
+    if readout == "fc_norm":
+        start = {name: weights for name, weights in start.items() if not name.startswith("norm.")}
+    fresh = [name for name in model.load_state_dict(start, strict=False).missing_keys
+             if not name.startswith(("fc_norm.", "readout", "head."))]
+    if fresh:
         raise ValueError(f"the encoder does not fit this classifier; without a value are: {', '.join(fresh)}")
     model.pos_embed.requires_grad_(False)
     nn.init.trunc_normal_(model.head.weight, std=2e-5, generator=generator)  # AudioMAE: start from nearly equal guesses
@@ -143,7 +146,7 @@ def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFra
                          "recordings, or let `folder` make the split")
     _numbers(labels, table)
     model = classifier(encoder, arch, len(labels), training.generator(recipe.seed, 1), recipe.drop_path,
-                       recipe.drop_patches)
+                       recipe.drop_patches, recipe.readout)
     if recipe.lora:
         _low_rank(model, recipe)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -181,17 +184,18 @@ def _steps(model: VisionTransformer, front: FrontEnd, train: pd.DataFrame, label
     def batches(start: int) -> Iterable[data.Batch]:
         return data.loader(clips, mixture.batches(start, acc.process_index, acc.num_processes), workers)
 
-    optimizer, loss_of = step_of(model, front, recipe, targets, len(labels))
+    frozen = round(recipe.probe * len(mixture))
+    optimizer, loss_of = step_of(model, front, recipe, targets, len(labels), frozen)
     return training.fit(model, optimizer, batches, loss_of, steps=len(mixture), seed=recipe.seed,
                         warmup=round(recipe.warmup * len(mixture)), lr_min=recipe.lr_min, clip_grad=recipe.clip_grad,
                         micro_batch=recipe.micro_batch, folder=folder, pauses=looking, bar=bar)
 
 
 def step_of(model: VisionTransformer, front: FrontEnd, recipe: Recipe, targets: Tensor,
-            classes: int) -> tuple[torch.optim.Optimizer, Callable[..., Tensor]]:
+            classes: int, frozen: int = 0) -> tuple[torch.optim.Optimizer, Callable[..., Tensor]]:
     """The optimizer of a recipe and the loss of one of its steps, as `training.fit` takes them.
 
-    targets: the class of each row of the table (R,)."""
+    targets: the class of each row of the table (R,). frozen: steps at the beginning in which the encoder stays."""
     device = hardware.accelerator().device
     log_mel, entropy = LogMel(front).to(device), nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     groups = param_groups_layer_decay(model, recipe.weight_decay, no_weight_decay_list=model.no_weight_decay(),
@@ -205,7 +209,7 @@ def step_of(model: VisionTransformer, front: FrontEnd, recipe: Recipe, targets: 
         if recipe.mixup:
             spec, target = mixup(spec, target, front, rng)
         spec = spec_augment(spec, recipe.mask_mels, recipe.mask_frames, rng, batch.first, batch.of)
-        return entropy(model(spec), target)
+        return entropy(model(spec, frozen=True) if step < frozen else model(spec), target)
 
     kind = getattr(torch.optim, recipe.optimizer)
     return kind(groups, lr=recipe.lr, fused=device.type != "mps" or None), loss_of

@@ -10,7 +10,7 @@ import soundfile
 
 from lib.hear import api, offline, tasks
 from lib.runs.scales import scale
-from lib.sources import chorus
+from lib.sources import chorus, chorus_recording
 from lib.sources.chorus_voices import RATE
 
 
@@ -80,7 +80,7 @@ def test_species_clips_hold_a_call_and_keep_their_split(cache):
         [(row, first)] = [(row, at) for row, whole, at in places  # where it was cut
                           if np.array_equal(whole[at : at + len(wave)], wave)]
         own = boxes[boxes.file == row.file]
-        assert answer == [row.label] and chorus.holds_call([first / RATE], own.start_s, own.end_s, 3.0)[0]
+        assert answer == [row.label] and chorus_recording.holds_call([first / RATE], own.start_s, own.end_s, 3.0)[0]
 
 
 def test_events_are_whole_recordings_with_their_true_boxes(cache):

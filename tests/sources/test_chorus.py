@@ -7,7 +7,11 @@ import pandas as pd
 import pytest
 import soundfile
 
-from lib.sources import chorus
+from lib.sources import chorus, chorus_recording
+
+
+def job(pool, size, index=0, data_seed=0, empty=0.4, difficulty=1.0):
+    return chorus._job(pool, size, data_seed, empty, difficulty, index, chorus._rows(pool, size, data_seed)[index], "")
 
 
 def digests(table):
@@ -29,7 +33,8 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_table(smoke):
-    assert list(smoke.columns) == ["file", "label", "split", "duration_s", "source", "group", "taxon", "genus"]
+    assert list(smoke.columns) == ["file", "label", "split", "duration_s", "source", "group", "taxon", "genus",
+                                   "recordist"]
     assert smoke.file.is_unique and set(smoke.split) == {"train", "val", "test"} and set(smoke.source) == {"chorus"}
     assert smoke.taxon.nunique() == 4 and smoke.label.nunique() == 8
     for row in smoke.itertuples():
@@ -59,7 +64,8 @@ def test_tiny_has_enough_species_without_any_sound():
     assert kinds.label.is_unique and set(kinds.taxon) == {"birds", "frogs", "insects", "mammals"}
     assert len(siblings) >= 10 and siblings.between(2, 4).all()
     assert kinds[kinds.evaluated].genus.value_counts().min() >= 2
-    assert kinds.train.max() == 24 and kinds.train.min() == 3 and chorus.SIZES["tiny"].held_out >= 8
+    assert kinds.train.max() == 24 and kinds.train.min() == 3 and set(kinds.test) == {0, 24}
+    assert 0.28 < kinds.second.notna().mean() < 0.38                            # a third has two types of call
     assert not set(kinds.label) & set(chorus.species("tiny", pool="other_species").label)
     smaller = chorus.species("smoke").merge(kinds, on="label")
     assert len(smaller) == 8 and (smaller.voice_x == smaller.voice_y).all()     # a species is the same at every size
@@ -77,19 +83,19 @@ def test_same_bytes_whatever_the_workers_and_after_a_loss(smoke, cache, monkeypa
 
 
 def test_interrupted_making_goes_on(smoke, cache, monkeypatch):
-    made, real = [], chorus._record
+    made, real = [], chorus_recording.write
 
     def stops(job):
         if len(made) == 20:
             raise KeyboardInterrupt
         made.append(job.index)
         real(job)
-    monkeypatch.setattr(chorus, "_record", stops)
+    monkeypatch.setattr(chorus_recording, "write", stops)
     with pytest.raises(KeyboardInterrupt):
         chorus.make("wildlife", "smoke", progress=False)
     assert not list(cache.rglob("manifest.csv")) and len(list(cache.rglob("*.wav"))) == 20
     before = {file: file.stat().st_mtime_ns for file in cache.rglob("*.wav")}
-    monkeypatch.setattr(chorus, "_record", real)
+    monkeypatch.setattr(chorus_recording, "write", real)
     table = chorus.make("wildlife", "smoke", progress=False)
     assert all(file.stat().st_mtime_ns == then for file, then in before.items())  # what was there stays
     assert digests(table) == digests(smoke)
@@ -97,12 +103,11 @@ def test_interrupted_making_goes_on(smoke, cache, monkeypatch):
 
 
 def test_seed_empty_and_difficulty_change_the_sound(smoke):
-    first = chorus._rows("wildlife", "smoke", 0)[0]
-    job = chorus.Job("wildlife", "smoke", 0, 0.4, 1.0, 0, first, "")
-    other = job._replace(data_seed=1, row=chorus._rows("wildlife", "smoke", 1)[0])
-    assert chorus._plan(job).samples == chorus._plan(job).samples != chorus._plan(other).samples
-    assert first["voice"] != other.row["voice"]
-    assert not np.array_equal(chorus._plan(job).place.colour, chorus._plan(job._replace(difficulty=2.0)).place.colour)
+    one, other = (job("wildlife", "smoke", data_seed=seed) for seed in (0, 1))
+    plan = chorus_recording.plan
+    assert plan(one).samples == plan(one).samples != plan(other).samples and one.row["voice"] != other.row["voice"]
+    colours = [plan(each).place.recorder.colour for each in (one, one._replace(difficulty=2.0))]
+    assert not np.array_equal(*colours)
 
 
 def test_boxes_lie_in_files_and_hold_the_calls(smoke):
@@ -114,6 +119,9 @@ def test_boxes_lie_in_files_and_hold_the_calls(smoke):
     assert (joined.low_hz < joined.high_hz).all() and (joined.high_hz <= 11_025).all()
     calls = joined[joined.kind == "call"]
     assert (calls.label_x == calls.label_y).all() and set(calls.file) == set(smoke.file)    # each recording has a call
+    for side, sign in (("start_s", 1), ("end_s", -1), ("low_hz", 1), ("high_hz", -1)):
+        assert (sign * boxes[f"inner_{side}"] >= sign * boxes[side]).all()
+    assert (boxes.inner_start_s < boxes.inner_end_s).all() and (boxes.inner_low_hz < boxes.inner_high_hz).all()
     louder = []
     for file, its in calls.groupby("file"):
         wave, rate = soundfile.read(file)
@@ -127,15 +135,54 @@ def test_boxes_lie_in_files_and_hold_the_calls(smoke):
     assert len(louder) > 40 and np.median(louder) > 6 and np.mean(np.array(louder) > 0) > 0.85
 
 
+def test_a_box_holds_the_call_that_was_sung():
+    """Share of each call's energy, by a Fourier transform and a cut in time: nothing that the boxes are made with."""
+    for index in range(0, 1463, 61):                                            # 24 recordings, all taxa
+        rendered = chorus_recording.render(job("wildlife", "tiny", index))
+        for piece, box in zip(rendered.pieces, chorus_recording.boxes(rendered), strict=True):
+            wave, rate = piece.wave.astype(float), 22_050
+            start_s, end_s, low_hz, high_hz = box[:4]
+            hz = np.arange(len(wave) // 2 + 1) * rate / len(wave)
+            band = np.fft.irfft(np.where((hz >= low_hz) & (hz <= high_hz), np.fft.rfft(wave), 0), len(wave))
+            inside = band[max(0, round(start_s * rate) - piece.at):round(end_s * rate) - piece.at + 1]
+            assert 0.98 < (inside ** 2).sum() / (wave ** 2).sum() < 0.999
+
+
+def test_an_inner_box_shrinks_with_the_call():
+    rendered = chorus_recording.render(job("wildlife", "tiny", 5))
+    area = []
+    for gain in (1.0, 0.1, 1e-4):
+        quieter = rendered._replace(pieces=[piece._replace(wave=piece.wave * gain) for piece in rendered.pieces])
+        box = np.array([row[4:8] for row in chorus_recording.boxes(quieter)])
+        area.append(((box[:, 1] - box[:, 0]) * (box[:, 3] - box[:, 2])).mean())
+    assert area[0] > 2 * area[1] > 4 * area[2] > 0                              # at the end one cell of the spectrogram
+
+
+def test_some_general_clips_hold_an_animal():
+    plans = [chorus_recording.plan(job("general", "tiny", i)) for i in range(0, 2000, 10)]
+    assert 0.03 < np.mean([len(plan.others) > 0 for plan in plans]) < 0.15 and not any(plan.calls for plan in plans)
+
+
+def test_wrong_labels_and_recordists_are_where_they_belong(cache, smoke):
+    table = chorus.make("wildlife", "smoke", wrong_labels=0.5, recordist=1.0, progress=False)
+    true = chorus.events(table).query("kind == 'call'").groupby("file").label.unique().str[0]
+    wrong = table.set_index("file").label != true
+    train = (table.split == "train").to_numpy()
+    assert 0.2 < wrong[train].mean() < 0.8 and not wrong[~train].any() and set(table.label) == set(smoke.label)
+    named = table.assign(true=true.loc[table.file].to_numpy()).groupby(["split", "true"]).recordist.nunique()
+    assert (named["train"] == 1).all() and (named["val"] == 1).all()            # at 1 each species has its own
+    assert (table.groupby("group").recordist.nunique() == 1).all() and set(smoke.recordist) == {""}
+
+
 def test_empty_share_follows_its_parameter():
     shares = []
     for empty in (0.2, 0.6):
-        rows = list(enumerate(chorus._rows("wildlife", "tiny", 0)))[::8]
-        jobs = [chorus.Job("wildlife", "tiny", 0, empty, 1.0, i, row, "") for i, row in rows]
-        plans = [chorus._plan(job) for job in jobs]
-        table = pd.DataFrame({"file": [i for i, _ in rows], "duration_s": [plan.samples / 22_050 for plan in plans]})
-        boxes = [(i, at, at + call.long_s, "call")
-                 for (i, _), plan in zip(rows, plans) for at, call, _, _ in plan.calls]
+        jobs = [job("wildlife", "tiny", i, empty=empty) for i in range(0, 1463, 12)]
+        plans = [chorus_recording.plan(job) for job in jobs]
+        table = pd.DataFrame({"file": [job.index for job in jobs],
+                              "duration_s": [plan.samples / 22_050 for plan in plans]})
+        boxes = [(job.index, at, at + call.long_s, "call")
+                 for job, plan in zip(jobs, plans) for at, call, _, _ in plan.calls]
         boxes = pd.DataFrame(boxes, columns=["file", "start_s", "end_s", "kind"])
         shares.append(chorus.empty_share(table, boxes))
     assert 0.1 < shares[0] < 0.3 < 0.45 < shares[1] < 0.7
@@ -153,7 +200,7 @@ def test_empty_share_by_hand():
 def test_general_and_other_species(cache):
     general, other = (chorus.make(pool, "smoke", progress=False) for pool in ("general", "other_species"))
     assert len(general) == len(other) == 24 and general.taxon.nunique() == 7 and general.label.nunique() == 21
-    assert len(chorus.events(general)) == 0 and set(other.split) == {"train"}
+    assert set(other.split) == {"train"} and set(chorus.events(general).kind) <= {"background"}
     for file in general.file:
         wave, rate = soundfile.read(file)
         seconds = np.sqrt((wave[:len(wave) // rate * rate].reshape(-1, rate) ** 2).mean(1))
@@ -164,7 +211,8 @@ def test_general_and_other_species(cache):
     (dict(pool="birds"), "no pool 'birds'; it has wildlife, general, other_species"),
     (dict(size="huge"), "no size 'huge'; it has smoke, tiny, small, paper"),
     (dict(empty=0.95), "empty=0.95 .* choose 0 to 0.9"), (dict(empty=float("nan")), "empty=nan"),
-    (dict(difficulty=0), "difficulty=0 .* choose 0.1 .* to 3"),
+    (dict(difficulty=0), "difficulty=0 .* choose 0.1 to 3"),
+    (dict(wrong_labels=1), "wrong_labels=1 .* choose 0 to 0.9"), (dict(recordist=-1), "recordist=-1 .* choose 0 to 1"),
 ])
 def test_errors_say_what_to_do(change, words):
     with pytest.raises(ValueError, match=words):

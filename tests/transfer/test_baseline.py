@@ -1,12 +1,14 @@
-"""The opponent without a network."""
+"""The opponents: statistics, a small CNN, an untrained encoder."""
 import numpy as np
 import pytest
 import torch
-from toys import FRONT, tones
+from toys import ARCH, FRONT, tones
 
 from lib import audio
 from lib.mel import LogMel
 from lib.transfer import baseline
+
+M = FRONT.mels
 
 
 @pytest.fixture(scope="module")
@@ -14,28 +16,51 @@ def table(tmp_path_factory):
     return tones(tmp_path_factory.mktemp("tones"))
 
 
+@pytest.fixture(scope="module")
+def beeps(tmp_path_factory):
+    """The same tones, on for a quarter of the time: what sounds all the time has no rise above its median."""
+    beeps = tones(tmp_path_factory.mktemp("beeps"))
+    for file in beeps["file"]:
+        wave = audio.read(file, FRONT.rate)
+        audio.write(file, wave * (torch.arange(len(wave)) // 1000 % 4 == 0), FRONT.rate)
+    return beeps
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
+
+
 def test_statistics_are_those_of_the_log_mel(table):
-    x = baseline.statistics(FRONT, table).kinds["statistics"]
-    assert x.shape == (len(table), 2 * FRONT.mels)
+    x = baseline.statistics(FRONT, table).kinds
+    assert [v.shape for v in x.values()] == [(len(table), 2 * M), (len(table), 3 * M)]
     for row in (0, 7):
         spec = LogMel(FRONT)(audio.read(table["file"][row], FRONT.rate)[None])[0, 0].numpy()  # (frames, M)
-        weight = np.zeros(len(spec))  # in how many windows each frame is: windows overlap
-        for first in (*range(0, len(spec) - FRONT.frames, FRONT.frames // 2), len(spec) - FRONT.frames):
-            weight[first : first + FRONT.frames] += 1
-        mean = np.average(spec, axis=0, weights=weight)
-        spread = np.average((spec - mean) ** 2, axis=0, weights=weight) ** 0.5
-        assert np.allclose(x[row], np.concatenate([mean, spread]), atol=2e-3)  # specs are kept in half precision
+        firsts = [*range(0, len(spec) - FRONT.frames, FRONT.frames // 2), len(spec) - FRONT.frames]
+        frames = np.concatenate([spec[first : first + FRONT.frames] for first in firsts])  # windows overlap
+        lower = [np.sort(spec[first : first + FRONT.frames], 0)[FRONT.frames // 2 - 1] for first in firsts]
+        rise = np.concatenate([spec[first : first + FRONT.frames] - low for first, low in zip(firsts, lower)])
+        wanted = np.concatenate([frames.mean(0), frames.std(0), rise.clip(min=0).mean(0)])
+        assert np.allclose(x["mean, spread, rise"][row], wanted, atol=2e-3)  # specs are kept in half precision
+        assert np.array_equal(x["mean, spread"][row], x["mean, spread, rise"][row, : 2 * M])
 
 
 def test_padding_is_left_out(tmp_path):
     short = tones(tmp_path, train=1, val=1, test=1, seconds=0.2)
-    x = baseline.statistics(FRONT, short).kinds["statistics"]
+    x = baseline.statistics(FRONT, short).kinds["mean, spread, rise"]
     spec = LogMel(FRONT)(audio.read(short["file"][0], FRONT.rate)[None])[0, 0]
-    assert np.allclose(x[0], torch.cat([spec.mean(0), spec.std(0, unbiased=False)]), atol=2e-3)
+    rise = (spec - spec.median(0).values).clamp(min=0).mean(0)
+    assert np.allclose(x[0], torch.cat([spec.mean(0), spec.std(0, unbiased=False), rise]), atol=2e-3)
 
 
-def test_tones_are_told_apart_and_twice_the_same(table):
-    first, second = (baseline.logistic(FRONT, table, seed=0) for _ in range(2))
+@pytest.mark.parametrize("opponent", [
+    lambda table: baseline.logistic(FRONT, table, seed=0)["mean, spread"],
+    lambda table: baseline.untrained(ARCH, FRONT, table, seed=0)["frequency"],
+    lambda table: baseline.cnn(FRONT, table, seed=0, steps=60, batch=8)], ids=["logistic", "untrained", "cnn"])
+def test_tones_are_told_apart_and_twice_the_same(beeps, opponent, tmp_path, monkeypatch):
+    first = opponent(beeps)
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "another"))
+    second = opponent(beeps)
     assert first.scores["test"].top1.value == 1 and first.scores["test"].recordings == 6
     for split in ("val", "test"):
         assert (first.answers[split]["hits"] == second.answers[split]["hits"]).all()
@@ -43,4 +68,4 @@ def test_tones_are_told_apart_and_twice_the_same(table):
 
 def test_too_many_recordings_are_left_out(table, monkeypatch):
     monkeypatch.setattr(baseline, "MOST", 5)
-    assert baseline.logistic(FRONT, table, seed=0) is None
+    assert not baseline.logistic(FRONT, table, seed=0) and not baseline.untrained(ARCH, FRONT, table, seed=0)
