@@ -28,7 +28,7 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         """In percent; ends that leave no room between them are no interval."""
-        ends = f" [{100 * self.low:.1f}, {100 * self.high:.1f}]" if self.low < self.high else ", no interval"
+        ends = f" [{100 * self.low:.1f}, {100 * self.high:.1f}]" if self.low < self.high else " (no interval)"
         return f"{100 * self.value:.1f} %{ends}"
 
 

@@ -384,8 +384,8 @@ axes[0].set(title="paper: Liu et al. 2026, Table 3\nViT-B, iNatSounds",
             xlabel="top-1 on test, class average (%)", yticks=range(len(order)), yticklabels=order)
 for row in main.itertuples():
     record = main.loc[row.Index]
-    value, low, high = (100 * float(record[f"test.top1.{k}"])
-                        for k in ("value", "low", "high"))
+    ends = [f"test.top1.{k}" for k in ("value", "low", "high")]
+    value, low, high = 100 * record[ends].astype(float)
     y = order.index(row.init) + 0.15 * (row.seed - 1)
     axes[1].errorbar(value, y, xerr=[[max(0, value - low)], [max(0, high - value)]],
                      fmt="o", color="C0", markersize=4, elinewidth=0.8)

@@ -197,7 +197,7 @@ def test_no_interval_where_none_can_be_had():
     assert metrics.single_groups(targets, alone) == 1 and metrics.single_groups(targets, pairs) == 0
     none = metrics.bootstrap(hits, targets, alone, rng=rng())
     assert np.isnan(none.low) and np.isnan(none.high) and none.value == metrics.class_average(hits, targets)
-    assert str(none) == f"{100 * none.value:.1f} %, no interval"
+    assert str(none) == f"{100 * none.value:.1f} % (no interval)"
     half = np.where(targets < 2, alone, pairs + 10)                 # half of the classes can tell: a little too narrow
     assert metrics.bootstrap(hits, targets, half, rng=rng()).low < none.value
     most = np.where(targets < 3, alone, pairs + 10)

@@ -168,9 +168,9 @@ def markdown(experiment: Experiment, committed: bool = False) -> str:
     lines = []
     for row in table.itertuples():
         measured = _cell(row.measured, row.measured_low, row.measured_high)
-        measured += ", no interval" if pd.notna(row.seeds) and pd.isna(row.measured_low) else ""
+        measured += " (no interval)" if pd.notna(row.seeds) and pd.isna(row.measured_low) else ""
         change = _cell(row.change, row.low, row.high, sign="+")
-        change += ", no interval" if pd.notna(row.change) and pd.isna(row.low) else ""
+        change += " (no interval)" if pd.notna(row.change) and pd.isna(row.low) else ""
         where = "-" if pd.isna(row.data) else f"{row.data}, {row.scale}"
         where += "" if pd.isna(row.seeds) else f", {row.seeds:.0f}"
         lines.append([row.setting, _cell(row.paper, digits=digits), measured, _cell(row.val),
@@ -239,7 +239,7 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
         mean = 100 * runs.groupby("ratio")["test.top1.value"].mean()
         ax.plot([place[r] for r in mean.index], mean, color="C0", alpha=0.6)
         x = runs["ratio"].map(place) + 0.12 * (runs["seed"] - runs["seed"].mean())
-        value, low, high = (100 * runs[f"test.top1.{k}"] for k in ("value", "low", "high"))
+        value, low, high = (100 * runs[f"test.top1.{k}"].astype(float) for k in ("value", "low", "high"))
         ax.errorbar(x, value, [(value - low).clip(lower=0), (high - value).clip(lower=0)], fmt="o", color="C0",
                     markersize=4, elinewidth=0.8)
         circled = runs["name"] == highlight

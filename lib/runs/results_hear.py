@@ -136,7 +136,7 @@ def markdown(place: str, committed: bool = False) -> str:
     for row in rows(place, committed).query("task == 'mean'").itertuples():
         measured = ["-"] * 4
         if row.verdict != "not run":
-            ends = "no interval" if np.isnan(row.low) else f"[{row.low:+.1f}, {row.high:+.1f}]"
+            ends = "(no interval)" if np.isnan(row.low) else f"[{row.low:+.1f}, {row.high:+.1f}]"
             measured = [f"{row.paper_change:+.1f}", f"{row.change:+.1f} {ends}", f"{row.power80:.1f}",
                         f"{row.scale}, {row.seeds:.0f}"]
         lines.append([row.setting, row.against, *measured, row.verdict])

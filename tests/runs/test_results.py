@@ -116,7 +116,7 @@ def test_single_group_classes_have_no_interval_but_differences_over_species_do(r
     table = results.rows(BY_PLACE["Table 4"]).query("setting == '7'")
     assert table["measured_low"].isna().all() and table["low"].gt(0).all()
     assert table["verdict"].unique().tolist() == ["same direction"]
-    assert ", no interval | " in results.markdown(BY_PLACE["Table 4"])
+    assert " (no interval) | " in results.markdown(BY_PLACE["Table 4"])
 
 
 def test_records_of_other_recordings_are_refused(runs):

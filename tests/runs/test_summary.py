@@ -24,7 +24,7 @@ def test_the_headline_says_where_there_is_no_interval():
     for ends in (None, .2):
         top1 = {"value": .2, "low": ends, "high": ends}
         said = runs.headline({"notebook": "05", "name": "x", "metrics": {"test": {"top1": top1}}, "paper": None})
-        assert said == "05 x: class-averaged top-1 20.0 %, no interval on test"
+        assert said == "05 x: class-averaged top-1 20.0 % (no interval) on test"
 
 
 def test_the_headline_of_a_record_without_scores():

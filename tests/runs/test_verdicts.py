@@ -100,7 +100,7 @@ def test_doubt_about_seeds_widens_and_more_seeds_narrow():
 def test_where_no_interval_can_be_had_there_is_none(gain):
     found = verdicts.crossed(gain)
     assert found.value == pytest.approx(gain.mean()) and np.isnan(found[1:5]).all() and np.isnan(found.power80)
-    assert str(found).endswith(" no interval")
+    assert str(found).endswith(" (no interval)")
     assert verdicts.verdict(1, found.value, found.p, 3, "frogs") == "no interval, no verdict"
 
 
