@@ -58,7 +58,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import audio, checkpoints, paths, plots, runs, sources
+from lib import audio, checkpoints, metrics, paths, plots, runs, sources
 from lib.course import exercises
 from lib.runs import cost, record
 from lib.sources import selections
@@ -406,9 +406,10 @@ real = records[records["data.wildlife.name"].str.startswith("frogs")] if len(rec
 stored = paths.ROOT / "papermill_runs" / "12_your_recordings"
 frogs = record.read(stored / f"{real['name'].iloc[0]}.json") if len(real) else None
 if frogs:
-    at = {"val": frogs["metrics"]["top1"], "test": frogs["metrics"]["test"]["top1"]}
-    print("; ".join(f"{split}: top-1 {v['value']:.1%} [{v['low']:.1%}, {v['high']:.1%}]"
-                    for split, v in at.items()), f"({frogs['start']})")
+    for split, a in frogs["answers"].items():
+        known = [np.asarray(a[k]) for k in ("hits", "targets", "groups")]
+        print(f"{split}: top-1 {metrics.bootstrap(*known, rng=np.random.default_rng(0))}")
+    print(frogs["start"])
     print(*(f"- {warning}" for warning in frogs["warnings"]), frogs["pilot"]["answer"]["text"],
           sep="\n")
     each = pd.DataFrame(frogs["species"]).set_index("species")
