@@ -9,8 +9,8 @@ from scipy.special import softmax
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 __all__ = ["restrict", "Pool", "pool", "topk_hits", "per_class_recall", "class_average", "mean_average_precision",
-           "mean_best_f1", "Recall", "Scores", "Evaluation", "score", "evaluation", "Interval", "interval", "bootstrap",
-           "resampled", "redrawn"]
+           "mean_best_f1", "Recall", "Scores", "Evaluation", "score", "evaluation", "Interval", "bootstrap",
+           "single_groups"]
 
 DRAWS = 2000  # of a bootstrap
 
@@ -23,8 +23,13 @@ class Recall(NamedTuple):
 
 class Interval(NamedTuple):
     value: float
-    low: float   # 2.5 % percentile of the resampled values
+    low: float   # 2.5 % percentile of the resampled values; NaN where no interval can be had
     high: float  # 97.5 %
+
+    def __str__(self) -> str:
+        """In percent; ends that leave no room between them are no interval."""
+        ends = f" [{100 * self.low:.1f}, {100 * self.high:.1f}]" if self.low < self.high else " (no interval)"
+        return f"{100 * self.value:.1f} %{ends}"
 
 
 class Scores(NamedTuple):
@@ -205,40 +210,37 @@ def evaluation(seen: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], seed:
     return Evaluation(scores, answers)
 
 
-def redrawn(n: int, rng: np.random.Generator) -> np.ndarray:
-    """(DRAWS, n): how often each of n things is taken when n are drawn with replacement."""
-    return rng.multinomial(n, np.full(n, 1 / n), size=DRAWS)
-
-
-def resampled(values: np.ndarray, targets: np.ndarray, groups: np.ndarray | None,
-              rng: np.random.Generator) -> np.ndarray:
-    """(S, R) values -> (DRAWS, S) class averages, each from groups drawn with replacement within every class."""
-    values, targets = np.atleast_2d(np.asarray(values, dtype=np.float64)), np.asarray(targets)
-    groups = np.arange(len(targets)) if groups is None else np.asarray(groups)
-    if not len(targets) or values.shape[1:] != targets.shape or groups.shape != targets.shape:
-        raise ValueError(f"hits, targets and groups want one length above 0, got {values.shape[1:]}, {targets.shape}, "
-                         f"{groups.shape}")
-    labels = np.unique(targets)
-    total = np.zeros((DRAWS, len(values)))                                # (n, S)
-    for label in labels:
-        members = np.flatnonzero(targets == label)
-        names, index = np.unique(groups[members], return_inverse=True)
-        size = np.bincount(index)                                         # (G,) recordings per group
-        hit = np.stack([np.bincount(index, weights=row) for row in values[:, members]])  # (S, G)
-        drawn = redrawn(len(names), rng)                                  # (n, G)
-        total += (drawn @ hit.T) / (drawn @ size)[:, None]
-    return total / len(labels)
-
-
-def interval(value: float, draws: np.ndarray) -> Interval:
-    """A value with the 2.5 % and 97.5 % percentiles of its resampled values."""
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(value, float(low), float(high))
-
-
 def bootstrap(hits: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None, *,
               rng: np.random.Generator) -> Interval:
     """The class average with its 95 % percentile interval, drawing groups (recordings if None) within each class.
 
-    A class with a single group has nothing to draw from: it adds no width, so the interval is then too narrow."""
-    return interval(class_average(hits, targets), resampled(hits, targets, groups, rng)[:, 0])
+    The ends are NaN where no interval can be had: where more than half of the classes have a single group, which has
+    nothing to draw from and would add no width, and where all draws are alike. A single group of a smaller part of the
+    classes adds no width either: there the interval is a little too narrow."""
+    hits, targets = np.asarray(hits, dtype=np.float64), np.asarray(targets)
+    groups = np.arange(len(targets)) if groups is None else np.asarray(groups)
+    if not len(targets) or hits.shape != targets.shape or groups.shape != targets.shape:
+        raise ValueError(f"hits, targets and groups want one length above 0, got {hits.shape}, {targets.shape}, "
+                         f"{groups.shape}")
+    low, high = np.percentile(_resampled(hits, targets, groups, rng), [2.5, 97.5])
+    if single_groups(targets, groups) > 0.5 or high - low < 1e-12:
+        low = high = np.nan
+    return Interval(class_average(hits, targets), float(low), float(high))
+
+
+def single_groups(targets: np.ndarray, groups: np.ndarray) -> float:
+    """The share of classes whose recordings are all of one group (R,): other groups might differ, and nothing tells."""
+    group, targets = np.unique(groups, return_inverse=True)[1], np.asarray(targets)
+    return float(np.mean([len(np.unique(group[targets == label])) == 1 for label in np.unique(targets)]))
+
+
+def _resampled(hits: np.ndarray, targets: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(R,) hits -> (DRAWS,) class averages, each from groups drawn with replacement within every class."""
+    labels, total = np.unique(targets), np.zeros(DRAWS)
+    for label in labels:
+        members = np.flatnonzero(targets == label)
+        index = np.unique(groups[members], return_inverse=True)[1]
+        size, hit = np.bincount(index), np.bincount(index, weights=hits[members])             # (G,) of each group
+        drawn = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), size=DRAWS)     # (n, G) how often taken
+        total += (drawn @ hit) / (drawn @ size)
+    return total / len(labels)

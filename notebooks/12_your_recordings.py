@@ -58,7 +58,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import audio, checkpoints, paths, plots, runs, sources
+from lib import audio, checkpoints, metrics, paths, plots, runs, sources
 from lib.course import exercises
 from lib.runs import cost, record
 from lib.sources import selections
@@ -164,14 +164,14 @@ else:
     model, labels = tuned.model, tuned.labels
     result = finetune.evaluate(tuned, about.front, table, seed, workers=setting.workers)
 for split, s in result.scores.items():
-    print(f"{split}: top-1 {s.top1.value:.1%} [{s.top1.low:.1%}, {s.top1.high:.1%}], "
+    print(f"{split}: top-1 {s.top1}, "
           f"{s.recordings} recordings of {s.classes} species, each guess among {s.chosen_from}")
 exercises.predicted("right answers on test", expected, 100 * result.scores["test"].top1.value, "%")
 
 # %% [markdown]
 # A guess that knows nothing would have one over the number of species. The interval is over groups; a species that has a single group in a split
 # adds no
-# width to it, so where most do, it is too narrow. The species table says so one by one.
+# width to it, so where most do, there is no interval. The species table says so one by one.
 #
 # ## The species table
 #
@@ -248,7 +248,7 @@ folder = paths.resolve(out) if out else paths.cache("your_recordings", run.name)
 test = result.scores["test"]
 said = (f"{run.data['wildlife']['name']}, {counts['train'].sum()} recordings of {len(labels)} "
         f"species, {method}, seed {seed}, from the ready weights (sha256 {about.sha256[:12]}); "
-        f"test top-1 {test.top1.value:.3f} [{test.top1.low:.3f}, {test.top1.high:.3f}] "
+        f"test top-1 {test.top1} "
         f"on {test.recordings} recordings")
 card = checkpoints.Card("classifier", encoder.arch, about.front, said,
                         "that of your recordings", "notebook 12", labels=labels)
@@ -406,9 +406,10 @@ real = records[records["data.wildlife.name"].str.startswith("frogs")] if len(rec
 stored = paths.ROOT / "papermill_runs" / "12_your_recordings"
 frogs = record.read(stored / f"{real['name'].iloc[0]}.json") if len(real) else None
 if frogs:
-    at = {"val": frogs["metrics"]["top1"], "test": frogs["metrics"]["test"]["top1"]}
-    print("; ".join(f"{split}: top-1 {v['value']:.1%} [{v['low']:.1%}, {v['high']:.1%}]"
-                    for split, v in at.items()), f"({frogs['start']})")
+    for split, a in frogs["answers"].items():
+        known = [np.asarray(a[k]) for k in ("hits", "targets", "groups")]
+        print(f"{split}: top-1 {metrics.bootstrap(*known, rng=np.random.default_rng(0))}")
+    print(frogs["start"])
     print(*(f"- {warning}" for warning in frogs["warnings"]), frogs["pilot"]["answer"]["text"],
           sep="\n")
     each = pd.DataFrame(frogs["species"]).set_index("species")
@@ -426,12 +427,11 @@ if frogs:
 # *Figure 4. The planner's curve of the frogs, in field recordings per species.* **See:** it rises from one to four recordings and is still far below
 # the target; what follows is a guess of which the band shows a part.
 #
-# What the record says (`tiny`, seed 0, one run, the final ready weights, frozen): 25.8 % [18.8, 32.5] on test, among 17 species. **This is no
+# What the record says (`tiny`, seed 0, one run, the final ready weights, frozen): 25.8 % on test, among 17 species. **This is no
 # classifier
 # to work with.** Nine species were never named rightly, and four were never named at all; on val fewer than one recording in ten had a score of
 # 0.5. The encoder had never heard a real
-# sound: it was pretrained on synthetic ones. Val has 32.9 % with an interval of no width, which is not certainty: most species have one group
-# there. The species table
+# sound: it was pretrained on synthetic ones. Neither has an interval (val has 32.9 %): 9 of the 17 species have one group of recordings in test, 14 in val. The species table
 # is honest about it, with bars that span most of its width.
 #
 # The planner does not give a number for 80 %: four sizes, and an interval from 1,500 field recordings per species to no end. What it does say is

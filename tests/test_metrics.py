@@ -191,6 +191,21 @@ def test_interval_repeats_and_widens_with_groups():
         metrics.bootstrap(hits, targets[:-1], rng=rng())
 
 
+def test_no_interval_where_none_can_be_had():
+    hits, targets = rng(2).integers(0, 2, 40).astype(float), np.repeat(np.arange(4), 10)
+    alone, pairs = targets.copy(), np.arange(40) // 2               # a single group of recordings in every class
+    assert metrics.single_groups(targets, alone) == 1 and metrics.single_groups(targets, pairs) == 0
+    none = metrics.bootstrap(hits, targets, alone, rng=rng())
+    assert np.isnan(none.low) and np.isnan(none.high) and none.value == metrics.class_average(hits, targets)
+    assert str(none) == f"{100 * none.value:.1f} % (no interval)"
+    half = np.where(targets < 2, alone, pairs + 10)                 # half of the classes can tell: a little too narrow
+    assert metrics.bootstrap(hits, targets, half, rng=rng()).low < none.value
+    most = np.where(targets < 3, alone, pairs + 10)
+    assert np.isnan(metrics.bootstrap(hits, targets, most, rng=rng()).low)
+    assert np.isnan(metrics.bootstrap(np.ones(40), targets, rng=rng()).low)  # all draws are alike
+    assert str(metrics.Interval(.4, .3, .512)) == "40.0 % [30.0, 51.2]"
+
+
 def test_score_puts_it_together():
     scores, targets = toy()
     found = metrics.score(metrics.restrict(scores, range(6)), np.minimum(targets, 5), rng())

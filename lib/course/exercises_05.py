@@ -1,12 +1,13 @@
-"""Checks of notebook 05's exercises: shares and exact counts, their batch, paired draws, what could be detected."""
+"""Checks of notebook 05's exercises: shares and exact counts, their batch, paired draws, power."""
 import math
 
 import numpy as np
+from scipy import stats
 
 from lib import sampler
 from lib.course.exercises import compare, exercise, need
 
-__all__ = ["general_share", "general_in_batch", "smallest_batch", "paired_draw", "detectable"]
+__all__ = ["general_share", "general_in_batch", "smallest_batch", "paired_draw", "share_found"]
 
 
 @exercise("of 1 + r clips, how many are general? Try 1 and 7 by hand, then think of infinity")
@@ -75,17 +76,14 @@ def paired_draw(attempt):
     return "what both arms find easy cancels, so that the interval is that of the difference alone."
 
 
-@exercise("move the draws so that their centre is 0 (subtract the value), drop the signs, and take the 95 % quantile")
-def detectable(attempt):
-    rng = np.random.default_rng(3)
-    for value in (0.2, -0.08):
-        draws = value + 0.03 * rng.gumbel(size=500) - 0.02
-        away, width = np.abs(draws - value), np.ptp(np.quantile(draws, [0.025, 0.975]))
-        compare(attempt(draws.copy(), value), np.quantile(away, 0.95), {
-            "this grows with the difference itself: subtract the value first": np.quantile(np.abs(draws), 0.95),
-            "drop the signs (np.abs) first: a difference can go either way": np.quantile(draws - value, 0.95),
-            "this is the whole width of the interval; half of it is on one side": width,
-            "half the width is for symmetric draws; these are not: take the quantile of the distances": width / 2,
-            "one standard deviation holds two thirds of the draws, not 95 %": draws.std(),
-            "1.96 standard deviations are for normal draws: take the quantile": 1.96 * draws.std()}, tolerance=1e-6)
-    return "a smaller difference than this one would be *undecided*, however real it is."
+@exercise("a measured difference scatters around the true one with a standard deviation of half / 1.96, and it is "
+          "found when it is above half: `scipy.stats.norm.sf`")
+def share_found(attempt):
+    for true, half in ((3.0, 3.0), (4.3, 3.0), (2.0, 4.0), (0.0, 5.0)):
+        spread = half / stats.norm.ppf(0.975)
+        compare(float(attempt(true, half)), stats.norm.sf(half, true, spread), {
+            "this is how often it is *missed*; asked is how often it is found": stats.norm.cdf(half, true, spread),
+            "a half width is 1.96 standard deviations, not one": stats.norm.sf(half, true, half),
+            "measured differences scatter: a true one of exactly half a width is above it in half of the cases":
+                float(true >= half)}, tolerance=2e-3)
+    return "a true difference of one half width is found half of the time; of 1.43 half widths, in 80 %."

@@ -5,19 +5,18 @@ import numpy as np
 import pandas as pd
 
 from lib.course.exercises import compare, exercise, need
-from lib.metrics import Interval
 from lib.runs import verdicts
 
-__all__ = ["could_be_seen", "verdict", "group_draw", "recordings_needed", "at_least_one"]
+__all__ = ["could_be_seen", "verdict", "group_draw", "species_needed", "at_least_one"]
 
 
-@exercise("two columns of the table are enough: `paper_change` and `detectable`. A difference may be negative")
+@exercise("two columns of the table are enough: `paper_change` and `power80`. A difference may be negative")
 def could_be_seen(attempt):
     rng = np.random.default_rng(0)
     for n in (30, 50):
         paper, ours, least = rng.normal(0, 6, n), rng.normal(0, 4, n), rng.uniform(2, 5, n)
         paper[rng.random(n) < 0.3] = np.nan  # the paper does not say
-        table = pd.DataFrame({"paper_change": paper, "change": ours, "detectable": least})
+        table = pd.DataFrame({"paper_change": paper, "change": ours, "power80": least})
         seen = np.abs(paper) > least
         compare(int(attempt(table.copy())), seen.sum(), {
             "a difference of -10 is as visible as one of +10: take the absolute value": (paper > least).sum(),
@@ -28,32 +27,28 @@ def could_be_seen(attempt):
 
 
 VERDICTS = ("same direction", "opposite", "undecided", "no verdict")
-CASES = [((1, 5), (0.5, 6), 3, 1), ((1, 5), (-1, 7), 3, 1), ((-5, -1), (-6, -0.5), 3, 1), ((-5, -1), (-6, -0.5), 3, -1),
-         ((1, 5), (0.5, 6), 1, 1), ((-2, 3), (-4, 5), 3, 1), ((-5, -1), (-6, 2), 2, -1), ((2, 3), (1, 4), 2, -1),
-         ((-2, 3), (-4, 5), 1, -1)]  # recordings, species, seeds, direction
+CASES = [(3, 0.01, 3, 1), (3, 0.2, 3, 1), (-3, 0.001, 3, 1), (-3, 0.001, 3, -1), (3, 0.01, 1, 1), (0.5, 0.9, 3, 1),
+         (-3, 0.06, 2, -1), (2.5, 0.04, 2, -1), (0.5, 0.9, 1, -1)]  # difference, Holm's p, seeds, direction
 
 
-def _verdict(recordings, species, seeds, direction):
-    intervals = [Interval((low + high) / 2, low, high) for low, high in (recordings, species)]
-    said = verdicts.verdict(direction, intervals, seeds, "real recordings")
+def _verdict(change, p, seeds, direction):
+    said = verdicts.verdict(direction, change, p, seeds, "real recordings")
     return "no verdict" if said.endswith("no verdict") else said
 
 
-@exercise("first: are there two seeds? Then: does one of the two intervals hold 0? Only then: is the sign the paper's "
-          "`direction`?")
+@exercise("first: are there two seeds? Then: is p below 0.05? Only then: is the sign the paper's `direction`?")
 def verdict(attempt):
     got = [attempt(*case) for case in CASES]
     need(all(word in VERDICTS for word in got), f"one of four answers, as a text: {', '.join(VERDICTS)}")
     right = [_verdict(*case) for case in CASES]
     compare(got, right, {
-        "an interval over species that holds 0 leaves it undecided too: these species agree, other species might not":
-            [_verdict(recordings, recordings, seeds, direction) for recordings, _, seeds, direction in CASES],
-        "one seed gives no verdict, however narrow the intervals": [_verdict(a, b, 2, way) for a, b, _, way in CASES],
+        "the sign alone is no verdict: p must be below 0.05 first": [_verdict(a, 0, *rest) for a, _, *rest in CASES],
+        "one seed gives no verdict, however small p is": [_verdict(a, p, 2, way) for a, p, _, way in CASES],
         "it may speak against the paper: see `direction`": [r.replace("opposite", "same direction") for r in right],
         "the paper's difference can be negative: see `direction`": [_verdict(*case[:3], 1) for case in CASES]},
-        next((f"intervals {a} and {b}, {seeds} seeds, the paper's direction {way:+d}: this is {want!r}, not {word!r}"
-              for (a, b, seeds, way), want, word in zip(CASES, right, got) if want != word), ""))
-    return "both intervals on one side of 0, two seeds, and the paper's sign."
+        next((f"a difference of {a:+g}, p = {p:g}, {seeds} seeds, the paper's direction {way:+d}: this is {want!r}, "
+              f"not {word!r}" for (a, p, seeds, way), want, word in zip(CASES, right, got) if want != word), ""))
+    return "two seeds, p below 0.05 after Holm's correction, and the paper's sign."
 
 
 @exercise("draw as many groups as there are, with replacement; gather all recordings of each drawn group; take the "
@@ -80,17 +75,17 @@ def group_draw(attempt):
     return "recordings of one pond and night are alike: drawing windows or recordings makes the interval too narrow."
 
 
-@exercise("an interval narrows with the square root of the number: half the width takes four times as many recordings")
-def recordings_needed(attempt):
-    for n, now, wanted in ((264, 3.5, 0.9), (100, 2.0, 1.0), (93, 6.0, 2.5)):
+@exercise("an interval narrows with the square root of the number: half the width takes four times as many species")
+def species_needed(attempt):
+    for n, now, wanted in ((33, 4.9, 0.6), (100, 2.0, 1.0), (17, 6.0, 2.5)):
         exact = n * (now / wanted) ** 2
         compare(float(attempt(n, now, wanted)), math.ceil(exact), {
             "width falls with the *root* of the number, so the factor is squared": math.ceil(n * now / wanted),
-            "recordings come whole: round up (np.ceil)": exact,
-            "a smaller difference needs more recordings, not fewer": math.ceil(n * (wanted / now) ** 2),
+            "species come whole: round up (np.ceil)": exact,
+            "a smaller difference needs more species, not fewer": math.ceil(n * (wanted / now) ** 2),
             "these are the further ones; asked is for all": math.ceil(exact) - n},
-            "recordings times the square of (detectable now / wanted), rounded up")
-    return "if the new ones are of new groups; more windows of the same ponds do not count."
+            "species times the square of (smallest found now / wanted), rounded up")
+    return "if species are what the doubt is about: where it is the seed, more species do not help."
 
 
 @exercise("what is the chance that *none* of m independent comparisons says `differs`? The rest is the answer")

@@ -20,15 +20,22 @@ from lib.runs.experiments import CURATION, EXPERIMENTS, PUBLIC, TOP1, Experiment
 __all__ = ["rows", "not_run", "everything", "pools", "markdown", "section", "write_readme", "mix_ratio"]
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-COLUMNS = ["place", "setting", "against", "split", "paper", "measured", "measured_low", "measured_high", "paper_change",
-           "change", "low", "high", "low_species", "high_species", "detectable", "seeds", "data", "scale", "verdict"]
+COLUMNS = ["place", "setting", "against", "paper", "measured", "measured_low", "measured_high", "val", "paper_change",
+           "change", "low", "high", "p", "power80", "seeds", "data", "scale", "verdict"]
 
 
-def _compare(experiment: Experiment, world: pd.DataFrame, split: str, reading: Reading) -> Iterator[dict]:
+def paper_split(experiment: Experiment) -> str:
+    """The split of the paper's numbers beside ours, which are of test: test, or val where it has only that."""
+    return "test" if experiment.place in ("Table 2", "Table 3") else "val"
+
+
+def _compare(experiment: Experiment, world: pd.DataFrame, reading: Reading) -> Iterator[dict]:
     """The rows of one world: every arm, and every arm against each of its bases, paired by seed and recording."""
-    first, stored = world.iloc[0], f"{reading.answers}.{split}"
+    first, stored, split = world.iloc[0], f"{reading.answers}.test", paper_split(experiment)
     targets, groups = (np.asarray(first[f"{stored}.{k}"]) for k in ("targets", "groups"))
-    if any(list(other) != list(targets) for other in world[f"{stored}.targets"]):
+    chosen = np.asarray(first[f"{reading.answers}.val.targets"])
+    if any(list(other) != list(known) for known, part in ((targets, "test"), (chosen, "val"))
+           for other in world[f"{reading.answers}.{part}.targets"]):
         raise ValueError(f"{experiment.notebook}: records of {first['data']}, {first['scale']} list their recordings "
                          "in different orders or numbers, so they cannot be paired: run them again from one copy of "
                          "the data")
@@ -36,7 +43,7 @@ def _compare(experiment: Experiment, world: pd.DataFrame, split: str, reading: R
     hits = {label: _by_seed(arm, f"{stored}.hits") for label, arm in arms.items()}  # a row per seed, (S, R)
     paper = {label: published(experiment, arm.iloc[0]["setting"], split, reading.metric,
                               str(arm.iloc[0].get("threshold", ""))) for label, arm in arms.items()}
-    shared = {"place": experiment.place, "split": split, "data": first["data"], "scale": first["scale"]}
+    shared = {"place": experiment.place, "data": first["data"], "scale": first["scale"]}
     if experiment.place == "Table 2":
         chance = 1 / len(np.unique(targets))
         hits["chance"] = pd.DataFrame(chance, sorted(set(world["seed"])), range(len(targets)))
@@ -45,7 +52,9 @@ def _compare(experiment: Experiment, world: pd.DataFrame, split: str, reading: R
                "verdict": "by definition"}
     for label, arm in arms.items():
         mean = metrics.bootstrap(hits[label].to_numpy().mean(axis=0), targets, groups, rng=np.random.default_rng(0))
+        val = _by_seed(arm, f"{reading.answers}.val.hits").to_numpy().mean(axis=0)
         row = {**shared, "setting": label + reading.label, "seeds": len(hits[label]), "paper": paper[label],
+               "val": 100 * metrics.class_average(val, chosen),
                "measured": 100 * mean.value, "measured_low": 100 * mean.low, "measured_high": 100 * mean.high}
         bases, direction = arm.iloc[0]["bases"], arm.iloc[0]["direction"]
         pairs = {base: hits[label].index.intersection(hits[base].index) for base in bases if base in hits}
@@ -55,9 +64,10 @@ def _compare(experiment: Experiment, world: pd.DataFrame, split: str, reading: R
         for base, seeds in pairs.items():
             gain = paper[label] - paper[base]
             stated = direction if base == bases[0] and not reading.label else 0
+            change = verdicts.difference(hits[label].loc[seeds], hits[base].loc[seeds], targets)
             yield {**row, "against": base + reading.label, "paper_change": gain, "seeds": len(seeds),
-                   **_change(hits[label].loc[seeds], hits[base].loc[seeds], targets, groups, first["data"],
-                             stated if np.isnan(gain) else np.sign(gain))}
+                   "change": 100 * change.value, "low": 100 * change.low, "high": 100 * change.high, "p": change.p,
+                   "power80": 100 * change.power80, "direction": stated if np.isnan(gain) else np.sign(gain)}
 
 
 def _by_seed(arm: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -66,30 +76,22 @@ def _by_seed(arm: pd.DataFrame, column: str) -> pd.DataFrame:
     return pd.DataFrame(np.stack(column).astype(float), column.index)
 
 
-def _change(ours: pd.DataFrame, base: pd.DataFrame, targets: np.ndarray, groups: np.ndarray, data: str,
-            direction: float) -> dict[str, object]:
-    """The difference of two arms, (S, R) hits each, in points; its intervals, what could be seen, and the verdict."""
-    both = ours.to_numpy(), base.to_numpy(), targets, groups
-    change, species = (verdicts.across_seeds(*both, over=over, rng=np.random.default_rng(0))
-                       for over in ("groups", "classes"))
-    least = verdicts.smallest_detectable(*both, rng=np.random.default_rng(0))
-    alone = (pd.Series(groups).groupby(targets).nunique() == 1).mean() > 0.5  # one group a class hides its doubt
-    return {"change": 100 * change.value, "low": 100 * change.low, "high": 100 * change.high,
-            "low_species": 100 * species.low, "high_species": 100 * species.high, "detectable": 100 * least,
-            "verdict": verdicts.verdict(direction, [change, species], len(ours), str(data), alone)}
-
-
-def rows(experiment: Experiment, splits: Sequence[str] = ("val", "test"), committed: bool = False) -> pd.DataFrame:
+def rows(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
     """What has been run of one of the paper's tables, the world with most runs first.
 
-    A world that compares nothing is left out."""
+    Scores and differences are of test, with val's score beside them; a world that compares nothing is left out. The
+    verdicts rest on Holm's p-values over all comparisons of the table that have two seeds."""
     table, found = load(experiment, committed), []
     worlds = [world for _, world in table.groupby("world")] if len(table) else []
     for world in sorted(worlds, key=len, reverse=True):
         readings = CURATION if "filter" in world else TOP1
-        compared = [row for split in splits for reading in readings if f"{reading.answers}.val.hits" in world
-                    for row in _compare(experiment, world, split, reading)]
+        compared = [row for reading in readings if f"{reading.answers}.test.hits" in world
+                    for row in _compare(experiment, world, reading)]
         found += compared if any("change" in row for row in compared) else []
+    family = [row for row in found if "change" in row]
+    adjusted = verdicts.holm([row["p"] if row["seeds"] > 1 else np.nan for row in family])
+    for row, p in zip(family, adjusted):
+        row |= {"p": p, "verdict": verdicts.verdict(row["direction"], row["change"], p, row["seeds"], row["data"])}
     return pd.DataFrame(found, columns=COLUMNS)
 
 
@@ -98,11 +100,11 @@ def not_run(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
     table, found = load(experiment, committed), []
     done = {"chance", *table["setting"]} if len(table) else set()
     for setting in [s for s in experiment.settings if s not in done]:
-        for split in ("val", "test") if experiment.place in ("Table 2", "Table 3") else ("val",):
-            why = "not run" + (": needs the public weights" if setting in PUBLIC else "")
-            paper = published(experiment, setting, split) if experiment.place.startswith("Table") else np.nan
-            found.append({"place": experiment.place, "setting": setting, "split": split, "paper": paper,
-                          "verdict": why})
+        why = "not run" + (": needs the public weights" if setting in PUBLIC else "")
+        paper = np.nan
+        if experiment.place.startswith("Table"):
+            paper = published(experiment, setting, paper_split(experiment))
+        found.append({"place": experiment.place, "setting": setting, "paper": paper, "verdict": why})
     return pd.DataFrame(found, columns=COLUMNS)
 
 
@@ -128,24 +130,27 @@ def pools() -> pd.DataFrame:
 
 # README --------------------------------------------------------------------------------------------------------------
 
-HEADS = ("", "paper", "measured [95 %]", "difference to", "paper", "measured [recordings] [species]", "detectable",
-         "data, scale, seeds", "verdict")
+HEADS = ("", "paper, {split}", "measured, test [95 %]", "val", "difference to", "paper's", "measured [95 %]",
+         "smallest found", "data, scale, seeds", "verdict")
 INTRO = """<!-- written by: python -m lib.runs.results -->
 
 ![Differences in the paper and here, table by table](figures/11_results.png)
 
-Class-averaged top-1 on val, in percent. *Paper*: Liu et al. 2026, ViT-B on iNatSounds, one run each, no intervals. \
-*Measured*: this code, mean over
-seeds, with 95 % intervals over recordings and, for differences, over species too; *detectable* is the smallest \
-difference that could be seen. Compare
-directions, not heights: species, recordings and the size of the model differ. A verdict needs two seeds and both \
-intervals on one side of 0. `chorus`
-is a generator's world and says nothing about animals; a *stand-in* for AudioSet weights was pretrained here on the \
-general pool."""
+Class-averaged top-1 on test, in percent; *val*, which chose the checkpoint and the settings, stands beside it. \
+*Paper*: Liu et al. 2026, ViT-B on iNatSounds, one run each, no intervals;
+where it has no test numbers, its val. *Measured*: this code, mean over seeds. The 95 % interval of a score is over \
+recordings of these species (*no interval* where most species have a single group of
+recordings); that of a difference is over other seeds and other species, crossed, or of one seed over species alone. \
+*Smallest found*: a true difference of that many points is found with 80 % power (1.43 half widths).
+A verdict needs two seeds and p < 0.05 by Holm's correction over all comparisons of its table, so that an interval can \
+leave 0 out and the verdict be undecided. Compare directions, not heights: species, recordings and the size of the
+model differ. `chorus` is a generator's world and says nothing about animals; a *stand-in* for AudioSet weights was \
+pretrained here on the general pool."""
 
 SECOND = """The second paper, Niizumi et al. 2022 (*MSM-MAE*): scores in percent on five tasks that are made here \
 after HEAR's, test recordings. Differences are
-paired by seed and recording, with 95 % intervals over both; it is all of the generator's world."""
+paired, with 95 % intervals over other seeds and other recordings, crossed; *smallest found* and Holm's correction as \
+above; it is all of the generator's world."""
 
 
 def _cell(value: object, low: object = None, high: object = None, digits: int = 1, sign: str = "") -> str:
@@ -153,25 +158,26 @@ def _cell(value: object, low: object = None, high: object = None, digits: int = 
     return number if pd.isna(low) else f"{number} [{float(low):{sign}.{digits}f}, {float(high):{sign}.{digits}f}]"
 
 
-def markdown(experiment: Experiment, split: str = "val", committed: bool = False) -> str:
+def markdown(experiment: Experiment, committed: bool = False) -> str:
     """One of the paper's tables as text: paper beside measured."""
-    table = everything((experiment,), committed).query("split == @split")
+    table = everything((experiment,), committed)
     head = f"**{experiment.place}**, {experiment.question} (notebook {experiment.notebook})"
     if table["measured"].isna().all():
         return f"{head}: not run."
     digits = 2 if experiment.place in ("Table 2", "Table 3") else 1  # as the paper prints them
     lines = []
     for row in table.itertuples():
-        change = _cell(row.change, row.low, row.high, sign="+")
-        change += "" if pd.isna(row.change) else f" [{row.low_species:+.1f}, {row.high_species:+.1f}]"
         measured = _cell(row.measured, row.measured_low, row.measured_high)
-        against = "-" if pd.isna(row.against) else row.against
+        measured += " (no interval)" if pd.notna(row.seeds) and pd.isna(row.measured_low) else ""
+        change = _cell(row.change, row.low, row.high, sign="+")
+        change += " (no interval)" if pd.notna(row.change) and pd.isna(row.low) else ""
         where = "-" if pd.isna(row.data) else f"{row.data}, {row.scale}"
         where += "" if pd.isna(row.seeds) else f", {row.seeds:.0f}"
-        paper_change = _cell(row.paper_change, digits=digits, sign="+")
-        lines.append([row.setting, _cell(row.paper, digits=digits), measured, against, paper_change, change,
-                      _cell(row.detectable), where, row.verdict])
-    return f"{head}\n\n{verdicts.markdown(HEADS, lines)}"
+        lines.append([row.setting, _cell(row.paper, digits=digits), measured, _cell(row.val),
+                      "-" if pd.isna(row.against) else row.against, _cell(row.paper_change, digits=digits, sign="+"),
+                      change, _cell(row.power80), where, row.verdict])
+    heads = [head.format(split=paper_split(experiment)) for head in HEADS]
+    return f"{head}\n\n{verdicts.markdown(heads, lines)}"
 
 
 def section() -> str:
@@ -215,7 +221,7 @@ def write_readme(path: str = "README.md") -> bool:
 
 
 def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "") -> Figure:
-    """Top-1 on val against the mixing ratio: first the paper's Table 4, then a panel per pair of pools and scale.
+    """Top-1 on test against the mixing ratio: the paper's Table 4, of val, then a panel per pair of pools and scale.
 
     table: records of 05_mix_ratio with a column `data`; a dot is a run with its 95 % interval, a line joins the means
     over seeds. `highlight` names a record to circle. Every panel has its own axis: only the shape can be compared."""
@@ -228,11 +234,12 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
     axes[0, 0].plot(paper["x"], paper["value"], "s-", color="0.3")
     axes[0, 0].set(title="paper: Liu et al. 2026, Table 4\nViT-B, iNatSounds + AudioSet",
                    ylabel="top-1 on val, class average (%)")
+    axes[0, 1].set_ylabel("top-1 on test, class average (%)") if worlds else None
     for ax, ((data, scale, _), runs) in zip(axes[0, 1:], worlds):
-        mean = 100 * runs.groupby("ratio")["top1.value"].mean()
+        mean = 100 * runs.groupby("ratio")["test.top1.value"].mean()
         ax.plot([place[r] for r in mean.index], mean, color="C0", alpha=0.6)
         x = runs["ratio"].map(place) + 0.12 * (runs["seed"] - runs["seed"].mean())
-        value, low, high = (100 * runs[f"top1.{k}"] for k in ("value", "low", "high"))
+        value, low, high = (100 * runs[f"test.top1.{k}"].astype(float) for k in ("value", "low", "high"))
         ax.errorbar(x, value, [(value - low).clip(lower=0), (high - value).clip(lower=0)], fmt="o", color="C0",
                     markersize=4, elinewidth=0.8)
         circled = runs["name"] == highlight

@@ -114,7 +114,7 @@ def write(folder, model, skill, seed):
 def test_rows_stand_beside_the_paper(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_RUNS", str(tmp_path))
     assert set(results_hear.rows("Table 7")["verdict"]) == {"not run"}
-    for seed in (0, 1, 2):
+    for seed in range(5):
         write(tmp_path, "304", .7, seed)
         write(tmp_path, "304_80x4", .4, seed)
     table = results_hear.rows("Table 7").set_index("task")
@@ -122,5 +122,21 @@ def test_rows_stand_beside_the_paper(tmp_path, monkeypatch):
     assert table.loc["species", "verdict"] == "in the generator's world: opposite" and table.loc["species", "high"] < 0
     assert table.loc["events", "verdict"] == "in the generator's world: lower, the paper does not say"
     assert table.loc["mean", "verdict"] == "in the generator's world: same direction"
-    assert table.loc["mean", "seeds"] == 3
+    assert table.loc["mean", "seeds"] == 5
     assert "| 304_80x4 | 304 | -0.8 |" in results_hear.markdown("Table 7")
+
+
+def test_seeds_and_recordings_are_crossed_in_the_scores_own_units():
+    rng, arms = np.random.default_rng(1), {}
+    for name, skill in (("a", .8), ("b", .6)):
+        of = rng.integers(0, 4, (3, 60))                            # events: some recordings have none
+        right = rng.binomial(of, skill)
+        one = [{f"tasks.{task}.{k}": v.tolist() for task in ("events", "more") for k, v in (("right", r), ("of", o))}
+               for r, o in zip(right, of)]
+        arms[name] = pd.DataFrame(one, range(3)), right.sum(axis=1) / of.sum(axis=1)
+    (a, scores_a), (b, scores_b) = arms.values()
+    found = results_hear.differences(a, b)
+    assert found["events"].value == pytest.approx(np.mean(scores_a - scores_b))
+    assert found["events"].low < found["events"].value < found["events"].high and found["events"].seeds == 3
+    assert found["mean"].value == pytest.approx(found["events"].value)
+    assert results_hear.differences(a, a)["mean"].p != results_hear.differences(a, a)["mean"].p  # no interval

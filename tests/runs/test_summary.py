@@ -19,6 +19,14 @@ def test_the_headline_leads_with_test():
     assert said.endswith("] on val; paper (liu2026, Table 4, val): top1 59.4, top5 78.9")
 
 
+def test_the_headline_says_where_there_is_no_interval():
+    """Of a record made now, whose NaN is null, and of one from before there was the rule."""
+    for ends in (None, .2):
+        top1 = {"value": .2, "low": ends, "high": ends}
+        said = runs.headline({"notebook": "05", "name": "x", "metrics": {"test": {"top1": top1}}, "paper": None})
+        assert said == "05 x: class-averaged top-1 20.0 % (no interval) on test"
+
+
 def test_the_headline_of_a_record_without_scores():
     assert runs.headline({"notebook": "02", "name": "x", "metrics": {"loss": 0.9}, "paper": None}) == "02 x:"
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from scipy.special import softmax
@@ -27,79 +28,122 @@ def test_restricting_as_published_leaves_hidden_classes_a_little():
         verdicts.restrict_as_published(np.array([[1., -np.inf]]), [0])
 
 
-def test_a_paired_difference_is_narrower_than_two_intervals():
-    targets = np.arange(200) % 7
-    a = (rng().random(200) < .6).astype(float)
-    b = a.copy()
-    b[:10] = 0                                                      # the same answers but for ten recordings
-    difference = verdicts.paired_difference(a, b, targets, rng=rng())
-    assert difference.value == pytest.approx(metrics.class_average(a, targets) - metrics.class_average(b, targets))
-    assert difference.low <= difference.value <= difference.high
-    single = metrics.bootstrap(a, targets, rng=rng())
-    assert difference.high - difference.low < single.high - single.low
-    assert verdicts.paired_difference(a, a, targets, rng=rng()) == (0, 0, 0)
+def simulated(generator, seeds, effect=0.0, seed=.02, species=.07, cell=.05, classes=33, each=24):
+    """Hits of two arms (S, R) and the targets: a is better by `effect` on average over seeds and species, but by how
+    much varies by these standard deviations; species and recordings are easy or hard for both arms alike."""
+    easy = generator.uniform(.3, .6, (classes, 1)) + generator.uniform(-.15, .15, (classes, each))
+    arms = [generator.random((seeds, classes, each)) < easy + more + (
+        seed * generator.normal(size=(seeds, 1, 1)) + species * generator.normal(size=(classes, 1))
+        + cell * generator.normal(size=(seeds, classes, 1))) / np.sqrt(2) for more in (effect, 0)]
+    return *(arm.reshape(seeds, -1).astype(float) for arm in arms), np.repeat(np.arange(classes), each)
 
 
-def test_seeds_are_resampled_too():
-    targets = np.repeat([0, 1], 50)
-    a, b = np.zeros((3, 100)), np.zeros((3, 100))
-    a[0] = 1                                                        # seed 0 gains everything, the others nothing
-    difference = verdicts.across_seeds(a, b, targets, rng=rng())
-    assert difference.value == pytest.approx(1 / 3) and (difference.low, difference.high) == (0, 1)
-    with pytest.raises(ValueError, match="same seeds and recordings"):
-        verdicts.across_seeds(a, b[:2], targets, rng=rng())
-
-
-def test_species_are_resampled_on_request(monkeypatch):
-    generator = rng(6)
-    targets = np.repeat(np.arange(12), 8)
-    gain = np.repeat(generator.normal(size=12), 8)  # a difference that depends on the species and on nothing else
-    a, b = gain[None], np.zeros((1, 96))
-    recordings = verdicts.across_seeds(a, b, targets, rng=rng())
-    monkeypatch.setattr(metrics, "DRAWS", 8000)
-    species = verdicts.across_seeds(a, b, targets, over="classes", rng=rng())
-    theirs = stats.bootstrap((gain[::8],), np.mean, n_resamples=8000, method="percentile", rng=rng())
-    low, high = theirs.confidence_interval
-    assert recordings.high - recordings.low < 1e-9  # other recordings of these species would say the same
-    assert (species.low, species.high) == pytest.approx((low, high), abs=.04) and species.value == recordings.value
-    with pytest.raises(ValueError, match="'groups' or 'classes'"):
-        verdicts.across_seeds(a, b, targets, over="seeds", rng=rng())
-
-
-@pytest.mark.parametrize("over", ["groups", "classes"])
-def test_a_paired_difference_covers_zero_when_there_is_none(over, monkeypatch):
-    monkeypatch.setattr(metrics, "DRAWS", 400)
-    covered, worlds, targets = 0, 150, np.repeat(np.arange(20), 12)
+def rates(seeds, worlds, **spread):
+    """How often a difference is found where there is none, and where it is what an earlier pair said: its power80."""
+    wrong = found = 0
     for world in range(worlds):
-        generator = rng(world)
-        easy = generator.random(240)                                # both arms find the same recordings easy
-        a, b = ((generator.random((1, 240)) < easy).astype(float) for _ in range(2))
-        interval = verdicts.across_seeds(a, b, targets, over=over, rng=generator)
-        covered += interval.low <= 0 <= interval.high
-    assert covered / worlds == pytest.approx(.95, abs=.05)  # to three standard errors
+        generator = rng([seeds, world])
+        earlier = verdicts.difference(*simulated(generator, seeds, **spread))
+        wrong += earlier.p < verdicts.LEVEL
+        later = verdicts.difference(*simulated(generator, seeds, earlier.power80, **spread))
+        found += later.low > 0
+    return wrong / worlds, found / worlds
 
 
-def test_smallest_detectable_falls_with_recordings_and_matches_the_interval():
-    def arms(n):
-        generator = rng(3)
-        return (generator.random(n) < .5).astype(float), (generator.random(n) < .5).astype(float), np.arange(n) % 2
-
-    few, many = (verdicts.smallest_detectable(*arms(n), rng=rng()) for n in (40, 640))
-    assert few / many == pytest.approx(4, rel=.25)                  # one over the square root
-    interval = verdicts.paired_difference(*arms(640), rng=rng())
-    assert many == pytest.approx((interval.high - interval.low) / 2, rel=.1)
+@pytest.mark.parametrize("seeds, power", [(3, .7), (5, .78), (10, .8)])
+def test_errors_and_power_are_as_stated(seeds, power):
+    error, found = rates(seeds, 500)
+    assert .01 < error < .08 and found == pytest.approx(power, abs=.06)  # three standard errors
 
 
-@pytest.mark.parametrize("direction, low, high, said", [
-    (1, 1, 3, "same direction"), (-1, 1, 3, "opposite"), (1, -1, 3, "undecided"),
-    (0, 1, 3, "higher, the paper does not say"),
-    (0, -3, -1, "lower, the paper does not say"), (-1, -3, -1, "same direction"), (1, 0, 0, "undecided")])
-def test_verdict(direction, low, high, said):
-    interval = metrics.Interval((low + high) / 2, low, high)
-    assert verdicts.verdict(direction, [interval, interval], 3, "frogs-1a2b3c") == said
+def test_a_difference_is_that_of_the_class_averages_and_paired():
+    generator = rng(2)
+    a, b, targets = simulated(generator, 3, .1)
+    found = verdicts.difference(a, b, targets)
+    by_seed = [metrics.class_average(x, targets) - metrics.class_average(y, targets) for x, y in zip(a, b)]
+    assert found.value == pytest.approx(np.mean(by_seed)) and found.low < found.value < found.high
+    other = verdicts.difference(b, a, targets)
+    assert (other.value, other.low, other.high) == pytest.approx((-found.value, -found.high, -found.low))
+    assert other.p == pytest.approx(found.p)
+    alike = b.copy()
+    alike[:, :20] = 0                                               # the same answers but for twenty recordings
+    paired, single = verdicts.difference(b, alike, targets), metrics.bootstrap(b[0], targets, rng=rng())
+    assert paired.high - paired.low < single.high - single.low
+    with pytest.raises(ValueError, match="same seeds and recordings"):
+        verdicts.difference(a, b[:2], targets)
+
+
+def test_one_seed_is_the_paired_t_over_species():
+    a, b, targets = simulated(rng(3), 1, .05)
+    found = verdicts.difference(a[0], b[0], targets)
+    theirs = stats.ttest_1samp(metrics.per_class_recall(a[0] - b[0], targets).share, 0)
+    assert found.df == 32 and found.p == pytest.approx(theirs.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(theirs.confidence_interval(.95)))
+
+
+def test_seeds_or_species_alone_give_their_own_t():
+    by_seed, by_class = rng(4).normal(size=(5, 1)), rng(5).normal(size=(1, 30))
+    for gain, own in ((by_seed + np.zeros((5, 30)), by_seed), (by_class + np.zeros((5, 30)), by_class)):
+        found, theirs = verdicts.crossed(gain), stats.ttest_1samp(own.ravel(), 0)
+        assert found.df == pytest.approx(own.size - 1) and found.p == pytest.approx(theirs.pvalue)
+
+
+def test_doubt_about_seeds_widens_and_more_seeds_narrow():
+    gain = rng(6).normal(0, .1, (10, 40))
+    few, many = verdicts.crossed(gain[:3]), verdicts.crossed(gain)
+    apart = verdicts.crossed(gain[:3] + np.array([[-.2], [0], [.2]]))
+    assert many.high - many.low < few.high - few.low < apart.high - apart.low
+    assert apart.value == pytest.approx(few.value) and apart.df < 4
+
+
+@pytest.mark.parametrize("gain", [np.zeros((3, 9)), np.full((2, 9), .2), rng().random((3, 1))])
+def test_where_no_interval_can_be_had_there_is_none(gain):
+    found = verdicts.crossed(gain)
+    assert found.value == pytest.approx(gain.mean()) and np.isnan(found[1:5]).all() and np.isnan(found.power80)
+    assert str(found).endswith(" (no interval)")
+    assert verdicts.verdict(1, found.value, found.p, 3, "frogs") == "no interval, no verdict"
+
+
+def test_a_difference_reads_in_points():
+    found = verdicts.Difference(.032, -.01, .074, 5, .1, 3)
+    assert str(found) == "+3.2 [-1.0, +7.4]" and found.power80 == pytest.approx(.042 * 1.4294, rel=1e-3)
+
+
+def test_holm_is_that_of_the_textbook_and_keeps_gaps():
+    assert verdicts.holm([.01, .04, .03, .005]) == pytest.approx([.03, .06, .06, .02])
+    assert verdicts.holm([.01, np.nan, .9]) == pytest.approx([.02, np.nan, .9], nan_ok=True)
+    assert len(verdicts.holm([])) == 0
+    wrong = [(verdicts.holm(generator.random(8)) < verdicts.LEVEL).any() for generator in map(rng, range(2000))]
+    assert np.mean(wrong) == pytest.approx(.05, abs=.015)           # of families, not of rows
+
+
+def test_a_table_of_comparisons_is_a_family():
+    a, b, targets = simulated(rng(8), 3, .3)
+    none = np.zeros(len(targets))
+    pairs = {"large": (a, b), "none": (b, b[::-1]), "single": (a[:1], b[:1]), "same": (a, a), "no hit": (none, none)}
+    table = verdicts.compared([{"arm": name, "change": verdicts.difference(*pair, targets)}
+                               for name, pair in pairs.items()]).set_index("arm")
+    assert table["answer"].tolist() == ["differs", "undecided", "one seed", "no interval", "one seed"]
+    assert table.loc["large", "change"] == pytest.approx(30, abs=8) and table["seeds"].tolist() == [3, 3, 1, 3, 1]
+    likely = verdicts.Difference(.05, .01, .09, 9, .03, 3)          # alone it differs, among eight it does not
+    assert [set(verdicts.compared([{"change": likely}] * n)["answer"]) for n in (1, 8)] == [{"differs"}, {"undecided"}]
+    assert verdicts.compared([]).empty
+
+
+def test_records_are_paired_by_seed():
+    a, b, targets = simulated(rng(9), 3, .1)
+    ours, base = (pd.DataFrame({"seed": seeds, "answers.test.hits": list(hits), "answers.test.targets": [targets] * 3})
+                  for seeds, hits in (([2, 0, 1], a[[2, 0, 1]]), ([1, 2, 7], b)))
+    assert verdicts.between(ours, base) == verdicts.difference(a[1:], b[:2], targets)
+    assert verdicts.between(ours[ours["seed"] == 0], base) is None
+
+
+@pytest.mark.parametrize("direction, value, p, said", [
+    (1, 2, .01, "same direction"), (-1, 2, .01, "opposite"), (1, 2, .05, "undecided"),
+    (0, 2, .01, "higher, the paper does not say"),
+    (0, -2, .01, "lower, the paper does not say"), (-1, -2, .01, "same direction"), (1, 0, 1, "undecided")])
+def test_verdict(direction, value, p, said):
+    assert verdicts.verdict(direction, value, p, 3, "frogs-1a2b3c") == said
     for made in ("chorus", "chorus_empty_0.6-1a2b3c", "chorus + chorus_other_species-1a2b3c"):
-        assert verdicts.verdict(direction, [interval, interval], 3, made) == f"in the generator's world: {said}"
-    other_species = metrics.Interval(0, -9, 9)
-    assert verdicts.verdict(direction, [interval, other_species], 3, "frogs") == "undecided"
-    assert verdicts.verdict(direction, [interval], 1, "frogs") == "one seed, no verdict"
-    assert verdicts.verdict(direction, [interval], 1, "frogs", True) == "one seed and too few groups, no verdict"
+        assert verdicts.verdict(direction, value, p, 3, made) == f"in the generator's world: {said}"
+    assert verdicts.verdict(direction, value, p, 1, "frogs") == "one seed, no verdict"

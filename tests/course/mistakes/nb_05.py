@@ -2,6 +2,7 @@
 import math
 
 import numpy as np
+from scipy.stats import norm
 
 
 def _draw(values, targets, rng):
@@ -25,6 +26,6 @@ MISTAKES = {
     "paired_draw": [(lambda a, b, targets, rng: _draw(a, targets, rng) - _draw(b, targets, rng),
                      "the same recordings for both arms"),
                     (_over_all, "draw *within* each class")],
-    "detectable": [(lambda draws, value: np.quantile(np.abs(draws), 0.95), "subtract the value first"),
-                   (lambda draws, value: np.quantile(draws - value, 0.95), "drop the signs")],
+    "share_found": [(lambda true, half: float(true >= half), "in half of the cases"),
+                    (lambda true, half: norm.sf(half, true, half), "1.96 standard deviations, not one")],
 }

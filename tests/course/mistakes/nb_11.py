@@ -4,18 +4,16 @@ import math
 import numpy as np
 
 
-def _species_forgotten(recordings, species, seeds, direction):
+def _p_forgotten(change, p, seeds, direction):
     if seeds < 2:
         return "no verdict"
-    if recordings[0] <= 0 <= recordings[1]:
-        return "undecided"
-    return "same direction" if recordings[0] * direction > 0 else "opposite"
+    return "same direction" if change * direction > 0 else "opposite"
 
 
-def _seeds_forgotten(recordings, species, seeds, direction):
-    if any(low <= 0 <= high for low, high in (recordings, species)):
+def _seeds_forgotten(change, p, seeds, direction):
+    if p >= 0.05:
         return "undecided"
-    return "same direction" if recordings[0] * direction > 0 else "opposite"
+    return "same direction" if change * direction > 0 else "opposite"
 
 
 def _mean_of_means(hits, groups, rng):
@@ -24,15 +22,15 @@ def _mean_of_means(hits, groups, rng):
 
 
 MISTAKES = {
-    "could_be_seen": [(lambda every: (every["paper_change"] > every["detectable"]).sum(), "take the absolute value"),
-                      (lambda every: (every["change"].abs() > every["detectable"]).sum(), "measured here")],
-    "verdict": [(_species_forgotten, "other species might not"), (_seeds_forgotten, "one seed gives no verdict")],
+    "could_be_seen": [(lambda every: (every["paper_change"] > every["power80"]).sum(), "take the absolute value"),
+                      (lambda every: (every["change"].abs() > every["power80"]).sum(), "measured here")],
+    "verdict": [(_p_forgotten, "the sign alone is no verdict"), (_seeds_forgotten, "one seed gives no verdict")],
     "group_draw": [(lambda hits, groups, rng: rng.choice(hits, len(hits)).mean(), "eight chances, not two hundred"),
                    (_mean_of_means, "mean of the groups' means")],
-    "recordings_needed": [(lambda recordings, detectable, wanted: math.ceil(recordings * detectable / wanted),
-                           "the *root* of the number"),
-                          (lambda recordings, detectable, wanted: math.ceil(recordings * (wanted / detectable) ** 2),
-                           "more recordings, not fewer")],
+    "species_needed": [(lambda species, smallest, wanted: math.ceil(species * smallest / wanted),
+                        "the *root* of the number"),
+                       (lambda species, smallest, wanted: math.ceil(species * (wanted / smallest) ** 2),
+                        "more species, not fewer")],
     "at_least_one": [(lambda m, level: m * level, "how many to expect"),
                      (lambda m, level: level**m, "that *all* of them differ")],
 }
