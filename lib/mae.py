@@ -39,6 +39,7 @@ class Arch:
     decoder_depth: int = 16
     decoder_heads: int = 16
     norm_pixels: bool = True  # the target is each patch minus its mean over its std; a guess is then in those units
+    floor: float = 1e-6  # added to a patch's variance there: a larger one keeps the noise of quiet patches small
 
     def __post_init__(self) -> None:
         if self.decoder not in ("window", "plain"):
@@ -197,7 +198,7 @@ class MAE(nn.Module):
             return x
         x = x - x.mean(-1, keepdim=True)
         variance = x.square().sum(-1, keepdim=True) / (x.shape[-1] - 1)  # unbiased, as in the public code
-        return x / (variance + 1e-6).sqrt()
+        return x / (variance + self.arch.floor).sqrt()
 
     def patch_errors(self, spec: Tensor, guess: Tensor, norm_pixels: bool | None = None) -> Tensor:
         """The mean squared error of every patch, hidden or not: (B, L)."""
@@ -226,6 +227,6 @@ class MAE(nn.Module):
         """
         x, guess = patches.patchify(spec.float(), self.arch.patch), guess.float()
         if self.arch.norm_pixels:
-            guess = guess * (x.var(-1, keepdim=True) + 1e-6).sqrt() + x.mean(-1, keepdim=True)
+            guess = guess * (x.var(-1, keepdim=True) + self.arch.floor).sqrt() + x.mean(-1, keepdim=True)
         grid = patches.grid_of(*spec.shape[2:], self.arch.patch)
         return patches.unpatchify(torch.where(mask.hidden[..., None], guess, x), grid, self.arch.patch)

@@ -123,6 +123,14 @@ def test_normalised_target_has_mean_zero_and_unit_variance(model, spec):
     assert torch.equal(model.target(spec, norm_pixels=False), patches.patchify(spec, (8, 8)))
 
 
+def test_a_floor_leaves_the_noise_of_quiet_patches_small(model, spec):
+    floored = MAE(replace(model.arch, floor=0.5), generator())
+    quiet = floored.target(0.01 * spec).var(-1)
+    assert quiet.max() < 1e-3 and (floored.target(100 * spec).var(-1) - 1).abs().max() < 0.01
+    mask = patches.random_mask(2, model.grid, 0.75, generator())
+    assert torch.allclose(floored.picture(spec, floored.target(spec), mask), spec, atol=1e-5)
+
+
 def test_a_perfect_guess_gives_no_loss_and_the_input_as_picture(model, spec):
     mask = patches.random_mask(2, model.grid, 0.75, generator())
     guess = model.target(spec)

@@ -6,4 +6,4 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "record": ["VERSION", "Run", "start", "records", "beside", "reference", "paper"],
     "summary": ["headline", "closing"],
-    "scales": ["SCALES", "PRESETS", "Scale", "scale", "clips", "parse_ratio"]})
+    "scales": ["SCALES", "PRESETS", "Scale", "scale", "clips", "front", "parse_ratio"]})

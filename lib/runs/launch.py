@@ -91,7 +91,7 @@ def _check(notebook: str, values: Mapping[str, object]) -> None:
     from lib.transfer import curate, starts
 
     choices = {"scale": [*scales.SCALES, "auto"], "preset": list(scales.PRESETS), "init": list(starts.NAMES),
-               "budget": ["none", "main", "sweep"], "filter": list(curate.FILTERS), "method": ["frozen", "finetune"]}
+               "subtract": ["median", "none"], "filter": list(curate.FILTERS), "method": ["frozen", "finetune"]}
     if notebook in ("08_design_choices", "10_looking_inside"):  # 09 takes more than the designs
         choices["model"] = list(designs.DESIGNS)
     for name in choices.keys() & values.keys():
@@ -101,6 +101,7 @@ def _check(notebook: str, values: Mapping[str, object]) -> None:
                              f"{paths.nearest(value, names)}")
     scales.scale(values.get("scale", "auto"))  # what STUDY_SCALE says
     scales.parse_ratio(values.get("ratio", 0))
+    scales.clips(scales.SCALES["smoke"], values.get("budget", "main"))
 
 
 def _output(path: Path, output: str, defaults: Mapping[str, object], values: Mapping[str, object]) -> Path:

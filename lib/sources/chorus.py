@@ -11,8 +11,8 @@ it, and left as it is since. Measured on version 2, `tiny`, seed 0, front end me
 class-averaged top-1 of test over the 33 evaluated species, data_seed 0 and 1. Logistic regression on mean and spread of
 the log-mel 30.2 and 26.5 %, the small CNN 53.9 and 49.4 %, chance 3 %.
 Asked for 0.4 of empty windows, wildlife has 0.38. The outer boxes hold 98.8 % of a call's energy or more, the inner
-ones 98.9 % on average and 92 % at least. 1,463 recordings (2.2 h) and 2,000 general clips (5.6 h) took 36 s and 58 s on two
-cores of an Intel Xeon (AVX-512).
+ones 98.9 % on average and 92 % at least. 1,463 recordings (2.2 h) and 2,000 general clips (5.6 h) took 36 s
+and 58 s on two cores of an Intel Xeon (AVX-512).
 """
 import json
 from collections import Counter
