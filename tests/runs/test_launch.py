@@ -212,7 +212,7 @@ def test_the_notebook_goes_where_its_record_goes(toy, monkeypatch, capsys, said,
     ("seed=x", "seed is 'x': it must be a whole number from 0 up"), ("seed=-1", "seed is '-1': it must be a whole"),
     ("seed=1.5", "seed is '1.5': it must be a whole number"), ("05 seed=0 seed=1", "seed is given twice"),
     ("timeout=-5", "timeout is -5: it must be seconds"), ("output=a_{.ipynb", "output is 'a_{.ipynb': "),
-    ("04 preset=audiomea", "preset is 'audiomea': it must be one of audiomae, paper or lora, did you mean audiomae?"),
+    ("04 preset=audiomea", "preset is 'audiomea': it must be one of study, audiomae, paper or lora, did you mean audiomae?"),
     ("04 panel=maybe", "panel is 'maybe': it must be true or false"),
     ("04 init=birdmay", "did you mean birdmae?"), ("07 filter=confidenc", "did you mean confidence?"),
     ("08 model=209", "model is '209': it must be one of "), ("12 method=freeze", "did you mean frozen?")])

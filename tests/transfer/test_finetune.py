@@ -267,7 +267,7 @@ def test_a_preset_is_the_published_recipe_at_the_paper_s_scale():
         ("Adam", pytest.approx(1e-4), pytest.approx(1e-5), 256, 50, 1e-5, 1.0)  # the author's fork
     assert (audiomae.optimizer, audiomae.lr, audiomae.lr_min, audiomae.layer_decay,
             audiomae.drop_path) == ("AdamW", 1e-3, 1e-6, 0.75, 0.1)
-    with pytest.raises(ValueError, match="preset is 'best': it must be one of audiomae, paper, lora"):
+    with pytest.raises(ValueError, match="preset is 'best': it must be one of study, audiomae, paper, lora"):
         SCALES["paper"].finetuning("best", 0)
 
 
