@@ -82,6 +82,8 @@ wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT o
 general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
 # empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
 weights: str = ""  # public weights: hub, or a local file
+# median: a frame is heard as it lies above what its band has in this clip; none: as in both papers
+subtract: str = "median"  # taken off the log-mel where labels are learned: median or none
 # sweep is what the records use, also those of notebook 04; main is fewer
 budget: str = "sweep"  # clips of each pretraining that happens here: sweep or main
 max_hours: float = 1.0  # a run that would take longer on this machine is refused
@@ -95,7 +97,8 @@ print(f"scale {setting.name}: {clips:,} clips for each pretraining")
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("03_linear_probe", pools, init=init, scale=scale, seed=seed, data_seed=data_seed,
-                 wildlife=wildlife, general=general, weights=weights, budget=budget)
+                 wildlife=wildlife, general=general, weights=weights, subtract=subtract,
+                 budget=budget)
 table = pools["wildlife"].reset_index(drop=True)
 
 # %% [markdown]
@@ -107,7 +110,8 @@ table = pools["wildlife"].reset_index(drop=True)
 left, _ = starts.earlier(init, setting.arch(), setting.pretraining(clips, seed), pools,
                          weights=weights)
 cost.sheet([cost.starting(init, setting, clips, weights, left),
-            cost.predicting(cost.arch_of(init, setting, weights), mel.INAT, table,
+            cost.predicting(cost.arch_of(init, setting, weights),
+                            runs.front(mel.INAT, subtract), table,
                             what="encoding every window")], max_hours)
 
 # %% [markdown]
@@ -117,7 +121,8 @@ cost.sheet([cost.starting(init, setting, clips, weights, left),
 # %%
 begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools,
                      weights=weights, workers=setting.workers)
-print(f"{init}: {begin.what}")
+front = runs.front(begin.front, subtract)
+print(f"{init}: {begin.what}; front end {front.name}")
 
 # %% [markdown]
 # Offline, `audioset_ssl` is a **stand-in**: a MAE of this size pretrained on the general pool, not AudioMAE. `chorus` is this project's synthetic sound world: it can
@@ -130,7 +135,7 @@ print(f"{init}: {begin.what}")
 
 # %%
 before = [p.clone() for p in begin.model.parameters()]
-known = probe.features(begin.model, begin.front, table, workers=setting.workers)
+known = probe.features(begin.model, front, table, workers=setting.workers)
 size = (f"{known.tokens.nbytes / 1e6:.0f} MB of tokens {known.tokens.shape}"
         if known.tokens is not None else "tokens too large to keep")
 print(f"{len(known.row):,} windows of {len(table):,} recordings; {size}, "
@@ -336,7 +341,7 @@ def recorded(preset: str) -> pd.Series | None:
 
 
 above = {}
-for name, preset in (("LoRA", "lora"), ("finetuning", "audiomae")):
+for name, preset in (("LoRA", "lora"), ("finetuning", "study")):
     if (found := recorded(preset)) is not None:
         val, test = (metrics.Interval(*found[[f"{part}top1.{k}" for k in metrics.Interval._fields]]
                                       .astype(float)) for part in ("", "test."))
@@ -415,12 +420,12 @@ if known.tokens is not None:
 
 # %%
 if known.tokens is not None:
-    wave, length, _ = data.Windows(table.loc[[recording]], begin.front)[surest]
-    spec = mel.LogMel(begin.front)(wave[None], torch.tensor([length]), frames=begin.front.frames)
+    wave, length, _ = data.Windows(table.loc[[recording]], front)[surest]
+    spec = mel.LogMel(front)(wave[None], torch.tensor([length]), frames=front.frames)
     figure, axes = plt.subplots(1, 2, figsize=(10, 2.8))
-    plots.spec(axes[0], spec, begin.front, f"val: {table['label'][recording]}")
+    plots.spec(axes[0], spec, front, f"val: {table['label'][recording]}")
     image = axes[1].imshow(best.T, origin="lower", aspect="auto", cmap="viridis",
-                           extent=(0, begin.front.seconds, 0, grid.f))
+                           extent=(0, front.seconds, 0, grid.f))
     axes[1].set(title="cosine of every patch to its class's prototype",
                 xlabel="time (s)", ylabel="mel row")
     figure.colorbar(image, ax=axes[1])

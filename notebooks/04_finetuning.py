@@ -72,8 +72,11 @@ plots.style()
 # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the
 # paper's Table 3, or ready, the weights that lie in this repository
 init: str = "random+inat_ssl"  # what the encoder starts from, ready or a row of Table 3
-# audiomae: AdamW, layer decay; paper: Adam, as the first author's fork has it; lora: few weights
-preset: str = "audiomae"  # the recipe: audiomae, paper or lora
+# study: this repository's; audiomae: AdamW, layer decay; paper: Adam, as the first author's fork has
+# it; lora: few weights
+preset: str = "study"  # the recipe: study, audiomae, paper or lora
+# median: a frame is heard as it lies above what its band has in this clip; none: as in both papers
+subtract: str = "median"  # taken off the log-mel where labels are learned: median or none
 # auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # of the training: weights, order, crops, masks, dropped paths
@@ -97,7 +100,7 @@ pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, da
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("04_finetuning", pools, init=init, preset=preset, scale=scale, seed=seed,
                  data_seed=data_seed, wildlife=wildlife, general=general, weights=weights,
-                 budget=budget)
+                 subtract=subtract, budget=budget)
 counts = pools["wildlife"]["split"].value_counts()
 print(f"scale {setting.name}; {counts['train']} recordings to learn "
       f"{pools['wildlife']['label'].nunique()} species from, {counts['val']} val, "
@@ -112,8 +115,8 @@ print(f"scale {setting.name}; {counts['train']} recordings to learn "
 shape, once = cost.arch_of(init, setting, weights), setting.pretraining(clips, seed)
 left, encoder = starts.earlier(init, setting.arch(), once, pools, weights=weights)
 rows = [cost.starting(init, setting, clips, weights, left),
-        *cost.finetuning(shape, mel.INAT, setting.finetuning(preset, seed), pools["wildlife"],
-                         encoder=encoder if budget == "sweep" else None)]
+        *cost.finetuning(shape, runs.front(mel.INAT, subtract), setting.finetuning(preset, seed),
+                         pools["wildlife"], encoder=encoder if budget == "sweep" else None)]
 if panel:
     beginnings = "audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"
     full, own, general_only = (starts.earlier(n, setting.arch(), once, pools) for n in beginnings)
@@ -139,7 +142,7 @@ cost.sheet(rows, max_hours)
 # %%
 begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools,
                      weights=weights, workers=setting.workers)
-front, arch = begin.front, begin.model.arch
+front, arch = runs.front(begin.front, subtract), begin.model.arch
 print(f"{init}: {begin.what}")
 print(f"encoder {arch.dim}-d x {arch.depth}, "
       f"{sum(p.numel() for p in begin.model.encoder.parameters()) / 1e6:.2f} M parameters; "
@@ -367,14 +370,16 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
 table = runs.records("04_finetuning")
 if len(table):
     table["data"] = table["data.wildlife.name"]
-    arms = table.groupby(["data", "scale", "budget", "preset", "init"])
+    arms = table.groupby(["data", "scale", "budget", "preset", "subtract", "init"])
     columns = dict(seeds=("seed", "nunique"), test=("test.top1.value", "mean"),
                    lowest=("test.top1.value", "min"), highest=("test.top1.value", "max"),
                    val=("top1.value", "mean"), trained=("trainable.share", "mean"))
     display(arms.agg(**columns).style.format("{:.1%}", subset=list(columns)[1:]))
 
 # %%
-main = runs.beside(table[table["preset"] == "audiomae"], run) if len(table) else table
+if len(table):
+    table = table[(table["preset"] == preset) & (table["subtract"] == subtract)]
+main = runs.beside(table, run) if len(table) else table
 theirs = runs.reference("finetune", split="test", metric="top1").set_index("setting")["value"]
 theirs = theirs.reindex(starts.NAMES)  # it has no row for ready
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)

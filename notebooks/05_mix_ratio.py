@@ -73,8 +73,11 @@ data_seed: int = 0  # of the synthetic recordings, and of the split of a folder 
 wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT or folder:PATH
 # chorus:other_species is a null
 general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
-# audiomae: AdamW, layer decay; paper: Adam, as the first author's fork has it; lora: few weights
-preset: str = "audiomae"  # the recipe of finetuning: audiomae, paper or lora
+# study: this repository's, see 04; audiomae: AdamW, layer decay; paper: Adam, as the first author's
+# fork has it; lora: few weights
+preset: str = "study"  # the recipe of finetuning: study, audiomae, paper or lora
+# median: a frame is heard as it lies above what its band has in this clip; none: as in both papers
+subtract: str = "median"  # taken off the log-mel where labels are learned: median or none
 # main: this notebook in minutes; sweep: what the records use; none: random weights
 budget: str = "main"  # pretraining clips: main, sweep or none
 max_hours: float = 1.0  # a run that would take longer on this machine is refused
@@ -99,7 +102,8 @@ print(f"scale {setting.name}: {clips:,} pretraining clips, {share:g} general : 1
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("05_mix_ratio", pools, ratio=ratio, scale=scale, seed=seed, data_seed=data_seed,
-                 wildlife=wildlife, general=general, preset=preset, budget=budget)
+                 wildlife=wildlife, general=general, preset=preset, subtract=subtract,
+                 budget=budget)
 pd.DataFrame({name: {**table["split"].value_counts(), "classes": table["label"].nunique(),
                      "hours": round(table["duration_s"].sum() / 3600, 2)}
               for name, table in pools.items()})
@@ -173,11 +177,12 @@ print(pretrain.plan(arch, recipe, pools["wildlife"], pools["general"]))
 
 # %%
 labelled, known = setting.finetuning(preset, seed), None
+heard = runs.front(front, subtract)  # by the classifier: pretraining hears the log-mel as it is
 if budget == "sweep":  # the main job trains anew, a sweep's models are kept
     known = pools["wildlife"], pools["general"]
 encoder = pretrain.earlier(arch, front, recipe, *known) if known else None
 costs = [cost.pretraining(arch, front, recipe, pools=known),
-         *cost.finetuning(arch, front, labelled, pools["wildlife"], encoder=encoder)]
+         *cost.finetuning(arch, heard, labelled, pools["wildlife"], encoder=encoder)]
 sheet = cost.sheet(costs, max_hours)
 print(f"about {sheet.loc['total', 'time']} on this machine")
 sheet
@@ -216,7 +221,7 @@ expected = None  # your top-1 on test, in per cent
 # The best look at `val` is kept.
 
 # %%
-tuned = finetune.finetune(pretrained.model, arch, front, pools["wildlife"], labelled,
+tuned = finetune.finetune(pretrained.model, arch, heard, pools["wildlife"], labelled,
                           workers=setting.workers, reuse=budget == "sweep")
 tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
 
@@ -235,7 +240,7 @@ tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
 scores, answers = {}, {}
 for split in ("val", "test"):
     part = pools["wildlife"].query("split == @split")
-    a = finetune.predict(tuned.model, front, part, tuned.labels, workers=setting.workers,
+    a = finetune.predict(tuned.model, heard, part, tuned.labels, workers=setting.workers,
                          bar=f"answering {split}")
     s = metrics.score(a.probabilities, a.targets, np.random.default_rng(seed), a.groups)
     print(f"{split}: top-1 {s.top1}, "
@@ -301,7 +306,8 @@ path = run.record({**scores["val"]._asdict(), "test": scores["test"],
 
 # %%
 table = runs.records("05_mix_ratio")
-swept = (table[(table["budget"] == "sweep") & (table["preset"] == preset)]
+swept = (table[(table["budget"] == "sweep") & (table["preset"] == preset)
+               & (table["subtract"] == subtract)]
          if len(table) else table)
 if len(swept):
     names = zip(swept["data.wildlife.name"], swept["data.general.name"])

@@ -82,8 +82,11 @@ wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT o
 general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
 # empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
 weights: str = ""  # public weights: hub, or a local file
-# audiomae: AdamW, layer decay; paper: Adam, as the first author's fork has it; lora: few weights
-preset: str = "audiomae"  # the recipe of finetuning: audiomae, paper or lora
+# study: this repository's, see 04; audiomae: AdamW, layer decay; paper: Adam, as the first author's
+# fork has it; lora: few weights
+preset: str = "study"  # the recipe of finetuning: study, audiomae, paper or lora
+# median: a frame is heard as it lies above what its band has in this clip; none: as in both papers
+subtract: str = "median"  # taken off the log-mel where labels are learned: median or none
 # sweep is what the records use
 budget: str = "main"  # clips of each pretraining that happens here: main or sweep
 max_hours: float = 1.0  # a run that would take longer on this machine is refused
@@ -97,7 +100,7 @@ pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, da
 part = sources.subset(pools["wildlife"], fraction, seed)
 run = runs.start("06_label_fraction", pools, init=init, fraction=fraction, equal_steps=equal_steps,
                  scale=scale, seed=seed, data_seed=data_seed, wildlife=wildlife, general=general,
-                 weights=weights, preset=preset, budget=budget)
+                 weights=weights, preset=preset, subtract=subtract, budget=budget)
 train, kept = (t[t["split"] == "train"] for t in (pools["wildlife"], part))
 print(f"{fraction}: {len(kept)} of {len(train)} labelled recordings "
       f"of {kept['label'].nunique()} species ({len(kept) / len(train):.0%})")
@@ -174,7 +177,7 @@ arch = cost.arch_of(init, setting, weights)
 left, encoder = starts.earlier(init, setting.arch(), setting.pretraining(clips, seed), pools,
                                weights=weights)
 cost.sheet([cost.starting(init, setting, clips, weights, left),
-            *cost.finetuning(arch, mel.INAT, recipe, part,
+            *cost.finetuning(arch, runs.front(mel.INAT, subtract), recipe, part,
                              encoder=encoder if budget == "sweep" else None)], max_hours)
 
 # %% [markdown]
@@ -184,12 +187,13 @@ cost.sheet([cost.starting(init, setting, clips, weights, left),
 # %%
 begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools,
                      weights=weights, workers=setting.workers)
-print(f"{init}: {begin.what}")
+front = runs.front(begin.front, subtract)
+print(f"{init}: {begin.what}; front end {front.name}")
 
 # %%
-tuned = finetune.finetune(begin.model, begin.model.arch, begin.front, part, recipe,
+tuned = finetune.finetune(begin.model, begin.model.arch, front, part, recipe,
                           workers=setting.workers, reuse=budget == "sweep")
-result = finetune.evaluate(tuned, begin.front, part, seed, workers=setting.workers)
+result = finetune.evaluate(tuned, front, part, seed, workers=setting.workers)
 for split, s in result.scores.items():
     print(f"{split}: top-1 {s.top1}, "
           f"top-5 {s.top5.value:.1%}; {s.recordings} recordings of {s.classes} classes, "
@@ -217,7 +221,9 @@ whole = runs.records("04_finetuning")
 if len(whole):
     whole = whole.assign(fraction="all", equal_steps=False, labelled_share=1.0)
 table = pd.concat([runs.records("06_label_fraction"), whole], ignore_index=True)
-table = runs.beside(table[table["preset"] == preset], run) if len(table) else table
+if len(table):
+    table = table[(table["preset"] == preset) & (table["subtract"] == subtract)]
+    table = runs.beside(table, run)
 grown = table[~table["equal_steps"].astype(bool)] if len(table) else table
 
 # %%

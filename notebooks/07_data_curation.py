@@ -81,8 +81,11 @@ data_seed: int = 0  # of the synthetic recordings, and of the split of a folder 
 wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT or folder:PATH
 # on this one the selector is pretrained
 general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
-# audiomae: AdamW, layer decay; paper: Adam, as the first author's fork has it; lora: few weights
-preset: str = "audiomae"  # the recipe of finetuning: audiomae, paper or lora
+# study: this repository's, see 04; audiomae: AdamW, layer decay; paper: Adam, as the first author's
+# fork has it; lora: few weights
+preset: str = "study"  # the recipe of finetuning: study, audiomae, paper or lora
+# median: a frame is heard as it lies above what its band has in this clip; none: as in both papers
+subtract: str = "median"  # taken off the log-mel where labels are learned: median or none
 # main: this notebook in minutes; sweep: what the records use; none: random weights
 budget: str = "main"  # pretraining clips: main, sweep or none
 max_hours: float = 1.0  # a run that would take longer on this machine is refused
@@ -98,7 +101,7 @@ pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, da
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("07_data_curation", pools, filter=filter, threshold=threshold, control=control,
                  scale=scale, seed=seed, data_seed=data_seed, wildlife=wildlife, general=general,
-                 preset=preset, budget=budget)
+                 preset=preset, subtract=subtract, budget=budget)
 print(f"scale {setting.name}: filter {filter}, threshold {threshold}, "
       f"control {control}; {clips:,} pretraining clips")
 
@@ -111,6 +114,7 @@ print(f"scale {setting.name}: filter {filter}, threshold {threshold}, "
 
 # %%
 front, table = mel.INAT, pools["wildlife"]
+heard = runs.front(front, subtract)  # by classifiers: pretraining hears the log-mel as it is
 labels = sorted(table.loc[table["split"] == "train", "label"].unique())
 grid = curate.grid(table, front)
 print(f"{len(grid):,} windows of {front.seconds:.2f} s, half overlapping, "
@@ -135,15 +139,15 @@ if filter.startswith("confidence"):
     general_only = dataclasses.replace(told, ratio=np.inf)
     rows += [cost.pretraining(arch, front, general_only, what="selector: pretraining",
                               pools=pools.values()),
-             cost.finetuning(arch, front, labelled, train, what="selector: finetuning",
+             cost.finetuning(arch, heard, labelled, train, what="selector: finetuning",
                              times=selectors)[0],
-             cost.predicting(arch, front, train, len(labels), what="selector: scores")]
+             cost.predicting(arch, heard, train, len(labels), what="selector: scores")]
 if filter == "loss":
     rows += [cost.pretraining(setting.arch(norm_pixels=False), front, told,
                               what="scorer: pretraining", pools=pools.values()),
              cost.predicting(arch, front, train, what="scorer: four masks", times=4)]
 rows += [cost.pretraining(arch, front, recipe),
-         *cost.finetuning(arch, front, labelled, table, times=1 if filter == "none" else 2)]
+         *cost.finetuning(arch, heard, labelled, table, times=1 if filter == "none" else 2)]
 cost.sheet(rows, max_hours)
 
 # %% [markdown]
@@ -181,7 +185,7 @@ def score(name: str) -> pd.DataFrame:
     if name.startswith("confidence"):
         begin = starts.start("audioset_ssl", setting.arch(), setting.pretraining(told, seed),
                              pools, workers=setting.workers)
-        return curate.confidence(begin.model, begin.model.arch, front, table,
+        return curate.confidence(begin.model, begin.model.arch, heard, table,
                                  labelled,
                                  out_of_fold=3 if name == "confidence_oof" else 0,
                                  workers=setting.workers)
@@ -410,9 +414,9 @@ better = None  # in points of top-1, out of 100
 def learn(part: pd.DataFrame, name: str) -> tuple[finetune.Finetuned, metrics.Evaluation]:
     """Finetune the pretrained encoder on a table; the head always has all species, also those that
     a filter lost."""
-    tuned = finetune.finetune(pretrained.model, arch, front, part, labelled, labels=labels,
+    tuned = finetune.finetune(pretrained.model, arch, heard, part, labelled, labels=labels,
                               workers=setting.workers, reuse=budget == "sweep", bar=name)
-    return tuned, finetune.evaluate(tuned, front, part, seed, workers=setting.workers)
+    return tuned, finetune.evaluate(tuned, heard, part, seed, workers=setting.workers)
 
 # %%
 tuned, full = learn(everything, "on all windows")
@@ -433,8 +437,8 @@ exercises.predicted("the paper's gain at 0.90", better, gain, "points")
 
 # %%
 small = setting.proxy(seed)
-proxy = curate.proxy(front, chosen, small, labels, workers=setting.workers)
-judged = finetune.evaluate(proxy, front, table, seed, workers=setting.workers)
+proxy = curate.proxy(heard, chosen, small, labels, workers=setting.workers)
+judged = finetune.evaluate(proxy, heard, table, seed, workers=setting.workers)
 
 # %%
 arms = {"pretrained on kept, finetuned on all": full,
@@ -484,7 +488,8 @@ path = run.record({**split_scores(full), "filtered": split_scores(filtered),
 # %%
 found_runs = runs.records("07_data_curation")
 if len(found_runs):
-    found_runs = found_runs[found_runs["preset"] == preset]
+    found_runs = found_runs[(found_runs["preset"] == preset)
+                            & (found_runs["subtract"] == subtract)]
 swept = runs.beside(found_runs, run)
 if len(swept):
     swept = swept.assign(arm=np.where(swept["control"], "control", "filter"))

@@ -13,7 +13,8 @@ from lib.runs import record
 __all__ = ["PUBLIC", "Experiment", "EXPERIMENTS", "Arm", "arm_of", "load", "Reading", "TOP1", "CURATION", "published"]
 
 PUBLIC = ("birdmae", "imagenet_sl")  # initialisations that exist as public weights only
-USUAL = {"budget": "sweep", "data_seed": 0, "preset": "audiomae", "equal_steps": False}  # values that need no mention
+USUAL = {"budget": "sweep", "data_seed": 0, "preset": "study", "subtract": "median",  # values that need no mention
+         "equal_steps": False}
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
         whole = record.records("04_finetuning", committed)
         if len(whole):
             same = whole["data.wildlife.name"].isin(table["data.wildlife.name"])
-            whole = whole[same & whole["preset"].isin(table["preset"])]
+            whole = whole[same & whole["preset"].isin(table["preset"]) & whole["subtract"].isin(table["subtract"])]
         whole = whole.assign(fraction="all", equal_steps=False)
         table = pd.concat([table, whole], ignore_index=True)
     arms = [arm_of(experiment, run) for _, run in table.iterrows()]

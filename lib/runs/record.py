@@ -31,6 +31,7 @@ VERSION = 1  # of the results: raised when the same parameters would give other 
 NOTEBOOKS = paths.ROOT / "notebooks"
 POOLS = ("wildlife", "general")  # the parameters that name data
 SHOWN = ("panel", "max_hours", "root", "new", "out")  # parameters that change nothing that is measured
+LATER = {"subtract": "none"}  # what runs did before there was a parameter with another default
 GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_mix_ratio": ("ratio",),
         "06_label_fraction": ("init", "fraction"), "07_data_curation": ("filter", "threshold", "control"),
         "08_design_choices": ("model",), "09_frozen_benchmark": ("model",),
@@ -203,8 +204,9 @@ def _taken(defaults: Mapping[str, object], values: Mapping[str, object]) -> tupl
 
 
 def _whole(parameters: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, object]:
-    """A record's parameters; those that its notebook got later had their defaults."""
-    return {**{k: paths.plain(v) for k, v in defaults.items() if k not in SHOWN}, **parameters}
+    """A record's parameters; those that its notebook got later had their defaults, or what LATER says."""
+    known = {k: LATER.get(k, paths.plain(v)) for k, v in defaults.items() if k not in SHOWN}
+    return {**known, **parameters}
 
 
 def _pool(source: str, digest: str) -> str:

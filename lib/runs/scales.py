@@ -147,12 +147,12 @@ def clips(scale: Scale, budget: str | int) -> int:
     return int(budget)
 
 
-def front(subtract: str) -> FrontEnd:
-    """The study's front end, as the first paper has it ("none") or with each band's median over a clip taken off
-    ("median")."""
+def front(encoder: FrontEnd, subtract: str) -> FrontEnd:
+    """Through which front end labels are learned: the encoder's own ("none"), or with each band's median over a clip
+    taken off ("median"). An encoder that was pretrained above the median keeps its own."""
     if subtract not in ("median", "none"):
         raise ValueError(f"subtract is {subtract!r}: it must be median or none")
-    return mel.above_median(mel.INAT) if subtract == "median" else mel.INAT
+    return mel.above_median(encoder) if subtract == "median" and not encoder.subtract else encoder
 
 
 def parse_ratio(value: float | int | str) -> float:

@@ -41,8 +41,8 @@ class Start(NamedTuple):
     what: str  # one line: what it is, and whether it is the paper's or a stand-in
 
 
-def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd.DataFrame], *,
-          front: FrontEnd = mel.INAT, weights: str = "", workers: int = 0) -> Start:
+def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd.DataFrame], *, weights: str = "",
+          workers: int = 0) -> Start:
     """The model of an initialisation, by its name in the paper's Table 3.
 
     random                  no training at all
@@ -52,9 +52,8 @@ def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd
     ready                   the weights in this repository, larger than the others at `tiny`: no arm of the paper
     ...+inat_ssl            pretraining goes on, on the wildlife pool
 
-    weights: "hub", or a local file; "" is the hub where there is no stand-in. Public and ready weights bring their own
-    size and front end; where `front` subtracts each band's median, theirs does too. recipe: of a pretraining that
-    happens here, but for its ratio; what was pretrained before is loaded."""
+    weights: "hub", or a local file; "" is the hub where there is no stand-in. Public weights bring their own size and
+    front end. recipe: of a pretraining that happens here, but for its ratio; what was pretrained before is loaded."""
     if name not in NAMES:
         raise ValueError(f"init is {name!r}: it must be one of {', '.join(NAMES)}")
     first, _, further = name.partition("+")
@@ -64,15 +63,14 @@ def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd
     if name == "ready":
         model, card = load_ready()
         what = f"the ready weights: {card.trained_on} (sha256 {card.sha256[:12]})"
-        return Start(model, _like(card.front, front), READY_RECIPE.clips, what)
-    model, samples, what = MAE(arch, training.generator(recipe.seed)), 0, "random weights"
+        return Start(model, card.front, READY_RECIPE.clips, what)
+    model, front, samples, what = MAE(arch, training.generator(recipe.seed)), mel.INAT, 0, "random weights"
     if first == "audioset_ssl" and not weights:
         model, samples = _pretrained(model, front, recipe, math.inf, pools, None, workers), recipe.clips
         what = f"STAND-IN for AudioSet weights: a MAE pretrained here on {recipe.clips:,} clips of the general pool"
     elif first in PUBLIC:
         model, card = public.load(PUBLIC[first], weights or "hub", frames=front.frames)
-        front = _like(card.front, front)
-        what = f"{card.name}, {card.trained_on} ({card.source}, sha256 {card.sha256[:12]})"
+        front, what = card.front, f"{card.name}, {card.trained_on} ({card.source}, sha256 {card.sha256[:12]})"
     if further:
         begin = None if first == "random" else model
         model, samples = _pretrained(model, front, recipe, 0.0, pools, begin, workers), samples + recipe.clips
@@ -80,13 +78,8 @@ def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd
     return Start(model.eval(), front, samples, what)
 
 
-def _like(theirs: FrontEnd, ours: FrontEnd) -> FrontEnd:
-    """A checkpoint's front end, above the median where ours is."""
-    return mel.above_median(theirs) if ours.subtract and not theirs.subtract else theirs
-
-
 def earlier(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd.DataFrame], *,
-            front: FrontEnd = mel.INAT, weights: str = "") -> tuple[int, MAE | None]:
+            weights: str = "") -> tuple[int, MAE | None]:
     """What `start` will find of its own: how many of its pretrainings are still to be made (0 to 2), and its model
     where none is. Public weights are not looked for: there is no model, and what goes on from them is to be made."""
     first, _, further = name.partition("+")
@@ -96,7 +89,7 @@ def earlier(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, 
         return int(bool(further)), None
     ratios, model = [math.inf] * (first == "audioset_ssl") + [0.0] * bool(further), None
     for place, ratio in enumerate(ratios if recipe.clips else ()):
-        model = pretrain.earlier(arch, front, replace(recipe, ratio=ratio), pools["wildlife"], pools["general"],
+        model = pretrain.earlier(arch, mel.INAT, replace(recipe, ratio=ratio), pools["wildlife"], pools["general"],
                                  model)
         if model is None:
             return len(ratios) - place, None

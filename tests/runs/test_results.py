@@ -21,7 +21,8 @@ def write(folder, notebook, skill, seed=0, data="chorus", classes=12, each=8, gr
     answers = {split: {"hits": (generator.random(len(targets)) < skill).astype(float), "targets": targets,
                        "groups": np.arange(len(targets)) // (1 if groups else each)} for split in ("val", "test")}
     tops = {split: metrics.bootstrap(a["hits"], targets, rng=generator) for split, a in answers.items()}
-    usual = {"scale": "tiny", "seed": seed, "data_seed": 0, "wildlife": data, "general": data, "budget": "sweep"}
+    usual = {"scale": "tiny", "seed": seed, "data_seed": 0, "wildlife": data, "general": data, "budget": "sweep",
+             "preset": "study", "subtract": "median"}
     parameters = usual | parameters
     card = {"name": data, "hash": "abcdef", "recordings": 300, "classes": classes, "hours": 1.5}
     name = ",".join(f"{k}={v}" for k, v in parameters.items())
@@ -50,7 +51,7 @@ def made(tmp_path_factory):
     for seed in range(3):
         for init, skill in SKILL.items():
             for data in ("chorus", "frogs-1a2b3c"):
-                write(runs, "04_finetuning", skill, seed, data, init=init, preset="audiomae", weights="")
+                write(runs, "04_finetuning", skill, seed, data, init=init, weights="")
             for fraction in ("1", "8"):  # with all labels it is a run of 04
                 write(runs, "06_label_fraction", skill, seed, init=init, fraction=fraction, equal_steps=False,
                       weights="")
