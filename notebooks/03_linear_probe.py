@@ -505,6 +505,8 @@ else:
 #
 # ## What was seen
 #
+# The sweeps below are of version 1 of `chorus` and, where labels are learned, of AudioMAE's recipe: 04 says why that table was wrong; they will be run again.
+#
 # At `tiny` (encoder 128-d x 4, twice 40,000 clips of pretraining: general, then wildlife), `chorus`, data_seed 0, seed 0, 264 val and 264 test recordings of 33 species, chance 3.0 %:
 #
 # | readout of the same frozen features | val | test | gain on test over the standard probe |

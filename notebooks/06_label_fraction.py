@@ -283,6 +283,8 @@ if len(table) and table["equal_steps"].any():
 # %% [markdown]
 # ## What was seen
 #
+# The sweeps below are of version 1 of `chorus` and, where labels are learned, of AudioMAE's recipe: 04 says why that table was wrong; they will be run again.
+#
 # At `tiny` (encoder 128-d x 4, 40,000 clips for each pretraining, 60 epochs), `chorus`, data_seed 0, seeds 0 to 2 ("all" is notebook 04's), top-1 on test in %:
 #
 # | recordings per species | 1 | 2 | 4 | 8 | all |

@@ -317,6 +317,8 @@ ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks]) if setting.name == "tiny" 
 #
 # ## What was seen
 #
+# The sweeps below are of version 1 of `chorus`; they will be run again.
+#
 # At `tiny` (encoder 128-d x 4, decoder 64-d x 1, 12,000 pretraining clips, a predictor with 3 points of the grid), `chorus`, data_seed 0, seeds 0 to 2, test recordings, differences in points with 95 % intervals over seeds and recordings:
 #
 # - **Strips lose**: `304_80x4` against `304` is -4.2 [-6.8, -1.5] on the mean of five tasks, the paper's direction (-0.8 on its fifteen). It comes from scenes (-7.4 [-11.5, -3.2]; the paper has -3.8 on ESC-50, after which the task is made)

@@ -377,6 +377,8 @@ for place in ("Table 2", "Table 3", "Table 4"):
 #
 # ## What was seen
 #
+# The sweeps below are of version 1 of `chorus`; they will be run again.
+#
 # At `tiny` (a predictor with 3 points of the grid), `chorus` and the five tasks made here, data_seed 0, seeds 0 to 2, test recordings, in percent (events: F-measure):
 #
 # | model | species | counting | pitch | scene | events | mean |

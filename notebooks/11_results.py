@@ -431,6 +431,8 @@ print(f"{len(inside)} records of 10_looking_inside, seeds {seeds}; "
 # %% [markdown]
 # ## What was seen
 #
+# The sweeps below are of version 1 of `chorus` and, where labels are learned, of AudioMAE's recipe: 04 says why that table was wrong; they will be run again.
+#
 # All at `tiny` (encoder 128-d x 4, 40,000 pretraining clips), `chorus`, data_seed 0, on test, unless said otherwise:
 #
 # - **Table 3 leans and says the paper's way**: all three pretrained starts beat random weights (+9.5, +13.4, +16.9 points, 3 seeds). That wildlife

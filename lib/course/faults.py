@@ -1,6 +1,6 @@
 """Seeded faults for the lesson *break the MAE* (notebook 13): healthy parts of this library, each broken in one place.
 
-Three of the six stand in public code (3 and 4 in AudioMAE, 6 in MSM-MAE's runtime). They are numbered and not named,
+Four of the seven stand in public code (3, 4 and 7 in AudioMAE, 6 in MSM-MAE's runtime). They are numbered, not named,
 and say nothing about themselves, so that the lesson can show a run before it says what is wrong with it. Nothing but
 the lesson and its tests may import this.
 """
@@ -12,7 +12,7 @@ from inspect import getsource
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lib import hardware, patches, paths, training
 from lib.data import Batch
@@ -20,7 +20,7 @@ from lib.mae import MAE, Arch, sincos
 from lib.mel import FrontEnd, LogMel
 from lib.patches import Grid, Mask
 
-__all__ = ["One", "Two", "Three", "Four", "five", "six", "train"]
+__all__ = ["One", "Two", "Three", "Four", "five", "six", "seven", "train"]
 
 
 class One(MAE):
@@ -51,6 +51,13 @@ def five(windows: pd.DataFrame, share: float, rng: np.random.Generator) -> np.nd
 
 def six(spec: Tensor, mean: float, std: float) -> Tensor:
     return (spec - spec.mean()) / spec.std() * std + mean
+
+
+def seven(width: int, classes: int) -> nn.Module:
+    head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, classes))
+    nn.init.trunc_normal_(head[1].weight, std=2e-5, generator=training.generator(0))
+    nn.init.zeros_(head[1].bias)
+    return head
 
 
 def train(kind: type[MAE], arch: Arch, specs: Tensor, clips: int, batch: int, lr: float,

@@ -1,8 +1,9 @@
 """From an encoder's patches to the classes: readouts, and the classifier that has one on top of a stock timm ViT.
 
 Behind each stands a batch norm without weights. A LayerNorm behind the mean (AudioMAE's `fc_norm`) looks at one clip at
-a time: the mean of a clip's patches is nearly the same vector for every clip, and what differs stays a few per cent of
-it. A batch norm takes that common vector off, and a head learns in tens of steps what would take it thousands."""
+a time: what all clips share stays, and so does how loud each is, along one direction. What is left of the mean tokens'
+power beside the two, for random weights of `tiny` on val of chorus (data_seed 1): 10 % behind a LayerNorm and 27 %
+behind a batch norm; with each band's median taken off the log-mel 0.4 % and 56 %. A head learns from that rest."""
 from collections.abc import Mapping
 from functools import partial
 

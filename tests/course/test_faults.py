@@ -12,6 +12,7 @@ from lib import mel, sources, training
 from lib.course import faults
 from lib.mae import MAE
 from lib.sources import tables
+from lib.transfer import probe
 
 FRONT = replace(mel.AUDIOMAE, frames=256)
 
@@ -105,3 +106,13 @@ def test_training_repeats_from_the_cache_and_differs_between_kinds(tmp_path, mon
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
     logs = [run(MAE, 1)[1], *(run(kind)[1] for kind in (faults.One, faults.Two, faults.Three))]
     assert all(not log["loss"].equals(other["loss"]) for other in logs) and not list(tmp_path.rglob("state-*.pt"))
+
+
+def test_seven_sees_what_all_clips_share_and_batch_norm_does_not():
+    x = torch.randn(32, 64, generator=training.generator(0)) + 5
+    healthy = probe.linear(64, 3, training.generator(0)).train()
+    torch.testing.assert_close(healthy(x), healthy(x + 100), rtol=0, atol=1e-3)
+    broken = faults.seven(64, 3)
+    torch.nn.init.normal_(broken[1].weight)
+    direction = 100 * torch.randn(64, generator=training.generator(1))
+    assert not torch.allclose(broken(x), broken(x + direction), atol=0.1)

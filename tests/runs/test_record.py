@@ -215,22 +215,23 @@ def test_a_tree_is_dirty_by_its_code_alone(tmp_path, monkeypatch):
         (tmp_path / name).write_text(before) if before else (tmp_path / name).unlink()
 
 
-def test_a_record_from_before_there_was_a_median_to_take_off_has_none_off(toy):
+def test_a_record_from_before_there_was_another_recipe_is_of_the_first(toy):
     path = runs.start("05_mix_ratio", {}, **FIVE).record({"top1": 0.25}, samples_seen=1)
     old = json.loads(path.read_text())
-    assert old["parameters"].pop("subtract") == "median"
+    assert (old["parameters"].pop("subtract"), old["parameters"].pop("preset")) == ("median", "study")
     paths.write_json(path, old)
-    assert runs.records("05_mix_ratio")["subtract"].tolist() == ["none"]
-    assert record.recorded(record.notebook_path("05"), [FIVE, {**FIVE, "subtract": "none"}]) == [False, True]
+    assert runs.records("05_mix_ratio")[["preset", "subtract"]].values.tolist() == [["audiomae", "none"]]
+    first = {**FIVE, "subtract": "none", "preset": "audiomae"}
+    assert record.recorded(record.notebook_path("05"), [FIVE, first]) == [False, True]
 
 
 def test_a_record_that_lacks_a_parameter_had_its_default(toy, monkeypatch):
     path = runs.start("05_mix_ratio", {}, **FIVE).record({"top1": 0.25}, samples_seen=1)
     old = json.loads(path.read_text())
-    assert old["parameters"].pop("preset") == "study" and "preset" not in path.name
+    assert old["parameters"].pop("data_seed") == 0 and "data_seed" not in path.name
     paths.write_json(path, old)                                            # as before the notebook had it
-    assert runs.records("05_mix_ratio")["preset"].tolist() == ["study"]
-    asked = [{**FIVE, "preset": preset} for preset in ("study", "paper")]
+    assert runs.records("05_mix_ratio")["data_seed"].tolist() == [0]
+    asked = [{**FIVE, "data_seed": data_seed} for data_seed in (0, 1)]
     assert record.recorded(record.notebook_path("05"), asked) == [True, False]
     monkeypatch.setenv("STUDY_SKIP_RECORDED", "1")
     with pytest.raises(record.Recorded):

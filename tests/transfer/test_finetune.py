@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from toys import ARCH, FRONT, ramp, tones
 
-from lib import audio, data, mae, metrics, patches, training
+from lib import audio, data, mae, mel, metrics, patches, training
 from lib.mae import MAE, Arch
 from lib.mel import AUDIOMAE, LogMel, normalise, unnormalise
+from lib.runs import scales
 from lib.runs.scales import SCALES
 from lib.transfer import finetune
 from lib.transfer.finetune import Recipe
@@ -354,3 +355,20 @@ def test_masked_pretraining_leads_into_finetuning(table):
     mask = patches.random_mask(2, model.grid, 0.5, training.generator(0))
     model(torch.randn(2, 1, 64, 32, generator=training.generator(1)), mask).loss.backward()
     assert len(tune(table, replace(QUICK, epochs=1), encoder=model).log) == 3
+
+
+def test_the_study_s_preset_has_a_batch_norm_and_its_front_end_is_said_apart():
+    study = SCALES["tiny"].finetuning("study", 0)
+    assert (study.readout, study.layer_decay) == ("frequency", 1.0)
+    assert all(SCALES["tiny"].finetuning(name, 0).readout == "fc_norm" for name in ("audiomae", "paper", "lora"))
+    above = scales.front(mel.INAT, "median")
+    assert above == mel.above_median(mel.INAT) and scales.front(above, "median") == above
+    assert scales.front(mel.INAT, "none") == mel.INAT
+    with pytest.raises(ValueError, match="subtract is 'mean': it must be median or none"):
+        scales.front(mel.INAT, "mean")
+
+
+@pytest.mark.parametrize("budget, clips", [("none", 0), ("main", 24_000), ("sweep", 40_000), (640_000, 640_000),
+                                           ("10000", 10_000)])
+def test_a_budget_is_a_name_or_a_number_of_clips(budget, clips):
+    assert scales.clips(SCALES["tiny"], budget) == clips
