@@ -5,7 +5,7 @@ accelerate brings device, precision and the processes; timm brings the schedule.
 from (seed, k): the batch, the masks, dropout. So a resumed run needs only the weights, the optimizer and k, and repeats
 the rest bit for bit. A step is one batch, whatever the number of processes that share it and of the parts that each
 goes through it in: the loss is the same to rounding, but for what each part drops at random for itself (paths and
-patches in finetuning).
+patches in finetuning) and for a batch norm, which knows only the clips of its part.
 """
 
 import json

@@ -46,7 +46,8 @@ def pretraining_pace(arch: Arch, front: FrontEnd, recipe: pretrain.Recipe, secon
 def finetuning_pace(arch: Arch, front: FrontEnd, recipe: finetune.Recipe, classes: int, seconds: float = 0.2) -> Pace:
     """Steps of a recipe's finetuning, without LoRA, with so many classes."""
     with _apart():
-        model = finetune.classifier(None, arch, classes, training.generator(0), recipe.drop_path, recipe.drop_patches)
+        model = finetune.classifier(None, arch, classes, training.generator(0), recipe.drop_path, recipe.drop_patches,
+                                    recipe.readout)
         step = finetune.step_of(model, front, recipe, torch.arange(recipe.batch) % classes, classes)
         return _trained(model, *step, front, recipe.batch, seconds)
 

@@ -30,7 +30,9 @@ class Recipe:
 
     epochs: int = 50
     batch: int = 256
-    micro_batch: int = 0  # clips that go through the model at once, for a device with little memory; 0: the whole batch
+    # clips that go through the model at once, for a device with little memory; 0: the whole batch. A readout's batch
+    # norm knows only those, so that with another number a run of it is another run
+    micro_batch: int = 0
     lr: float = 1e-3  # at this batch; AudioMAE's rule is 1e-3 x batch / 256
     lr_min: float = 1e-6
     optimizer: str = "AdamW"  # or "Adam", whose weight decay is added to the gradient
@@ -52,7 +54,6 @@ class Recipe:
 
 
 VERSION = 1  # of kept models: raised when the same recipe and data would give other weights
-
 
 
 class Predictions(NamedTuple):
@@ -145,10 +146,11 @@ def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFra
                          f"{len(labels)} labels, {len(train)} recordings in train and {len(val)} in val: add "
                          "recordings, or let `folder` make the split")
     _numbers(labels, table)
+    _check(recipe, min(recipe.batch, len(train)), hardware.accelerator().num_processes)
     model = classifier(encoder, arch, len(labels), training.generator(recipe.seed, 1), recipe.drop_path,
                        recipe.drop_patches, recipe.readout)
     if recipe.lora:
-        _low_rank(model, recipe)
+        readouts.low_rank(model, recipe.lora, training.generator(recipe.seed, 3))
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     mixture = sampler.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train),
                               recipe.seed)
@@ -254,16 +256,14 @@ class Looks:
         return max(self.rows, key=lambda look: (look["top1"], look["step"]))["step"]
 
 
-def _low_rank(model: VisionTransformer, recipe: Recipe) -> None:
-    """Freeze the encoder and give every attention layer a trainable update of a low rank; head and its norm stay
-    trainable."""
-    from peft import LoraConfig, inject_adapter_in_model  # here: it takes seconds to import
-
-    with torch.random.fork_rng():  # peft draws from the global generator
-        torch.manual_seed(training.generator(recipe.seed, 3).initial_seed())
-        inject_adapter_in_model(LoraConfig(r=recipe.lora, lora_alpha=2 * recipe.lora, target_modules=["qkv"]), model)
-    for module in (model.fc_norm, model.head):
-        module.requires_grad_(True)
+def _check(recipe: Recipe, batch: int, processes: int) -> None:
+    """ValueError where a batch norm would have one clip at a time, or a probe cannot come first."""
+    fc_norm, part = recipe.readout == "fc_norm", min(batch // processes, recipe.micro_batch or batch)
+    if not fc_norm and part < 2:
+        raise ValueError(f"readout {recipe.readout} has a batch norm, which needs two clips at once or more, got "
+                         f"{part}: raise batch or micro_batch, or start fewer processes")
+    if recipe.probe and (fc_norm or processes > 1):
+        raise ValueError(f"probe is {recipe.probe:g}: only one process can probe first, and not with readout fc_norm")
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lib import mae, patches
 from lib.mae import Arch
 
-__all__ = ["READOUTS", "Mean", "Frequency", "Queries", "Classifier", "classifier", "named"]
+__all__ = ["READOUTS", "Mean", "Frequency", "Queries", "Classifier", "classifier", "named", "low_rank"]
 
 
 class Mean(nn.Module):
@@ -66,8 +66,8 @@ class Classifier(VisionTransformer):
     logits (B, C).
 
     What is behind the tokens is computed in float32. In training a share of the patches is left out, the same number
-    of every mel row; batch statistics are those of the clips that go through the model at once, and in evaluation
-    those of the last steps."""
+    of every mel row; batch statistics are those of the clips that go through the model at once (a part of a batch, a
+    process's share: one clip alone is normed as in evaluation), and in evaluation those of the last steps."""
 
     def __init__(self, arch: Arch, readout: str, classes: int, drop_patches: float, **options) -> None:
         super().__init__(**options)
@@ -96,6 +96,7 @@ class Classifier(VisionTransformer):
         """Logits (B, C); frozen: no gradient reaches the encoder."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             tokens = self.tokens(spec)
+        self.readout_norm.train(self.training and len(spec) > 1)
         with torch.autocast(spec.device.type, enabled=False):
             return self.head(self.readout_norm(self.readout(tokens.float())))
 
@@ -122,3 +123,16 @@ def classifier(arch: Arch, readout: str, classes: int, generator: torch.Generato
     with torch.random.fork_rng():  # timm draws from the global generator
         torch.manual_seed(seed)
         return mae.vit(arch, partial(Classifier, arch, readout, classes, drop_patches), drop_path_rate=drop_path)
+
+
+def low_rank(model: VisionTransformer, rank: int, generator: torch.Generator) -> None:
+    """Freeze the encoder and give every attention layer a trainable update of a low rank (LoRA); what is behind the
+    encoder stays trainable."""
+    from peft import LoraConfig, inject_adapter_in_model  # here: it takes seconds to import
+
+    with torch.random.fork_rng():  # peft draws from the global generator
+        torch.manual_seed(generator.initial_seed())
+        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=["qkv"]), model)
+    for name, weights in model.named_parameters():
+        if name.startswith(("fc_norm.", "readout.", "head.")):
+            weights.requires_grad_(True)

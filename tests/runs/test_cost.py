@@ -12,7 +12,7 @@ import pytest
 import torch
 from toys import ARCH, FRONT, tones
 
-from lib import data, hardware, mae, mel, pretrain
+from lib import data, hardware, mae, mel, pretrain, training
 from lib.runs import cost, pace, scales
 from lib.transfer import finetune, starts
 
@@ -63,6 +63,12 @@ def test_memory_is_weights_gradients_moments_and_what_is_kept_per_clip():
     all_of, trained = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in model.parameters()
                                                                       if p.requires_grad)
     assert pace.fixed == 4 * all_of + 12 * trained
+    for readout in ("fc_norm", "frequency", "queries"):  # what is behind the encoder counts too
+        recipe = replace(LABELLED, batch=4, readout=readout)
+        ours = finetune.classifier(None, ARCH, 3, training.generator(0), readout=readout)
+        all_of, trained = (sum(p.numel() for p in ours.parameters() if p.requires_grad or frozen)
+                           for frozen in (True, False))
+        assert cost.finetuning_pace(ARCH, FRONT, recipe, 3, seconds=0).fixed == 4 * all_of + 12 * trained
     assert cost.predicting_pace(ARCH, FRONT, 3, seconds=0).activations == 0
     wide = cost.pretraining_pace(replace(ARCH, decoder_depth=3), FRONT, replace(RECIPE, batch=4), seconds=0)
     # of the decoder: at least its normed input, qkv, and the MLP's two, all in half precision

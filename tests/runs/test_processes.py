@@ -37,8 +37,9 @@ if what == "proxy":
     labels = sorted(wildlife["label"].unique())
     done = curate.proxy(FRONT, wildlife, curate.Proxy("small_050", epochs=1, batch=16, lr=0.02), labels)
     more = {}
-elif what == "finetune":
-    recipe = finetune.Recipe(epochs=4, batch=6, lr=1e-3, drop_path=0.0, evaluate=2)
+elif what in ("finetune", "frequency"):
+    recipe = finetune.Recipe(epochs=4, batch=6, lr=1e-3, drop_path=0.0, evaluate=2,
+                             readout="fc_norm" if what == "finetune" else what)
     done = finetune.finetune(None, ARCH, FRONT, wildlife, recipe)
     seen = finetune.predict(done.model, FRONT, wildlife[wildlife["split"] == "val"], done.labels)
     more = {"looks": done.looks["top1"].tolist(), "probabilities": seen.probabilities.tolist()}
@@ -130,6 +131,14 @@ def test_finetuning_and_predicting_by_two_is_by_one(tables, tmp_path):
     close(two[0]["looks"], one["looks"])
     np.testing.assert_allclose(np.array(two[0]["probabilities"])[:, :3], np.array(one["probabilities"])[:, :3],
                                atol=1e-4)
+
+
+def test_two_processes_with_a_batch_norm_have_one_model(tables, tmp_path):
+    (one,), two = run("frequency", 1, tables, tmp_path / "one"), run("frequency", 2, tables, tmp_path / "two")
+    for what in ("log", "looks", "weights", "probabilities"):
+        assert two[0][what] == two[1][what]
+    np.testing.assert_allclose(two[0]["log"], one["log"], atol=0.3)  # each norms its own share of a batch
+    assert two[0]["log"] != one["log"]
 
 
 def test_too_many_processes_for_the_last_batch_are_refused_at_once():

@@ -12,7 +12,7 @@ from toys import ARCH, FRONT, mess, tone, tones
 from lib import audio, checkpoints, data, metrics, paths, training
 from lib.checkpoints import Card
 from lib.mae import MAE
-from lib.transfer import classifier, finetune, probe
+from lib.transfer import classifier, finetune, probe, readouts
 from lib.transfer.classifier import Classifier
 
 LABELS = ["high", "low", "mid"]
@@ -87,8 +87,8 @@ def test_a_frozen_encoder_with_its_readout_is_one_model(classes, tmp_path, monke
 
 
 def test_low_rank_updates_are_refused(tmp_path):
-    known, recipe = toy(), finetune.Recipe(lora=2)
-    finetune._low_rank(known.model, recipe)
+    known = toy()
+    readouts.low_rank(known.model, 2, training.generator(0))
     with pytest.raises(ValueError, match="LoRA's updates must be merged first"):
         classifier.save(known.model, known.card, tmp_path)
 

@@ -11,6 +11,7 @@ from lib.mae import MAE
 from lib.transfer import classifier, finetune, readouts
 
 T, F, D = *ARCH.grid, ARCH.dim
+LEARN = finetune.Recipe(batch=6, lr=3e-3, mixup=False, mask_mels=0, mask_frames=0, layer_decay=1.0, evaluate=0)
 each = pytest.mark.parametrize("readout", readouts.READOUTS)
 
 
@@ -85,11 +86,39 @@ def test_an_unknown_readout_is_refused():
 def test_pitches_are_learned_probe_first(readout, tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
     table, encoder = tones(tmp_path), MAE(replace(ARCH, depth=2), training.generator(0))
-    recipe = finetune.Recipe(epochs=12, batch=6, lr=3e-3, mixup=False, mask_mels=0, mask_frames=0, readout=readout,
-                             layer_decay=1.0, evaluate=0)
+    recipe = replace(LEARN, epochs=12, readout=readout)
     tuned = finetune.finetune(encoder, encoder.arch, FRONT, table, recipe)
     assert finetune.evaluate(tuned, FRONT, table, 0).scores["test"].top1.value == 1
     still = finetune.finetune(encoder, encoder.arch, FRONT, table, replace(recipe, probe=1.0, epochs=2)).model
     for name, weights in encoder.encoder.state_dict().items():
         assert torch.equal(still.state_dict()[name], weights)
     assert not torch.equal(tuned.model.blocks[0].attn.qkv.weight, encoder.encoder.blocks[0].attn.qkv.weight)
+
+
+@each
+def test_a_last_batch_of_one_clip_is_learned_from(readout, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    recipe = replace(LEARN, epochs=1, batch=17, readout=readout)  # of 18 recordings
+    log = finetune.finetune(None, ARCH, FRONT, tones(tmp_path), recipe).log
+    assert log["clips"].tolist() == [17, 1] and log["loss"].notna().all()
+
+
+@pytest.mark.parametrize("recipe, processes, message", [
+    (dict(readout="mean", micro_batch=1), 1, "readout mean has a batch norm, which needs two clips at once or more, got"
+                                             " 1: raise batch or micro_batch, or start fewer processes"),
+    (dict(readout="queries"), 4, "got 1: raise batch"),
+    (dict(probe=0.2), 1, "probe is 0.2: only one process can probe first, and not with readout fc_norm"),
+    (dict(readout="mean", probe=0.2), 2, "only one process can probe first")])
+def test_what_a_batch_norm_or_a_probe_cannot_do_is_refused_before_training(recipe, processes, message):
+    with pytest.raises(ValueError, match=message):
+        finetune._check(replace(LEARN, **recipe), 6, processes)
+    finetune._check(replace(LEARN, micro_batch=1), 6, 6)  # AudioMAE's has no batch norm
+
+
+@pytest.mark.parametrize("readout", ["fc_norm", *readouts.READOUTS])
+def test_lora_trains_all_that_is_behind_the_encoder(readout):
+    model = made(readout)
+    readouts.low_rank(model, 2, training.generator(1))
+    learned = {name for name, weights in model.named_parameters() if weights.requires_grad}
+    behind = {name for name in made(readout).state_dict() if name.startswith(("fc_norm.", "readout.", "head."))}
+    assert learned == behind | {name for name, _ in model.named_parameters() if "lora_" in name}
