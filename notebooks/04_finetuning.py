@@ -59,12 +59,13 @@ import torch
 from IPython.display import Image
 from timm.optim import param_groups_layer_decay
 
-from lib import data, mel, metrics, patches, plots, pretrain, runs, sampler, sources, training
+from lib import (data, mel, metrics, patches, plots, pretrain, runs, sampler, sources,
+                 training)
 from lib.course import exercises
 from lib.explorers import confusions
 from lib.runs import cost, verdicts
 from lib.sources import chorus
-from lib.transfer import finetune, starts
+from lib.transfer import baseline, finetune, starts
 
 plots.style()
 
@@ -115,8 +116,9 @@ print(f"scale {setting.name}; {counts['train']} recordings to learn "
 shape, once = cost.arch_of(init, setting, weights), setting.pretraining(clips, seed)
 left, encoder = starts.earlier(init, setting.arch(), once, pools, weights=weights)
 rows = [cost.starting(init, setting, clips, weights, left),
-        *cost.finetuning(shape, runs.front(mel.INAT, subtract), setting.finetuning(preset, seed),
-                         pools["wildlife"], encoder=encoder if budget == "sweep" else None)]
+        *cost.finetuning(shape, runs.front(mel.INAT, subtract),
+                         setting.finetuning(preset, seed, init != "random"), pools["wildlife"],
+                         encoder=encoder if budget == "sweep" else None)]
 if panel:
     beginnings = "audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"
     full, own, general_only = (starts.earlier(n, setting.arch(), once, pools) for n in beginnings)
@@ -155,9 +157,10 @@ print(f"encoder {arch.dim}-d x {arch.depth}, "
 # repository's: a readout that keeps the mel rows apart, and a batch norm before the head (the section on the first table says why). They share the crops, the pooling and SpecAugment here, and differ in
 
 # %%
-known = {name: dataclasses.asdict(setting.finetuning(name, seed)) for name in runs.PRESETS}
+known = {name: dataclasses.asdict(setting.finetuning(name, seed, init != "random"))
+         for name in runs.PRESETS}
 recipes = pd.DataFrame(known)
-recipe = setting.finetuning(preset, seed)
+recipe = setting.finetuning(preset, seed, init != "random")
 print(f"mixup {'on' if recipe.mixup else 'off'}; "
       f"{recipe.drop_patches:.0%} of the patches are left out of every training clip")
 recipes[recipes.astype(str).nunique(axis=1) > 1]
@@ -297,6 +300,18 @@ by_hand = pooled["restricted before the softmax (here)"]["mean"]
 assert len(some) < len(val) or abs(by_hand - result.scores["val"].top1.value) < 1e-6
 
 # %% [markdown]
+# ## And without any pretraining?
+#
+# Three opponents learn from the same recordings and answer the same ones: logistic regression on the log-mel's mean and spread, the same with each band's rise above its median, and a small CNN trained from scratch
+# (notebook 05 has them in words). `init=random` is a fourth. A start is worth what it adds to the best of them.
+
+# %%
+opponents = baseline.opponents(begin.front, pools["wildlife"], seed, workers=setting.workers)
+named = {init: result, **opponents}
+pd.DataFrame({name: {split: str(s.top1) for split, s in e.scores.items()}
+              for name, e in named.items()}).T
+
+# %% [markdown]
 # ## Which animals?
 #
 # The class average hides that groups differ. iNatSounds names five supercategories; `chorus` has a taxon per species.
@@ -361,7 +376,7 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
                   paper=paper, labels=tuned.labels, answers=result.answers, start=begin.what,
                   trainable={"weights": tuned.trainable, "share": tuned.trainable / total},
                   groups=by_class.groupby("group")["recall"].mean().to_dict(),
-                  recipes={"arch": arch, "finetune": recipe})
+                  recipes={"arch": arch, "finetune": recipe}, **baseline.recorded(opponents))
 
 # %% [markdown]
 # ## All initialisations that have been run
@@ -400,6 +415,11 @@ for y, name in enumerate(order):
                if name in ("imagenet_sl", "birdmae") else "not run")
         axes[1].text(0.02, y, why, va="center", fontsize="small",
                      transform=axes[1].get_yaxis_transform())
+for name, style in (("logistic", ":"), ("cnn", "--")):
+    if f"baselines.{name}.test.top1.value" in main:
+        axes[1].axvline(100 * main[f"baselines.{name}.test.top1.value"].mean(), color="0.4",
+                        linestyle=style, linewidth=1, label=name)
+        axes[1].legend(fontsize="x-small")
 where = (f"{main['data'][0]}, {main['scale'][0]}, seeds: {main['seed'].nunique()}"
          if len(main) else "no sweep records yet")
 axes[1].set(title=f"measured: {where}\nAudioSet is a stand-in",
@@ -407,21 +427,26 @@ axes[1].set(title=f"measured: {where}\nAudioSet is a stand-in",
 axes[0].set(xlim=(0, None));
 
 # %% [markdown]
-# *Figure 6. Table 3, the paper's and what was measured here.* **See:** a dot is a run with its 95 % interval over recordings; each panel has an axis of its
+# *Figure 6. Table 3, the paper's and what was measured here.* **See:** a dot is a run with its 95 % interval over recordings, a line an opponent without pretraining; each panel has an axis of its
 # own. Compare the order and the gaps, not the heights: 1,212 species with a ViT-B are another task.
 #
-# Every initialisation against random weights on test, in points. The interval is over other seeds and other species, crossed ($\pm t$ standard errors, Satterthwaite's degrees of freedom; notebook 11);
+# Every initialisation against random weights on test, and all of them against the opponents, in points. The interval is over other seeds and other species, crossed ($\pm t$ standard errors, Satterthwaite's degrees of freedom; notebook 11);
 # a row *differs* when its p is below 0.05 after Holm's correction over the table. *Smallest found* is the true difference that such a comparison finds with 80 % power.
 
 # %%
 rows = []
-for arm in [n for n in order if len(main) and n != "random" and n in set(main["init"])]:
-    change = verdicts.between(main[main["init"] == arm], main[main["init"] == "random"])
-    rows += [{"init": arm, "change": change,
-              "paper": theirs[arm] - theirs["random"]}] if change else []
+for arm in [n for n in order if len(main) and n in set(main["init"])]:
+    ours, random = main[main["init"] == arm], main[main["init"] == "random"]
+    bases = [("random", verdicts.between(ours, random))] if arm != "random" else []
+    bases += [(name, verdicts.between(ours, ours, theirs=f"answers_{name}"))
+              for name in opponents if f"answers_{name}.test.hits" in ours]
+    rows += [{"init": arm, "against": base, "change": change,
+              "paper": theirs[arm] - theirs["random"] if base == "random" else np.nan}
+             for base, change in bases if change]
 points = ["change", "low", "high", "paper"]
 (verdicts.compared(rows).style.format("{:+.1f}", subset=points, na_rep="")
- .format("{:.1f}", subset=["smallest found"], na_rep="") if rows else print("no sweep records yet"))
+ .format("{:.1f}", subset=["smallest found"], na_rep="").hide() if rows
+ else print("no sweep records yet"))
 
 # %% [markdown]
 # ## Why our first table was wrong

@@ -57,7 +57,7 @@ import pandas as pd
 
 from lib import audio, mel, metrics, plots, pretrain, runs, sampler, sources
 from lib.course import exercises
-from lib.runs import cost, results, verdicts
+from lib.runs import cost, curve, results, verdicts
 from lib.transfer import baseline, finetune
 
 plots.style(photo=False)
@@ -79,7 +79,9 @@ preset: str = "study"  # the recipe of finetuning: study, audiomae, paper or lor
 # median: a frame is heard as it lies above what its band has in this clip; none: as in both papers
 subtract: str = "median"  # taken off the log-mel where labels are learned: median or none
 # main: this notebook in minutes; sweep: what the records use; none: random weights
-budget: str = "main"  # pretraining clips: main, sweep or none
+budget: str = "main"  # pretraining clips: main, sweep, none or a number
+# 0 with several seeds: one encoder, finetuned several times
+pretraining_seed: int = -1  # of the pretraining alone; -1: that of the training
 max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %% [markdown]
@@ -103,7 +105,7 @@ pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, da
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("05_mix_ratio", pools, ratio=ratio, scale=scale, seed=seed, data_seed=data_seed,
                  wildlife=wildlife, general=general, preset=preset, subtract=subtract,
-                 budget=budget)
+                 budget=budget, pretraining_seed=pretraining_seed)
 pd.DataFrame({name: {**table["split"].value_counts(), "classes": table["label"].nunique(),
                      "hours": round(table["duration_s"].sum() / 3600, 2)}
               for name, table in pools.items()})
@@ -168,7 +170,8 @@ exercises.predicted("general clips in four batches of 32 at 2:1", general_clips,
 
 # %%
 arch = setting.arch()
-recipe = setting.pretraining(clips, seed, ratio=share)
+first_seed = seed if pretraining_seed < 0 else pretraining_seed
+recipe = setting.pretraining(clips, first_seed, ratio=share)
 print(pretrain.plan(arch, recipe, pools["wildlife"], pools["general"]))
 
 # %% [markdown]
@@ -176,9 +179,10 @@ print(pretrain.plan(arch, recipe, pools["wildlife"], pools["general"]))
 # it begins.
 
 # %%
-labelled, known = setting.finetuning(preset, seed), None
+labelled, known = setting.finetuning(preset, seed, pretrained=clips > 0), None
 heard = runs.front(front, subtract)  # by the classifier: pretraining hears the log-mel as it is
-if budget == "sweep":  # the main job trains anew, a sweep's models are kept
+keep = budget != "main"  # the main job trains anew, a sweep's models are kept
+if keep:
     known = pools["wildlife"], pools["general"]
 encoder = pretrain.earlier(arch, front, recipe, *known) if known else None
 costs = [cost.pretraining(arch, front, recipe, pools=known),
@@ -189,7 +193,7 @@ sheet
 
 # %% [markdown]
 # **See:** that the ratio is in none of these numbers: all ratios cost the same. Measured a moment ago from a few steps on random clips, on the machine in the corner. With
-# `budget="sweep"` what an earlier run left is loaded; reading is not counted (`python -m lib.runs.benchmark` measures it), so it may be more. FLOP are those of the forward pass times three.
+# another budget than "main" what an earlier run left is loaded; reading is not counted (`python -m lib.runs.benchmark` measures it), so it may be more. FLOP are those of the forward pass times three.
 #
 # ## Pretraining
 #
@@ -197,7 +201,7 @@ sheet
 
 # %%
 pretrained = pretrain.pretrain(arch, front, recipe, pools["wildlife"], pools["general"],
-                               workers=setting.workers, reuse=budget == "sweep")
+                               workers=setting.workers, reuse=keep)
 figure, ax = plt.subplots(figsize=(6, 3))
 plots.curve(ax, pretrained.log)
 ax.axhline(1, color="0.6", linestyle=":", label="guessing each patch's mean")
@@ -222,7 +226,7 @@ expected = None  # your top-1 on test, in per cent
 
 # %%
 tuned = finetune.finetune(pretrained.model, arch, heard, pools["wildlife"], labelled,
-                          workers=setting.workers, reuse=budget == "sweep")
+                          workers=setting.workers, reuse=keep)
 tuned.looks.assign(top1=tuned.looks["top1"].map("{:.1%}".format))
 
 # %% [markdown]
@@ -266,19 +270,24 @@ assert abs(balanced - scores["val"].top1.value) < 1e-9 or tied.any()
 assert not scores["val"].top1.low > scores["val"].top1.value
 
 # %% [markdown]
-# ## And without any network?
+# ## And without pretraining?
 #
 # A number means little alone. **Chance** is one in as many species as the guess chooses from. **Logistic regression** sees two numbers per mel band, the mean
-# and the standard deviation over a recording's frames: no patch, no order in time. It is fitted on the same `train` recordings, its one setting is
-# chosen on `val`, and it answers the same recordings with the same class average. What a model does not do better than this, it does not owe to what it
-# has learned about the course of a call.
+# and the standard deviation over a recording's frames: no patch, no order in time; with *rise*, a third: how far the band lies above its median, on average. A **small CNN** of 0.2 M weights learns from
+# scratch, each band's median taken off, on as many clips as it takes to run here in a minute. All learn from the same `train` recordings and answer the same recordings with the same class average
+# (`lib/transfer/baseline.py`). What a model does not do better than these, it does not owe to its pretraining.
+#
+# **Frozen** is the encoder that was pretrained above, before finetuning: logistic regression on its mean token, on the mean of each mel row of patches, and on that with its spread over time.
 
 # %%
-plain = baseline.logistic(front, pools["wildlife"], seed, workers=setting.workers)
-plain = plain["mean, spread"].scores if plain else {}  # too many recordings for scikit-learn: none
-for split, s in plain.items():
-    print(f"{split}: logistic regression top-1 {s.top1}, "
-          f"chance {1 / s.chosen_from:.1%}")
+opponents = baseline.opponents(front, pools["wildlife"], seed, workers=setting.workers)
+frozen = baseline.frozen(pretrained.model, heard, pools["wildlife"], seed,
+                         workers=setting.workers)
+named = {**opponents, **{f"frozen: {kind}": e for kind, e in frozen.items()}}
+tops = {name: {split: str(s.top1) for split, s in e.scores.items()} for name, e in named.items()}
+tops["finetuned"] = {split: str(s.top1) for split, s in scores.items()}
+tops["chance"] = {split: f"{1 / s.chosen_from:.1%}" for split, s in scores.items()}
+pd.DataFrame(tops).T
 
 # %% [markdown]
 # ## The record
@@ -292,7 +301,7 @@ path = run.record({**scores["val"]._asdict(), "test": scores["test"],
                    "loss": pretrained.log["loss"].tail(100).mean()},
                   samples_seen=recipe.clips,
                   paper=paper, padded_share=padded, labels=tuned.labels,
-                  baselines={"logistic": plain},
+                  **baseline.recorded(opponents | {"frozen": e for e in [*frozen.values()][-1:]}),
                   recipes={"arch": arch, "pretrain": dataclasses.replace(recipe, ratio=0),
                            "finetune": labelled},
                   answers={s: {"hits": hits[s].round(3), "targets": a.targets, "groups": a.groups}
@@ -343,16 +352,26 @@ compared = swept.groupby(["data", "scale"]).apply(against_wildlife_only) if len(
 #
 # ## What does the budget buy?
 #
-# Before a comparison of ratios means anything, pretraining itself must help. The same ratio with no pretraining at all, with this notebook's
-# main budget, and with that of the sweep:
+# Before a comparison of ratios means anything, pretraining itself must help: against random weights that were finetuned as well as could be, and against opponents without pretraining. The same ratio at
+# several budgets; an encoder was pretrained once for each and finetuned with five seeds (`papermill_runs/05_mix_ratio_budget.sweep.json`), random weights with five seeds of their own.
 
 # %%
-same = table[table["ratio"] == 7] if len(table) else table
-columns = dict(seeds=("seed", "nunique"), test=("test.top1.value", "mean"),
-               lowest=("test.top1.value", "min"), highest=("test.top1.value", "max"),
-               val=("top1.value", "mean"))
-pairs = ["data.wildlife.name", "samples_seen"]
-same.groupby(pairs).agg(**columns).round(3) if len(same) else None
+if len(table):
+    seven = table["ratio"].eq(7) & table["budget"].ne("sweep")
+    seven &= table["preset"].eq(preset) & table["subtract"].eq(subtract)
+    table = runs.beside(table[seven], run, sweep=False)
+figure = curve.figure(table)
+plots.save(figure, "05_budget") if setting.name != "smoke" and len(table) else None
+
+# %% [markdown]
+# *Left: top-1 on test against the clips of pretraining; a dot is a finetuning, the line their mean; squares are the same encoders frozen. Right: what pretraining adds to random weights, in points, with its
+# 95 % interval over seeds and species.* The dashed lines are opponents that were never pretrained.
+
+# %%
+compared = curve.compared(table)
+(display(compared.style.format("{:+.1f}", subset=["change", "low", "high"])
+         .format("{:.1f}", subset=["smallest found"]).hide()) if len(compared)
+ else print("no records of budgets yet"))
 
 # %% [markdown]
 # ## What was seen
@@ -589,5 +608,6 @@ check.share_found(share_found)
 # `val` has chosen (the best look, the setting of the logistic regression); `test` has chosen nothing and is the result. The paper has this row on `val` only.
 
 # %%
-print(runs.closing(wildlife, scores["test"], plain.get("test"), paper))
+print(runs.closing(wildlife, scores["test"],
+                   {name: e.scores["test"] for name, e in opponents.items()}, paper))
 print(f"record: {run.place}")

@@ -162,7 +162,7 @@ assert all(labelled(size)["label"].nunique() == len(order) for size in sizes)  #
 # labels or of steps; `equal_steps=True` tells them apart.
 
 # %%
-recipe = setting.finetuning(preset, seed)
+recipe = setting.finetuning(preset, seed, init != "random")
 if equal_steps:
     steps = recipe.epochs * len(train) / min(recipe.batch, len(train))
     epochs = round(steps * min(recipe.batch, len(kept)) / len(kept))

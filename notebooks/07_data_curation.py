@@ -574,7 +574,7 @@ for name in curate.FILTERS[1:]:
     for against, base in (("its control", (name, "control")), ("no filter", ("none", "none"))):
         if not {(name, "filter"), base} <= set(arm):
             continue
-        for on, answers in (("all", "answers.test"), ("kept", "answers_filtered.test")):
+        for on, answers in (("all", "answers"), ("kept", "answers_filtered")):
             change = verdicts.between(arm[name, "filter"], arm[base], answers)
             if change:
                 rows.append({"filter": name, "against": against, "finetuned on": on,

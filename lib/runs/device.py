@@ -187,11 +187,11 @@ def _made(process: subprocess.Popen, setting: Scale, pools: list[pd.DataFrame]) 
 # -------------------------------------------------------------------------------------------------- weights and records
 
 def _weights(report: Report, setting: Scale, pools: list[pd.DataFrame], seconds: float) -> Iterator[pd.DataFrame]:
-    """The ready weights by the scale's own batch, on as many clips as the seconds allow, and then their twin; those of
-    an earlier call stay."""
+    """Weights like the ready ones of the scale's own model and batch, on as many clips as the seconds allow, and then
+    their twin; those of an earlier call stay."""
     rows, base = [], setting.pretraining(setting.batch, 0, ratio=starts.READY_RECIPE.ratio)
     for name, norm_pixels in (("ready", True), ("ready_pixels", False)):
-        arch, begun = replace(starts.READY_ARCH, norm_pixels=norm_pixels), time.monotonic()
+        arch, begun = setting.arch(norm_pixels=norm_pixels), time.monotonic()
         if (report.folder / "weights" / f"{name}.safetensors").exists():
             continue
         found = cost.pretraining_pace(arch, mel.INAT, base)

@@ -291,14 +291,16 @@ def records(notebook: str, committed: bool = False) -> pd.DataFrame:
     return pd.json_normalize(rows) if rows else pd.DataFrame(columns=["notebook", "name"])
 
 
-def beside(table: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """The sweep's records that may be compared with a run: of its scale and its very recordings.
+def beside(table: pd.DataFrame, run: Run, sweep: bool = True) -> pd.DataFrame:
+    """The records that may be compared with a run, of its scale and its very recordings: those of the sweep, or of
+    every budget.
 
     Without any, those of the largest such set. Without `weights`: public weights bring a model of another size, so that
     their rows stand in 11 only."""
-    if table.empty or not (table["budget"] == "sweep").any():
-        return table.iloc[:0]
-    table = table[(table["budget"] == "sweep") & (table.get("weights", "") == "")]
+    if len(table):
+        table = table[((table["budget"] == "sweep") | (not sweep)) & (table.get("weights", "") == "")]
+    if table.empty:
+        return table
     world = table[["scale", *(f"data.{pool}.hash" for pool in run.data)]].astype(str).agg("|".join, axis=1)
     here = "|".join([str(run.parameters.get("scale")), *(str(d["hash"]) for d in run.data.values())])
     return table[world == (here if (world == here).any() else world.mode()[0])].reset_index(drop=True)

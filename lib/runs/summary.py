@@ -31,13 +31,14 @@ def headline(record: Mapping) -> str:
     return text
 
 
-def closing(wildlife: str, test: Scores, logistic: Scores | None, paper: Mapping | None) -> str:
-    """How the main job ends, in one sentence: what is right on test, what chance and a model without a network have
-    there, and the paper's row, which is of other species. wildlife: the name of the pool."""
+def closing(wildlife: str, test: Scores, opponents: Mapping[str, Scores], paper: Mapping | None) -> str:
+    """How the main job ends, in one sentence: what is right on test, what chance and its opponents have there, and the
+    paper's row, which is of other species. wildlife: the name of the pool."""
     text = (f"{test.top1} of the test recordings are right, averaged over {test.classes} species; "
             f"chance is {100 / test.chosen_from:.1f} %")
-    if logistic:
-        text += f", logistic regression on the log-mel's mean and spread has {logistic.top1}"
+    for name, words in (("logistic", "logistic regression on the log-mel's mean and spread"), ("cnn", "a small CNN")):
+        if name in opponents:
+            text += f", {words} has {opponents[name].top1}"
     if paper:
         text += f"; the paper's row ({paper['source']}, species of its own, {paper['split']}) is {paper['top1']:g} %"
     if wildlife.startswith("chorus"):

@@ -55,16 +55,17 @@ def difference(hits_a: np.ndarray, hits_b: np.ndarray, targets: np.ndarray) -> D
     return crossed(np.stack([metrics.per_class_recall(gain, targets).share for gain in hits_a - hits_b]))
 
 
-def between(ours: pd.DataFrame, base: pd.DataFrame, answers: str = "answers.test") -> Difference | None:
-    """`difference` of two arms' records, a run each, over the seeds that both have; None if they share none.
+def between(ours: pd.DataFrame, base: pd.DataFrame, answers: str = "answers", theirs: str = "") -> Difference | None:
+    """`difference` on test of two arms' records, a run each, over the seeds that both have; None if they share none.
 
-    answers: the column under which the records keep hits and targets."""
+    answers: under which name the records keep ours, and the base's where `theirs` is empty: an opponent's are
+    "answers_cnn" (`baseline.recorded`)."""
     ours, base = (arm.drop_duplicates("seed").set_index("seed").sort_index() for arm in (ours, base))
     seeds = ours.index.intersection(base.index)
     if not len(seeds):
         return None
-    return difference(*(np.stack(arm.loc[seeds, f"{answers}.hits"]) for arm in (ours, base)),
-                      np.asarray(ours.iloc[0][f"{answers}.targets"]))
+    hits = [np.stack(arm.loc[seeds, f"{name}.test.hits"]) for arm, name in ((ours, answers), (base, theirs or answers))]
+    return difference(*hits, np.asarray(ours.iloc[0]["answers.test.targets"]))
 
 
 def crossed(gain: np.ndarray) -> Difference:

@@ -1,8 +1,9 @@
-"""What a model has to beat, one call each, on any pool: statistics of the log-mel, a small CNN, an untrained encoder.
+"""What a model has to beat, one call each, on any pool: statistics of the log-mel, a small CNN, a frozen encoder.
 
 All learn from the same train recordings, choose on val and answer val and test recording by recording, as every model
 here does: what comes out is a `metrics.Evaluation`."""
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from lib import data, hardware, mel, metrics, paths, progress, sampler, training
-from lib.mae import MAE, Arch
+from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
 from lib.patches import Grid
-from lib.transfer import finetune, probe
+from lib.transfer import finetune, probe, readouts
 
-__all__ = ["MOST", "STATISTICS", "statistics", "logistic", "untrained", "Cnn", "cnn"]
+__all__ = ["MOST", "STATISTICS", "statistics", "logistic", "frozen", "Cnn", "cnn", "opponents", "recorded"]
 
 VERSION = 1  # of kept CNNs: raised when the same data and settings would give other weights
 MOST = 20_000  # train recordings: scikit-learn would take hours for those of iNatSounds
@@ -59,13 +60,30 @@ def logistic(front: FrontEnd, table: pd.DataFrame, seed: int, *,
     return {kind: probe.evaluate(probe.logistic(known, kind), known, seed) for kind in STATISTICS}
 
 
-def untrained(arch: Arch, front: FrontEnd, table: pd.DataFrame, seed: int, *,
-              workers: int = 0) -> dict[str, metrics.Evaluation]:
-    """Logistic regression on the frozen features of an encoder with random weights, one for each of probe.KINDS."""
+def frozen(encoder: MAE, front: FrontEnd, table: pd.DataFrame, seed: int, *,
+           workers: int = 0) -> dict[str, metrics.Evaluation]:
+    """Logistic regression on what an encoder says while it learns nothing: on the mean token, MSM-MAE's frequency
+    vector, and that vector with its spread over time. None above MOST train recordings.
+
+    An untrained encoder, `MAE(arch, training.generator(seed))`, says how much of that is the readout's."""
     if (table["split"] == "train").sum() > MOST:
         return {}
-    known = probe.features(MAE(arch, training.generator(seed)).eval(), front, table, workers=workers)
-    return {kind: probe.evaluate(probe.logistic(known, kind), known, seed) for kind in known.kinds}
+    known = probe.features(encoder.eval(), front, table, workers=workers)
+    kinds = {kind: known.kinds[kind] for kind in ("mean", "frequency")}
+    if known.tokens is not None:
+        kinds["frequency, spread"] = _with_spread(known)
+    known = replace(known, kinds=kinds)
+    return {kind: probe.evaluate(probe.logistic(known, kind), known, seed) for kind in kinds}
+
+
+def _with_spread(known: probe.Features, batch: int = 512) -> np.ndarray:
+    """What `readouts.Frequency` makes of each window's tokens without padding, (W, 2*f*D)."""
+    rows, found = readouts.Frequency(known.tokens.shape[-1], known.grid.f), []
+    for first in range(0, len(known.row), batch):
+        windows = np.arange(first, min(first + batch, len(known.row)))
+        tokens = torch.from_numpy(known.tokens[windows, 1:].astype(np.float32)).unflatten(1, tuple(known.grid))
+        found += [rows(x[None, :columns].transpose(1, 2)) for x, columns in zip(tokens, known.columns[windows])]
+    return torch.cat(found).numpy()
 
 
 class Cnn(nn.Module):
@@ -122,3 +140,19 @@ def cnn(front: FrontEnd, table: pd.DataFrame, seed: int, *, steps: int = 590, ba
     seen = {split: finetune.predict(model.eval(), front, table[table["split"] == split], labels, workers=workers)[:3]
             for split in ("val", "test")}
     return metrics.evaluation(seen, seed)
+
+
+def opponents(front: FrontEnd, table: pd.DataFrame, seed: int, *, workers: int = 0) -> dict[str, metrics.Evaluation]:
+    """What learns the labels without any pretraining: "logistic" and "logistic_rise", on each of STATISTICS, and "cnn".
+
+    Regression has no seed, the CNN is trained once for each and kept."""
+    by_statistics = logistic(front, table, seed, workers=workers)
+    named = dict(zip(("logistic", "logistic_rise"), by_statistics.values()))
+    return {**named, "cnn": cnn(front, table, seed, workers=workers)}
+
+
+def recorded(evaluations: Mapping[str, metrics.Evaluation]) -> dict[str, dict]:
+    """What a record keeps of them: "baselines", the scores by name, and "answers_NAME", hits per split to be paired."""
+    return {"baselines": {name: e.scores for name, e in evaluations.items()},
+            **{f"answers_{name}": {split: {"hits": answers["hits"]} for split, answers in e.answers.items()}
+               for name, e in evaluations.items()}}

@@ -47,7 +47,6 @@ class Recipe:
     mask_frames: int = 50  # ... and one of fewer frames are set to 0, the mean (the author's fork); 0 turns it off
     clip_grad: float | None = 1.0
     readout: str = "fc_norm"  # of `readouts`: "mean", "frequency", "queries"; "fc_norm" is AudioMAE's
-    probe: float = 0.0  # share of the steps in which only readout and head learn: first probe, then finetune
     lora: int = 0  # rank of the low-rank updates of the attention weights (Hu et al. 2021); 0 trains all weights
     evaluate: int = 3  # looks at val, at equal distances, of which the best is kept; 0: none, the last step is kept
     seed: int = 0  # head, order, crops, dropped paths
@@ -186,18 +185,17 @@ def _steps(model: VisionTransformer, front: FrontEnd, train: pd.DataFrame, label
     def batches(start: int) -> Iterable[data.Batch]:
         return data.loader(clips, mixture.batches(start, acc.process_index, acc.num_processes), workers)
 
-    frozen = round(recipe.probe * len(mixture))
-    optimizer, loss_of = step_of(model, front, recipe, targets, len(labels), frozen)
+    optimizer, loss_of = step_of(model, front, recipe, targets, len(labels))
     return training.fit(model, optimizer, batches, loss_of, steps=len(mixture), seed=recipe.seed,
                         warmup=round(recipe.warmup * len(mixture)), lr_min=recipe.lr_min, clip_grad=recipe.clip_grad,
                         micro_batch=recipe.micro_batch, folder=folder, pauses=looking, bar=bar)
 
 
 def step_of(model: VisionTransformer, front: FrontEnd, recipe: Recipe, targets: Tensor,
-            classes: int, frozen: int = 0) -> tuple[torch.optim.Optimizer, Callable[..., Tensor]]:
+            classes: int) -> tuple[torch.optim.Optimizer, Callable[..., Tensor]]:
     """The optimizer of a recipe and the loss of one of its steps, as `training.fit` takes them.
 
-    targets: the class of each row of the table (R,). frozen: steps at the beginning in which the encoder stays."""
+    targets: the class of each row of the table (R,)."""
     device = hardware.accelerator().device
     log_mel, entropy = LogMel(front).to(device), nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     groups = param_groups_layer_decay(model, recipe.weight_decay, no_weight_decay_list=model.no_weight_decay(),
@@ -211,7 +209,7 @@ def step_of(model: VisionTransformer, front: FrontEnd, recipe: Recipe, targets: 
         if recipe.mixup:
             spec, target = mixup(spec, target, front, rng)
         spec = spec_augment(spec, recipe.mask_mels, recipe.mask_frames, rng, batch.first, batch.of)
-        return entropy(model(spec, frozen=True) if step < frozen else model(spec), target)
+        return entropy(model(spec), target)
 
     kind = getattr(torch.optim, recipe.optimizer)
     return kind(groups, lr=recipe.lr, fused=device.type != "mps" or None), loss_of
@@ -257,13 +255,11 @@ class Looks:
 
 
 def _check(recipe: Recipe, batch: int, processes: int) -> None:
-    """ValueError where a batch norm would have one clip at a time, or a probe cannot come first."""
-    fc_norm, part = recipe.readout == "fc_norm", min(batch // processes, recipe.micro_batch or batch)
-    if not fc_norm and part < 2:
+    """ValueError where a batch norm would have one clip at a time."""
+    part = min(batch // processes, recipe.micro_batch or batch)
+    if recipe.readout != "fc_norm" and part < 2:
         raise ValueError(f"readout {recipe.readout} has a batch norm, which needs two clips at once or more, got "
                          f"{part}: raise batch or micro_batch, or start fewer processes")
-    if recipe.probe and (fc_norm or processes > 1):
-        raise ValueError(f"probe is {recipe.probe:g}: only one process can probe first, and not with readout fc_norm")
 
 
 @torch.no_grad()

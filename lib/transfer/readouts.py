@@ -92,10 +92,9 @@ class Classifier(VisionTransformer):
         x = self.norm(self.blocks(self.norm_pre(x)))[:, 1:]
         return x.unflatten(1, (f, n)) if self.training and self.dropped else x.unflatten(1, (t, f)).transpose(1, 2)
 
-    def forward(self, spec: Tensor, frozen: bool = False) -> Tensor:
-        """Logits (B, C); frozen: no gradient reaches the encoder."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            tokens = self.tokens(spec)
+    def forward(self, spec: Tensor) -> Tensor:
+        """Logits (B, C)."""
+        tokens = self.tokens(spec)
         self.readout_norm.train(self.training and len(spec) > 1)
         with torch.autocast(spec.device.type, enabled=False):
             return self.head(self.readout_norm(self.readout(tokens.float())))

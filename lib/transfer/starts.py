@@ -1,10 +1,11 @@
 """Where an encoder starts from: the six initialisations of Liu et al. 2026, Table 3, and the ready weights.
 
-    python -m lib.transfer.starts     trains the ready weights again (about an hour on one core; goes on after Ctrl-C)
+    python -m lib.transfer.starts     trains the ready weights again (an hour on two cores; goes on after Ctrl-C)
 
-The ready weights are one small MAE that lies in the repository, so that a laptop sees good reconstructions at once. It
-was pretrained like everything else, on the train split of chorus (tiny, data_seed 0) only: what the notebooks look at
-and evaluate on are other recordings. What it knows holds in the generator's world."""
+The ready weights are a MAE of `tiny` at the end of its budget curve (notebook 05), which lies in the repository so that
+a laptop sees good reconstructions at once, and its twin with pixels as targets, whose guesses need no patch's true
+level and spread. Both were pretrained like everything else, on the train split of chorus (tiny, data_seed 0) only: what
+the notebooks look at and evaluate on are other recordings. What they know holds in the generator's world."""
 
 import math
 import sys
@@ -22,16 +23,18 @@ from lib.mel import FrontEnd
 from lib.sources import tables
 from lib.transfer import public
 
-__all__ = ["NAMES", "Start", "start", "earlier", "READY", "READY_LOG", "READY_ARCH", "READY_RECIPE", "load_ready",
-           "train_ready"]
+__all__ = ["NAMES", "Start", "start", "earlier", "READY", "READY_PIXELS", "READY_LOG", "READY_ARCH", "READY_RECIPE",
+           "load_ready", "train_ready"]
 
 NAMES = ("random", "random+inat_ssl", "audioset_ssl", "audioset_ssl+inat_ssl", "imagenet_sl", "birdmae", "ready")
 PUBLIC = {"audioset_ssl": "audiomae", "imagenet_sl": "imagenet", "birdmae": "birdmae"}
 
 READY = paths.ROOT / "papermill_runs" / "ready" / "ready.safetensors"  # its card is ready.json
-READY_LOG = READY.with_name("log.csv")  # step, loss, lr, clips: the mean of every 20 steps
-READY_ARCH = Arch(dim=256, depth=6, heads=4, decoder="plain", decoder_dim=96, decoder_depth=2, decoder_heads=2)  # 5.2 M
-READY_RECIPE = pretrain.Recipe(clips=144_000, batch=32, lr=1e-3, mask_ratio=0.8, ratio=3, seed=0)  # 6 times `tiny`'s
+READY_PIXELS = READY.with_name("ready_pixels.safetensors")
+READY_LOG = READY.with_name("log.csv")  # step, loss, lr, clips: the mean of every 100 steps
+READY_ARCH = Arch(dim=128, depth=4, heads=2, decoder="plain", decoder_dim=64, decoder_depth=1, decoder_heads=1)  # 0.9 M
+READY_RECIPE = pretrain.Recipe(clips=640_000, batch=32, lr=1e-3, mask_ratio=0.8, ratio=7, seed=0)
+PIXELS_CLIPS = 160_000  # of the twin
 
 
 class Start(NamedTuple):
@@ -49,7 +52,7 @@ def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd
     audioset_ssl            a MAE trained on sound of every kind: AudioMAE by `weights`; without it a STAND-IN, a MAE
                             pretrained here on the general pool
     imagenet_sl, birdmae    public weights only, there is no stand-in
-    ready                   the weights in this repository, larger than the others at `tiny`: no arm of the paper
+    ready                   the weights in this repository, of `tiny`'s shape: no arm of the paper
     ...+inat_ssl            pretraining goes on, on the wildlife pool
 
     weights: "hub", or a local file; "" is the hub where there is no stand-in. Public weights bring their own size and
@@ -102,22 +105,29 @@ def _pretrained(model: MAE, front: FrontEnd, recipe: pretrain.Recipe, ratio: flo
                              start=begin, workers=workers, reuse=True).model
 
 
-def load_ready() -> tuple[MAE, Card]:
-    """The ready weights in eval mode, and their card; ValueError where a file is missing or was changed."""
-    return checkpoints.load(READY)
+def load_ready(pixels: bool = False) -> tuple[MAE, Card]:
+    """The ready weights in eval mode, or their twin with pixels as targets, and the card; ValueError where a file is
+    missing or was changed."""
+    return checkpoints.load(READY_PIXELS if pixels else READY)
 
 
 def train_ready() -> None:
-    """Pretrain the ready weights, and write them, their card and the log. What was trained before is taken."""
+    """Pretrain the ready weights and their twin, and write them, their cards and the log. What was trained before is
+    taken."""
     pools = [tables.recordings("chorus", pool, "tiny", 0) for pool in ("wildlife", "general")]
-    print(pretrain.plan(READY_ARCH, READY_RECIPE, *pools), flush=True)
-    done = pretrain.pretrain(READY_ARCH, mel.INAT, READY_RECIPE, *pools, reuse=True)
-    about = (f"chorus (tiny, data_seed 0), train split only, {READY_RECIPE.clips:,} clips, general : wildlife "
-             f"{READY_RECIPE.ratio:g} : 1, seed {READY_RECIPE.seed}")
-    card = Card(READY.stem, READY_ARCH, mel.INAT, about, "MIT, as the code", "python -m lib.transfer.starts")
-    checkpoints.save(done.model.cpu(), card, READY.parent, torch.bfloat16)
-    rows = done.log.groupby(done.log["step"] // 20).agg({"step": "max", "loss": "mean", "lr": "last", "clips": "sum"})
-    paths.write_text(READY_LOG, rows.round({"loss": 5, "lr": 7}).to_csv(index=False))
+    for file, arch, recipe in ((READY, READY_ARCH, READY_RECIPE),
+                               (READY_PIXELS, replace(READY_ARCH, norm_pixels=False),
+                                replace(READY_RECIPE, clips=PIXELS_CLIPS))):
+        print(pretrain.plan(arch, recipe, *pools), flush=True)
+        done = pretrain.pretrain(arch, mel.INAT, recipe, *pools, reuse=True)
+        about = (f"chorus (tiny, data_seed 0), train split only, {recipe.clips:,} clips, general : wildlife "
+                 f"{recipe.ratio:g} : 1, seed {recipe.seed}")
+        card = Card(file.stem, arch, mel.INAT, about, "MIT, as the code", "python -m lib.transfer.starts")
+        checkpoints.save(done.model.cpu(), card, READY.parent, torch.bfloat16)
+        if file == READY:
+            rows = done.log.groupby(done.log["step"] // 100)
+            rows = rows.agg({"step": "max", "loss": "mean", "lr": "last", "clips": "sum"})
+            paths.write_text(READY_LOG, rows.round({"loss": 5, "lr": 7}).to_csv(index=False))
 
 
 if __name__ == "__main__":

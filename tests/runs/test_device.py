@@ -136,7 +136,6 @@ def test_a_second_call_goes_on_with_what_the_first_has_not_done(report):
 
 def test_weights_have_cards_and_those_of_an_earlier_call_stay(report, pools, monkeypatch, tmp_path):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(device.starts, "READY_ARCH", SMOKE.arch())
     *_, table = device._weights(report, SMOKE, pools, 1.0)
     assert table["weights"].tolist() == ["ready.safetensors", "ready_pixels.safetensors"]
     for name, normed in (("ready", True), ("ready_pixels", False)):

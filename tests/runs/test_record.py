@@ -54,7 +54,7 @@ def call(*words):
 
 
 FIVE = dict(ratio=7, scale="tiny", seed=0, data_seed=0, wildlife="chorus", general="chorus", preset="study",
-            subtract="median", budget="sweep")
+            subtract="median", budget="sweep", pretraining_seed=-1)
 
 
 def given(**changed):
@@ -82,11 +82,12 @@ def test_auto_is_what_the_environment_says_and_a_name_always_wins(monkeypatch):
 def test_scales_fit_together():
     for scale in runs.SCALES.values():
         assert scale.batch % 16 == 0 and scale.pretrain_clips >= scale.batch  # 15:1 is exact in every batch
+    assert runs.scale("tiny").arch() == starts.READY_ARCH  # the ready weights are the end of its budget curve
 
 
 def test_small_is_a_t4_s_ten_minutes():
     small = runs.scale("small")
-    assert small.arch() == starts.READY_ARCH and small.pretrain_clips >= 300_000 and small.sweep_clips >= 1_000_000
+    assert small.pretrain_clips >= 300_000 and small.sweep_clips >= 1_000_000
     train = int(chorus.species(small.chorus)["train"].sum())
     assert small.finetune_epochs * train / small.finetune_batch >= 2_000  # steps
 

@@ -32,13 +32,15 @@ def test_the_headline_of_a_record_without_scores():
 
 
 def test_the_main_job_ends_with_one_sentence_about_test():
-    said = runs.closing("chorus", scores(0.4), scores(0.6), runs.paper("mix_ratio", 7))
+    opponents = {"logistic": scores(0.6), "cnn": scores(0.8)}
+    said = runs.closing("chorus", scores(0.4), opponents, runs.paper("mix_ratio", 7))
     assert "\n" not in said
     assert said.startswith("40.0 % [") and "of the test recordings are right, averaged over 10 species" in said
     assert "chance is 10.0 %, logistic regression on the log-mel's mean and spread has 60.0 % [" in said
+    assert "], a small CNN has 80.0 % [" in said
     assert "the paper's row (liu2026, Table 4, species of its own, val) is 59.4 %" in said
     assert "generator's world" in said
 
 
 def test_the_sentence_leaves_out_what_there_is_not():
-    assert runs.closing("folder:~/frogs", scores(0.4), None, None).endswith("chance is 10.0 %")
+    assert runs.closing("folder:~/frogs", scores(0.4), {}, None).endswith("chance is 10.0 %")

@@ -136,6 +136,9 @@ def test_records_are_paired_by_seed():
                   for seeds, hits in (([2, 0, 1], a[[2, 0, 1]]), ([1, 2, 7], b)))
     assert verdicts.between(ours, base) == verdicts.difference(a[1:], b[:2], targets)
     assert verdicts.between(ours[ours["seed"] == 0], base) is None
+    ours["answers_cnn.test.hits"] = ours["answers.test.hits"].to_list()[::-1]
+    paired = verdicts.between(base, ours, theirs="answers_cnn")
+    assert paired == verdicts.difference(b[:2], a[[2, 1]], targets)
 
 
 @pytest.mark.parametrize("direction, value, p, said", [

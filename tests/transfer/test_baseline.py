@@ -1,12 +1,13 @@
-"""The opponents: statistics, a small CNN, an untrained encoder."""
+"""The opponents: statistics, a small CNN, a frozen encoder."""
 import numpy as np
 import pytest
 import torch
 from toys import ARCH, FRONT, tones
 
-from lib import audio
+from lib import audio, training
+from lib.mae import MAE
 from lib.mel import LogMel
-from lib.transfer import baseline
+from lib.transfer import baseline, probe
 
 M = FRONT.mels
 
@@ -55,8 +56,8 @@ def test_padding_is_left_out(tmp_path):
 
 @pytest.mark.parametrize("opponent", [
     lambda table: baseline.logistic(FRONT, table, seed=0)["mean, spread"],
-    lambda table: baseline.untrained(ARCH, FRONT, table, seed=0)["frequency"],
-    lambda table: baseline.cnn(FRONT, table, seed=0, steps=60, batch=8)], ids=["logistic", "untrained", "cnn"])
+    lambda table: baseline.frozen(MAE(ARCH, training.generator(0)), FRONT, table, seed=0)["frequency, spread"],
+    lambda table: baseline.cnn(FRONT, table, seed=0, steps=60, batch=8)], ids=["logistic", "frozen", "cnn"])
 def test_tones_are_told_apart_and_twice_the_same(beeps, opponent, tmp_path, monkeypatch):
     first = opponent(beeps)
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "another"))
@@ -68,4 +69,14 @@ def test_tones_are_told_apart_and_twice_the_same(beeps, opponent, tmp_path, monk
 
 def test_too_many_recordings_are_left_out(table, monkeypatch):
     monkeypatch.setattr(baseline, "MOST", 5)
-    assert not baseline.logistic(FRONT, table, seed=0) and not baseline.untrained(ARCH, FRONT, table, seed=0)
+    assert not baseline.logistic(FRONT, table, seed=0) and not baseline.frozen(MAE(ARCH), FRONT, table, seed=0)
+
+
+def test_the_frequency_vector_stands_beside_its_spread_without_padding(tmp_path):
+    short = tones(tmp_path, train=1, val=1, test=1, seconds=0.2)
+    known = probe.features(MAE(ARCH, training.generator(0)).eval(), FRONT, short)
+    mean, spread = baseline._with_spread(known).reshape(len(short), known.grid.f, 2, ARCH.dim).transpose(2, 0, 1, 3)
+    assert known.columns.max() < known.grid.t
+    assert np.allclose(mean.reshape(len(short), -1), known.kinds["frequency"], atol=2e-3)  # tokens are kept in halves
+    tokens = known.tokens[0, 1:].astype(np.float32).reshape(*known.grid, ARCH.dim)[: known.columns[0]]
+    assert np.allclose(spread[0], tokens.std(0), atol=2e-3)

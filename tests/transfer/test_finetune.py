@@ -359,7 +359,10 @@ def test_masked_pretraining_leads_into_finetuning(table):
 
 def test_the_study_s_preset_has_a_batch_norm_and_its_front_end_is_said_apart():
     study = SCALES["tiny"].finetuning("study", 0)
-    assert (study.readout, study.layer_decay) == ("frequency", 1.0)
+    assert (study.readout, study.layer_decay, study.drop_path) == ("frequency", 1.0, 0.0)
+    assert SCALES["tiny"].finetuning("study", 0, pretrained=False) == replace(study, epochs=2 * study.epochs)
+    audiomae = SCALES["tiny"].finetuning("audiomae", 0)
+    assert SCALES["tiny"].finetuning("audiomae", 0, pretrained=False) == audiomae
     assert all(SCALES["tiny"].finetuning(name, 0).readout == "fc_norm" for name in ("audiomae", "paper", "lora"))
     above = scales.front(mel.INAT, "median")
     assert above == mel.above_median(mel.INAT) and scales.front(above, "median") == above

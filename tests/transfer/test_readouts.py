@@ -83,15 +83,12 @@ def test_an_unknown_readout_is_refused():
 
 
 @each
-def test_pitches_are_learned_probe_first(readout, tmp_path, monkeypatch):
+def test_pitches_are_learned_encoder_and_all(readout, tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
     table, encoder = tones(tmp_path), MAE(replace(ARCH, depth=2), training.generator(0))
     recipe = replace(LEARN, epochs=12, readout=readout)
     tuned = finetune.finetune(encoder, encoder.arch, FRONT, table, recipe)
     assert finetune.evaluate(tuned, FRONT, table, 0).scores["test"].top1.value == 1
-    still = finetune.finetune(encoder, encoder.arch, FRONT, table, replace(recipe, probe=1.0, epochs=2)).model
-    for name, weights in encoder.encoder.state_dict().items():
-        assert torch.equal(still.state_dict()[name], weights)
     assert not torch.equal(tuned.model.blocks[0].attn.qkv.weight, encoder.encoder.blocks[0].attn.qkv.weight)
 
 
@@ -106,10 +103,8 @@ def test_a_last_batch_of_one_clip_is_learned_from(readout, tmp_path, monkeypatch
 @pytest.mark.parametrize("recipe, processes, message", [
     (dict(readout="mean", micro_batch=1), 1, "readout mean has a batch norm, which needs two clips at once or more, got"
                                              " 1: raise batch or micro_batch, or start fewer processes"),
-    (dict(readout="queries"), 4, "got 1: raise batch"),
-    (dict(probe=0.2), 1, "probe is 0.2: only one process can probe first, and not with readout fc_norm"),
-    (dict(readout="mean", probe=0.2), 2, "only one process can probe first")])
-def test_what_a_batch_norm_or_a_probe_cannot_do_is_refused_before_training(recipe, processes, message):
+    (dict(readout="queries"), 4, "got 1: raise batch")])
+def test_what_a_batch_norm_cannot_do_is_refused_before_training(recipe, processes, message):
     with pytest.raises(ValueError, match=message):
         finetune._check(replace(LEARN, **recipe), 6, processes)
     finetune._check(replace(LEARN, micro_batch=1), 6, 6)  # AudioMAE's has no batch norm
