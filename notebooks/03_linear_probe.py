@@ -505,32 +505,27 @@ else:
 #
 # ## What was seen
 #
-# The sweeps below are of version 1 of `chorus` and, where labels are learned, of AudioMAE's recipe: 04 says why that table was wrong; they will be run again.
-#
-# At `tiny` (encoder 128-d x 4, twice 40,000 clips of pretraining: general, then wildlife), `chorus`, data_seed 0, seed 0, 264 val and 264 test recordings of 33 species, chance 3.0 %:
+# At `tiny` (encoder 128-d x 4, twice 40,000 clips of pretraining: general, then wildlife), `chorus`, data_seed 0, seed 0, 264 val and 792 test recordings of 33 species, chance 3.0 %; heard above each band's median:
 #
 # | readout of the same frozen features | val | test | gain on test over the standard probe |
 # |---|---|---|---|
-# | linear on the class token | 12.9 | 12.9 | -5.7 [-10.6, -0.8] |
-# | nearest neighbours on the mean | 9.9 | 8.7 | -9.8 [-14.2, -5.4] |
-# | **linear on the mean: the standard protocol** | 18.6 | 18.6 | |
-# | linear on the frequency vector | 25.8 | 25.8 | +7.2 [+3.0, +11.7] |
-# | prototypes | 24.2 | 24.6 | +6.1 [+1.9, +10.2] |
-# | attentive pooling | 29.2 | 26.5 | +8.0 [+3.4, +12.9] |
-# | *not frozen*: LoRA (notebook 04) | 23.9 | 23.5 | +4.9 [+0.4, +10.2] |
-# | *not frozen*: full finetuning (notebook 04) | 26.5 | 27.3 | +8.7 [+3.8, +14.0] |
+# | linear on the class token | 18.2 | 18.3 | -6.4 [-9.6, -3.2] |
+# | nearest neighbours on the mean | 16.1 | 16.7 | -8.0 [-12.5, -3.5] |
+# | **linear on the mean: the standard protocol** | 27.7 | 24.7 | |
+# | linear on the frequency vector | 33.3 | 26.3 | +1.5 [-2.9, +5.9] |
+# | the same without BatchNorm | 31.8 | 32.2 | +7.4 [+2.2, +12.7] |
+# | prototypes | 19.7 | 21.3 | -3.4 [-9.5, +2.7] |
+# | attentive pooling | 31.1 | 33.2 | +8.5 [+3.9, +13.0] |
 #
-# - **Here the probe decides.** With one learned query over the patches the frozen features give as much as finetuning the whole encoder. The mean throws away at which pitch something sounded; laying
-#   the mel rows end to end (MSM-MAE's feature) brings it back with a plain linear layer. The class token, which MAE's public probe reads, is the worst linear readout.
-# - **But look at random weights** (Figure 6, same seed): an encoder that was never trained has 10.6 and 7.2 with the standard probe, and 21.6 and 20.1 (val, test) with a linear layer on its frequency
-#   vector: more than after finetuning it (6.1 and 9.8). So most of what that vector gives is the average spectrum, handed through; what pretraining adds to it is 3 to 8 points. Attentive
-#   pooling tells the encoders apart better: 17.8 random, 29.2 pretrained.
-# - **The order of the initialisations depends on the readout.** On val general alone leads on the mean (20.8; general + wildlife 18.6, wildlife 17.4) and on the frequency vector (28.8, 25.8, 25.0); with attentive pooling it
-#   is last of the three (21.6, 29.2, 26.1). One table with one readout ranks probes as much as encoders, and one run as much as either: an earlier one of general + wildlife, which only rounded differently, had 21.2 on the mean and led.
-# - **BatchNorm is not the point** (18.6 against 17.0 on val, 18.6 against 17.8 on test), nor is the optimiser: logistic regression, solved to its end, has 17.8 and 19.3 on the mean.
+# - **Here the probe decides.** The same frozen features give 16.7 to 33.2 on test. The mean throws away at which pitch something sounded; one learned query over the patches, or a linear layer on the mel rows laid end to
+#   end, brings some of it back. The class token, which MAE's public probe reads, is the worst linear readout.
+# - **BatchNorm is a setting like any other**: on the mean it helps (24.7 with it, 21.6 without), on the frequency vector it hurts on test (26.3 and 32.2) where val says the opposite (33.3 and 31.8). Logistic regression, solved to its end, has
+#   24.4 on the mean and 26.6 on the frequency vector.
+# - **But look at what never learned anything**: an encoder with random weights has 31.1 on test by logistic regression on each mel row's mean and spread (notebook 05, mean of five seeds), and logistic regression on the
+#   log-mel itself 30.2. What pretraining adds to a frozen encoder cannot be told from nothing in notebook 05's curve.
+# - One seed, and the interval is over species alone: **no verdict**. The rates were chosen on val from 8 (linear) or 3 (tokens) values; for both token readouts the best lies at the edge of the list, so these rungs may be too low. Compare on test.
 # - **What this does not say**: that Table 2 would look better with another readout. Finetuning has little to learn from here (407 recordings), on iNatSounds it has 137,012; one seed; the generator's
 #   world. It says that Table 2 alone cannot tell features from probes, and shows the experiment that could.
-# - The rates were chosen on val from 8 (linear) or 3 (tokens) values; for both token readouts the best lies at the edge of the list, so these rungs may be too low. Compare on test.
 #
 # ## Exercises
 #

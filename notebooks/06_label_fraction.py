@@ -244,8 +244,7 @@ if len(grown):
 
 # %% [markdown]
 # *Figure 2. Accuracy against labels, every initialisation that has been run; lines are means over seeds, bands reach from the lowest to the highest seed.*
-# **See:** at one and two recordings per species (left) all lines lie on top of each other, close to chance (3 %); from four on they fan out in the order
-# random, wildlife only, general, general then wildlife, on test and on val. The gap *grows* with the labels.
+# Empty as long as there are no records of the sweep.
 #
 # The gain over random weights at each size on test, in points; the interval is over other seeds and other species, crossed. A row *differs* when its p is below 0.05 after Holm's correction over the table:
 
@@ -283,24 +282,9 @@ if len(table) and table["equal_steps"].any():
 # %% [markdown]
 # ## What was seen
 #
-# The sweeps below are of version 1 of `chorus` and, where labels are learned, of AudioMAE's recipe: 04 says why that table was wrong; they will be run again.
-#
-# At `tiny` (encoder 128-d x 4, 40,000 clips for each pretraining, 60 epochs), `chorus`, data_seed 0, seeds 0 to 2 ("all" is notebook 04's), top-1 on test in %:
-#
-# | recordings per species | 1 | 2 | 4 | 8 | all |
-# |---|---|---|---|---|---|
-# | labelled recordings | 40 | 80 | 157 | 264 | 407 |
-# | random | 3.5 | 3.6 | 4.3 | 6.4 | 9.2 |
-# | random + wildlife | 4.2 | 6.1 | 7.3 | 10.4 | 18.7 |
-# | general (stand-in) | 4.4 | 5.4 | 8.1 | 15.2 | 22.6 |
-# | general + wildlife (stand-in) | 4.5 | 5.7 | 9.8 | 17.2 | 26.1 |
-#
-# - **From four labels on the paper's order holds in the generator's world**: general + wildlife over random is +5.6 [+2.5, +8.6] points at 4, +10.7 [+4.6, +16.9] at 8; wildlife only is undecided at both. With 8 labels
-#   it has almost twice what random weights have with all of them (17.2 against 9.2): pretraining without labels is worth more than the other 143 labels.
-# - **"Across all data fractions" does not hold here.** At 1 and 2 per species no gain can be told from nothing: every interval includes 0. (Means lean the paper's way, by 0.7 to 2.5 points; what three seeds find with 80 % power is 3 to 7.) The common belief that pretraining helps most where
-#   labels are fewest is not what these curves show: below a few labels per species this encoder cannot use them.
-# - **Is that the labels or the steps?** With as many steps as for all labels (763 and 766 instead of 75 and 295; seed 0, no verdict) general + wildlife has 6.4 % at 1 and 12.5 % at 4 per species, random
-#   5.3 % and 4.5 %. More steps change nothing: it is the labels.
+# The first version of this study had a table here, from which it read that pretraining without labels was worth more than 143 labels. It is withdrawn: its random weights stood behind a readout that they cannot
+# learn with, so that they had 9 % with *all* labels (notebook 04, "Why our first table was wrong"). The sweep that answers the question with opponents that can learn is described in
+# `papermill_runs/06_label_fraction.sweep.json` and has not been run yet. With all labels notebook 05 has measured what pretraining adds; whether it adds more where labels are few is open here.
 #
 # ## Exercises
 #
@@ -406,8 +390,8 @@ check.labels_worth(labels_worth)
 #         return np.inf
 #     return np.interp(pretrained[i], random, sizes) - sizes[i]
 # ```
-# `np.interp` would answer with its last point. From the table under *What was seen*, at 4 per species general + wildlife (10.9 %) is above random weights with all 407
-# recordings (6.9 %): worth more than the 250 labels that are left. If a label costs two minutes of an expert, that is more than 8 hours.
+# `np.interp` would answer with its last point. If a label costs two minutes of an expert, 250 labels are more than 8 hours. The first version of this study had `np.inf` at 4 recordings per species, and it was an
+# artefact: a random curve that is held down by its recipe makes every pretraining worth endless labels.
 # </details>
 #
 # ### 5 · How many seeds

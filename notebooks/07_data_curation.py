@@ -591,23 +591,11 @@ else:
 #
 # ## What was seen
 #
-# The sweeps below are of version 1 of `chorus` and, where labels are learned, of AudioMAE's recipe: 04 says why that table was wrong; they will be run again.
-#
 # - *The paper*: pretraining on curated windows is worse than on all of them (59.5 with everything; 54.9 and 54.8 at 0.50 and 0.90; 57.9, 55.7 and 52.2 by reconstruction loss). The
 #   authors read this as "noisy, but more data is more beneficial". Without a control of equal size it cannot be told apart from the filter choosing *badly*.
-# Measured at `tiny` (40,000 pretraining clips, half of the windows kept), `chorus`, data_seed 0; `loss` and `none` with seeds 0 and 1, the others with seed 0 and so without a verdict:
-#
-# - **The filters find calls.** Of the windows kept by confidence 86 % hold one, by loss 84 %, by energy 74 %; base rate 64 %; AUC 0.83, 0.81, 0.68. Loss needs no label for it. Half of the
-#   windows by confidence is 55 % of a recording on average (the paper's 50 and 55 %).
-# - **For pretraining the choice does not matter**: finetuned on all windows, test, loss has 23.7 %, its control 23.9, no filter 21.0; loss against control is -0.2 [-5.2, +4.8], against none
-#   +2.7 [-28.6, +34.0]: two seeds that disagree say next to nothing of a third. Confidence 20.5, its control 21.6. The paper's loss of 2 to 7 points is not seen, nor is a gain.
-# - **For finetuning it may**, and two seeds cannot say so. On the kept windows only: loss 27.1 %, its control 16.9, no filter 21.0. Loss against control is +10.2 [-7.4, +27.9], against
-#   *no filter* +6.1 [-0.1, +12.2]. Confidence (one seed): 18.9 against 12.9 for its control. If it is so, it is because in the generator's world a third of the windows are empty
-#   and wear a label all the same: half of the windows, well chosen, would teach more than all.
-# - **Less data seems to cost, chosen or not**: a random half is 4 points below no filter when finetuned on (-4.2 [-40.7, +32.4]), and the small network has 10.8 points less by it ([-21.9, +0.3]). Only with
-#   the control beside it can one see what a filter wins back. The paper has no such control.
-# - `confidence_oof` was not run as an arm, and three seeds were not run, for want of time on two cores; the sweep's description has them.
-# - For orientation, notebook 05 at ratio 0 (free crops instead of windows of a grid, 40,000 clips, seeds 0-2) has 18.7 % on test.
+# - **The filter finds calls** (above, `tiny`, data_seed 0, seed 0): of the half of the windows that confidence keeps 92.6 % hold one, base rate 61.9 %, AUC 0.92.
+# - **Whether that helps is open here.** The sweeps of version 1 were made with a recipe that pretraining hardly matters to (notebook 04) and are withdrawn; those of version 2 (`papermill_runs/07_data_curation.sweep.json`) have not been
+#   run. Notebook 05's finding lowers what one may hope for: at this budget the choice of what to pretrain on can hardly matter more than pretraining itself.
 #
 # ## Contradictions in the paper
 #

@@ -395,7 +395,7 @@ for place in ("Table 2", "Table 3", "Table 4"):
 #   [-3.5, +8.8]) it cannot be told from the mel bands.
 # - **Part of that is hearing the test before.** `scene` has five folds, so that every general clip is a test clip once, and 450 of the 500 were in the pretraining of every pretrained row (without their labels). On the 50 that were not, the ready weights have 58.7 %
 #   and the mel bands 46.0 (+12.7 [-1.3, +26.7]); on the 450, 69.2 and 47.7. The test recordings of `species` and `events` were never heard; `counting` and `pitch` are made apart.
-# - The ready weights differ from the other models in more than their clips: encoder (256-d x 6), front end (128 mels, 22 kHz), target (normalised patches) and mixture (3 : 1). Which of these it was, this does not say.
+# - The ready weights of this table are those of version 1, since replaced by a smaller model that heard more. They differ from the other models in more than their clips: encoder (256-d x 6), front end (128 mels, 22 kHz), target (normalised patches) and mixture (3 : 1). Which of these it was, this does not say.
 #
 # Nothing here confirms or contradicts the paper's Tables 2 to 4: those are other tasks, and models that drew 16,000 times as many clips.
 #

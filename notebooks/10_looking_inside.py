@@ -1034,21 +1034,20 @@ path = run.record(metrics, samples_seen=0 if weights else recipe.clips,
 #
 # | statement (section 4.5) | the paper's evidence | measured here |
 # |---|---|---|
-# | "the stationary sounds are easy to reconstruct" | one of three sounds, Fig. 2 | rank correlation of error and stationarity -0.74 [-0.79, -0.69] |
-# | "For all the sounds, the errors show lighter color on the chessboard mask" | three sounds, Fig. 3 | lowest in 72 % of wildlife, 70 % of general; copying neighbours: 60 and 40 % |
-# | "harmonic structures are reconstructed more easily than noises" under the horizontal mask | two of three sounds, Fig. 3 | rank correlation of $E_B / E_A$ with harmonicity -0.20 [-0.28, -0.10], of copying +0.06 [-0.04, +0.16] |
-# | "succeeds entirely up to 0.75, whereas it degrades noticeably" | Fig. 4 | hidden patches: 0.146 at 40 %, 0.153 at 75 %, 0.390 with one patch |
-# | one patch gives "a frequency pattern similar to the average of the original" | Fig. 4 | squared distance 0.194 to its own, 0.147 to the usual spectrum, 0.304 between the two |
-# | attention "reflects the repetition" | six sounds, Fig. 5 and 6 | right 31 %, by chance 14 %, untrained 24 %, the input's level 56 % |
-# | "coarse segmentation of similar sounds" | two of six sounds | AUC 0.70, untrained 0.45, similar content 0.68, loudness 0.86 |
+# | "the stationary sounds are easy to reconstruct" | one of three sounds, Fig. 2 | rank correlation of error and stationarity -0.77 [-0.80, -0.74] |
+# | "For all the sounds, the errors show lighter color on the chessboard mask" | three sounds, Fig. 3 | lowest in 70 % of wildlife, 75 % of general; copying neighbours: 64 and 45 % |
+# | "harmonic structures are reconstructed more easily than noises" under the horizontal mask | two of three sounds, Fig. 3 | rank correlation of $E_B / E_A$ with harmonicity -0.06 [-0.13, +0.02], of copying +0.19 [+0.12, +0.26] |
+# | "succeeds entirely up to 0.75, whereas it degrades noticeably" | Fig. 4 | hidden patches: 0.156 at 40 %, 0.163 at 75 %, 0.489 with one patch |
+# | one patch gives "a frequency pattern similar to the average of the original" | Fig. 4 | squared distance 0.267 to its own, 0.180 to the usual spectrum, 0.351 between the two |
+# | attention "reflects the repetition" | six sounds, Fig. 5 and 6 | right 42 %, by chance 16 %, untrained 11 %, the input's level 53 % |
+# | "coarse segmentation of similar sounds" | two of six sounds | AUC 0.36, untrained 0.49, similar content 0.63, loudness 0.80 |
 #
 # - **What held**: steady sounds are easier to guess, by far the strongest of these relations. The chessboard has the lowest error in most recordings; but so it has for a guess that only copies
-#   neighbours, and vertical stripes are as good on average (ratio 1.00): it is easy because every hidden patch has neighbours along time, whatever the model. Where tones are
-#   harmonic, guessing along frequency costs less, weakly, and copying shows no such thing.
-# - **What did not, at this size**: up to 75 % hidden a hidden patch is guessed as well as at 40 %; the error of the whole picture grows because more of it is guessed. From one patch the model
+#   neighbours, and vertical stripes are as good on average (ratio 1.00): it is easy because every hidden patch has neighbours along time, whatever the model.
+# - **What did not, at this size**: that guessing along frequency costs less where tones are harmonic cannot be seen (the interval holds 0; for copying it costs more). Up to 75 % hidden a hidden patch is guessed as well as at 40 %; the error of the whole picture grows because more of it is guessed. From one patch the model
 #   gives something nearer to the usual spectrum of all sounds than to the sound's own.
-# - **Attention** comes back with the calls more often than chance would have it, somewhat more often than in the untrained model, and little more than half as often as the loudness of the picture itself. It tells other
-#   calls from the rest about as well as mere similarity of content does. "Reflects the repetition" is true, and true of almost anything computed from such a picture.
+# - **Attention** comes back with the calls more often than chance would have it, far more often than in the untrained model, and not as often as the loudness of the picture itself. But it does not rest on the other
+#   calls: a patch on a call looks at what no call touches rather than at another call (AUC below 0.5), where mere similarity of content would tell them apart. "Reflects the repetition" is true of its rhythm and not of its places.
 #
 # ## Exercises
 #

@@ -772,7 +772,7 @@ ax.axhline(100 * chance, color="0.5", linestyle=":");
 # compares clips, and takes off what they share. Nothing is wrong with a LayerNorm after 50 epochs of 137,000 recordings; with 400 recordings the opponent ends where it began, at chance.
 #
 # This stood in the first version of this study, as AudioMAE's `fc_norm`: in its table of six initialisations random weights were at 7 to 9 %, three different
-# pretrainings were all "worth" 9 to 17 points, and the same random weights, frozen, had 18 to 28 % by logistic regression. Notebook 04 has both tables.
+# pretrainings were all "worth" 9 to 17 points, and the same random weights, frozen, had 18 to 28 % by logistic regression with the mel rows kept apart. Notebook 04 has both tables.
 #
 # </details>
 

@@ -79,7 +79,8 @@ def labels_worth(attempt):
         got = attempt(sizes.copy(), chance.copy(), chance + 1, 2)
         need(got == math.inf, "np.interp stops at the last point, as if all labels were enough; where random weights "
              "never get that high nobody can say: return np.inf")
-    return "in the generator's world random weights never get there: pretraining is worth more labels than there are."
+    return ("where random weights never get there, pretraining is worth more labels than there are, or their curve "
+            "was held down: ask what it had to learn with (notebook 04).")
 
 
 @exercise("the standard error of a mean of n seeds is sd / sqrt(n), with the sample's sd (ddof=1): for which n does it "

@@ -6,13 +6,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.runs import verdicts
+from lib.runs import record, verdicts
 
-__all__ = ["figure", "compared"]
+__all__ = ["load", "figure", "compared", "markdown"]
 
 OPPONENTS = {"cnn": "small CNN", "logistic": "logistic regression"}
 READ = {"finetuned": "answers", "frozen": "answers_frozen"}  # of an encoder, and where records keep the answers
 TOP1 = "test.top1.value"
+
+
+def load(preset: str = "study", subtract: str = "median", committed: bool = False) -> pd.DataFrame:
+    """The records of notebook 05 at 7 : 1 of one recipe and of every budget, but for the sweep over ratios."""
+    table = record.records("05_mix_ratio", committed)
+    if table.empty:
+        return table
+    chosen = table["ratio"].eq(7) & table["budget"].ne("sweep")
+    return table[chosen & table["preset"].eq(preset) & table["subtract"].eq(subtract)].reset_index(drop=True)
 
 
 def figure(runs: pd.DataFrame) -> Figure:
@@ -66,6 +75,35 @@ def compared(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([verdicts.compared([{"read": read, "clips": f"{clips:,.0f}", "against": base, "change": change}
                                          for clips, base, change in _changes(runs, answers)])
                       for read, answers in READ.items()], ignore_index=True)
+
+
+def markdown(committed: bool = False) -> str:
+    """The curve as text, a table for every scale and pair of pools that has one; empty where none has."""
+    table = load(committed=committed)
+    worlds = table.groupby(["scale", "data.wildlife.hash", "data.general.hash"]) if len(table) else ()
+    return "\n\n".join(_table(runs) for _, runs in worlds if runs["samples_seen"].nunique() > 1)
+
+
+def _table(runs: pd.DataFrame) -> str:
+    """One world's curve: a line for each budget, and one for each opponent."""
+    def top1(column: str, arm: pd.DataFrame) -> str:
+        values = 100 * arm[column].dropna().astype(float)
+        return f"{values.mean():.1f} ({values.min():.1f} to {values.max():.1f})" if len(values) else "-"
+
+    changes = {(read, clips, base): str(change) for read, answers in READ.items()
+               for clips, base, change in _changes(runs, answers)}
+    lines = [[f"{clips:,.0f} clips" if clips else "random weights", f"{arm['seed'].nunique()}", top1(TOP1, arm),
+              *[changes.get(("finetuned", clips, base), "-") for base in ("random weights", "logistic regression")],
+              top1(_top1("frozen"), arm), changes.get(("frozen", clips, "random weights"), "-")]
+             for clips, arm in runs.groupby("samples_seen")]
+    lines += [[words, f"{runs['seed'].nunique()}", top1(_top1(name), runs), "-", "-", "-", "-"]
+              for name, words in OPPONENTS.items() if _top1(name) in runs]
+    heads = ("pretraining", "seeds", "finetuned (lowest to highest)", "minus random weights",
+             "minus logistic regression", "frozen", "minus random weights")
+    names = " + ".join(dict.fromkeys(str(runs.iloc[0][f"data.{pool}.name"]) for pool in record.POOLS))
+    head = (f"**What pretraining buys** (notebook 05, {names}, {runs.iloc[0]['scale']}, 7 : 1): top-1 on test in "
+            "percent, mean over seeds; differences in points with 95 % intervals over seeds and species")
+    return f"{head}\n\n{verdicts.markdown(heads, lines)}"
 
 
 def _changes(runs: pd.DataFrame, answers: str) -> Iterator[tuple[int, str, verdicts.Difference]]:

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lib import metrics, paths
-from lib.runs import record, results_hear, verdicts
+from lib.runs import curve, record, results_hear, verdicts
 from lib.runs.experiments import CURATION, EXPERIMENTS, PUBLIC, TOP1, Experiment, Reading, load, published
 
 __all__ = ["rows", "not_run", "everything", "pools", "markdown", "section", "write_readme", "mix_ratio"]
@@ -134,8 +134,6 @@ HEADS = ("", "paper, {split}", "measured, test [95 %]", "val", "difference to", 
          "smallest found", "data, scale, seeds", "verdict")
 INTRO = """<!-- written by: python -m lib.runs.results -->
 
-![Differences in the paper and here, table by table](figures/11_results.png)
-
 Class-averaged top-1 on test, in percent; *val*, which chose the checkpoint and the settings, stands beside it. \
 *Paper*: Liu et al. 2026, ViT-B on iNatSounds, one run each, no intervals;
 where it has no test numbers, its val. *Measured*: this code, mean over seeds. The 95 % interval of a score is over \
@@ -185,9 +183,10 @@ def section() -> str:
     notebooks = dict.fromkeys([*(e.notebook for e in EXPERIMENTS), *results_hear.NOTEBOOKS])
     first = [_folded(markdown(experiment, committed=True)) for experiment in EXPERIMENTS]
     second = [_folded(results_hear.markdown(place, committed=True)) for place in ("Table 2", *results_hear.BASES)]
-    pictures = [f"![Drawn by the notebook of that name](figures/{name}.png)" for name in notebooks
+    pictures = [f"![Drawn by the notebook of that name](figures/{name}.png)" for name in ("11_results", *notebooks)
                 if (paths.ROOT / "figures" / f"{name}.png").exists()]
-    return "\n\n".join([INTRO, *_uncommitted(notebooks), *first, SECOND, *second, *pictures])
+    buys = [text for text in [curve.markdown(committed=True)] if text]
+    return "\n\n".join([INTRO, *_uncommitted(notebooks), *buys, *first, SECOND, *second, *pictures])
 
 
 def _uncommitted(notebooks: Iterable[str]) -> list[str]:

@@ -16,7 +16,7 @@ from lib.mel import FrontEnd, LogMel
 from lib.patches import Grid
 from lib.transfer import finetune, probe, readouts
 
-__all__ = ["MOST", "STATISTICS", "statistics", "logistic", "frozen", "Cnn", "cnn", "opponents", "recorded"]
+__all__ = ["MOST", "STATISTICS", "statistics", "logistic", "frozen", "Cnn", "cnn", "recorded"]
 
 VERSION = 1  # of kept CNNs: raised when the same data and settings would give other weights
 MOST = 20_000  # train recordings: scikit-learn would take hours for those of iNatSounds
@@ -51,13 +51,15 @@ def statistics(front: FrontEnd, table: pd.DataFrame, *, workers: int = 0,
 
 def logistic(front: FrontEnd, table: pd.DataFrame, seed: int, *,
              workers: int = 0) -> dict[str, metrics.Evaluation]:
-    """Logistic regression on each of STATISTICS, C chosen on val; none above MOST train recordings.
+    """Logistic regression on each of STATISTICS, "logistic" and "logistic_rise", C chosen on val; none above MOST train
+    recordings.
 
     seed: of the intervals' draws; the regression has none."""
     if (table["split"] == "train").sum() > MOST:
         return {}
     known = statistics(front, table, workers=workers)
-    return {kind: probe.evaluate(probe.logistic(known, kind), known, seed) for kind in STATISTICS}
+    return {name: probe.evaluate(probe.logistic(known, kind), known, seed)
+            for name, kind in zip(("logistic", "logistic_rise"), STATISTICS)}
 
 
 def frozen(encoder: MAE, front: FrontEnd, table: pd.DataFrame, seed: int, *,
@@ -140,15 +142,6 @@ def cnn(front: FrontEnd, table: pd.DataFrame, seed: int, *, steps: int = 590, ba
     seen = {split: finetune.predict(model.eval(), front, table[table["split"] == split], labels, workers=workers)[:3]
             for split in ("val", "test")}
     return metrics.evaluation(seen, seed)
-
-
-def opponents(front: FrontEnd, table: pd.DataFrame, seed: int, *, workers: int = 0) -> dict[str, metrics.Evaluation]:
-    """What learns the labels without any pretraining: "logistic" and "logistic_rise", on each of STATISTICS, and "cnn".
-
-    Regression has no seed, the CNN is trained once for each and kept."""
-    by_statistics = logistic(front, table, seed, workers=workers)
-    named = dict(zip(("logistic", "logistic_rise"), by_statistics.values()))
-    return {**named, "cnn": cnn(front, table, seed, workers=workers)}
 
 
 def recorded(evaluations: Mapping[str, metrics.Evaluation]) -> dict[str, dict]:

@@ -34,7 +34,7 @@ READY_PIXELS = READY.with_name("ready_pixels.safetensors")
 READY_LOG = READY.with_name("log.csv")  # step, loss, lr, clips: the mean of every 100 steps
 READY_ARCH = Arch(dim=128, depth=4, heads=2, decoder="plain", decoder_dim=64, decoder_depth=1, decoder_heads=1)  # 0.9 M
 READY_RECIPE = pretrain.Recipe(clips=640_000, batch=32, lr=1e-3, mask_ratio=0.8, ratio=7, seed=0)
-PIXELS_CLIPS = 160_000  # of the twin
+PIXELS_RECIPE = replace(READY_RECIPE, clips=160_000)  # of the twin
 
 
 class Start(NamedTuple):
@@ -116,8 +116,7 @@ def train_ready() -> None:
     taken."""
     pools = [tables.recordings("chorus", pool, "tiny", 0) for pool in ("wildlife", "general")]
     for file, arch, recipe in ((READY, READY_ARCH, READY_RECIPE),
-                               (READY_PIXELS, replace(READY_ARCH, norm_pixels=False),
-                                replace(READY_RECIPE, clips=PIXELS_CLIPS))):
+                               (READY_PIXELS, replace(READY_ARCH, norm_pixels=False), PIXELS_RECIPE)):
         print(pretrain.plan(arch, recipe, *pools), flush=True)
         done = pretrain.pretrain(arch, mel.INAT, recipe, *pools, reuse=True)
         about = (f"chorus (tiny, data_seed 0), train split only, {recipe.clips:,} clips, general : wildlife "

@@ -392,3 +392,4 @@ def test_records_beside_a_run_share_its_scale_and_recordings():
     assert [len(same) for same in found] == [2, 1, 1]
     assert runs.beside(table, run("smoke", "c"))["scale"].tolist() == ["tiny", "tiny"]  # the largest set
     assert runs.beside(table.iloc[:0], run("tiny", "a")).empty
+    assert runs.beside(table, run("tiny", "a"), sweep=False)["budget"].tolist() == ["sweep", "sweep", "main"]

@@ -55,7 +55,7 @@ def test_padding_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("opponent", [
-    lambda table: baseline.logistic(FRONT, table, seed=0)["mean, spread"],
+    lambda table: baseline.logistic(FRONT, table, seed=0)["logistic"],
     lambda table: baseline.frozen(MAE(ARCH, training.generator(0)), FRONT, table, seed=0)["frequency, spread"],
     lambda table: baseline.cnn(FRONT, table, seed=0, steps=60, batch=8)], ids=["logistic", "frozen", "cnn"])
 def test_tones_are_told_apart_and_twice_the_same(beeps, opponent, tmp_path, monkeypatch):

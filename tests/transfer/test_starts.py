@@ -2,6 +2,7 @@
 are what their card says, small enough, and know more than random weights on sounds they have never met."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -117,3 +118,18 @@ def test_it_guesses_sounds_of_another_world_better_than_their_mean(ready):
         losses = [float(model(specs, mask).loss)
                   for model in (ready[0], MAE(starts.READY_ARCH, training.generator(0)).eval())]
     assert losses[0] < 0.97 < losses[1]
+
+
+def test_the_twin_guesses_levels_too():
+    """Its guesses are log-mels: hidden patches come out at their level, which the ready weights' targets leave out."""
+    twin, card = starts.load_ready(pixels=True)
+    assert twin.arch == replace(starts.READY_ARCH, norm_pixels=False) and card.front == mel.INAT
+    assert f"{starts.PIXELS_RECIPE.clips:,} clips" in card.trained_on and starts.READY_PIXELS.stat().st_size <= 12e6
+    table = chorus.make("wildlife", "smoke", 7, progress=False).head(8)
+    waves = [audio.read(file, mel.INAT.rate, duration_s=mel.INAT.seconds + 0.01)[None, : mel.INAT.samples]
+             for file in table["file"]]
+    specs = torch.cat([LogMel(mel.INAT)(wave, frames=512) for wave in waves])
+    mask = patches.random_mask(len(specs), twin.grid, 0.8, training.generator(0))
+    with torch.no_grad():
+        loss = float(twin(specs, mask).loss)
+    assert loss < 0.6 * float(specs.var())
