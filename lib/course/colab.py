@@ -107,8 +107,7 @@ def missing(text: str, version=_version) -> list[str]:
         if torch and one.name == "torch":
             continue
         if torch and one.name == "torchaudio":
-            major, minor = Version(torch).release[:2]
-            one = Requirement(f"torchaudio=={major}.{minor}.*")
+            one = Requirement(f"torchaudio=={Version(torch).base_version}")  # 2.11.1 is not for torch 2.11.0
         if not (have and one.specifier.contains(have, prereleases=True)):
             absent.append(str(one))
     return absent

@@ -76,8 +76,8 @@ REQUIRED = ("# a comment\ntorch>=2.6,<2.12\ntorchaudio>=2.6,<2.12\ntimm>=1.0.31,
     (dict(torch="2.9.0+cu126", torchaudio="2.9.0+cu126", timm="1.0.31", numpy="2.0.2"), []),
     (dict(torch="2.9.0+cu126", torchaudio="2.9.0+cu126", numpy="1.25"), ["timm<2,>=1.0.31", "numpy>=1.26"]),
     (dict(torch="2.13.0", torchaudio="2.13.0", timm="1.2", numpy="2.1"), []),  # newer than our range, but a pair: kept
-    (dict(torch="2.9.0+cu126", timm="1.2", numpy="2.1"), ["torchaudio==2.9.*"]),
-    (dict(torch="2.9.1", torchaudio="2.8.0", timm="1.2", numpy="2.1"), ["torchaudio==2.9.*"]),
+    (dict(torch="2.9.0+cu126", timm="1.2", numpy="2.1"), ["torchaudio==2.9.0"]),
+    (dict(torch="2.9.1", torchaudio="2.8.0", timm="1.2", numpy="2.1"), ["torchaudio==2.9.1"]),
     (dict(timm="1.2", numpy="2.1"), ["torch<2.12,>=2.6", "torchaudio<2.12,>=2.6"]),
 ])
 def test_missing_never_asks_for_a_torch_that_is_there(have, absent):
