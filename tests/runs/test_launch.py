@@ -282,7 +282,7 @@ def test_the_face_fetches_its_names_when_they_are_used():
 
 
 def test_a_notebook_loads_what_a_launched_run_left(tmp_path, monkeypatch):
-    """05 at smoke: by two processes, and then opened as a notebook, which finds both models."""
+    """05 at smoke: by two processes, and then opened as a notebook, which finds all models."""
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "records"))
     words = ["ratio=7", "scale=smoke", "budget=sweep"]
@@ -299,7 +299,7 @@ def test_a_notebook_loads_what_a_launched_run_left(tmp_path, monkeypatch):
     launched = json.loads(file.read_text())
     file.unlink()
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.safetensors")}
-    assert len(before) == 2  # one of each
+    assert len(before) == 3  # of the encoder, the classifier and the small CNN
     done = call(path, *words)
     assert done.returncode == 0, done.stderr
     opened = json.loads(file.read_text())
