@@ -16,7 +16,8 @@ import torch
 from lib import audio, mae, mel, training
 from lib.explorers import attention_maps, confusions, curation, front_ends, reconstruction
 from lib.explorers.base import Sound
-from lib.transfer import curate, finetune, starts
+from lib.runs.scales import SCALES
+from lib.transfer import curate, finetune
 
 RATE, LABELS = 22_050, ["Aba", "Bebe", "Cici"]
 TINY = mae.Arch(dim=128, depth=4, heads=4, decoder="plain", decoder_dim=64, decoder_depth=1, decoder_heads=4)
@@ -44,7 +45,7 @@ def models() -> dict:
     """At the sizes of the ready weights and of the scale tiny, and one with another front end and grid.
 
     They are untrained: what is tried here is speed and form."""
-    return {"ready size": (mae.MAE(starts.READY_ARCH, training.generator(0)), mel.INAT),
+    return {"larger": (mae.MAE(SCALES["small"].arch(), training.generator(0)), mel.INAT),
             "tiny": (mae.MAE(TINY, training.generator(1)), mel.INAT),
             "other front end": (mae.MAE(SHORT, training.generator(2)), mel.MSM_MAE)}
 

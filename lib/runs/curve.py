@@ -54,7 +54,7 @@ def _scores(ax: Axes, runs: pd.DataFrame, place: dict[int, int]) -> None:
     for (name, words), color in zip(OPPONENTS.items(), ("0.2", "0.5")):
         if _top1(name) in runs:
             ax.axhline(100 * runs[_top1(name)].mean(), color=color, linestyle=":", label=words)
-    ax.legend(fontsize="x-small", loc="lower right")
+    ax.legend(fontsize="small", loc="lower right")
 
 
 def _gains(ax: Axes, runs: pd.DataFrame, place: dict[int, int]) -> None:
@@ -66,7 +66,7 @@ def _gains(ax: Axes, runs: pd.DataFrame, place: dict[int, int]) -> None:
         ax.errorbar([place[clips] + shift for clips, _ in gains], value, [value - low, high - value], fmt=marker,
                     markersize=5, capsize=2, label=name)
     ax.set_xlim(-0.5, len(place) - 0.5)
-    ax.legend(fontsize="x-small")
+    ax.legend(fontsize="small")
 
 
 def compared(runs: pd.DataFrame) -> pd.DataFrame:

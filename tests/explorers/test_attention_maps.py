@@ -26,7 +26,7 @@ def test_shares_are_attentions(one):
 
 
 def test_mean_of_heads_is_the_papers(one):
-    scene = one.scene(model="ready size")
+    scene = one.scene(model="larger")
     seen = attention.from_patch(attention.maps(scene.model, scene.x), scene.model.grid, (0, 7))[0]
     view = one.update(patch=(0, 7))
     assert view.numbers["itself"] == pytest.approx(float(seen[0, 7]), abs=1e-6) and "mean of heads" in view.text

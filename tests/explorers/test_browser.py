@@ -240,7 +240,7 @@ def test_reconstruction_in_a_browser(page, tmp_path):
     assert "47 of 95 patches" in one.after("model", one.select("model", "other front end"))
     assert "Four spectrograms of chirps & <hiss>" in one.picture.get_attribute("alt")
     one.listen(4)
-    one.after("model", one.select("model", "ready size"))
+    one.after("model", one.select("model", "larger"))
     assert one.part.locator("audio").count() == 0
     one.look(tmp_path)
 
