@@ -111,12 +111,11 @@ def _changes(runs: pd.DataFrame, answers: str) -> Iterator[tuple[int, str, verdi
     if runs.empty or f"{answers}.test.hits" not in runs:
         return
     runs = runs[runs[f"{answers}.test.hits"].notna()]
+    random = runs[runs["samples_seen"] == 0]
     for clips, arm in runs.groupby("samples_seen"):
-        random = runs[runs["samples_seen"] == 0]
-        for base, theirs, column in (("random weights", random, answers),
-                                     ("logistic regression", arm, "answers_logistic")):
-            change = verdicts.between(arm, theirs, answers, column) if len(theirs) else None
-            if change and (clips or base != "random weights"):
+        bases = [("random weights", random, answers)] if clips else []
+        for base, theirs, column in (*bases, ("logistic regression", arm, "answers_logistic")):
+            if change := verdicts.between(arm, theirs, answers, column):
                 yield clips, base, change
 
 
