@@ -221,7 +221,8 @@ expected = None  # your top-1 on test, in per cent
 # %% [markdown]
 # ## Finetuning
 #
-# The encoder keeps its weights, the decoder is dropped, a linear head on the mean of the patch tokens is added, and all of it learns the species.
+# The encoder keeps its weights, the decoder is dropped, a linear head is added, and all of it learns the species. With `preset="study"` the head is given the mean and the spread over time of each mel row's
+# tokens, behind a batch norm (how that was found: notebook 04); with `audiomae` and `paper`, the mean of all patch tokens behind a LayerNorm.
 # The best look at `val` is kept.
 
 # %%
@@ -274,17 +275,18 @@ assert not scores["val"].top1.low > scores["val"].top1.value
 #
 # A number means little alone. **Chance** is one in as many species as the guess chooses from. **Logistic regression** sees two numbers per mel band, the mean
 # and the standard deviation over a recording's frames: no patch, no order in time; with *rise*, a third: how far the band lies above its median, on average. A **small CNN** of 0.2 M weights learns from
-# scratch, each band's median taken off (with another budget than "main": it takes two minutes on two cores). All learn from the same `train` recordings and answer the same recordings with the same class average
-# (`lib/transfer/baseline.py`). What a model does not do better than these, it does not owe to its pretraining.
+# scratch, each band's median taken off. **Frozen** is the encoder that was pretrained above, before finetuning: logistic regression on its mean token, on the mean of each mel row of patches, and on that with its spread over time.
+# All learn from the same `train` recordings and answer the same recordings with the same class average (`lib/transfer/baseline.py`). What a model does not do better than these, it does not owe to its pretraining.
 #
-# **Frozen** is the encoder that was pretrained above, before finetuning: logistic regression on its mean token, on the mean of each mel row of patches, and on that with its spread over time.
+# The main job has logistic regression alone: the others take three minutes of two cores, and are computed with every other budget. *What does the budget buy?*, below, has them all.
 
 # %%
 opponents = baseline.logistic(front, pools["wildlife"], seed, workers=setting.workers)
-if keep:  # two minutes more on two cores: the main job does without, the records below have it
+frozen = {}  # by readout, the one with the most numbers last
+if keep:  # three minutes more on two cores: the main job does without
     opponents["cnn"] = baseline.cnn(front, pools["wildlife"], seed, workers=setting.workers)
-frozen = baseline.frozen(pretrained.model, heard, pools["wildlife"], seed,
-                         workers=setting.workers)
+    frozen = baseline.frozen(pretrained.model, heard, pools["wildlife"], seed,
+                             workers=setting.workers)
 named = {**opponents, **{f"frozen: {kind}": e for kind, e in frozen.items()}}
 tops = {name: {split: str(s.top1) for split, s in e.scores.items()} for name, e in named.items()}
 tops["finetuned"] = {split: str(s.top1) for split, s in scores.items()}
@@ -299,11 +301,14 @@ pd.DataFrame(tops).T
 # %%
 paper = runs.paper("mix_ratio", share) if clips else runs.paper("finetune", "random")
 hits = {split: metrics.topk_hits(a.probabilities, a.targets, 1) for split, a in answers.items()}
+kept = dict(opponents)
+if frozen:
+    kept["frozen"] = list(frozen.values())[-1]
 path = run.record({**scores["val"]._asdict(), "test": scores["test"],
                    "loss": pretrained.log["loss"].tail(100).mean()},
                   samples_seen=recipe.clips,
                   paper=paper, padded_share=padded, labels=tuned.labels,
-                  **baseline.recorded(opponents | {"frozen": e for e in [*frozen.values()][-1:]}),
+                  **baseline.recorded(kept),
                   recipes={"arch": arch, "pretrain": dataclasses.replace(recipe, ratio=0),
                            "finetune": labelled},
                   answers={s: {"hits": hits[s].round(3), "targets": a.targets, "groups": a.groups}
@@ -355,7 +360,8 @@ compared = swept.groupby(["data", "scale"]).apply(against_wildlife_only) if len(
 # ## What does the budget buy?
 #
 # Before a comparison of ratios means anything, pretraining itself must help: against random weights that were finetuned as well as could be, and against opponents without pretraining. The same ratio at
-# several budgets; an encoder was pretrained once for each and finetuned with five seeds (`papermill_runs/05_mix_ratio_budget.sweep.json`), random weights with five seeds of their own.
+# several budgets, five seeds each. At 24,000 clips, which is the main job's budget, every seed has a pretraining of its own (`papermill_runs/05_mix_ratio_seeds.sweep.json`, random weights too); at the others one
+# encoder was pretrained and finetuned with five seeds (`05_mix_ratio_budget.sweep.json`).
 
 # %%
 table = runs.beside(curve.load(preset, subtract), run, sweep=False)

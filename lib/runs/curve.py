@@ -16,11 +16,13 @@ TOP1 = "test.top1.value"
 
 
 def load(preset: str = "study", subtract: str = "median", committed: bool = False) -> pd.DataFrame:
-    """The records of notebook 05 at 7 : 1 of one recipe and of every budget, but for the sweep over ratios."""
+    """The records of notebook 05 at 7 : 1 of one recipe, for every number of clips.
+
+    Without those of "main", which hold logistic regression alone, and of "sweep", which compares ratios."""
     table = record.records("05_mix_ratio", committed)
     if table.empty:
         return table
-    chosen = table["ratio"].eq(7) & table["budget"].ne("sweep")
+    chosen = table["ratio"].eq(7) & ~table["budget"].isin(["main", "sweep"])
     return table[chosen & table["preset"].eq(preset) & table["subtract"].eq(subtract)].reset_index(drop=True)
 
 

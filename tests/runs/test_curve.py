@@ -35,6 +35,13 @@ def test_every_budget_stands_against_random_weights_and_logistic_regression(runs
     assert row["change"] == pytest.approx(100 * verdicts.difference(ours, base, TARGETS).value) and row["seeds"] == 3
 
 
+def test_the_main_job_and_the_sweep_over_ratios_are_not_in_it(monkeypatch):
+    budgets = pd.Series(["none", "24000", "main", "sweep"])
+    records = pd.DataFrame({"budget": budgets, "ratio": 7.0, "preset": "study", "subtract": "median"})
+    monkeypatch.setattr(curve.record, "records", lambda notebook, committed: records)
+    assert curve.load()["budget"].tolist() == ["none", "24000"]
+
+
 def test_the_two_readings_are_families_of_their_own(runs):
     both, alone = curve.compared(runs), curve.compared(runs.drop(columns="answers_frozen.test.hits"))
     assert set(alone["read"]) == {"finetuned"}
