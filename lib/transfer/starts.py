@@ -1,6 +1,6 @@
 """Where an encoder starts from: the six initialisations of Liu et al. 2026, Table 3, and the ready weights.
 
-    python -m lib.transfer.starts     trains the ready weights again (an hour on two cores; goes on after Ctrl-C)
+    python -m lib.transfer.starts     trains the ready weights again (90 minutes on two cores; goes on after Ctrl-C)
 
 The ready weights are a MAE of `tiny` at the end of its budget curve (notebook 05), which lies in the repository so that
 a laptop sees good reconstructions at once, and its twin with pixels as targets, whose guesses need no patch's true
@@ -34,7 +34,6 @@ READY_PIXELS = READY.with_name("ready_pixels.safetensors")
 READY_LOG = READY.with_name("log.csv")  # step, loss, lr, clips: the mean of every 100 steps
 READY_ARCH = Arch(dim=128, depth=4, heads=2, decoder="plain", decoder_dim=64, decoder_depth=1, decoder_heads=1)  # 0.9 M
 READY_RECIPE = pretrain.Recipe(clips=640_000, batch=32, lr=1e-3, mask_ratio=0.8, ratio=7, seed=0)
-PIXELS_RECIPE = replace(READY_RECIPE, clips=160_000)  # of the twin
 
 
 class Start(NamedTuple):
@@ -115,12 +114,12 @@ def train_ready() -> None:
     """Pretrain the ready weights and their twin, and write them, their cards and the log. What was trained before is
     taken."""
     pools = [tables.recordings("chorus", pool, "tiny", 0) for pool in ("wildlife", "general")]
-    for file, arch, recipe in ((READY, READY_ARCH, READY_RECIPE),
-                               (READY_PIXELS, replace(READY_ARCH, norm_pixels=False), PIXELS_RECIPE)):
+    recipe = READY_RECIPE
+    about = (f"chorus (tiny, data_seed 0), train split only, {recipe.clips:,} clips, general : wildlife "
+             f"{recipe.ratio:g} : 1, seed {recipe.seed}")
+    for file, arch in ((READY, READY_ARCH), (READY_PIXELS, replace(READY_ARCH, norm_pixels=False))):
         print(pretrain.plan(arch, recipe, *pools), flush=True)
         done = pretrain.pretrain(arch, mel.INAT, recipe, *pools, reuse=True)
-        about = (f"chorus (tiny, data_seed 0), train split only, {recipe.clips:,} clips, general : wildlife "
-                 f"{recipe.ratio:g} : 1, seed {recipe.seed}")
         card = Card(file.stem, arch, mel.INAT, about, "MIT, as the code", "python -m lib.transfer.starts")
         checkpoints.save(done.model.cpu(), card, READY.parent, torch.bfloat16)
         if file == READY:

@@ -124,7 +124,7 @@ def test_the_twin_guesses_levels_too():
     """Its guesses are log-mels: hidden patches come out at their level, which the ready weights' targets leave out."""
     twin, card = starts.load_ready(pixels=True)
     assert twin.arch == replace(starts.READY_ARCH, norm_pixels=False) and card.front == mel.INAT
-    assert f"{starts.PIXELS_RECIPE.clips:,} clips" in card.trained_on and starts.READY_PIXELS.stat().st_size <= 12e6
+    assert f"{starts.READY_RECIPE.clips:,} clips" in card.trained_on and starts.READY_PIXELS.stat().st_size <= 12e6
     table = chorus.make("wildlife", "smoke", 7, progress=False).head(8)
     waves = [audio.read(file, mel.INAT.rate, duration_s=mel.INAT.seconds + 0.01)[None, : mel.INAT.samples]
              for file in table["file"]]
