@@ -93,8 +93,8 @@ def above_median(front: FrontEnd) -> FrontEnd:
 
     A spec then says how far a frame lies above what the band usually has, in units of divisor * std: a steady bed, a
     hum and what the recorder makes of each frequency are gone, and so is whatever fills a band for more than half of
-    the clip, a cicada or a full chorus. Its pad is 0, the median. The oldest way to take noise out of a spectrogram of
-    animals ("median clipping", Lasseck 2013)."""
+    the clip, a cicada or a full chorus. Its pad is 0, the median. Related to the "median clipping" of bird sound
+    (Lasseck 2013), which keeps what is some times above the medians of its row and its column."""
     return replace(front, name=f"{front.name}-median", mean=0.0, pad=0.0, subtract="median")
 
 

@@ -20,13 +20,13 @@ __all__ = ["Scale", "SCALES", "PRESETS", "scale", "clips", "front", "parse_ratio
 # for `paper`.
 PRESETS = {
     # ours, by a search on data_seed 1 (notebook 04): what few labelled recordings are enough for
-    "study": dict(lr=1.0, layer_decay=1.0, drop_path=0.0, readout="frequency"),
+    "study": dict(lr=1.0, layer_decay=1.0, drop_path=0.0, readout="frequency", mixup=False),
     "audiomae": dict(lr=1.0),  # AudioMAE's main_finetune_as.py: AdamW with layer decay
     # the first author's fork
     "paper": dict(lr=0.1, lr_min=0.1, optimizer="Adam", weight_decay=1e-5, layer_decay=1.0, drop_path=0.0,
                   clip_grad=None),
-    # ours: few weights to train and to keep, at the same steps
-    "lora": dict(lr=1.0, layer_decay=1.0, drop_path=0.0, lora=8),
+    # "study" with few weights to train and to keep, at the same steps
+    "lora": dict(lr=1.0, layer_decay=1.0, drop_path=0.0, readout="frequency", mixup=False, lora=8),
 }
 FROM_RANDOM = 2  # times as many epochs in our recipe for random weights: val of data_seed 1 chose for each start
 
@@ -42,7 +42,7 @@ class Scale:
     finetune_epochs: int
     finetune_batch: int
     finetune_lr: float    # at this batch
-    mixup: bool           # in finetuning; with so few clips as at tiny it only slows learning down (measured)
+    mixup: bool           # in the published recipes; with so few clips as at tiny it only slows learning (measured)
     drop_patches: float   # share of patches left out of a finetuning clip: 0.75 makes it four times faster on a CPU
     chorus: str           # size of the synthetic data
     workers: int          # loader processes
@@ -106,7 +106,7 @@ SCALES = {s.name: s for s in (
     Scale("smoke", Arch(dim=32, depth=1, heads=2, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=2),
           batch=16, lr=1e-3, pretrain_clips=64, sweep_clips=64, finetune_epochs=1, finetune_batch=16, finetune_lr=1e-3,
           mixup=False, drop_patches=0.75, chorus="smoke", workers=0),
-    # Two CPU cores, minutes: 2.4-2.6 times faster than 192-d x 6, which buys clips, and clips are what helps here.
+    # Two CPU cores, minutes: 2.4-2.6 times faster than 192-d x 6, which buys clips.
     Scale("tiny", starts.READY_ARCH, batch=32, lr=1e-3, pretrain_clips=24_000, sweep_clips=40_000, finetune_epochs=60,
           finetune_batch=32, finetune_lr=1e-3, mixup=False, drop_patches=0.75, chorus="tiny", workers=0),
     # A free Colab T4, about ten minutes (an estimate; README has the sum): 1,200 steps of pretraining and 2,038 of

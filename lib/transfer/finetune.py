@@ -195,7 +195,11 @@ def step_of(model: VisionTransformer, front: FrontEnd, recipe: Recipe, targets: 
             classes: int) -> tuple[torch.optim.Optimizer, Callable[..., Tensor]]:
     """The optimizer of a recipe and the loss of one of its steps, as `training.fit` takes them.
 
-    targets: the class of each row of the table (R,)."""
+    targets: the class of each row of the table (R,). ValueError for mixup above the median, where levels are no longer
+    powers that add up."""
+    if recipe.mixup and front.subtract:
+        raise ValueError("mixup adds up powers, and above each band's median there are none: take subtract=none, or a "
+                         "recipe without mixup (preset=study)")
     device = hardware.accelerator().device
     log_mel, entropy = LogMel(front).to(device), nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     groups = param_groups_layer_decay(model, recipe.weight_decay, no_weight_decay_list=model.no_weight_decay(),

@@ -106,6 +106,13 @@ def test_mixup_adds_powers_and_shares_labels(front, to_power):
     assert torch.equal(mixed, finetune.mixup(spec, torch.eye(3), front, training.generator(0))[0])
 
 
+def test_mixup_is_refused_where_levels_are_not_powers(table):
+    with pytest.raises(ValueError, match="above each band's median there are none: take subtract=none"):
+        finetune.finetune(None, ARCH, mel.above_median(FRONT), table, replace(QUICK, mixup=True))
+    presets = {name: SCALES["paper"].finetuning(name, 0).mixup for name in scales.PRESETS}
+    assert presets == {"study": False, "audiomae": True, "paper": True, "lora": False}
+
+
 def test_spec_augment_blanks_one_band_of_each_kind_anywhere():
     spec = torch.ones(2000, 1, 64, 32)
     out = finetune.spec_augment(spec, 15, 50, training.generator(0))[:, 0]
@@ -363,7 +370,8 @@ def test_the_study_s_preset_has_a_batch_norm_and_its_front_end_is_said_apart():
     assert SCALES["tiny"].finetuning("study", 0, pretrained=False) == replace(study, epochs=2 * study.epochs)
     audiomae = SCALES["tiny"].finetuning("audiomae", 0)
     assert SCALES["tiny"].finetuning("audiomae", 0, pretrained=False) == audiomae
-    assert all(SCALES["tiny"].finetuning(name, 0).readout == "fc_norm" for name in ("audiomae", "paper", "lora"))
+    assert all(SCALES["tiny"].finetuning(name, 0).readout == "fc_norm" for name in ("audiomae", "paper"))
+    assert replace(SCALES["tiny"].finetuning("lora", 0), lora=0) == study  # they differ in nothing else
     above = scales.front(mel.INAT, "median")
     assert above == mel.above_median(mel.INAT) and scales.front(above, "median") == above
     assert scales.front(mel.INAT, "none") == mel.INAT
