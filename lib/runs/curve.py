@@ -10,7 +10,8 @@ from lib.runs import record, verdicts
 
 __all__ = ["load", "figure", "compared", "markdown"]
 
-OPPONENTS = {"cnn": "small CNN", "logistic": "logistic regression"}
+OPPONENTS = {"cnn": "small CNN", "logistic": "logistic regression", "logistic_rise": "logistic regression, with rise"}
+BASES = ("random weights", "logistic regression", "small CNN")
 READ = {"finetuned": "answers", "frozen": "answers_frozen"}  # of an encoder, and where records keep the answers
 TOP1 = "test.top1.value"
 
@@ -18,12 +19,15 @@ TOP1 = "test.top1.value"
 def load(preset: str = "study", subtract: str = "median", committed: bool = False) -> pd.DataFrame:
     """The records of notebook 05 at 7 : 1 of one recipe, for every number of clips.
 
-    Without those of "main", which hold logistic regression alone, and of "sweep", which compares ratios."""
+    Without those of "main", which hold logistic regression alone, and of "sweep", which compares ratios. Of two runs of
+    one seed that whose encoder was pretrained with it is taken, not the one whose encoder several seeds share."""
     table = record.records("05_mix_ratio", committed)
     if table.empty:
         return table
     chosen = table["ratio"].eq(7) & ~table["budget"].isin(["main", "sweep"])
-    return table[chosen & table["preset"].eq(preset) & table["subtract"].eq(subtract)].reset_index(drop=True)
+    table = table[chosen & table["preset"].eq(preset) & table["subtract"].eq(subtract)]
+    world = ["scale", "samples_seen", "seed", *(f"data.{pool}.hash" for pool in record.POOLS)]
+    return table.sort_values("pretraining_seed", kind="stable").drop_duplicates(world).reset_index(drop=True)
 
 
 def figure(runs: pd.DataFrame) -> Figure:
@@ -53,9 +57,9 @@ def _scores(ax: Axes, runs: pd.DataFrame, place: dict[int, int]) -> None:
             line, = ax.plot([place[clips] for clips in mean.index], mean, style, markersize=5, label=name)
             x = runs["samples_seen"].map(place) + 0.06 * (runs["seed"] - runs["seed"].mean())
             ax.plot(x, 100 * runs[column], ".", color=line.get_color(), alpha=0.5, markersize=4)
-    for (name, words), color in zip(OPPONENTS.items(), ("0.2", "0.5")):
+    for (name, words), style in zip(OPPONENTS.items(), (":", "-.", (0, (1, 4)))):
         if _top1(name) in runs:
-            ax.axhline(100 * runs[_top1(name)].mean(), color=color, linestyle=":", label=words)
+            ax.axhline(100 * runs[_top1(name)].mean(), color="0.4", linestyle=style, label=words)
     ax.legend(fontsize="small", loc="lower right")
 
 
@@ -72,9 +76,13 @@ def _gains(ax: Axes, runs: pd.DataFrame, place: dict[int, int]) -> None:
 
 
 def compared(runs: pd.DataFrame) -> pd.DataFrame:
-    """Every budget minus random weights and minus logistic regression on test, in points: finetuned one family, frozen
-    another."""
-    return pd.concat([verdicts.compared([{"read": read, "clips": f"{clips:,.0f}", "against": base, "change": change}
+    """Every budget minus random weights, logistic regression and, finetuned, the small CNN on test, in points:
+    finetuned one family, frozen another.
+
+    encoders: how many were pretrained (or drawn) for the seeds of a row; one says nothing of other pretrainings."""
+    encoders = {clips: _encoders(arm) for clips, arm in runs.groupby("samples_seen")} if len(runs) else {}
+    return pd.concat([verdicts.compared([{"read": read, "clips": f"{clips:,.0f}", "encoders": encoders[clips],
+                                          "against": base, "change": change}
                                          for clips, base, change in _changes(runs, answers)])
                       for read, answers in READ.items()], ignore_index=True)
 
@@ -94,31 +102,38 @@ def _table(runs: pd.DataFrame) -> str:
 
     changes = {(read, clips, base): str(change) for read, answers in READ.items()
                for clips, base, change in _changes(runs, answers)}
-    lines = [[f"{clips:,.0f} clips" if clips else "random weights", f"{arm['seed'].nunique()}", top1(TOP1, arm),
-              *[changes.get(("finetuned", clips, base), "-") for base in ("random weights", "logistic regression")],
+    lines = [[f"{clips:,.0f} clips" if clips else "random weights", f"{_encoders(arm)}", f"{arm['seed'].nunique()}",
+              top1(TOP1, arm), *[changes.get(("finetuned", clips, base), "-") for base in BASES],
               top1(_top1("frozen"), arm), changes.get(("frozen", clips, "random weights"), "-")]
              for clips, arm in runs.groupby("samples_seen")]
-    lines += [[words, f"{runs['seed'].nunique()}", top1(_top1(name), runs), "-", "-", "-", "-"]
+    lines += [[words, "-", f"{runs['seed'].nunique()}", top1(_top1(name), runs), *["-"] * 5]
               for name, words in OPPONENTS.items() if _top1(name) in runs]
-    heads = ("pretraining", "seeds", "finetuned (lowest to highest)", "minus random weights",
-             "minus logistic regression", "frozen", "minus random weights")
+    heads = ("pretraining", "encoders", "seeds", "finetuned (lowest to highest)", *[f"minus {base}" for base in BASES],
+             "frozen", "minus random weights")
     names = " + ".join(dict.fromkeys(str(runs.iloc[0][f"data.{pool}.name"]) for pool in record.POOLS))
     head = (f"**What pretraining buys** (notebook 05, {names}, {runs.iloc[0]['scale']}, 7 : 1): top-1 on test in "
-            "percent, mean over seeds; differences in points with 95 % intervals over seeds and species")
+            "percent, mean over seeds; differences in points with 95 % intervals over finetuning seeds and species, "
+            "which of one encoder say nothing of other pretrainings")
     return f"{head}\n\n{verdicts.markdown(heads, lines)}"
 
 
 def _changes(runs: pd.DataFrame, answers: str) -> Iterator[tuple[int, str, verdicts.Difference]]:
-    """Clips, what they are compared with, and the difference on test; random weights, of 0 clips, with the second."""
+    """Clips, one of BASES, and the difference on test; random weights, of 0 clips, without the first."""
     if runs.empty or f"{answers}.test.hits" not in runs:
         return
     runs = runs[runs[f"{answers}.test.hits"].notna()]
     random = runs[runs["samples_seen"] == 0]
     for clips, arm in runs.groupby("samples_seen"):
-        bases = [("random weights", random, answers)] if clips else []
-        for base, theirs, column in (*bases, ("logistic regression", arm, "answers_logistic")):
-            if change := verdicts.between(arm, theirs, answers, column):
+        bases = list(zip(BASES, (random, arm, arm), (answers, "answers_logistic", "answers_cnn")))
+        for base, theirs, column in bases[clips == 0 : 2 if answers == READ["frozen"] else 3]:
+            known = theirs[theirs[f"{column}.test.hits"].notna()] if f"{column}.test.hits" in theirs else theirs[:0]
+            if change := verdicts.between(arm, known, answers, column):
                 yield clips, base, change
+
+
+def _encoders(arm: pd.DataFrame) -> int:
+    """How many encoders the runs of a budget began from."""
+    return arm["pretraining_seed"].where(arm["pretraining_seed"] >= 0, arm["seed"]).nunique()
 
 
 def _top1(name: str) -> str:

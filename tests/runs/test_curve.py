@@ -16,7 +16,8 @@ def runs():
     for clips in CLIPS:
         for seed in SEEDS:
             hits = {k: (rng.random(len(TARGETS)) < p + clips / 1e5).astype(float) for k, p in RIGHT.items()}
-            rows.append({"samples_seen": clips, "seed": seed, "answers.test.targets": TARGETS,
+            rows.append({"samples_seen": clips, "seed": seed, "pretraining_seed": 0 if clips == 1000 else -1,
+                         "answers.test.targets": TARGETS,
                          "test.top1.value": hits["answers"].mean(),
                          **{f"{k}.test.hits": h for k, h in hits.items()},
                          **{f"baselines.{k[8:]}.test.top1.value": h.mean() for k, h in hits.items() if k != "answers"}})
@@ -25,7 +26,9 @@ def runs():
 
 def test_every_budget_stands_against_random_weights_and_logistic_regression(runs):
     table = curve.compared(runs)
-    assert len(table) == 2 * (1 + 2 * 2)  # random weights against one, two budgets against both; finetuned and frozen
+    # random weights have one base less than two budgets have; the small CNN is for the finetuned alone
+    assert len(table) == 2 * (1 + 2 * 2) + 3
+    assert dict(zip(table["clips"], table["encoders"])) == {"0": 3, "1,000": 1, "24,000": 3}
     table = table.set_index(["read", "clips", "against"])
     row = table.loc["frozen", "24,000", "random weights"]
     ours, base = (np.stack(runs.loc[runs["samples_seen"] == clips, "answers_frozen.test.hits"]) for clips in (24000, 0))
@@ -33,13 +36,20 @@ def test_every_budget_stands_against_random_weights_and_logistic_regression(runs
     row, arm = table.loc["finetuned", "1,000", "logistic regression"], runs[runs["samples_seen"] == 1000]
     ours, base = (np.stack(arm[f"{name}.test.hits"]) for name in ("answers", "answers_logistic"))
     assert row["change"] == pytest.approx(100 * verdicts.difference(ours, base, TARGETS).value) and row["seeds"] == 3
+    assert table.loc["finetuned", "24,000", "small CNN"]["change"] < 0
+    assert len(curve.compared(runs.drop(columns="answers_cnn.test.hits"))) == 2 * (1 + 2 * 2)
 
 
 def test_the_main_job_and_the_sweep_over_ratios_are_not_in_it(monkeypatch):
     budgets = pd.Series(["none", "24000", "main", "sweep"])
-    records = pd.DataFrame({"budget": budgets, "ratio": 7.0, "preset": "study", "subtract": "median"})
-    monkeypatch.setattr(curve.record, "records", lambda notebook, committed: records)
-    assert curve.load()["budget"].tolist() == ["none", "24000"]
+    records = pd.DataFrame({"budget": budgets, "ratio": 7.0, "preset": "study", "subtract": "median", "seed": 0,
+                            "samples_seen": [0, 24000, 24000, 40000], "pretraining_seed": -1, "scale": "tiny",
+                            "data.wildlife.hash": "a", "data.general.hash": "b"})
+    shared = records.iloc[[1, 1]].assign(pretraining_seed=0, seed=[0, 1])
+    monkeypatch.setattr(curve.record, "records", lambda notebook, committed: pd.concat([shared, records]))
+    known = curve.load().sort_values(["samples_seen", "seed"])
+    assert known["budget"].tolist() == ["none", "24000", "24000"] and known["seed"].tolist() == [0, 0, 1]
+    assert known["pretraining_seed"].tolist() == [-1, -1, 0]  # of two runs of seed 0 the one with its own encoder
 
 
 def test_the_two_readings_are_families_of_their_own(runs):
