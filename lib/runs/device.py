@@ -262,7 +262,7 @@ def _expected(setting: Scale, pools: list[pd.DataFrame]) -> float:
     """Seconds of a pretraining and a finetuning, before one was made."""
     recipe = setting.pretraining(scales.clips(setting, "sweep"), 0)
     parts = [cost.pretraining(setting.arch(), mel.INAT, recipe),
-             *cost.finetuning(setting.arch(), mel.INAT, setting.finetuning("audiomae", 0), pools[0])]
+             *cost.finetuning(setting.arch(), mel.INAT, setting.finetuning("study", 0), pools[0])]
     return cost.total(parts).seconds
 
 
