@@ -130,7 +130,8 @@ count.describe()[["min", "50%", "mean", "max"]].round(1)
 
 # %%
 arch, recipe = setting.arch(), setting.pretraining(clips, seed, ratio=0.0)
-labelled, train = setting.finetuning(preset, seed), table[table["split"] == "train"]
+labelled = setting.finetuning(preset, seed, pretrained=clips > 0)
+train = table[table["split"] == "train"]
 # what a scorer is pretrained on
 told, rows = dataclasses.replace(recipe, clips=runs.clips(setting, "sweep")), []
 if filter.startswith("confidence"):
@@ -595,7 +596,7 @@ else:
 #   authors read this as "noisy, but more data is more beneficial". Without a control of equal size it cannot be told apart from the filter choosing *badly*.
 # - **The filter finds calls** (above, `tiny`, data_seed 0, seed 0): of the half of the windows that confidence keeps 92.6 % hold one, base rate 61.9 %, AUC 0.92.
 # - **Whether that helps is open here.** The sweeps of version 1 were made with a recipe that pretraining hardly matters to (notebook 04) and are withdrawn; those of version 2 (`papermill_runs/07_data_curation.sweep.json`) have not been
-#   run. Notebook 05's finding lowers what one may hope for: at this budget the choice of what to pretrain on can hardly matter more than pretraining itself.
+#   run. Notebook 05's finding lowers what one may hope for: where pretraining itself gives too little to be seen, so does a better choice of what to pretrain on.
 #
 # ## Contradictions in the paper
 #

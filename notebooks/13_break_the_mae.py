@@ -763,7 +763,7 @@ ax = (100 * pd.DataFrame(fair)).plot.bar(rot=0, figsize=(7, 2.8), ylabel="test w
 ax.axhline(100 * chance, color="0.5", linestyle=":");
 
 # %% [markdown]
-# *Figure 9. Two encoders under three readouts; dotted is chance.* **See:** under the same readout the two encoders do the same. The gain was that of one head over another.
+# *Figure 9. Two encoders under three readouts; dotted is chance.* **See:** under the same readout the two encoders do the same. The gain of this run was that of one head over another.
 #
 # <details><summary>What it is</summary>
 #
@@ -771,7 +771,7 @@ ax.axhline(100 * chance, color="0.5", linestyle=":");
 # looks at one clip at a time and keeps it, so that the head sees almost the same vector whatever it hears, and needs thousands of steps to tell one from the other. A batch norm
 # compares clips, and takes off what they share. Nothing is wrong with a LayerNorm after 50 epochs of 137,000 recordings; with 400 recordings the opponent ends where it began, at chance.
 #
-# This stood in the first version of this study, as AudioMAE's `fc_norm`: in its table of six initialisations random weights were at 7 to 9 %, three different
+# A worse opponent need not be given a head of its own, as here. In the first version of this study *all* arms had that LayerNorm (AudioMAE's `fc_norm`) and learned all weights behind it; it stopped random weights alone. They were at 7 to 9 %, three different
 # pretrainings were all "worth" 9 to 17 points, and the same random weights, frozen, had 18 to 28 % by logistic regression with the mel rows kept apart. Notebook 04 has both tables.
 #
 # </details>
