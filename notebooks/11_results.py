@@ -435,8 +435,8 @@ print(f"{len(inside)} records of 10_looking_inside, seeds {seeds}; "
 # Tables 2 to 4 and Figures 3 to 5 have not been run on version 2 of `chorus` with the study's recipe, but for the rows above. The records of version 1 are withdrawn (notebook 04, "Why our first table was wrong"): they said that every pretraining
 # beats random weights by 9 to 17 points, and what they measured was a readout that random weights cannot learn behind.
 #
-# - **What does pretraining buy?** Notebook 05's curve, at `tiny`, data_seed 0, five seeds: over random weights at their own best, finetuned, +1.8 [-0.5, +4.0] points with 24,000 clips and +1.7 [-1.6, +5.0] with 640,000 (undecided; 3.2 and 4.7 would have been found with 80 % power). All of them beat logistic regression
-#   (by 8 to 10 points), and a small CNN from scratch beats all of them by 15.
+# - **What does pretraining buy?** Notebook 05's curve, at `tiny`, data_seed 0, five seeds: over random weights with the best recipe found for them, finetuned, +1.8 [-0.5, +4.0] points with 24,000 clips and, from one pretraining, +1.7 [-1.6, +5.0] with 640,000 (undecided; 3.2 and 4.7 would have been found with 80 % power). Finetuned, all of them beat logistic regression
+#   (by 8 to 10 points), and a small CNN from scratch beats all of them by 14 to 17.
 # - **MSM-MAE** (version 1 of `chorus`, 12,000 clips, 3 seeds, five tasks made here): strips are worse than patches (-4.2 [-6.4, -2.0]), the paper's direction in the generator's world; durations and patch sizes are undecided. None of these short models is better than log-mel statistics
 #   (44 against 52 % on average).
 # - There is **no verdict about animals** in any row: it takes real recordings and several seeds.
