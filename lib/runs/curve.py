@@ -125,7 +125,7 @@ def _changes(runs: pd.DataFrame, answers: str) -> Iterator[tuple[int, str, verdi
     random = runs[runs["samples_seen"] == 0]
     for clips, arm in runs.groupby("samples_seen"):
         bases = list(zip(BASES, (random, arm, arm), (answers, "answers_logistic", "answers_cnn")))
-        for base, theirs, column in bases[clips == 0 : 2 if answers == READ["frozen"] else 3]:
+        for base, theirs, column in bases[int(clips == 0) : 2 if answers == READ["frozen"] else 3]:
             known = theirs[theirs[f"{column}.test.hits"].notna()] if f"{column}.test.hits" in theirs else theirs[:0]
             if change := verdicts.between(arm, known, answers, column):
                 yield clips, base, change
