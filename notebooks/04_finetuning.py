@@ -562,13 +562,12 @@ search[[*varied, "seeds", "val", "test"]].style.format(
 # **Which line was it?** On version 2 of `chorus` no line does it alone. The same two starts, one seed, 60 epochs, one learning rate for all layers, no dropped paths; test top-1 in %:
 
 # %%
+both = ["random weights", "160,000 clips of the log-mel as it is"]
 same = search.query("epochs == 60 and lr == 0.001 and layer_decay == 1 and drop_path == 0")
-same = same[same["readout"].str.contains("mean|frequency") & same["spec_augment"].eq("yes")
-            & same["encoder"].isin(["random weights", "160,000 clips of the log-mel as it is"])]
+same = same[same["readout"].str.contains("mean|frequency") & same["encoder"].isin(both)]
 lines = same.pivot(index=["heard", "readout"], columns="encoder", values="test")
-lines = lines[["random weights", "160,000 clips of the log-mel as it is"]].sort_index(
-    ascending=[False, False])
-lines["gain"] = lines.iloc[:, 1] - lines.iloc[:, 0]
+lines = lines[both].sort_index(ascending=[False, False])
+lines["gain"] = lines[both[1]] - lines[both[0]]
 lines.style.format("{:.1f}")
 
 # %% [markdown]

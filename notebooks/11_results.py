@@ -283,6 +283,8 @@ figure, axes = plt.subplots(len(heights), 1, figsize=(10, 1.5 + 0.3 * sum(height
 for ax, (place, part) in zip(axes[:, 0], groups):
     panel(ax, part, worlds)
     ax.set_title(f"{place}: {tables[place].question}", fontsize="small", loc="left")
+if not groups:
+    axes[0, 0].set(yticks=[], xticks=[], title="measured: not run")
 axes[-1, 0].set(xlabel="difference of class-averaged top-1 on test (points)")
 marks = [plt.Line2D([], [], marker="D", color="0.2", linestyle="", markerfacecolor="none",
                     label="paper: ViT-B, iNatSounds, no interval")]

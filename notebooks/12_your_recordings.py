@@ -176,7 +176,7 @@ for name, opponent in baseline.logistic(about.front, table, seed,
     print(f"no network, {name}: test top-1 {opponent.scores['test'].top1}")
 
 # %% [markdown]
-# The last two lines are logistic regression on each mel band's mean and spread, and with its rise above the median (notebook 05). Is the classifier not better than these, it does not owe its answers to the encoder, and `method = "finetune"` is worth its minutes.
+# The last two lines are logistic regression on each mel band's mean and spread, and with its rise above the median (notebook 05). If the classifier is no better than these, it does not owe its answers to the encoder, and `method = "finetune"` is worth its minutes.
 #
 # A guess that knows nothing would have one over the number of species. The interval is over groups; a species that has a single group in a split
 # adds no

@@ -118,14 +118,17 @@ def _table(runs: pd.DataFrame) -> str:
 
 
 def _changes(runs: pd.DataFrame, answers: str) -> Iterator[tuple[int, str, verdicts.Difference]]:
-    """Clips, one of BASES, and the difference on test; random weights, of 0 clips, without the first."""
+    """Clips, one of BASES, and the difference on test: random weights, of 0 clips, have no first of them, and the
+    frozen no third."""
     if runs.empty or f"{answers}.test.hits" not in runs:
         return
     runs = runs[runs[f"{answers}.test.hits"].notna()]
     random = runs[runs["samples_seen"] == 0]
     for clips, arm in runs.groupby("samples_seen"):
-        bases = list(zip(BASES, (random, arm, arm), (answers, "answers_logistic", "answers_cnn")))
-        for base, theirs, column in bases[int(clips == 0) : 2 if answers == READ["frozen"] else 3]:
+        bases = [("random weights", random, answers)] if clips else []
+        bases += [("logistic regression", arm, "answers_logistic")]
+        bases += [("small CNN", arm, "answers_cnn")] if answers == READ["finetuned"] else []
+        for base, theirs, column in bases:
             known = theirs[theirs[f"{column}.test.hits"].notna()] if f"{column}.test.hits" in theirs else theirs[:0]
             if change := verdicts.between(arm, known, answers, column):
                 yield clips, base, change
