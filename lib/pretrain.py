@@ -14,6 +14,7 @@ from torch import Tensor
 from lib import data, hardware, patches, paths, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
+from lib.sources import tables
 
 __all__ = ["Recipe", "Pretrained", "plan", "pretrain", "folder_of", "earlier", "step_of", "masked"]
 
@@ -52,7 +53,7 @@ def plan(arch: Arch, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFra
     if not recipe.clips:
         return "no pretraining: random weights"
     model, L = MAE(arch), arch.grid.t * arch.grid.f
-    wild, gen = (int((t["split"] == "train").sum()) for t in (wildlife, general))
+    wild, gen = (int(t["split"].isin(tables.HEARD).sum()) for t in (wildlife, general))
     mixture = sampler.Mixture(1, 1, recipe.ratio, recipe.batch, recipe.clips, 0)
     drawn = sum(mixture.counts(step)[1] for step in range(len(mixture)))
     encoder, whole = (sum(p.numel() for p in part.parameters()) / 1e6 for part in (model.encoder, model))
@@ -66,18 +67,18 @@ def plan(arch: Arch, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFra
 
 def pretrain(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame, *,
              start: MAE | None = None, workers: int = 0, reuse: bool = False) -> Pretrained:
-    """Pretrain on the train splits of the two pools, mixed as the recipe says; interrupted runs go on where they were.
+    """Pretrain on what is train or unlabelled in the two pools, mixed as the recipe says; interrupted runs go on.
 
     start: continue from this model instead of random weights. reuse: load an earlier run of the very same recipe,
     data and start instead of repeating it. Runs live in the user's cache, under a name that follows from all of
-    these; of two that want the same at the same time the second waits. A val or test recording of the wildlife pool
-    must not be in the general pool's train split.
+    these (a pool that the ratio leaves out is none of them); of two that want the same at the same time the second
+    waits. A val or test recording of the wildlife pool must not be in the general pool's train split.
     """
-    held_out = set(wildlife.loc[wildlife["split"] != "train", "file"])
-    if leaked := sorted(held_out & set(general.loc[general["split"] == "train", "file"])):
+    held_out = set(wildlife.loc[~wildlife["split"].isin(tables.HEARD), "file"])
+    if leaked := sorted(held_out & set(general.loc[general["split"].isin(tables.HEARD), "file"])):
         raise ValueError(f"{len(leaked)} val or test recordings of the wildlife pool are in the train split of the "
                          f"general pool, the first is {leaked[0]}: take them out of the general pool")
-    wild, gen = (t[t["split"] == "train"].reset_index(drop=True) for t in (wildlife, general))
+    wild, gen = _drawn(recipe, wildlife, general)
     model = MAE(arch, training.generator(recipe.seed))
     if start is not None:
         model.load_state_dict(start.state_dict())
@@ -98,8 +99,14 @@ def folder_of(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFram
               start: MAE | None = None) -> Path:
     """Where `pretrain` keeps this very training, made or not: its name follows from all that the training depends
     on."""
-    used = (t[t["split"] == "train"].reindex(columns=data.USED) for t in (wildlife, general))
+    used = (t.reindex(columns=data.USED) for t in _drawn(recipe, wildlife, general))
     return paths.cache("pretrained") / paths.key(arch, front, recipe, *used, start)
+
+
+def _drawn(recipe: Recipe, *pools: pd.DataFrame) -> list[pd.DataFrame]:
+    """What a recipe draws from of each pool, wildlife and general: nothing of one that its ratio leaves out."""
+    heard = (t["split"].isin(tables.HEARD) & (recipe.ratio != out) for t, out in zip(pools, (np.inf, 0)))
+    return [t[rows].reset_index(drop=True) for t, rows in zip(pools, heard)]
 
 
 def earlier(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFrame,
@@ -115,7 +122,7 @@ def earlier(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame,
 
 def _steps(model: MAE, front: FrontEnd, recipe: Recipe, wild: pd.DataFrame, gen: pd.DataFrame, folder: Path,
            workers: int) -> Iterable[dict]:
-    both, acc = pd.concat([wild, gen], ignore_index=True), hardware.accelerator()
+    both, acc = pd.concat([t for t in (wild, gen) if len(t)], ignore_index=True), hardware.accelerator()
     join = np.arange(len(both)) >= len(wild)
     clips = data.Clips(both, front, recipe.seed, join, ahead=acc.device.type == "cpu", device=acc.device)
     mixture = sampler.Mixture(len(wild), len(gen), recipe.ratio, recipe.batch, recipe.clips, recipe.seed)

@@ -159,6 +159,39 @@ def test_no_group_crosses_splits(tmp_path):
     assert table[table["label"] == "many"]["split"].value_counts().to_dict() == {"train": 12, "val": 4, "test": 4}
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_five_folds_test_every_recording_once(tmp_path, grouped):
+    split_of(tmp_path, grouped=grouped)
+    folded = [sources.recordings(f"folder:{tmp_path / 'list.csv'}?fold={k}", "wildlife") for k in range(5)]
+    tested = pd.concat([table[table["split"] == "test"] for table in folded])
+    assert sorted(tested["label"]) == ["many"] * 20 and tested["file"].is_unique
+    for k, table in enumerate(folded):
+        assert set(table.loc[table["split"] == "unlabelled", "label"]) == {"few", "two", "one"}
+        assert set(table["split"]) == {"train", "val", "test", "unlabelled"} and len(table) == 26
+        assert table[table["split"] == "val"]["file"].tolist() \
+            == folded[(k + 1) % 5].loc[folded[(k + 1) % 5]["split"] == "test", "file"].tolist()
+        if grouped:
+            assert (table.groupby("group")["split"].nunique() == 1).all()
+
+
+def test_folds_are_refused_where_nothing_can_be_tested(tmp_path):
+    for k in range(4):
+        ramp(tmp_path / "frog" / f"{k}.wav", 600)
+    with pytest.raises(ValueError, match="no class has 5 recordings in three groups or more.*leave .fold= out"):
+        sources.recordings(f"folder:{tmp_path}?fold=0", "wildlife")
+    with pytest.raises(ValueError, match="fold is '5': it must be one of 0 to 4"):
+        sources.recordings(f"folder:{tmp_path}?fold=5", "wildlife")
+
+
+def test_an_untested_recording_of_a_tested_group_is_left_out(tmp_path):
+    rows = ["file,label,group"] + [f"{i}.wav,frog,pond {i}" for i in range(6)] + ["rare.wav,newt,pond 2"]
+    for i in [*range(6), "rare"]:
+        ramp(tmp_path / f"{i}.wav", 600)
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    for k in range(5):
+        assert "newt" not in set(sources.folder(tmp_path / "list.csv", fold=k)["label"])
+
+
 def test_a_group_with_two_labels_stays_together(tmp_path):
     text = "".join(f"s{i}{k}.wav,label{k},place {i}\n" for i in range(10) for k in range(2))
     for i in range(10):

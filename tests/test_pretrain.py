@@ -128,11 +128,29 @@ def test_a_repeated_run_that_is_interrupted_is_still_the_same(pools, monkeypatch
 
 @pytest.mark.parametrize("ratio, general", [(0.0, 0), (1.0, 64), (3.0, 96), (float("inf"), 128)])
 def test_the_ratio_decides_what_is_drawn(pools, monkeypatch, ratio, general):
-    rows, real = [], data.Clips.pieces
-    monkeypatch.setattr(data.Clips, "pieces", lambda self, draw: rows.append(draw.row) or real(self, draw))
+    drawn, real = [], data.Clips.pieces
+    monkeypatch.setattr(data.Clips, "pieces",
+                        lambda self, draw: drawn.append(self.source.file(draw.row)) or real(self, draw))
     run(pools, replace(QUICK, ratio=ratio))
-    wildlife = int((pools[0]["split"] == "train").sum())
-    assert len(rows) == 128 and sum(row >= wildlife for row in rows) == general
+    assert len(drawn) == 128 and sum(file in set(pools[1]["file"]) for file in drawn) == general
+
+
+def test_a_pool_that_is_not_drawn_from_changes_nothing(pools):
+    """Of five folds of the wildlife pool general sound alone is pretrained on once."""
+    general_only, fewer = replace(QUICK, ratio=float("inf")), pools[0].iloc[:-3]
+    first = run(pools, general_only)
+    again = run((fewer, pools[1]), general_only, reuse=True)
+    assert again.reused and again.folder == first.folder
+    assert not run((fewer, pools[1]), reuse=True).reused
+
+
+def test_unlabelled_recordings_are_heard(pools, monkeypatch):
+    drawn, real = set(), data.Clips.pieces
+    monkeypatch.setattr(data.Clips, "pieces",
+                        lambda self, draw: drawn.add(self.source.file(draw.row)) or real(self, draw))
+    rest = pools[0].assign(split=pools[0]["split"].where(pools[0].index > 2, "unlabelled"))
+    run((rest, pools[1]), replace(QUICK, ratio=0.0))
+    assert drawn == set(rest.loc[rest["split"].isin(["train", "unlabelled"]), "file"])
 
 
 def test_only_general_clips_are_joined(pools, monkeypatch):

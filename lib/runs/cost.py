@@ -93,7 +93,7 @@ def starting(init: str, setting: Scale, clips: int, weights: str = "", left: int
 
 def arch_of(init: str, setting: Scale, weights: str = "") -> Arch:
     """The shape that `starts.start` will give: public weights are a ViT-B, here with AudioMAE's decoder."""
-    if init == "ready":
+    if init.startswith("ready"):
         return starts.READY_ARCH
     return Arch() if weights or init.startswith(("imagenet", "birdmae")) else setting.arch()
 

@@ -2,9 +2,10 @@
 
 A row per recording: `file, label, split` and optional `group, start_s, end_s, source, duration_s`; `kept` (which
 lib.transfer.curate writes) lists the windows that clips may be cut from, as a tuple of starts in seconds. A table may
-have millions of rows.
+have millions of rows. The split is train, val, test or unlabelled: heard in pretraining, its label never used.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +17,14 @@ from lib import audio, paths, progress
 from lib.mel import FrontEnd
 from lib.sources import chorus, prepare
 
-__all__ = ["recordings", "folder", "check", "units", "subset", "padded_share", "found",
+__all__ = ["HEARD", "FOLDS", "recordings", "folder", "check", "units", "folds", "subset", "padded_share", "found",
            "problem", "tell_skipped"]
 
 BLOCK = 1 << 20             # frames decoded at a time by `problem`: a long file never fills the memory
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
-          "test": "test", "eval": "test"}
+          "test": "test", "eval": "test", "unlabelled": "unlabelled", "unlabeled": "unlabelled"}
+HEARD = ("train", "unlabelled")  # the splits that pretraining draws from
+FOLDS = 5                        # of `folder:PATH?fold=0` ... 4
 
 
 def recordings(name: str, pool: str, size: str = "tiny", data_seed: int = 0) -> pd.DataFrame:
@@ -32,13 +35,17 @@ def recordings(name: str, pool: str, size: str = "tiny", data_seed: int = 0) -> 
                               recordist=..., see `chorus.make`), comma-separated
     chorus:other_species      as general pool: wildlife of other species, the null of a mixing experiment
     folder:PATH               one folder per class, or a CSV file,label[,split,group]; relative to the repository root
+    folder:PATH?fold=2        the same, with fold 2 of five (0 to 4) as test, whatever split it brings: see `folder`
     inatsounds:ROOT, audioset:ROOT, esc50[:ROOT]     public data sets, where `python -m lib.sources` has prepared them
     """
     kind, _, rest = str(name).partition(":")
     if kind == "chorus":
         return check(_chorus(name, rest, pool, size, data_seed), name)
     if kind == "folder":
-        return folder(rest, data_seed)
+        path, asked, fold = rest.partition("?fold=")
+        if asked and fold not in map(str, range(FOLDS)):
+            raise ValueError(f"{name!r}: fold is {fold!r}: it must be one of 0 to {FOLDS - 1}")
+        return folder(path, data_seed, int(fold) if asked else None)
     if kind in prepare.NAMES:
         return check(prepare.recordings(kind, rest), name)
     raise ValueError(f"unknown data {name!r} for the {pool} pool: use chorus, chorus:empty=0.6, folder:PATH (one "
@@ -61,24 +68,30 @@ def _chorus(name: str, rest: str, pool: str, size: str, data_seed: int) -> pd.Da
     return chorus.make(pool, size, data_seed, **options)
 
 
-def folder(path: str | Path, seed: int = 0) -> pd.DataFrame:
+def folder(path: str | Path, seed: int = 0, fold: int | None = None) -> pd.DataFrame:
     """Your own recordings: one folder per class, a folder with `metadata.csv`, or a CSV file,label[,split,group].
 
     Any format, rate, channels and length that soundfile reads. Every file is decoded once; unusable ones are left out,
     named in `table.attrs["skipped"]` and printed with the reason. Without a split column 20 % each go to val and test,
-    per class, by group where there is a group column."""
+    per class, by group where there is a group column.
+
+    fold: in place of any split, that fold of five (the same for every seed of a training, drawn by `seed`) is test, the
+    next is val and the rest train; whole groups together. Classes with fewer than five recordings, or in fewer than
+    three folds, cannot be tested so: they are unlabelled, and left out where their group has other classes. Over the
+    five folds every other recording is tested once."""
     root, name = paths.resolve(path), f"folder:{path}"
     if not str(path).strip() or not root.exists():
         raise ValueError(f"{name}: there is no such folder or CSV file ({root.name!r} was looked for in "
                          f"{root.parent.name or '/'!r})")
     csv = root if root.is_file() else root / "metadata.csv"
     table, outside = (_from_csv(csv, name), []) if csv.exists() else _from_classes(root, name)
-    given = "split" in table
+    given = "split" in table and fold is None
     table = check(table if given else table.assign(split="train"), name)
     table, skipped = _decodable(table, name, outside)
     if table.empty:
         raise ValueError(f"{name}: none of {len(skipped)} files can be used, the first: {skipped[0]}")
-    table = table if given else _split(table, seed)
+    if not given:
+        table = _split(table, seed) if fold is None else _folded(table, seed, fold, name)
     table = table.assign(source=f"folder:{csv.parent.name}").reset_index(drop=True)
     table.attrs["skipped"] = skipped
     return table
@@ -158,21 +171,51 @@ def _split(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     return table.assign(split=unit.map(split))
 
 
+def _folded(table: pd.DataFrame, seed: int, fold: int, name: str) -> pd.DataFrame:
+    """The split of `folder` by folds."""
+    number = pd.Series(folds(table, FOLDS, seed), table.index)
+    of_class = number.groupby(table["label"])
+    tested = (of_class.transform("size") >= FOLDS) & (of_class.transform("nunique") >= 3)
+    if not tested.any():
+        raise ValueError(f"{name}: no class has {FOLDS} recordings in three groups or more, so none can be tested by "
+                         "folds: leave ?fold= out")
+    split = (number - fold).mod(FOLDS).map({0: "test", 1: "val"}).fillna("train")
+    beside = ~tested & units(table).isin(units(table)[tested])  # would be heard while the rest of their group is tested
+    return table.assign(split=split.where(tested, "unlabelled"))[~beside]
+
+
+def folds(table: pd.DataFrame, k: int, seed: int) -> np.ndarray:
+    """A fold 0 ... k - 1 of every recording, (R,): groups stay whole, classes are spread as evenly as they allow."""
+    if k < 2:
+        raise ValueError(f"out of fold needs 2 folds or more, got {k}")
+    unit = units(table).astype(str)
+    fold, rng = {}, np.random.default_rng(seed)
+    for _, of_class in unit.groupby(table["label"].to_numpy(), sort=True):
+        free = [u for u in sorted(of_class.unique()) if u not in fold]  # one that spans classes keeps its first fold
+        used = Counter(fold[u] for u in of_class.unique() if u in fold)
+        order = np.roll(np.arange(k), -rng.integers(k))  # so that the rare classes do not all begin in fold 0
+        for i in rng.permutation(len(free)):
+            fold[free[i]] = int(min(order, key=used.__getitem__))
+            used[fold[free[i]]] += 1
+    return unit.map(fold).to_numpy()
+
+
 def check(table: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
-    """The table itself, once it is right: file, label and split in every row, split one of train, val, test.
+    """The table itself, once it is right: file, label and split in every row, split one of train, val, test,
+    unlabelled.
 
     ValueError names the first bad row."""
     if missing := [c for c in ("file", "label", "split") if c not in table]:
         raise ValueError(f"{name}: a recordings table needs file, label and split; {', '.join(missing)} is missing")
     table = table.assign(split=_each(table["split"], lambda split: SPLITS.get(str(split).strip().lower(), split)))
     label = _each(table["label"], lambda label: str(label).strip())
-    bad = table[["file", "label"]].isna().any(axis=1) | (label == "") | ~table["split"].isin(["train", "val", "test"])
+    bad = table[["file", "label"]].isna().any(axis=1) | (label == "") | ~table["split"].isin(SPLITS.values())
     if bad.any():
         i = int(np.argmax(bad.to_numpy()))
         row = table[["file", "label", "split"]].iloc[i]
         values = ", ".join(f"{column}={'nothing' if pd.isna(value) else repr(value)}" for column, value in row.items())
         raise ValueError(f"{name}: row {i} is not usable: {values}; "
-                         "file and label must be given and split must be train, val or test")
+                         "file and label must be given and split must be train, val, test or unlabelled")
     given = table.reindex(columns=["start_s", "end_s"])
     seconds = given.apply(pd.to_numeric, errors="coerce")
     wrong = (seconds["start_s"] < 0) | (seconds["end_s"] <= seconds["start_s"].fillna(0))
@@ -182,7 +225,8 @@ def check(table: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
         raise ValueError(f"{name}: row {i} is not usable: start_s={given.iloc[i, 0]}, end_s={given.iloc[i, 1]}; "
                          "a segment needs 0 <= start_s < end_s, in seconds")
     if "group" in table:
-        pairs = table[["group", "split"]].dropna(subset="group").drop_duplicates()
+        pairs = table[["group", "split"]].replace({"split": {"unlabelled": "train"}})
+        pairs = pairs.dropna(subset="group").drop_duplicates()
         if (twice := pairs["group"].duplicated()).any():
             raise ValueError(f"{name}: group {pairs.loc[twice, 'group'].iloc[0]!r} is in more than one split: "
                              "recordings of one place or animal must stay together")

@@ -21,7 +21,7 @@ from lib.sources import chorus_recording, tables
 from lib.transfer import finetune
 from lib.transfer.finetune import Finetuned
 
-__all__ = ["FILTERS", "check", "grid", "confidence", "folds", "reconstruction_loss", "energy", "Kept", "keep",
+__all__ = ["FILTERS", "check", "grid", "confidence", "reconstruction_loss", "energy", "Kept", "keep",
            "control", "curated", "holds_call", "Detector", "detector", "Proxy", "mobilenet", "proxy"]
 
 FILTERS = ("none", "confidence", "confidence_oof", "loss", "energy")
@@ -97,7 +97,7 @@ def confidence(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataF
     recipe, train, count = replace(recipe, evaluate=0), _train(table), max(1, out_of_fold)
 
     def compute() -> np.ndarray:
-        fold = folds(train, count, recipe.seed) if out_of_fold else np.zeros(len(train), int)
+        fold = tables.folds(train, count, recipe.seed) if out_of_fold else np.zeros(len(train), int)
         recording = grid(train, front)["recording"].to_numpy()
         score = np.full(len(recording), np.nan)
         for k in range(count):
@@ -121,19 +121,6 @@ def _own_class(tuned: Finetuned, front: FrontEnd, table: pd.DataFrame) -> np.nda
         share = logits.double().softmax(-1)[torch.arange(len(row)), torch.tensor(np.nan_to_num(own)).long()].numpy()
         shares.append(np.where(np.isnan(own), np.nan, share))
     return np.concatenate(shares)
-
-
-def folds(table: pd.DataFrame, k: int, seed: int) -> np.ndarray:
-    """A fold 0 ... k - 1 of every recording, (R,): groups stay whole, classes are spread as evenly as they allow."""
-    if k < 2:
-        raise ValueError(f"out of fold needs 2 folds or more, got {k}")
-    unit = tables.units(table).astype(str)
-    fold, rng = {}, np.random.default_rng(seed)
-    for _, units in unit.groupby(table["label"].to_numpy(), sort=True):
-        free = [u for u in sorted(units.unique()) if u not in fold]  # a group that spans classes keeps its first fold
-        first = rng.integers(k)  # so that the rare classes do not all begin in fold 0
-        fold |= {free[i]: int(first + j) % k for j, i in enumerate(rng.permutation(len(free)))}
-    return unit.map(fold).to_numpy()
 
 
 def reconstruction_loss(model: MAE, front: FrontEnd, table: pd.DataFrame, *, masks: int = 4,

@@ -26,7 +26,8 @@ from lib.transfer import public
 __all__ = ["NAMES", "Start", "start", "earlier", "READY", "READY_PIXELS", "READY_LOG", "READY_ARCH", "READY_RECIPE",
            "load_ready", "train_ready"]
 
-NAMES = ("random", "random+inat_ssl", "audioset_ssl", "audioset_ssl+inat_ssl", "imagenet_sl", "birdmae", "ready")
+NAMES = ("random", "random+inat_ssl", "audioset_ssl", "audioset_ssl+inat_ssl", "imagenet_sl", "birdmae", "ready",
+         "ready+inat_ssl")
 PUBLIC = {"audioset_ssl": "audiomae", "imagenet_sl": "imagenet", "birdmae": "birdmae"}
 
 READY = paths.ROOT / "papermill_runs" / "ready" / "ready.safetensors"  # its card is ready.json
@@ -62,12 +63,11 @@ def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd
     if weights and first in ("random", "ready"):
         raise ValueError(f"init={name} starts from {first} weights and takes no weights, got {weights!r}: leave "
                          "weights empty, or choose another init")
-    if name == "ready":
-        model, card = load_ready()
-        what = f"the ready weights: {card.trained_on} (sha256 {card.sha256[:12]})"
-        return Start(model, card.front, READY_RECIPE.clips, what)
     model, front, samples, what = MAE(arch, training.generator(recipe.seed)), mel.INAT, 0, "random weights"
-    if first == "audioset_ssl" and not weights:
+    if first == "ready":
+        (model, card), samples = load_ready(), READY_RECIPE.clips
+        front, what = card.front, f"the ready weights: {card.trained_on} (sha256 {card.sha256[:12]})"
+    elif first == "audioset_ssl" and not weights:
         model, samples = _pretrained(model, front, recipe, math.inf, pools, None, workers), recipe.clips
         what = f"STAND-IN for AudioSet weights: a MAE pretrained here on {recipe.clips:,} clips of the general pool"
     elif first in PUBLIC:
@@ -85,11 +85,10 @@ def earlier(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, 
     """What `start` will find of its own: how many of its pretrainings are still to be made (0 to 2), and its model
     where none is. Public weights are not looked for: there is no model, and what goes on from them is to be made."""
     first, _, further = name.partition("+")
-    if name == "ready":
-        return 0, load_ready()[0]
     if weights or first in PUBLIC and first != "audioset_ssl":
         return int(bool(further)), None
-    ratios, model = [math.inf] * (first == "audioset_ssl") + [0.0] * bool(further), None
+    ratios = [math.inf] * (first == "audioset_ssl") + [0.0] * bool(further)
+    model = load_ready()[0] if first == "ready" else None
     for place, ratio in enumerate(ratios if recipe.clips else ()):
         model = pretrain.earlier(arch, mel.INAT, replace(recipe, ratio=ratio), pools["wildlife"], pools["general"],
                                  model)

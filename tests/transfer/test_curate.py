@@ -12,7 +12,7 @@ from toys import ARCH, FRONT, tone, tones
 from lib import audio, data, hardware, mel, patches, pretrain, sampler, training
 from lib.mae import MAE
 from lib.runs import scales
-from lib.sources import chorus
+from lib.sources import chorus, tables
 from lib.transfer import curate, finetune
 
 QUICK = finetune.Recipe(epochs=1, batch=6, lr=1e-3, mixup=False, mask_mels=0, mask_frames=0)
@@ -112,15 +112,15 @@ def test_a_selector_keeps_its_last_step(table, monkeypatch):
 
 def test_folds_keep_groups_and_spread_classes(table):
     train = table[table["split"] == "train"].reset_index(drop=True)
-    fold = curate.folds(train, 3, 0)
+    fold = tables.folds(train, 3, 0)
     assert set(fold) == {0, 1, 2} and (train.assign(fold=fold).groupby("group")["fold"].nunique() == 1).all()
     assert (train.assign(fold=fold).groupby(["label", "fold"]).size() == 2).all()
-    np.testing.assert_array_equal(fold, curate.folds(train, 3, 0))
-    assert any((fold != curate.folds(train, 3, seed)).any() for seed in range(1, 5))
-    alone = curate.folds(train.drop(columns="group"), 4, 0)
+    np.testing.assert_array_equal(fold, tables.folds(train, 3, 0))
+    assert any((fold != tables.folds(train, 3, seed)).any() for seed in range(1, 5))
+    alone = tables.folds(train.drop(columns="group"), 4, 0)
     assert train.assign(fold=alone).groupby("label")["fold"].nunique().min() == 4
     with pytest.raises(ValueError, match="2 folds or more, got 1"):
-        curate.folds(train, 1, 0)
+        tables.folds(train, 1, 0)
 
 
 def test_a_species_with_one_group_has_no_score_out_of_fold_and_stays(table):
