@@ -143,13 +143,13 @@ print(f"{len(known.row):,} windows of {len(table):,} recordings; {size}, "
 pd.DataFrame({kind: {"numbers a window": x.shape[1]} for kind, x in known.kinds.items()})
 
 # %% [markdown]
-# **Three ways to make one vector of a window** with $t \times f$ patch tokens $z_{\tau, \phi} \in \mathbb{R}^D$:
+# **Four ways to make one vector of a window** with $t \times f$ patch tokens $z_{\tau, \phi} \in \mathbb{R}^D$:
 #
 # $$ z_\text{class}, \qquad z_\text{mean} = \frac{1}{tf} \sum_{\tau, \phi} z_{\tau, \phi}, \qquad
 #    z_\text{freq} = \frac1t \sum_\tau \big[ z_{\tau, 1} ; z_{\tau, 2} ; \dots ; z_{\tau, f} \big] \in \mathbb{R}^{fD} \tag{1} $$
 #
 # The class token was never asked for anything in pretraining (except in `imagenet_sl`, where it was the classifier's input). The mean forgets at which pitch something sounded. The last (MSM-MAE, Niizumi et al. 2022, Eq. 1) lays
-# the mel rows end to end, so that each keeps its place, and averages over time only.
+# the mel rows end to end, so that each keeps its place, and averages over time only; *spread* is that with each number's standard deviation over time beside it (the readout of the `study` recipe in notebook 04).
 #
 # **Checkpoint.** The lines below are (1), by hand, on one window. If they pass, the kept features are what the text says, and the encoder is as it was.
 
@@ -206,7 +206,7 @@ print(f"{recipe.epochs} epochs of {counts['train']} recordings in batches of {re
 plots.source(probe.linear)
 
 # %% [markdown]
-# > **Predict.** Which part of it matters most for the result: BatchNorm, the learning rate, or which of the three vectors is read?
+# > **Predict.** Which part of it matters most for the result: BatchNorm, the learning rate, or which of the four vectors is read?
 
 # %%
 ladder = {}
@@ -245,7 +245,7 @@ assert abs(chance["val"].top1.value - 1 / chance["val"].chosen_from) < 1e-9
 # ## What the learning rate and BatchNorm decide
 
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(11, 3), sharey=True)
+figure, axes = plt.subplots(1, 4, figsize=(12, 3), sharey=True)
 for ax, kind in zip(axes, probe.KINDS):
     for name, look in ((f"linear, {kind}", "o-"), (f"linear, {kind}, no BatchNorm", "s--")):
         ax.semilogx(ladder[name].sweep["value"], 100 * ladder[name].sweep["top1"], look,

@@ -3,7 +3,6 @@
 All learn from the same train recordings, choose on val and answer val and test recording by recording, as every model
 here does: what comes out is a `metrics.Evaluation`."""
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,11 +13,11 @@ from lib import data, hardware, mel, metrics, paths, progress, sampler, training
 from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
 from lib.patches import Grid
-from lib.transfer import finetune, probe, readouts
+from lib.transfer import finetune, probe
 
 __all__ = ["MOST", "STATISTICS", "statistics", "logistic", "frozen", "Cnn", "cnn", "recorded"]
 
-VERSION = 1  # of kept CNNs: raised when the same data and settings would give other weights
+VERSION = 1  # of what is kept: raised when the same data and settings would give other numbers or weights
 MOST = 20_000  # train recordings: scikit-learn would take hours for those of iNatSounds
 STATISTICS = ("mean, spread", "mean, spread, rise")  # the feature sets of logistic regression
 
@@ -28,8 +27,23 @@ def statistics(front: FrontEnd, table: pd.DataFrame, *, workers: int = 0,
     """Numbers of every mel band over time, a row a recording, for each of STATISTICS: (R, 2*M) and (R, 3*M).
 
     Mean and standard deviation; the rise is how far the band lies above its own median of a window, on average, what
-    lies below it counted as 0. Frames are those of the windows that a model is asked about, padding left out."""
-    table, device = table.reset_index(drop=True), hardware.accelerator().device
+    lies below it counted as 0. Frames are those of the windows that a model is asked about, padding left out. A second
+    call reads what the first has written."""
+    table = table.reset_index(drop=True)
+    key = paths.key(VERSION, front, table.reindex(columns=["file", "start_s", "end_s", "duration_s"]))
+    file = paths.cache("baselines") / f"statistics-{key}.npy"
+    if not file.exists():
+        with paths.atomic(file) as temporary, open(temporary, "wb") as place:
+            np.save(place, _statistics(front, table, workers, bar))
+    known = np.load(file)  # (R, 3, M)
+    kinds = {name: known[:, :k].reshape(len(table), -1) for name, k in zip(STATISTICS, (2, 3))}
+    labels, R = sorted(table.loc[table["split"] == "train", "label"].unique()), len(table)
+    return probe.Features(table, np.arange(R), np.ones(R, int), kinds, None, Grid(1, 1), labels, False)
+
+
+def _statistics(front: FrontEnd, table: pd.DataFrame, workers: int, bar: str | None) -> np.ndarray:
+    """Mean, standard deviation and rise, (R, 3, M) float32."""
+    device = hardware.accelerator().device
     windows = data.Windows(table, front, ahead=device.type == "cpu", device=device)
     log_mel, above = LogMel(front).to(device), LogMel(mel.above_median(front))
     total = torch.zeros(len(table), 3, front.mels, dtype=torch.float64)
@@ -43,10 +57,7 @@ def statistics(front: FrontEnd, table: pd.DataFrame, *, workers: int = 0,
         total.index_add_(0, batch.row.cpu(), torch.stack([spec.sum(1), spec.square().sum(1), rise.sum(1)], 1))
         frames.index_add_(0, batch.row.cpu(), n.double())
     mean, square, rise = (total / frames[:, None, None]).unbind(1)  # (R, M) each
-    known = [mean, (square - mean.square()).clamp(min=0).sqrt(), rise]
-    kinds = {name: torch.cat(known[:k], 1).float().numpy() for name, k in zip(STATISTICS, (2, 3))}
-    labels, R = sorted(table.loc[table["split"] == "train", "label"].unique()), len(table)
-    return probe.Features(table, np.arange(R), np.ones(R, int), kinds, None, Grid(1, 1), labels, False)
+    return torch.stack([mean, (square - mean.square()).clamp(min=0).sqrt(), rise], 1).float().numpy()
 
 
 def logistic(front: FrontEnd, table: pd.DataFrame, seed: int, *,
@@ -57,7 +68,7 @@ def logistic(front: FrontEnd, table: pd.DataFrame, seed: int, *,
     seed: of the intervals' draws; the regression has none."""
     if (table["split"] == "train").sum() > MOST:
         return {}
-    known = statistics(front, table, workers=workers)
+    known = statistics(front, table[table["split"] != "unlabelled"], workers=workers)
     return {name: probe.evaluate(probe.logistic(known, kind), known, seed)
             for name, kind in zip(("logistic", "logistic_rise"), STATISTICS)}
 
@@ -70,22 +81,8 @@ def frozen(encoder: MAE, front: FrontEnd, table: pd.DataFrame, seed: int, *,
     An untrained encoder, `MAE(arch, training.generator(seed))`, says how much of that is the readout's."""
     if (table["split"] == "train").sum() > MOST:
         return {}
-    known = probe.features(encoder.eval(), front, table, workers=workers)
-    kinds = {kind: known.kinds[kind] for kind in ("mean", "frequency")}
-    if known.tokens is not None:
-        kinds["frequency, spread"] = _with_spread(known)
-    known = replace(known, kinds=kinds)
-    return {kind: probe.evaluate(probe.logistic(known, kind), known, seed) for kind in kinds}
-
-
-def _with_spread(known: probe.Features, batch: int = 512) -> np.ndarray:
-    """What `readouts.Frequency` makes of each window's tokens without padding, (W, 2*f*D)."""
-    rows, found = readouts.Frequency(known.tokens.shape[-1], known.grid.f), []
-    for first in range(0, len(known.row), batch):
-        windows = np.arange(first, min(first + batch, len(known.row)))
-        tokens = torch.from_numpy(known.tokens[windows, 1:].astype(np.float32)).unflatten(1, tuple(known.grid))
-        found += [rows(x[None, :columns].transpose(1, 2)) for x, columns in zip(tokens, known.columns[windows])]
-    return torch.cat(found).numpy()
+    known = probe.features(encoder.eval(), front, table[table["split"] != "unlabelled"], workers=workers, tokens=False)
+    return {kind: probe.evaluate(probe.logistic(known, kind), known, seed) for kind in probe.KINDS[1:]}
 
 
 class Cnn(nn.Module):

@@ -33,8 +33,9 @@ from lib.sources import tables
 __all__ = ["KINDS", "Features", "features", "pooled", "Recipe", "TOKENS", "linear", "Attentive", "Prototypes",
            "Rung", "train", "neighbours", "logistic", "regression", "evaluate", "recordings"]
 
-KINDS = ("class", "mean", "frequency")  # the class token, the mean of the patches, and MSM-MAE's concatenated mel rows
-VERSION = 1  # of the cached files: raised when the same weights and recordings would give other numbers
+# the class token, the mean of the patches, MSM-MAE's concatenated mel rows, and those with their spread over time
+KINDS = ("class", "mean", "frequency", "spread")
+VERSION = 2  # of the cached files: raised when the same weights and recordings would give other numbers
 MEMORY = 4 * 2**30  # bytes that kept tokens may take on disk; above, only the pooled kinds are kept
 OPTIMIZERS = {"SGD": partial(torch.optim.SGD, momentum=0.9), "AdamW": torch.optim.AdamW}  # that a recipe may name
 
@@ -45,8 +46,8 @@ class Features:
     table: pd.DataFrame  # (R) the recordings
     row: np.ndarray  # (W,) the recording of each window
     columns: np.ndarray  # (W,) time columns that hold sound; those behind are padding
-    kinds: dict[str, np.ndarray]  # for each of KINDS (W, D), or (W, f*D) for "frequency", float32
-    tokens: np.ndarray | None  # (W, 1+L, D) float16, read from disk as needed; None where they would exceed MEMORY
+    kinds: dict[str, np.ndarray]  # for each of KINDS (W, D), (W, f*D) for "frequency", (W, 2*f*D) for "spread", float32
+    tokens: np.ndarray | None  # (W, 1+L, D) float16, read from disk as needed; None above MEMORY or if not asked for
     grid: Grid
     labels: list[str]  # of the train split: the classes
     cached: bool  # True when nothing was computed
@@ -68,8 +69,10 @@ class Features:
 
 
 def features(model: MAE, front: FrontEnd, table: pd.DataFrame, *, batch: int = 64, workers: int = 0,
-             bar: str | None = "encoding") -> Features:
+             bar: str | None = "encoding", tokens: bool = True) -> Features:
     """Encode every window of the table's recordings with nothing hidden, in float32; a second call only reads.
+
+    tokens=False keeps KINDS alone, a hundredth of the disk.
 
     The cache is named after the encoder's weights, the front end and the recordings, not after labels and splits."""
     table = table.reset_index(drop=True)
@@ -77,42 +80,47 @@ def features(model: MAE, front: FrontEnd, table: pd.DataFrame, *, batch: int = 6
         raise ValueError("there is nothing to encode: this table has no recordings")
     labels = sorted(table.loc[table["split"] == "train", "label"].unique())
     places = table.reindex(columns=["file", "start_s", "end_s", "duration_s"])
-    folder = paths.cache("features", paths.key(VERSION, model.arch, front, model.encoder, places))
-    done, tokens = folder / "features.json", folder / "tokens.npy"
+    folder = paths.cache("features", paths.key(VERSION, model.arch, front, model.encoder, places, tokens))
+    done, file = folder / "features.json", folder / "tokens.npy"
     cached = done.exists()
     if not cached:
         try:
-            _encode(model, front, table, folder, batch, workers, bar)
+            _encode(model, front, table, folder, batch, workers, bar, tokens)
             paths.write_json(done, paths.plain([model.arch, front]))  # last: it says that the rest is whole
         except OSError as error:
             raise OSError(f"the features could not be written in {folder} ({error}): free some space; the same call "
                           "makes them again") from None
     row, columns, *kinds = (np.load(folder / f"{name}.npy") for name in ("row", "columns", *KINDS))
-    kept = np.load(tokens, mmap_mode="r") if tokens.exists() else None
+    kept = np.load(file, mmap_mode="r") if file.exists() else None
     return Features(table, row, columns, dict(zip(KINDS, kinds)), kept, model.grid, labels, cached)
 
 
 def pooled(tokens: Tensor, grid: Grid, columns: Tensor) -> dict[str, Tensor]:
-    """Tokens (W, 1+L, D) as one vector a window: "class" (W, D), "mean" (W, D), "frequency" (W, f*D).
+    """Tokens (W, 1+L, D) as one vector a window: "class" (W, D), "mean" (W, D), "frequency" (W, f*D), "spread"
+    (W, 2*f*D).
 
     "frequency" is MSM-MAE's Eq. 1: the f patches of one time are laid end to end, then averaged over time, so that a
-    mel row keeps its place. columns (W,): only so many time columns enter the means."""
+    mel row keeps its place. "spread" is what `readouts.Frequency` makes of them: each row's mean and standard deviation
+    over time. columns (W,): only so many time columns enter."""
     patch = tokens[:, 1:].unflatten(1, tuple(grid))  # (W, t, f, D)
     real = (torch.arange(grid.t, device=tokens.device) < columns[:, None])[..., None, None]  # (W, t, 1, 1)
-    rows = (patch * real).sum(1) / columns[:, None, None]  # (W, f, D)
-    return {"class": tokens[:, 0], "mean": rows.mean(1), "frequency": rows.flatten(1)}
+    count = columns[:, None, None]
+    rows = (patch * real).sum(1) / count  # (W, f, D)
+    spread = (((patch - rows[:, None]).square() * real).sum(1) / count + 1e-6).sqrt()  # (W, f, D)
+    return {"class": tokens[:, 0], "mean": rows.mean(1), "frequency": rows.flatten(1),
+            "spread": torch.cat([rows, spread], 2).flatten(1)}
 
 
 @torch.no_grad()
 def _encode(model: MAE, front: FrontEnd, table: pd.DataFrame, folder: Path, batch: int, workers: int,
-            bar: str | None) -> None:
+            bar: str | None, tokens: bool) -> None:
     """Write what `Features` holds of every window, a file for each array.
 
     Tokens are written batch by batch, and not by a memory map: where the disk is full, it kills who writes to it."""
     device, (t, f) = hardware.accelerator().device, model.grid
     windows = data.Windows(table, front, ahead=device.type == "cpu", whole=True, device=device)
     shape = (len(windows), 1 + t * f, model.arch.dim)
-    keep = 2 * np.prod(shape, dtype=float) <= MEMORY
+    keep = tokens and 2 * np.prod(shape, dtype=float) <= MEMORY
     log_mel, model, found = LogMel(front).to(device), model.eval(), defaultdict(list)
     place = paths.atomic(folder / "tokens.npy") if keep else nullcontext(os.devnull)
     with hardware.on_device(model), place as tokens_file, open(tokens_file, "wb") as file:
@@ -120,12 +128,12 @@ def _encode(model: MAE, front: FrontEnd, table: pd.DataFrame, folder: Path, batc
         batches, count = data.loader(windows, batch, workers), -(-len(windows) // batch)
         for clips in progress.bar(batches, total=count, desc=bar, unit="batch", leave=False):
             columns = (-(-clips.frames(front) // model.arch.patch[0])).clamp(1, t)  # (B,)
-            tokens = model.encode(clips.spec(log_mel, device)).float()  # (B, 1+L, D)
-            vectors = pooled(tokens, model.grid, columns.to(device))
+            said = model.encode(clips.spec(log_mel, device)).float()  # (B, 1+L, D)
+            vectors = pooled(said, model.grid, columns.to(device))
             for name, x in {"row": clips.row, "columns": columns, **vectors}.items():
                 found[name].append(x.cpu().numpy())
             if keep:
-                file.write(tokens.half().cpu().numpy().astype("<f2").tobytes())
+                file.write(said.half().cpu().numpy().astype("<f2").tobytes())
     for name, batches in found.items():
         with paths.atomic(folder / f"{name}.npy") as temporary:
             np.save(temporary, np.concatenate(batches))

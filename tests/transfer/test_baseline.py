@@ -56,7 +56,7 @@ def test_padding_is_left_out(tmp_path):
 
 @pytest.mark.parametrize("opponent", [
     lambda table: baseline.logistic(FRONT, table, seed=0)["logistic"],
-    lambda table: baseline.frozen(MAE(ARCH, training.generator(0)), FRONT, table, seed=0)["frequency, spread"],
+    lambda table: baseline.frozen(MAE(ARCH, training.generator(0)), FRONT, table, seed=0)["spread"],
     lambda table: baseline.cnn(FRONT, table, seed=0, steps=60, batch=8)], ids=["logistic", "frozen", "cnn"])
 def test_tones_are_told_apart_and_twice_the_same(beeps, opponent, tmp_path, monkeypatch):
     first = opponent(beeps)
@@ -75,8 +75,10 @@ def test_too_many_recordings_are_left_out(table, monkeypatch):
 def test_the_frequency_vector_stands_beside_its_spread_without_padding(tmp_path):
     short = tones(tmp_path, train=1, val=1, test=1, seconds=0.2)
     known = probe.features(MAE(ARCH, training.generator(0)).eval(), FRONT, short)
-    mean, spread = baseline._with_spread(known).reshape(len(short), known.grid.f, 2, ARCH.dim).transpose(2, 0, 1, 3)
+    mean, spread = known.kinds["spread"].reshape(len(short), known.grid.f, 2, ARCH.dim).transpose(2, 0, 1, 3)
     assert known.columns.max() < known.grid.t
-    assert np.allclose(mean.reshape(len(short), -1), known.kinds["frequency"], atol=2e-3)  # tokens are kept in halves
+    assert np.allclose(mean.reshape(len(short), -1), known.kinds["frequency"])
     tokens = known.tokens[0, 1:].astype(np.float32).reshape(*known.grid, ARCH.dim)[: known.columns[0]]
-    assert np.allclose(spread[0], tokens.std(0), atol=2e-3)
+    assert np.allclose(spread[0], tokens.std(0), atol=2e-3)  # tokens are kept in halves
+    whole = probe.features(MAE(ARCH, training.generator(0)).eval(), FRONT, short, tokens=False)
+    assert whole.tokens is None and all((whole.kinds[kind] == known.kinds[kind]).all() for kind in probe.KINDS)
