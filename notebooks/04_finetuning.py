@@ -89,7 +89,7 @@ general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folde
 # empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
 weights: str = ""  # public weights: hub, or a local file
 # sweep is what the records use
-budget: str = "main"  # clips of each pretraining that happens here: main or sweep
+budget: str = "main"  # clips of each pretraining that happens here: main, sweep or a number
 # pretrains up to three models more (once: they are kept)
 panel: bool = True  # also draw Table 3 right
 max_hours: float = 1.0  # a run that would take longer on this machine is refused
@@ -118,7 +118,7 @@ left, encoder = starts.earlier(init, setting.arch(), once, pools, weights=weight
 rows = [cost.starting(init, setting, clips, weights, left),
         *cost.finetuning(shape, runs.front(mel.INAT, subtract),
                          setting.finetuning(preset, seed, init != "random"), pools["wildlife"],
-                         encoder=encoder if budget == "sweep" else None)]
+                         encoder=encoder if budget != "main" else None)]
 if panel:
     beginnings = "audioset_ssl+inat_ssl", "random+inat_ssl", "audioset_ssl"
     full, own, general_only = (starts.earlier(n, setting.arch(), once, pools) for n in beginnings)
@@ -231,7 +231,7 @@ for ax, (x, title) in zip(axes, shown):
 
 # %%
 tuned = finetune.finetune(begin.model, arch, front, pools["wildlife"], recipe,
-                          workers=setting.workers, reuse=budget == "sweep")
+                          workers=setting.workers, reuse=budget != "main")
 total = sum(p.numel() for p in tuned.model.parameters())
 print(f"trained {tuned.trainable:,} of {total:,} weights ({tuned.trainable / total:.1%}) "
       f"on {tuned.samples:,} clips")
@@ -399,7 +399,8 @@ main = runs.beside(table, run) if len(table) else table
 theirs = runs.reference("finetune", split="test", metric="top1").set_index("setting")["value"]
 theirs = theirs.reindex(starts.NAMES)  # it has no row for ready
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
-order = [n for n in starts.NAMES if n != "ready" or (len(main) and n in set(main["init"]))]
+order = [n for n in starts.NAMES
+         if not n.startswith("ready") or (len(main) and n in set(main["init"]))]
 axes[0].plot([theirs[n] for n in order], range(len(order)), "s", color="0.3")
 axes[0].set(title="paper: Liu et al. 2026, Table 3\nViT-B, iNatSounds",
             xlabel="top-1 on test, class average (%)", yticks=range(len(order)), yticklabels=order,

@@ -88,7 +88,7 @@ preset: str = "study"  # the recipe of finetuning: study, audiomae, paper or lor
 # median: a frame is heard as it lies above what its band has in this clip; none: as in both papers
 subtract: str = "median"  # taken off the log-mel where labels are learned: median or none
 # sweep is what the records use
-budget: str = "main"  # clips of each pretraining that happens here: main or sweep
+budget: str = "main"  # clips of each pretraining that happens here: main, sweep or a number
 max_hours: float = 1.0  # a run that would take longer on this machine is refused
 
 # %%
@@ -178,7 +178,7 @@ left, encoder = starts.earlier(init, setting.arch(), setting.pretraining(clips, 
                                weights=weights)
 cost.sheet([cost.starting(init, setting, clips, weights, left),
             *cost.finetuning(arch, runs.front(mel.INAT, subtract), recipe, part,
-                             encoder=encoder if budget == "sweep" else None)], max_hours)
+                             encoder=encoder if budget != "main" else None)], max_hours)
 
 # %% [markdown]
 # **See:** what few labels save: finetuning, never the pretraining and never the evaluation. Measured a moment ago from a few steps on random clips, on the machine in the corner. What an earlier run left is
@@ -192,7 +192,7 @@ print(f"{init}: {begin.what}; front end {front.name}")
 
 # %%
 tuned = finetune.finetune(begin.model, begin.model.arch, front, part, recipe,
-                          workers=setting.workers, reuse=budget == "sweep")
+                          workers=setting.workers, reuse=budget != "main")
 result = finetune.evaluate(tuned, front, part, seed, workers=setting.workers)
 for split, s in result.scores.items():
     print(f"{split}: top-1 {s.top1}, "

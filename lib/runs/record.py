@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # each is imported where it is used, so that the launcher spe
 __all__ = ["VERSION", "Run", "start", "records", "recorded", "beside", "reference", "paper", "Recorded",
            "GRID", "POOLS", "notebook_path", "assigned", "defaults_of", "folder", "name_of", "base", "read"]
 
-VERSION = 1  # of the results: raised when the same parameters would give other numbers; older records are left out
+VERSION = 2  # of the results: raised when the same parameters would give other numbers; older records are left out
 NOTEBOOKS = paths.ROOT / "notebooks"
 POOLS = ("wildlife", "general")  # the parameters that name data
 SHOWN = ("panel", "max_hours", "root", "new", "out")  # parameters that change nothing that is measured
@@ -83,15 +83,17 @@ def folder(scale_name: str) -> Path:
     return paths.ROOT / "papermill_runs"
 
 
-def table_hash(table: pd.DataFrame) -> str:
-    """Six hex digits of a recordings table, the same wherever its folder lies and in whatever order its rows are."""
+def table_hash(table: pd.DataFrame, split: bool = True) -> str:
+    """Six hex digits of a recordings table, the same wherever its folder lies and in whatever order its rows are;
+    without `split` the same for all folds of a folder."""
     files, as_json = table["file"].tolist(), json.encoder.encode_basestring  # letters beyond ASCII as they are
     places = {os.path.split(file)[0] for file in files}  # once a folder: it takes time
     places = {place: os.path.dirname(Path(place, "x").as_posix()) for place in places}
     root = os.path.commonpath(places.values()) if places else ""
     inside = {place: os.path.relpath(f"{path}/x" if path else "x", root or ".")[:-1] for place, path in places.items()}
     names = (as_json(inside[place] + name) for place, name in map(os.path.split, files))
-    known = [c for c in ("label", "split", "group", "start_s", "end_s", "duration_s") if c in table]
+    known = ["label", *["split"] * split, "group", "start_s", "end_s", "duration_s"]
+    known = [c for c in known if c in table]
     rows = sorted(f"[{', '.join(row)}]"
                   for row in zip(names, *(map(as_json, map(str, table[c].tolist())) for c in known)))
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:6]
@@ -100,9 +102,10 @@ def table_hash(table: pd.DataFrame) -> str:
 def base(source: str) -> str:
     """The part of a data name that is no place on a disk.
 
-    `chorus:empty=0.6` -> `chorus_empty_0.6`, `folder:~/sounds/frogs/` -> `frogs`."""
-    kind, _, place = str(source).partition(":")
-    name = str(source)
+    `chorus:empty=0.6` -> `chorus_empty_0.6`, `folder:~/sounds/frogs/` -> `frogs`, and with `?fold=2` `frogs_fold_2`."""
+    source, asked, fold = str(source).partition("?fold=")
+    kind, _, place = source.partition(":")
+    name = source
     if place and kind != "chorus":
         path = Path(place.rstrip("/\\").replace("\\", "/"))
         if path.name == "metadata.csv":
@@ -110,14 +113,16 @@ def base(source: str) -> str:
         elif path.suffix == ".csv":
             path = path.with_suffix("")
         name = path.name or kind
-    return re.sub(r"[^\w.-]+", "_", name)
+    return re.sub(r"[^\w.-]+", "_", name) + (f"_fold_{fold}" if asked else "")
 
 
 def _data(values: Mapping[str, object], tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, object]]:
     data = {}
     for pool, table in tables.items():
-        source, digest = str(values.get(pool, pool)), table_hash(table)
-        data[pool] = {"name": _pool(source, digest), "hash": digest,
+        source = str(values.get(pool, pool))
+        folder, _, fold = source.partition("?fold=")
+        digest = table_hash(table, split=not fold)
+        data[pool] = {"name": _pool(source, digest), "hash": digest, **({"fold": int(fold)} if fold else {}),
                       "recordings": len(table), "classes": int(table["label"].nunique()),
                       "per_split": {str(k): int(v) for k, v in table["split"].value_counts().sort_index().items()}}
         if "duration_s" in table:
