@@ -103,8 +103,9 @@ run = runs.start("04_finetuning", pools, init=init, preset=preset, scale=scale, 
                  data_seed=data_seed, wildlife=wildlife, general=general, weights=weights,
                  subtract=subtract, budget=budget)
 counts = pools["wildlife"]["split"].value_counts()
+train = pools["wildlife"].query("split == 'train'").reset_index(drop=True)
 print(f"scale {setting.name}; {counts['train']} recordings to learn "
-      f"{pools['wildlife']['label'].nunique()} species from, {counts['val']} val, "
+      f"{train['label'].nunique()} species from, {counts['val']} val, "
       f"{counts['test']} test")
 
 # %% [markdown]
@@ -203,7 +204,6 @@ exercises.predicted("ViT-B, head over embedding", slower, 0.75 ** -13, "times")
 # **SpecAugment** hides one band of mels and one of frames, so that no single place decides.
 
 # %%
-train = pools["wildlife"].query("split == 'train'").reset_index(drop=True)
 log_mel = mel.LogMel(begin.front)  # as it is: above the median there are no powers to add
 draws = [sampler.Draw(0, 0), sampler.Draw(len(train) // 2, 1)]
 two = next(iter(data.loader(data.Clips(train, begin.front, seed), [draws])))

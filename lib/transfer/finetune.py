@@ -144,7 +144,7 @@ def finetune(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFra
         raise ValueError("finetuning needs at least two labels in train and some recordings in val, got "
                          f"{len(labels)} labels, {len(train)} recordings in train and {len(val)} in val: add "
                          "recordings, or let `folder` make the split")
-    _numbers(labels, table)
+    _numbers(labels, table[table["split"] != "unlabelled"])
     _check(recipe, min(recipe.batch, len(train)), hardware.accelerator().num_processes)
     model = classifier(encoder, arch, len(labels), training.generator(recipe.seed, 1), recipe.drop_path,
                        recipe.drop_patches, recipe.readout)

@@ -356,6 +356,13 @@ def test_a_label_without_training_and_an_empty_table_are_errors(table):
         finetune.predict(model, FRONT, table[:0], ["high", "low"])
 
 
+def test_what_is_unlabelled_is_never_learnt(table):
+    rows = table["label"] == "mid"
+    told, without = table.assign(split=table["split"].where(~rows, "unlabelled")), table[~rows]
+    tuned, other = (tune(t, replace(QUICK, epochs=1)) for t in (told, without))
+    assert tuned.labels == ["high", "low"] and same(tuned, other)
+
+
 def test_masked_pretraining_leads_into_finetuning(table):
     """The whole way of notebook 05 in one breath: the encoder that pretraining hands back is taken as it is."""
     model = MAE(ARCH, training.generator(0))
