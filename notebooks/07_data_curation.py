@@ -72,7 +72,9 @@ plots.style()
 filter: str = "confidence"  # what windows are scored by
 # a share of the windows such as "50%", or every window with at least this score, such as 0.88
 threshold: str = "50%"  # what is kept
-control: bool = False  # True keeps as many windows of every recording as the filter does, at random
+# windows: as many of every recording as the filter keeps, at random; recordings: of as many
+# recordings, these drawn too; none: the filter itself
+control: str = "none"  # none, windows or recordings
 # auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
 seed: int = 0  # of the training, the folds and the control
@@ -206,13 +208,15 @@ scores["score"].describe().round(3)
 #
 # `"50%"` keeps the best half. A number keeps every window with at least that score; the paper's numbers belong to its own selectors.
 #
-# A filter changes two things at once: *which* windows are there, and *how many*. The control keeps as many windows in every recording, chosen
-# without looking at the score. Only the difference between the two is the filter's merit.
+# A filter changes three things at once: *which recordings* are there, *which windows* of them, and *how many*. One control keeps as many windows in every recording, chosen
+# without looking at the score: only the choice of windows differs. A second one (`control="recordings"`) draws the recordings as well, as many as the filter keeps: what lies between it and the filter is all that the score chose.
 
 # %%
 half = curate.keep(scores, "100%" if filter == "none" else threshold)
 rng = np.random.default_rng([seed, 7])
-kept = curate.control(scores, half, rng) if control else half
+kept = half
+if control != "none":
+    kept = curate.control(scores, half, rng, recordings=control == "recordings")
 
 # %%
 chosen = curate.curated(table, scores, kept)
@@ -227,13 +231,14 @@ if kept.unscored:
           "(a species with a single group has no selector that met it) and stay")
 
 # %% [markdown]
-# **Checkpoint.** If this passes, filter and control have the same size overall and in every recording.
+# **Checkpoint.** If this passes, filter and controls have the same size, the first control in every recording.
 
 # %%
 other = curate.control(scores, half, np.random.default_rng(1))
-per_recording = [pd.Series(k.keep).groupby(scores["recording"]).sum() for k in (half, kept, other)]
-assert all((count == per_recording[0]).all() for count in per_recording)
-assert kept.windows == half.windows and kept.recordings == half.recordings
+drawn = curate.control(scores, half, np.random.default_rng(1), recordings=True)
+per_recording = [pd.Series(k.keep).groupby(scores["recording"]).sum() for k in (half, other)]
+assert (per_recording[0] == per_recording[1]).all()
+assert kept.windows == half.windows == drawn.windows and drawn.recordings >= half.recordings
 free = pd.Series(half.keep).groupby(scores["recording"]).agg(lambda k: 0 < k.mean() < 1)
 print(f"{free.mean():.0%} of the recordings keep a part of their windows: "
       "only there can filter and control differ")
@@ -358,14 +363,15 @@ if calls is not None:
     precision, recall, _ = precision_recall_curve(calls, ranking)
     figure, ax = plt.subplots(figsize=(4.6, 3.4))
     ax.plot(100 * recall[:-1], 100 * precision[:-1], label=f"{filter}, AUC {found['auc']:.2f}")
-    for name, one in {"the filter": half, "a control": other}.items():
+    for name, one in {"the filter": half, "windows at random": other,
+                      "recordings too": drawn}.items():
         at = curate.detector(scores, one, calls)
         ax.plot(100 * at.recall, 100 * at.precision, "o", label=f"{name}, {one.windows:.0%} kept")
     ax.axhline(100 * found["base_rate"], color="0.6", linestyle=":", label="base rate")
     ax.set(xlabel="recall: windows with a call that are kept (%)", ylabel="precision (%)",
            ylim=(min(50, 90 * precision.min()), 101))
     ax.legend(fontsize="small")
-    found["auc"] = None if control else found["auc"]  # a control has no score of its own
+    found["auc"] = found["auc"] if control == "none" else None  # a control has no score of its own
 
 # %% [markdown]
 # Precision against recall over all thresholds, in the generator's world. **See:** a useful filter lies above the dotted line at once; the control's point lies close to it, not
@@ -464,7 +470,7 @@ shares = {"confidence": {"50%": "0.90"},
 # a loss is in units of its own front end: only shares compare
 number = filter == "confidence" and not str(threshold).endswith("%")
 near = "0.00" if filter == "none" else f"{value:.2f}" if number else shares.get(str(threshold), "")
-rows = runs.reference(experiment, setting=near) if experiment and not control else []
+rows = runs.reference(experiment, setting=near) if experiment and control == "none" else []
 rows = rows[rows["place"].str.endswith("right")].reset_index(drop=True) if len(rows) else rows
 paper = None
 if len(rows):
@@ -493,7 +499,7 @@ if len(found_runs):
                             & (found_runs["subtract"] == subtract)]
 swept = runs.beside(found_runs, run)
 if len(swept):
-    swept = swept.assign(arm=np.where(swept["control"], "control", "filter"))
+    swept = swept.assign(arm=swept["control"].replace({"none": "filter"}))
     swept.loc[swept["filter"] == "none", "arm"] = "none"
 columns = {"windows": "kept.windows", "recording": "kept.per_recording",
            "recordings": "kept.recordings", "species": "kept.species",
@@ -512,22 +518,25 @@ if len(swept) and "detector.auc" in swept:
     exercises.predicted(f"highest AUC among {', '.join(areas.index)}", best, areas.idxmax())
 
 # %%
+ARMS = {"filter": "the filter", "windows": "windows at random", "recordings": "recordings too"}
+
+
 def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
     """A dot per run, a bar at the mean of an arm; the grey band reaches from the lowest to the
     highest run without a filter."""
-    rows, colours = rows.assign(value=100 * rows[column]), {"filter": "C0", "control": "C1"}
+    rows = rows.assign(value=100 * rows[column])
     names = [name for name in curate.FILTERS if name != "none" and name in set(rows["filter"])]
     none = rows.loc[rows["arm"] == "none", "value"]
     if len(none):
         ax.axhspan(none.min(), none.max(), color="0.85")
         ax.axhline(none.mean(), color="0.4", linestyle=":", label="none")
-    for arm, shift in (("filter", -0.15), ("control", 0.15)):
+    for k, (arm, words) in enumerate(ARMS.items()):
         for i, name in enumerate(names):
             one = rows.loc[(rows["arm"] == arm) & (rows["filter"] == name), "value"]
-            ax.plot([i + shift] * len(one), one, "o", color=colours[arm], markersize=4,
-                    label=arm if i == 0 else None)
-            ax.plot([i + shift - 0.1, i + shift + 0.1], [one.mean()] * 2,
-                    color=colours[arm], linewidth=3)
+            x = i + 0.25 * (k - 1)
+            ax.plot([x] * len(one), one, "o", color=f"C{k}", markersize=4,
+                    label=words if i == 0 else None)
+            ax.plot([x - 0.1, x + 0.1], [one.mean()] * 2, color=f"C{k}", linewidth=3)
     ax.set(title=title, ylim=(0, 1.1 * rows["value"].max()), xlim=(-0.5, len(names) - 0.5))
     ticks = [name.replace("confidence", "conf.").replace("_", "\n") for name in names]
     ax.set_xticks(range(len(names)), ticks, fontsize="small")
@@ -572,7 +581,9 @@ plots.save(figure, "07_data_curation") if setting.name != "smoke" and len(half_k
 # %%
 rows, arm = [], dict(list(half_kept.groupby(["filter", "arm"]))) if len(half_kept) else {}
 for name in curate.FILTERS[1:]:
-    for against, base in (("its control", (name, "control")), ("no filter", ("none", "none"))):
+    for against, base in (("windows at random", (name, "windows")),
+                          ("recordings too", (name, "recordings")),
+                          ("no filter", ("none", "none"))):
         if not {(name, "filter"), base} <= set(arm):
             continue
         for on, answers in (("all", "answers"), ("kept", "answers_filtered")):

@@ -246,7 +246,7 @@ if len(curated):
     numbers = [c for c in extra.select_dtypes("number") if c not in keys]
     extra = extra[keys + [c for c in numbers if not c.endswith(("low", "high"))]]
 # a filter and its threshold, and what they keep: for the list of contradictions below
-kept = curated[~curated["control"].astype(bool)].iterrows() if "kept.windows" in curated else ()
+kept = curated[curated["control"] == "none"].iterrows() if "kept.windows" in curated else ()
 kept = {f"{r['filter']} {r['threshold']}": f"{r['kept.windows']:.0%}" for _, r in kept}
 extra.groupby(keys).mean().T.round(3) if extra.shape[1] > len(keys) else print("not run")
 

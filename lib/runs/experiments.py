@@ -75,10 +75,10 @@ def _curated(experiment: Experiment, run: pd.Series) -> Arm | None:
         return Arm("none", "no filter", ())
     if kind not in (("confidence", "confidence_oof") if experiment.place == "Figure 4" else ("loss", "energy")):
         return None
-    chance = f"{label}, as many at random"
-    if run["control"]:
-        return Arm(f"{kind}, at random", chance, ("no filter",))
-    return Arm(kind, label, ("no filter", chance), -int(kind in experiment.settings))
+    chance = {"windows": f"{label}, windows at random", "recordings": f"{label}, recordings at random"}
+    if run["control"] != "none":
+        return Arm(f"{kind}, at random", chance[run["control"]], ("no filter",))
+    return Arm(kind, label, ("no filter", *chance.values()), -int(kind in experiment.settings))
 
 
 def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:

@@ -91,7 +91,8 @@ def _check(notebook: str, values: Mapping[str, object]) -> None:
     from lib.transfer import curate, starts
 
     choices = {"scale": [*scales.SCALES, "auto"], "preset": list(scales.PRESETS), "init": list(starts.NAMES),
-               "subtract": ["median", "none"], "filter": list(curate.FILTERS), "method": ["frozen", "finetune"]}
+               "subtract": ["median", "none"], "filter": list(curate.FILTERS),
+               "control": list(curate.CONTROLS), "method": ["frozen", "finetune"]}
     if notebook in ("08_design_choices", "10_looking_inside"):  # 09 takes more than the designs
         choices["model"] = list(designs.DESIGNS)
     for name in choices.keys() & values.keys():

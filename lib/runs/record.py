@@ -279,16 +279,19 @@ def recorded(path: Path, points: Sequence[Mapping[str, object]]) -> list[bool]:
 
 
 def records(notebook: str, committed: bool = False) -> pd.DataFrame:
-    """All records of a notebook at this VERSION, without `smoke`, a row each; nested values become `top1.low` etc.
+    """All records of a notebook at this VERSION, without `smoke`, a row each (five folds are one, `folds.merged`);
+    nested values become `top1.low` etc.
 
     Parameters are columns of their own name, with infinity as a number, so that `table.sort_values("ratio")` works.
     With `committed` only those that the README may show (`provenance.publishable`)."""
     import pandas as pd
 
+    from lib.runs import folds
+
     name, rows = Path(notebook).stem, []
     source = NOTEBOOKS / f"{name}.ipynb"
     defaults = defaults_of(source) if source.exists() else {}
-    for record in _records(folder("") / name):
+    for record in folds.merged(_records(folder("") / name)):
         if record["scale"] != "smoke" and (provenance.publishable(record) or not committed):
             rest = {k: v for k, v in record.items() if k not in ("parameters", "metrics", "seed", "scale")}
             numbers = {k: math.inf if v == "inf" else v for k, v in _whole(record["parameters"], defaults).items()}

@@ -21,21 +21,24 @@ from lib.sources import chorus_recording, tables
 from lib.transfer import finetune
 from lib.transfer.finetune import Finetuned
 
-__all__ = ["FILTERS", "check", "grid", "confidence", "reconstruction_loss", "energy", "Kept", "keep",
+__all__ = ["FILTERS", "CONTROLS", "check", "grid", "confidence", "reconstruction_loss", "energy", "Kept", "keep",
            "control", "curated", "holds_call", "Detector", "detector", "Proxy", "mobilenet", "proxy"]
 
 FILTERS = ("none", "confidence", "confidence_oof", "loss", "energy")
+CONTROLS = ("none", "windows", "recordings")  # the filter itself; as many windows, of the same recordings or of others
 VERSION = 1  # of the scores; raise it when the same inputs would be scored differently
 RATIO = 0.8  # share of the patches that is hidden from a MAE whose loss is the score
 
 
-def check(filter: str, threshold: str | float, control: bool) -> float:
+def check(filter: str, threshold: str | float, control: str) -> float:
     """The threshold as a number, once the three parameters make sense: a share "50%" becomes 0.5."""
     if filter not in FILTERS:
         raise ValueError(f"filter is {filter!r}: it must be one of {', '.join(FILTERS)}")
-    if filter == "none" and control:
+    if control not in CONTROLS:
+        raise ValueError(f"control is {control!r}: it must be one of {', '.join(CONTROLS)}")
+    if filter == "none" and control != "none":
         raise ValueError("control keeps as many windows at random as the filter keeps, and filter='none' keeps all: "
-                         "choose a filter or control=False")
+                         "choose a filter or control='none'")
     return _threshold(threshold)[0]
 
 
@@ -215,12 +218,29 @@ def _kept(scores: pd.DataFrame, chosen: np.ndarray, threshold: float) -> Kept:
                 int(scores["score"].isna().sum()))
 
 
-def control(scores: pd.DataFrame, kept: Kept, rng: np.random.Generator) -> Kept:
-    """As many windows of every recording as the filter keeps, at random: what the size of a filtered set does alone."""
+def control(scores: pd.DataFrame, kept: Kept, rng: np.random.Generator, recordings: bool = False) -> Kept:
+    """As many windows as the filter keeps, at random: what the size of a filtered set does alone.
+
+    As many of every recording: the filter's choice of recordings is the control's too. With `recordings` they are drawn
+    as well: as many as the filter keeps (more where they hold too few windows), at least one window of each."""
+    places = list(scores.groupby("recording", sort=True).indices.values())
+    counts = [int(kept.keep[own].sum()) for own in places]
+    if recordings:
+        counts = _drawn_counts(np.array([len(own) for own in places]), sum(counts), kept.recordings, rng)
     chosen = np.zeros(len(kept.keep), bool)
-    for places in scores.groupby("recording", sort=True).indices.values():
-        chosen[rng.choice(places, int(kept.keep[places].sum()), replace=False)] = True
+    for own, count in zip(places, counts):
+        chosen[rng.choice(own, count, replace=False)] = True
     return _kept(scores, chosen, kept.threshold)
+
+
+def _drawn_counts(sizes: np.ndarray, windows: int, recordings: int, rng: np.random.Generator) -> np.ndarray:
+    """How many windows (R,) each of so many recordings gives, drawn at random among those of `sizes` (R,) windows."""
+    order = rng.permutation(len(sizes))
+    enough = 1 + int(np.searchsorted(np.cumsum(sizes[order]), windows))
+    drawn = order[: max(recordings, enough)]
+    more = np.repeat(drawn, sizes[drawn] - 1)  # each window but the first of every recording
+    taken = np.concatenate([drawn, rng.choice(more, windows - len(drawn), replace=False)])
+    return np.bincount(taken, minlength=len(sizes))
 
 
 def curated(table: pd.DataFrame, scores: pd.DataFrame, kept: Kept) -> pd.DataFrame:

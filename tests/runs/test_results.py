@@ -58,8 +58,8 @@ def made(tmp_path_factory):
         for ratio in (0, 7, "inf"):
             write(runs, "05_mix_ratio", .3 if ratio == 0 else .6, seed, ratio=ratio)
     for seed in range(6):  # for so many comparisons in a table more seeds are needed
-        for kind, control, skill in (("none", False, .6), ("confidence", False, .3), ("confidence", True, .3),
-                                     ("loss", False, .5), ("loss", True, .5)):
+        for kind, control, skill in (("none", "none", .6), ("confidence", "none", .3), ("confidence", "windows", .3),
+                                     ("confidence", "recordings", .3), ("loss", "none", .5), ("loss", "windows", .5)):
             write(runs, "07_data_curation", skill, seed, filter=kind, threshold="50%", control=control,
                   more=("answers_filtered", "answers_proxy"))
     for init in ("random", "audioset_ssl+inat_ssl"):
@@ -145,12 +145,12 @@ def test_curation_stands_beside_the_share_dropped_and_its_control(full):
     table = results.rows(BY_PLACE["Figure 4"]).set_index(["setting", "against"])
     row = table.loc[("confidence 50%", "no filter")]
     assert row["paper"] == 54.8 and row["paper_change"] == pytest.approx(-4.7)
-    assert np.isnan(table.loc[("confidence 50%", "confidence 50%, as many at random"), "paper_change"])
+    assert np.isnan(table.loc[("confidence 50%", "confidence 50%, windows at random"), "paper_change"])
     assert row["verdict"] == "in the generator's world: same direction"
     assert "loss 50%" not in table.index.get_level_values(0)
     other = results.rows(BY_PLACE["Figure 5"]).set_index(["setting", "against"])
     assert other.loc[("loss 50%", "no filter"), "paper"] == 55.7   # half dropped, as the panel on finetuning has it
-    assert other.loc[("loss 50%, as many at random", "no filter")].notna()["change"]
+    assert other.loc[("loss 50%, windows at random", "no filter")].notna()["change"]
     small = other.loc[("loss 50%, MobileNetV3", "no filter, MobileNetV3")]
     assert (small["paper"], small["paper_change"]) == (50.5, pytest.approx(-4.4))  # its other panel says 0.06
     kept = table.loc[("confidence 50%, finetuned on kept", "no filter, finetuned on kept")]

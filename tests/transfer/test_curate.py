@@ -214,6 +214,24 @@ def test_a_control_keeps_as_many_in_every_recording():
     assert 0.2 < (control.keep & kept.keep).sum() / kept.keep.sum() < 0.8  # chosen without looking at the score
 
 
+def test_a_control_may_draw_the_recordings_too():
+    scores = some(np.r_[np.random.default_rng(0).random(100) + 1, np.random.default_rng(1).random(100)])
+    kept = curate.keep(scores, "40%")  # from the first half of the recordings alone
+    drawn = [curate.control(scores, kept, np.random.default_rng(seed), recordings=True) for seed in range(20)]
+    there = [set(scores["recording"][one.keep]) for one in drawn]
+    assert all(one.windows == kept.windows and one.recordings == kept.recordings for one in drawn)
+    assert set.union(*there) == set(scores["recording"]) and len({tuple(sorted(t)) for t in there}) == 20
+    assert (drawn[0].keep == curate.control(scores, kept, np.random.default_rng(0), recordings=True).keep).all()
+
+
+def test_recordings_that_hold_too_few_windows_are_joined_by_others():
+    scores = pd.DataFrame({"recording": [0] * 6 + [1, 2, 3, 4], "score": [2.0] * 6 + [1.0] * 4})
+    kept = curate.keep(scores, "60%")
+    for seed in range(10):
+        drawn = curate.control(scores, kept, np.random.default_rng(seed), recordings=True)
+        assert drawn.keep.sum() == 6 and drawn.recordings >= kept.recordings == 1
+
+
 def test_curated_rows_and_what_drops_out(table):
     scores = curate.grid(table, FRONT)
     scores["score"] = (scores["recording"] >= 3).astype(float) + 0.1 * (scores["start_s"] > 0.3)
@@ -245,13 +263,14 @@ def test_pretraining_is_cached_by_what_was_kept(table):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (("loudness", "50%", False),
+    (("loudness", "50%", "none"),
      "filter is 'loudness': it must be one of none, confidence, confidence_oof, loss, energy"),
-    (("none", "50%", True), "keeps all: choose a filter or control=False"),
-    (("loss", "half", False), "threshold is 'half': it must be a score such as 0.88, or the share"),
-    (("loss", "0%", False), "threshold is '0%'"),
-    (("loss", "120%", False), "threshold is '120%'"),
-    (("loss", float("nan"), False), "threshold is nan"),
+    (("none", "50%", "windows"), "keeps all: choose a filter or control='none'"),
+    (("loss", "50%", "window"), "control is 'window': it must be one of none, windows, recordings"),
+    (("loss", "half", "none"), "threshold is 'half': it must be a score such as 0.88, or the share"),
+    (("loss", "0%", "none"), "threshold is '0%'"),
+    (("loss", "120%", "none"), "threshold is '120%'"),
+    (("loss", float("nan"), "none"), "threshold is nan"),
 ])
 def test_wrong_choices_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
@@ -259,8 +278,8 @@ def test_wrong_choices_are_refused(arguments, message):
 
 
 def test_right_choices():
-    assert (curate.check("confidence", "50%", True), curate.check("energy", 200, False),
-            curate.check("loss", "0.25", False)) == (0.5, 200, 0.25)
+    assert (curate.check("confidence", "50%", "windows"), curate.check("energy", 200, "none"),
+            curate.check("loss", "0.25", "none")) == (0.5, 200, 0.25)
 
 
 def test_an_empty_result_names_the_scores():

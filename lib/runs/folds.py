@@ -1,0 +1,84 @@
+"""Runs of the five folds of one folder (`folder:PATH?fold=0` ... 4) as one run that tests every recording once."""
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from lib import metrics
+
+__all__ = ["merged"]
+
+FOLDS = 5  # as lib.sources.tables has it, which imports much
+
+
+def merged(records: Iterable[dict]) -> list[dict]:
+    """The records, with those of five folds that differ in nothing else joined into one; incomplete fives left out.
+
+    Answers are laid end to end, in the order of the folds, and top-1 and its interval are of all of them together; any
+    other number is the mean of the five."""
+    whole, folded = [], {}
+    for record in records:
+        if "fold" in record["data"].get("wildlife", {}):
+            folded.setdefault(_but_for_the_fold(record), {})[record["data"]["wildlife"]["fold"]] = record
+        else:
+            whole.append(record)
+    return whole + [_joined([five[k] for k in range(FOLDS)]) for five in folded.values() if len(five) == FOLDS]
+
+
+def _but_for_the_fold(record: dict) -> str:
+    pools = {name: pool["hash"] for name, pool in record["data"].items()}
+    values = {k: v for k, v in record["parameters"].items() if k not in pools}
+    return f"{record['notebook']} {sorted(values.items(), key=str)} {sorted(pools.items())}"
+
+
+def _joined(five: list[dict]) -> dict:
+    if any(one.get("labels") != five[0].get("labels") for one in five):
+        raise ValueError(f"{five[0]['notebook']}: the folds of {five[0]['name']} have different labels, so their "
+                         "answers cannot be joined: run them again from one copy of the data")
+    joined = {name: _answers([one[name] for one in five]) if name.startswith("answers") else _mean(
+        [one[name] for one in five]) for name in five[0]}
+    pool = re.sub(r"_fold_\d", "", five[0]["data"]["wildlife"]["name"])
+    joined["data"]["wildlife"] |= {"name": pool, "fold": f"all {FOLDS}"}
+    joined["parameters"] = {**five[0]["parameters"], "wildlife": pool}
+    joined["name"] = re.sub(r"_fold_\d", "", five[0]["name"])
+    joined["seconds"] = sum(one["seconds"] for one in five)
+    for name, answers in joined.items():
+        if name.startswith("answers"):
+            _score(joined, name.removeprefix("answers").lstrip("_"), answers)
+    return joined
+
+
+def _answers(parts: list[dict]) -> dict:
+    """Hits, targets and groups of each split, end to end; a group lies in one fold."""
+    found = {}
+    for split in parts[0]:
+        lists = {key: np.concatenate([np.asarray(part[split][key]) for part in parts]) for key in parts[0][split]}
+        if "groups" in lists:
+            first = np.cumsum([0, *(1 + max(part[split]["groups"]) for part in parts[:-1])])
+            lists["groups"] += np.repeat(first, [len(part[split]["groups"]) for part in parts])
+        found[split] = {key: values.tolist() for key, values in lists.items()}
+    return found
+
+
+def _score(record: dict, name: str, answers: dict) -> None:
+    """Puts top-1 of all recordings where the record has it for these answers, in place of the folds' own scores."""
+    place = record["metrics"] if not name else record["metrics"].get(name) or record["baselines"][name]
+    for split, part in answers.items():
+        known = record["answers"][split]
+        top1 = metrics.bootstrap(np.asarray(part["hits"], float), np.asarray(known["targets"]),
+                                 np.asarray(known["groups"]), rng=np.random.default_rng(0))
+        scores = place[split] if split in place else place
+        scores |= {"top1": dict(zip(("value", "low", "high"), (None if np.isnan(v) else v for v in top1))),
+                   "recordings": len(known["targets"]), "classes": len(set(known["targets"]))}
+        scores.pop("recall", None)  # of the first fold
+
+
+def _mean(values: list) -> object:
+    """Numbers become their mean, mappings are gone through; of anything else the first is taken."""
+    first = values[0]
+    if isinstance(first, dict):
+        return {key: _mean([value[key] for value in values]) for key in first
+                if all(isinstance(value, dict) and key in value for value in values)}
+    if isinstance(first, (int, float)) and not isinstance(first, bool):
+        return float(np.mean(values)) if len(set(values)) > 1 else first
+    return first

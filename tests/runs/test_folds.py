@@ -1,0 +1,61 @@
+"""Five folds as one run: every recording once, top-1 of all of them, nothing of an incomplete five."""
+import numpy as np
+import pytest
+
+from lib import metrics
+from lib.runs import folds
+
+RNG = np.random.default_rng(0)
+
+
+def answers(n: int, hits=None) -> dict:
+    hits = RNG.integers(0, 2, n) if hits is None else hits
+    return {"hits": hits.tolist(), "targets": (np.arange(n) % 3).tolist(), "groups": (np.arange(n) // 2).tolist()}
+
+
+def record(fold: int, seed: int = 0, ratio: float = 7, n: int = 12) -> dict:
+    said, cnn = ({split: answers(n) for split in ("val", "test")} for _ in range(2))
+    cnn = {split: {"hits": part["hits"]} for split, part in cnn.items()}
+    scores = {"top1": {"value": 0.0, "low": None, "high": None}, "mean_ap": 0.1 * fold, "recall": {"labels": [fold]}}
+    both = {"val": dict(scores), "test": dict(scores)}
+    name = f"birds_fold_{fold}-abcdef"
+    return {"notebook": "05_mix_ratio", "name": f"ratio={ratio},data={name}", "labels": ["a", "b", "c"],
+            "parameters": {"ratio": ratio, "seed": seed, "wildlife": name, "general": "general"}, "seconds": 10.0,
+            "data": {"wildlife": {"name": name, "hash": "abcdef", "fold": fold}, "general": {"name": "general",
+                                                                                              "hash": "fedcba"}},
+            "metrics": {**scores, "test": dict(scores)}, "baselines": {"cnn": both}, "answers": said,
+            "answers_cnn": cnn}
+
+
+def test_five_folds_are_one_run_of_every_recording():
+    five = [record(k) for k in range(5)]
+    one, = folds.merged([five[k] for k in (3, 1, 4, 0, 2)])  # in any order
+    hits = np.concatenate([r["answers"]["test"]["hits"] for r in five])
+    targets = np.concatenate([r["answers"]["test"]["targets"] for r in five])
+    assert one["answers"]["test"]["hits"] == hits.tolist() and one["answers"]["test"]["targets"] == targets.tolist()
+    assert len(set(one["answers"]["test"]["groups"])) == 5 * 6  # no group of one fold is a group of another
+    assert one["metrics"]["test"]["top1"]["value"] == pytest.approx(metrics.class_average(hits, targets))
+    assert one["metrics"]["test"]["top1"]["low"] < one["metrics"]["test"]["top1"]["value"]
+    cnn = np.concatenate([r["answers_cnn"]["val"]["hits"] for r in five])
+    assert one["baselines"]["cnn"]["val"]["top1"]["value"] == pytest.approx(metrics.class_average(cnn, targets))
+    assert one["metrics"]["mean_ap"] == pytest.approx(0.2) and one["metrics"]["test"]["recordings"] == 60
+    assert "recall" not in one["metrics"]["test"]
+    assert one["data"]["wildlife"]["name"] == "birds-abcdef" == one["parameters"]["wildlife"]
+    assert one["seconds"] == 50 and one["name"] == "ratio=7,data=birds-abcdef"
+
+
+def test_what_is_incomplete_is_left_out_and_what_has_no_folds_stays():
+    plain = {**record(0), "data": {"wildlife": {"name": "chorus", "hash": "123456"}}}
+    four, other = [record(k) for k in range(4)], [record(k, seed=1) for k in range(5)]
+    merged = folds.merged([plain, *four, record(4, ratio=0), *other])
+    assert [one["parameters"]["seed"] for one in merged] == [0, 1] and merged[0] is plain
+
+
+def test_folds_of_different_data_are_not_joined():
+    five = [record(k) for k in range(5)]
+    five[2]["data"]["general"]["hash"] = "000000"
+    assert not folds.merged(five)
+    five = [record(k) for k in range(5)]
+    five[2]["labels"] = ["a", "b", "d"]
+    with pytest.raises(ValueError, match="have different labels, so their answers cannot be joined"):
+        folds.merged(five)
