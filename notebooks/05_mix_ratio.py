@@ -278,12 +278,12 @@ assert not scores["val"].top1.low > scores["val"].top1.value
 # scratch, each band's median taken off. **Frozen** is the encoder that was pretrained above, before finetuning: logistic regression on its mean token, on the mean of each mel row of patches, and on that with its spread over time.
 # All learn from the same `train` recordings and answer the same recordings with the same class average (`lib/transfer/baseline.py`). What a model does not do better than these, it does not owe to its pretraining.
 #
-# The main job has logistic regression alone: the others take three minutes of two cores, and are computed with every other budget. *What does the budget buy?*, below, has them all.
+# The main job and the sweep over ratios have logistic regression alone: the others take three minutes of two cores, and are computed with every other budget. *What does the budget buy?*, below, has them all, and notebook 04 the small CNN.
 
 # %%
 opponents = baseline.logistic(front, pools["wildlife"], seed, workers=setting.workers)
 frozen = {}  # by readout, the one with the most numbers last
-if keep:  # three minutes more on two cores: the main job does without
+if budget not in ("main", "sweep"):  # three minutes more on two cores: these do without
     opponents["cnn"] = baseline.cnn(front, pools["wildlife"], seed, workers=setting.workers)
     frozen = baseline.frozen(pretrained.model, heard, pools["wildlife"], seed,
                              workers=setting.workers)
