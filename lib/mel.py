@@ -12,6 +12,7 @@ import warnings
 from dataclasses import dataclass, replace
 
 import librosa
+import numpy as np
 import torch
 import torchaudio
 
@@ -202,16 +203,19 @@ class LogMel(torch.nn.Module):
     def subtracted(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
         """Specs (..., T, M) of clips with so many frames of their own, without each band's median over those frames.
 
-        Frames behind a clip's own become 0. Of an even number of frames the median is the lower middle one."""
+        Frames behind a clip's own become 0. Of an even number of frames the median is the lower middle one; on a CPU
+        numpy's sort finds it in a fifth of the time of torch's nanmedian, which took a fifth of a finetuning step."""
         if self.front.subtract != "median":
             return x
-        bands = x.transpose(-1, -2).contiguous()                                         # (..., M, T)
-        behind = None
-        if any(n < x.shape[-2] for n in lengths):
-            ends = torch.tensor(lengths).clamp(min=1).to(x.device, non_blocking=True)
-            behind = torch.arange(x.shape[-2], device=x.device) >= ends.view(-1, *(1,) * (x.ndim - 1))  # (B, .., T)
-            bands = bands.masked_fill(behind, torch.nan)
-        bands = bands - bands.nanmedian(-1, keepdim=True).values
+        bands, behind = x.transpose(-1, -2).contiguous(), None                           # (..., M, T)
+        own = torch.tensor(lengths).clamp(1, x.shape[-2]).view(-1, *(1,) * (x.ndim - 1))  # (B, .., 1)
+        if min(lengths) < x.shape[-2]:
+            behind = torch.arange(x.shape[-2], device=x.device) >= own.to(x.device, non_blocking=True)  # (B, .., T)
+            bands = bands.masked_fill(behind, torch.nan)                                 # the last in any order
+        on_host = x.device.type == "cpu"
+        ordered = torch.from_numpy(np.sort(bands.numpy(), -1)) if on_host else bands.sort(-1).values
+        middle = ((own - 1) // 2).to(x.device, non_blocking=True).expand(*bands.shape[:-1], 1)
+        bands = bands - ordered.gather(-1, middle)
         return (bands if behind is None else bands.masked_fill(behind, 0.0)).transpose(-1, -2)
 
     def _lengths(self, wave, lengths):

@@ -279,3 +279,12 @@ def test_cuda_equals_cpu(spec):
     x = mel.LogMel(spec)(wave.cuda())
     assert x.is_cuda
     torch.testing.assert_close(x.cpu(), mel.LogMel(spec)(wave), atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("lengths", [[64] * 5, [64, 63, 7, 1, 0]])
+def test_the_median_is_torch_s_to_the_last_bit(lengths):
+    spec = torch.randn(5, 1, 64, 128, generator=torch.Generator().manual_seed(0)).round(decimals=1)  # ties too
+    out = mel.LogMel(mel.above_median(mel.INAT)).subtracted(spec, lengths)
+    for one, was, n in zip(out, spec, map(lambda n: max(1, n), lengths)):
+        assert torch.equal(one[:, :n], was[:, :n] - was[:, :n].nanmedian(1, keepdim=True).values)
+        assert not one[:, n:].any()
