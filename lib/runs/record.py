@@ -197,8 +197,7 @@ def _taken(defaults: Mapping[str, object], values: Mapping[str, object]) -> tupl
     from lib.runs.scales import Scale, parse_ratio, scale
 
     taken = {k: paths.plain(values[k]) for k in defaults if k not in SHOWN}
-    if "weights" in taken:
-        taken["weights"] = Path(taken["weights"]).name  # a file by its name, and no path
+    taken |= {k: Path(v).name for k, v in taken.items() if k.endswith("weights")}  # a file by its name, and no path
     asked = values.get("scale", "auto")
     chosen = asked if isinstance(asked, Scale) else scale(asked)
     if "scale" in defaults:

@@ -5,6 +5,7 @@ test recording: of a table only split == "train" is used. Scores are kept in the
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +13,13 @@ import pandas as pd
 import timm
 import torch
 from sklearn.metrics import roc_auc_score
+from timm.models import load_pretrained
 from torch import nn
 
-from lib import data, hardware, patches, paths, progress, recordings, sampler, training
+from lib import checkpoints, data, hardware, patches, paths, progress, recordings, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
-from lib.sources import chorus_recording, tables
+from lib.sources import chorus_recording, download, tables
 from lib.transfer import finetune
 from lib.transfer.finetune import Finetuned
 
@@ -291,7 +293,7 @@ class Proxy:
     """A small convolutional network that says what a filtered set is worth without pretraining (Fig. 4 and 5, middle).
 
     The defaults are those of iNatSounds' public code (cvl-umass/iNatSounds, src/params.py), the paper's base."""
-    size: str = "large_100"  # of timm's mobilenetv3; random weights
+    size: str = "large_100"  # of timm's mobilenetv3
     epochs: int = 50
     batch: int = 128
     lr: float = 0.05
@@ -300,22 +302,50 @@ class Proxy:
     seed: int = 0
 
 
-def mobilenet(classes: int, *, seed: int = 0, size: str = "large_100") -> nn.Module:
-    """timm's MobileNetV3 (Howard et al. 2019): specs (B, 1, T, M) -> logits (B, C), its weights drawn by the seed."""
+def mobilenet(classes: int, *, seed: int = 0, size: str = "large_100", weights: str = "") -> nn.Module:
+    """timm's MobileNetV3 (Howard et al. 2019): specs (B, 1, T, M) -> logits (B, C), its weights drawn by the seed.
+
+    weights: "hub" has all but the head start from timm's ImageNet weights of this size, the path of a file from those
+    in it. The three colours of the first convolution are summed to one channel."""
     with torch.random.fork_rng(devices=[]):  # timm draws from the global generator
         torch.manual_seed(seed)
-        return timm.create_model(f"mobilenetv3_{size}", in_chans=1, num_classes=classes)
+        model = timm.create_model(f"mobilenetv3_{size}", in_chans=1, num_classes=classes)
+    if weights:
+        _from_imagenet(model, weights)
+    return model
 
 
-def proxy(front: FrontEnd, table: pd.DataFrame, recipe: Proxy, labels: list[str], *, workers: int = 0) -> Finetuned:
+def _from_imagenet(model: nn.Module, weights: str) -> None:
+    """Give a network of timm's the weights of the hub or of a file, its head aside; ValueError where that fails."""
+    about = model.pretrained_cfg
+    name, page = about["architecture"], f"https://huggingface.co/{about['hf_hub_id']}"
+    state = None if weights == "hub" else checkpoints.read(weights)
+    body = {key for key in model.state_dict() if not key.startswith(about["classifier"])}
+    try:
+        if state and not body <= state.keys():
+            raise RuntimeError
+        load_pretrained(model, about | {"state_dict": state}, num_classes=0, in_chans=1)  # no head of so many classes
+    except download.FAILURES as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ValueError(f"ImageNet weights of {name} could not be fetched from the hub ({reason}): check the "
+                         f"connection, or download model.safetensors from {page} and give its path") from None
+    except RuntimeError:  # timm's, where a tensor has another shape
+        raise ValueError(f"{Path(weights).name} holds no weights of timm's {name}: its file is model.safetensors from "
+                         f"{page}") from None
+
+
+def proxy(front: FrontEnd, table: pd.DataFrame, recipe: Proxy, labels: list[str], *, weights: str = "",
+          workers: int = 0) -> Finetuned:
     """Train the proxy on the kept windows of split == "train", with a class for each of `labels`.
 
-    The last step is kept, val is not looked at. Of several processes each has the whole batch, for batch norm."""
+    weights: what it starts from (`mobilenet`). The last step is kept, val is not looked at. Of several processes each
+    has the whole batch, for batch norm."""
     train, acc = _train(table), hardware.accelerator()
     number = {label: i for i, label in enumerate(labels)}
     targets = torch.tensor([number[label] for label in train["label"]])  # (R,)
     seed = training.generator(recipe.seed, 5).initial_seed()
-    model = mobilenet(len(labels), seed=seed, size=recipe.size).to(memory_format=torch.channels_last)
+    model = mobilenet(len(labels), seed=seed, size=recipe.size, weights=weights)
+    model = model.to(memory_format=torch.channels_last)
     mixture = sampler.Mixture(len(train), 0, 0.0, min(recipe.batch, len(train)), recipe.epochs * len(train),
                               recipe.seed)
     clips = data.Clips(train, front, recipe.seed, ahead=acc.device.type == "cpu", device=acc.device)

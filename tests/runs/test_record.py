@@ -181,6 +181,14 @@ def test_a_run_names_every_parameter(toy):
     assert runs.start("04_finetuning", None, **shown | {"scale": "tiny", "panel": False}).name == run.name
 
 
+def test_files_of_weights_are_recorded_by_their_names(toy):
+    defaults = {name: value for name, value in record.defaults_of(record.notebook_path("07")).items()
+                if name not in record.SHOWN}
+    run = runs.start("07", None, **defaults | {"scale": "tiny", "proxy_weights": "/far/away/mobile.pth"})
+    assert run.parameters["proxy_weights"] == "mobile.pth" and run.name.endswith(",proxy_weights=mobile.pth")
+    assert runs.start("07", None, **defaults | {"scale": "tiny"}).parameters["proxy_weights"] == ""
+
+
 def test_a_record_says_what_it_was_computed_with(toy, capsys, monkeypatch):
     for git in ("abc", "abc-dirty"):
         monkeypatch.setattr(record.provenance, "commit", lambda: git)

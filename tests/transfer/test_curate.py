@@ -5,7 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors.torch import save_file
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 from toys import ARCH, FRONT, tone, tones
 
@@ -331,6 +334,73 @@ def test_the_proxy_learns_from_kept_windows_and_repeats(table):
     assert len(a.log) == 18 and a.samples == 108 and a.log["loss"].iloc[-3:].mean() < a.log["loss"].iloc[:3].mean()
     seen = finetune.predict(a.model, FRONT, made[made["split"] == "train"], a.labels, bar=None)
     assert seen.probabilities.shape == (18, 4) and np.isneginf(seen.probabilities[:, 3]).all()
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A stand-in for ImageNet weights: timm's smallest MobileNetV3 for three colours and 1,000 classes, in a file."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        state = timm.create_model("mobilenetv3_small_050").state_dict()
+    save_file(state, tmp_path / "pictures.safetensors")
+    return tmp_path / "pictures.safetensors", state
+
+
+def from_pictures(model, state, drawn) -> bool:
+    """All but the head is the file's, colours summed; the head is the drawn one."""
+    wanted = {k: v.sum(1, keepdim=True) if k == "conv_stem.weight" else v for k, v in state.items()}
+    wanted |= {k: v for k, v in drawn.state_dict().items() if k.startswith("classifier.")}
+    return all(torch.equal(v, wanted[k]) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("classes", [5, 1000])  # as many as ImageNet's
+def test_a_mobilenet_starts_from_a_file_and_draws_its_head(pictures, tmp_path, classes):
+    file, state = pictures
+    torch.save({"state_dict": state}, tmp_path / "pictures.pth")
+    drawn = curate.mobilenet(classes, seed=3, size="small_050")
+    for place in (file, tmp_path / "pictures.pth"):
+        model = curate.mobilenet(classes, seed=3, size="small_050", weights=str(place))
+        assert from_pictures(model, state, drawn) and not torch.equal(model.conv_stem.weight, drawn.conv_stem.weight)
+    assert model(torch.zeros(2, 1, 64, 32)).shape == (2, classes)
+
+
+def test_the_proxy_starts_from_what_it_is_given(table, pictures):
+    recipe = curate.Proxy("small_050", epochs=1, batch=6, lr=0.0, weight_decay=0.0)
+    labels = ["high", "low", "mid"]
+    plain, named = (curate.proxy(FRONT, table, recipe, labels, weights=weights) for weights in ("", str(pictures[0])))
+    learnt = {k: v for k, v in named.model.state_dict().items() if "running" not in k and "tracked" not in k}
+    assert torch.equal(learnt["conv_stem.weight"], pictures[1]["conv_stem.weight"].sum(1, keepdim=True))
+    assert torch.equal(learnt["classifier.weight"], plain.model.classifier.weight)
+    drawn = curate.mobilenet(3, seed=training.generator(0, 5).initial_seed(), size="small_050")
+    assert torch.equal(plain.model.conv_stem.weight, drawn.conv_stem.weight)
+
+
+def test_the_hub_is_asked_for_the_weights_of_this_size(pictures, monkeypatch):
+    asked = []
+    monkeypatch.setattr(timm.models._hub, "hf_hub_download",
+                        lambda repo_id, filename, **_: asked.append((repo_id, filename)) or str(pictures[0]))
+    model = curate.mobilenet(5, seed=3, size="small_050", weights="hub")
+    assert asked == [("timm/mobilenetv3_small_050.lamb_in1k", "model.safetensors")]
+    assert from_pictures(model, pictures[1], curate.mobilenet(5, seed=3, size="small_050"))
+
+
+def test_weights_that_cannot_be_had_are_one_line(pictures, tmp_path, monkeypatch):
+    def offline(*_, **__):
+        raise LocalEntryNotFoundError("Please check\nyour connection") from ConnectionError("Name not known\nat all")
+
+    monkeypatch.setattr(timm.models._hub, "hf_hub_download", offline)
+    save_file({f"features.{k}": v for k, v in pictures[1].items()}, tmp_path / "torchvision.safetensors")
+    page = "https://huggingface.co/timm/mobilenetv3_"
+    for size, weights, said in [
+            ("small_050", "hub", r"mobilenetv3_small_050 could not be fetched from the hub \(Name not known\): "
+             f"check the connection, or download model.safetensors from {page}small_050.lamb_in1k and give its path$"),
+            ("small_050", "gone/mobile.pth", "gone/mobile.pth: there is no such file"),
+            ("small_050", str(tmp_path / "torchvision.safetensors"), "^torchvision.safetensors holds no weights of "),
+            ("large_100", str(pictures[0]), "^pictures.safetensors holds no weights of timm's mobilenetv3_large_100: "
+             f"its file is model.safetensors from {page}large_100.ra_in1k$")]:
+        with pytest.raises(ValueError, match=said) as error:
+            curate.mobilenet(5, size=size, weights=weights)
+        assert "\n" not in str(error.value)
 
 
 def test_the_paper_has_the_large_proxy():
