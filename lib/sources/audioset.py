@@ -38,6 +38,8 @@ URL = "hf://datasets/agkphysics/AudioSet"
 CLIP = 1.39e6   # bytes of one clip in the shards: 26.0 GB / 18,685
 KEPT = 0.58 * 441_000 / 22_050  # bytes of a clip as 16-bit FLAC for each Hz of the rate, on 165 s of everyday sounds
 CLIPS_S = 40.0  # a second that one CPU decodes, resamples and writes, measured on noise of 48 kHz and 24 bit
+ON_HUB = {"clips of bal_train": 18_685, "clips of unbal_train": 1_738_788, "clips of eval": 17_142}  # by its card
+IN_PAPER = {"clips of bal_train": 18_373, "clips of unbal_train": 1_861_646, "clips of eval": 17_148}  # usable ones
 MANIFEST = ["video_id", "file", "label", "labels", "human_labels", "duration_s", "problem"]
 
 
@@ -87,6 +89,7 @@ def _join(root: Path, split: str) -> None:
     problems = pd.read_csv(manifest, usecols=["problem"], keep_default_na=False)["problem"]
     print(f"  {split}: {len(problems):,} clips, {(problems != '').sum():,} of them cannot be used: "
           f"named in {manifest.name}", flush=True)
+    download.compare("audioset", {f"clips of {split}": len(problems)}, ON_HUB, "by the card on the hub")
 
 
 def _shards(root: Path, split: str, rate: int) -> dict[str, int]:
@@ -188,19 +191,22 @@ def _first(error: Exception) -> str:
 def recordings(root: Path, place: str | Path) -> pd.DataFrame:
     """The table of the splits prepared in a root: label is the first of a clip's labels by its name.
 
-    The manifest has all labels, with their MIDs. bal_train and unbal_train are train, eval is test. The hub's copy has
-    18,685 + 1,738,788 and 17,142 clips by its card, Liu et al. counted 18,373 + 1,861,646 and 17,148 in theirs: it is
-    another copy. place: the root as it was given, for the error: ValueError where nothing is prepared."""
-    tables = []
+    The manifest has all labels, with their MIDs. bal_train and unbal_train are train, eval is test. Liu et al. count
+    more usable clips than the hub's copy has in all, so theirs is another (Niizumi et al. had 1,963,807 of train): one
+    line says how many there are here and there. place: the root as it was given, for the error: ValueError where
+    nothing is prepared."""
+    tables, counts = [], {}
     for published, split in SPLITS.items():
         if (root / f"manifest-{published}.csv").exists():
             table = pd.read_csv(root / f"manifest-{published}.csv", usecols=["file", "label", "duration_s", "problem"],
                                 keep_default_na=False,
                                 dtype={"label": "category", "problem": "category", "duration_s": float})
             table = table[table["problem"] == ""]
+            counts[f"clips of {published}"] = len(table)
             tables.append(table.assign(file=f"{root}/" + table["file"], split=split))
     if not tables:
         raise ValueError(f"audioset:{place}: no split is prepared in {root}: run python -m lib.sources audioset "
                          f"root={place} splits={USUAL}")
+    download.compare("audioset", counts, IN_PAPER, "usable, in the copy of Liu et al. 2026")
     table = pd.concat(tables, ignore_index=True).astype({"label": "category"})  # a number a row, and a legend
     return table[["file", "label", "split", "duration_s"]].assign(source="audioset")

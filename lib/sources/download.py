@@ -11,7 +11,7 @@ import shutil
 import tarfile
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +24,7 @@ from huggingface_hub.errors import EntryNotFoundError, HTTPError, LocalEntryNotF
 from lib import paths, progress
 
 __all__ = ["FAILURES", "FetchError", "hub", "url", "UNPACK", "plan", "room", "whole", "copy", "opened", "size",
-           "missing", "sizes"]
+           "missing", "sizes", "compare"]
 
 FAILURES = (OSError, HTTPError)  # what a fetch raises; the second comes from the client of the hub
 TRIES = 6           # in a row that bring nothing new, before a download is given up
@@ -198,3 +198,11 @@ def missing(path: Path, published: float) -> float:
 def sizes(folder: Path) -> dict[str, int]:
     """DIR/NAME -> bytes of the files that lie in the folders of a folder."""
     return {f"{file.parent.name}/{file.name}": file.stat().st_size for file in folder.glob("*/*")}
+
+
+def compare(kind: str, counts: Mapping[str, int], known: Mapping[str, int], whose: str) -> None:
+    """Print one line where a data set has other counts than are known of it, and from whom: a part of it may be meant,
+    but its results are then no others' results."""
+    other = [f"{n:,} {what} instead of {known[what]:,}" for what, n in counts.items() if n != known[what]]
+    if other:
+        print(f"{kind}: {', '.join(other)} ({whose}): a part of it, or another release", flush=True)

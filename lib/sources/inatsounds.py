@@ -7,7 +7,7 @@ research and education only, see TERMS.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -42,6 +42,9 @@ ARCHIVES = {  # as in the README of visipedia/inat_sounds
     "test.tar.gz": Archive(27e9, "082a2e96ca34f6c9f61767e33cbf3626"),
     "test.json.tar.gz": Archive(4.0e6, "5482f112f05db4ba8576ba425d95d6a7"),
 }
+COUNTS = {  # as published and in Liu et al. 2026: the species of val and test are those that are evaluated
+    "recordings of train": 137_012, "species of train": 5_569, "recordings of val": 45_698, "species of val": 1_212,
+    "recordings of test": 49_527, "species of test": 1_212}
 HEADER = 100     # bytes that a WAV without a sample has at most (44, or 78 from ffmpeg): the data set holds some
 SECOND = 44_100  # bytes of a second: 22,050 Hz, 16 bit, one channel
 
@@ -126,6 +129,14 @@ def _finish(root: Path, split: str, lengths: dict[str, float]) -> None:
     empty = sorted(name for name in lengths if there[name] <= HEADER)
     paths.write_json(root / f"{split}.done.json", {"recordings": len(lengths), "empty": empty})
     print(f"  {split}: {len(lengths):,} recordings in {root / split}, {len(empty):,} of them empty", flush=True)
+    _compare({split: [name.partition("/")[0] for name in lengths]})
+
+
+def _compare(species: Mapping[str, Sequence[str]]) -> None:
+    """Say where splits have other counts than the published ones; species: of each recording of a split."""
+    counts = {split: {"recordings": len(names), "species": len(set(names))} for split, names in species.items()}
+    counts = {f"{what} of {split}": n for split, both in counts.items() for what, n in both.items()}
+    download.compare("inatsounds", counts, COUNTS, "published, and in Liu et al. 2026")
 
 
 def _named(root: Path, split: str) -> Iterator[tuple[str, dict, dict]]:
@@ -155,6 +166,7 @@ def recordings(root: Path, place: str | Path) -> pd.DataFrame:
     if not done:
         raise ValueError(f"inatsounds:{place}: no split is prepared in {root}: {command}{USUAL}")
     table = pd.concat([_table(root, split, place, command) for split in done], ignore_index=True)
+    _compare({split: table.loc[table["split"] == split, "label"].tolist() for split in done})
     empty, train = table.pop("empty"), table["split"] == "train"
     if empty.any():
         print(f"inatsounds: {(empty & train).sum()} empty recordings left out of train; "

@@ -84,6 +84,23 @@ def test_inatsounds_table(site, tmp_path, capsys):
     assert len(checked) == len(table) and checked["label"].tolist() == table["label"].tolist()
 
 
+def test_inatsounds_counts_are_compared_with_the_published(site, tmp_path, monkeypatch, capsys):
+    """One line where a split is prepared and one where it is read; none where the counts are those."""
+    prepare.prepare("inatsounds", tmp_path, splits="train,val")
+    said = [line for line in capsys.readouterr().out.splitlines() if "instead of" in line]
+    train = "20 recordings of train instead of 137,012, 5 species of train instead of 5,569"
+    val = "6 recordings of val instead of 45,698, 3 species of val instead of 1,212"
+    end = "(published, and in Liu et al. 2026): a part of it, or another release"
+    assert said == [f"inatsounds: {counts} {end}" for counts in (train, val)]
+    prepare.recordings("inatsounds", tmp_path)
+    said = capsys.readouterr().out
+    assert [line for line in said.splitlines() if "instead of" in line] == [f"inatsounds: {train}, {val} {end}"]
+    monkeypatch.setattr(inatsounds, "COUNTS", inatsounds.COUNTS | {
+        "recordings of train": 20, "species of train": 5, "recordings of val": 6, "species of val": 3})
+    prepare.recordings("inatsounds", tmp_path)
+    assert "instead of" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("form", ["{split}/{folder}/{name}", "{folder}/{name}", "{name}", "{split}/{name}"])
 def test_inatsounds_names_of_files_in_any_form(tmp_path, form):
     layouts.published(tmp_path, train=1, held_out=1)
@@ -235,6 +252,19 @@ def test_audioset(tmp_path, capsys):
     assert manifest.columns.tolist() == audioset.MANIFEST and len(bad) == 1 and "decoded" in bad["problem"].iloc[0]
     assert manifest["labels"][0] == "/m/09x0r;/m/zzz" and manifest["human_labels"][0] == "Speech;Inside, small room"
     assert not (root / bad["file"].iloc[0]).exists() and not list(root.rglob(".*.part"))
+
+
+def test_audioset_counts_are_compared_with_the_hub_s_and_the_paper_s(tmp_path, monkeypatch, capsys):
+    root = layouts.audioset(tmp_path, splits=("bal_train",))
+    part = ": a part of it, or another release"
+    said = capsys.readouterr().out
+    assert f"audioset: 12 clips of bal_train instead of 18,685 (by the card on the hub){part}" in said
+    prepare.recordings("audioset", root)
+    theirs = f"audioset: 11 clips of bal_train instead of 18,373 (usable, in the copy of Liu et al. 2026){part}\n"
+    assert capsys.readouterr().out == theirs
+    monkeypatch.setitem(audioset.IN_PAPER, "clips of bal_train", 11)
+    prepare.recordings("audioset", root)
+    assert not capsys.readouterr().out
 
 
 def test_audioset_clips_are_what_was_in_the_shards(tmp_path):
