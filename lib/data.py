@@ -24,8 +24,9 @@ from lib.patches import Mask
 from lib.recordings import Piece, Recordings, Resident, frames_of
 from lib.sampler import Draw
 
-__all__ = ["USED", "Batch", "Clips", "Windows", "loader", "prefetch", "readers"]
+__all__ = ["HEARD", "USED", "Batch", "Clips", "Windows", "loader", "prefetch", "readers"]
 
+HEARD = ("train", "unlabelled")  # the splits that pretraining draws from
 USED = ("file", "label", "start_s", "end_s", "duration_s", "kept")  # the columns that clips and their order follow from
 ATTEMPTS = 10  # recordings tried in the place of one that cannot be read, before the storage itself is taken to be gone
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from lib import data, hardware, patches, paths, sampler, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
-from lib.sources import tables
 
 __all__ = ["Recipe", "Pretrained", "plan", "pretrain", "folder_of", "earlier", "step_of", "masked"]
 
@@ -53,7 +52,7 @@ def plan(arch: Arch, recipe: Recipe, wildlife: pd.DataFrame, general: pd.DataFra
     if not recipe.clips:
         return "no pretraining: random weights"
     model, L = MAE(arch), arch.grid.t * arch.grid.f
-    wild, gen = (int(t["split"].isin(tables.HEARD).sum()) for t in (wildlife, general))
+    wild, gen = (int(t["split"].isin(data.HEARD).sum()) for t in (wildlife, general))
     mixture = sampler.Mixture(1, 1, recipe.ratio, recipe.batch, recipe.clips, 0)
     drawn = sum(mixture.counts(step)[1] for step in range(len(mixture)))
     encoder, whole = (sum(p.numel() for p in part.parameters()) / 1e6 for part in (model.encoder, model))
@@ -74,8 +73,8 @@ def pretrain(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame
     these (a pool that the ratio leaves out is none of them); of two that want the same at the same time the second
     waits. A val or test recording of the wildlife pool must not be in the general pool's train split.
     """
-    held_out = set(wildlife.loc[~wildlife["split"].isin(tables.HEARD), "file"])
-    if leaked := sorted(held_out & set(general.loc[general["split"].isin(tables.HEARD), "file"])):
+    held_out = set(wildlife.loc[~wildlife["split"].isin(data.HEARD), "file"])
+    if leaked := sorted(held_out & set(general.loc[general["split"].isin(data.HEARD), "file"])):
         raise ValueError(f"{len(leaked)} val or test recordings of the wildlife pool are in the train split of the "
                          f"general pool, the first is {leaked[0]}: take them out of the general pool")
     wild, gen = _drawn(recipe, wildlife, general)
@@ -105,7 +104,7 @@ def folder_of(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFram
 
 def _drawn(recipe: Recipe, *pools: pd.DataFrame) -> list[pd.DataFrame]:
     """What a recipe draws from of each pool, wildlife and general: nothing of one that its ratio leaves out."""
-    heard = (t["split"].isin(tables.HEARD) & (recipe.ratio != out) for t, out in zip(pools, (np.inf, 0)))
+    heard = (t["split"].isin(data.HEARD) & (recipe.ratio != out) for t, out in zip(pools, (np.inf, 0)))
     return [t[rows].reset_index(drop=True) for t, rows in zip(pools, heard)]
 
 

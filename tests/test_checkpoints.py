@@ -16,7 +16,7 @@ from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_
 from lib import checkpoints, mae, mel, patches
 from lib.mae import MAE, Arch
 from lib.training import generator
-from lib.transfer import curate, public
+from lib.transfer import mobilenet, public
 
 ARCH = Arch(frames=512, dim=32, depth=1, heads=2, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=2)
 
@@ -317,7 +317,7 @@ def test_full_size_picture_layout(golden_keys, small):
 
 
 def test_the_mobilenet_of_a_seed():
-    a, b, c = curate.mobilenet(5), curate.mobilenet(5), curate.mobilenet(5, seed=1)
+    a, b, c = mobilenet.network(5), mobilenet.network(5), mobilenet.network(5, seed=1)
     assert torch.equal(a.conv_stem.weight, b.conv_stem.weight)
     assert not torch.equal(a.conv_stem.weight, c.conv_stem.weight)
     assert a(torch.zeros(2, 1, 64, 32)).shape == (2, 5)

@@ -11,7 +11,7 @@ from lib import mel, pretrain
 from lib.hear import designs, predictor
 from lib.mae import Arch
 from lib.mel import FrontEnd
-from lib.transfer import curate, finetune, starts
+from lib.transfer import finetune, mobilenet, starts
 
 __all__ = ["Scale", "SCALES", "PRESETS", "scale", "clips", "front", "parse_ratio"]
 
@@ -70,12 +70,12 @@ class Scale:
                    mixup=self.mixup, drop_patches=self.drop_patches, seed=seed)
         return finetune.Recipe(**own | known | rates | changes)
 
-    def proxy(self, seed: int) -> curate.Proxy:
+    def proxy(self, seed: int) -> mobilenet.Recipe:
         """The proxy network of 07. On a CPU MobileNetV3-large takes 11 clips a second, so `tiny` has the small one of
         half width, at 45."""
         if self.name in ("smoke", "tiny"):
-            return curate.Proxy("small_050", epochs=1 if self.name == "smoke" else 10, batch=16, lr=0.02, seed=seed)
-        return curate.Proxy(epochs=50, seed=seed)
+            return mobilenet.Recipe("small_050", epochs=1 if self.name == "smoke" else 10, batch=16, lr=0.02, seed=seed)
+        return mobilenet.Recipe(epochs=50, seed=seed)
 
     def msm_mae(self, name: str) -> tuple[Arch, FrontEnd]:
         """A design of MSM-MAE's Table 1 (`designs.DESIGNS`) at this scale; at `paper` with its own decoder of 384-d x 4

@@ -17,13 +17,12 @@ from lib import audio, paths, progress
 from lib.mel import FrontEnd
 from lib.sources import chorus, prepare
 
-__all__ = ["HEARD", "FOLDS", "recordings", "folder", "check", "units", "folds", "subset", "padded_share", "found",
+__all__ = ["FOLDS", "recordings", "folder", "check", "units", "folds", "subset", "padded_share", "found",
            "problem", "tell_skipped"]
 
 BLOCK = 1 << 20             # frames decoded at a time by `problem`: a long file never fills the memory
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
           "test": "test", "eval": "test", "unlabelled": "unlabelled", "unlabeled": "unlabelled"}
-HEARD = ("train", "unlabelled")  # the splits that pretraining draws from
 FOLDS = 5                        # of `folder:PATH?fold=0` ... 4
 
 

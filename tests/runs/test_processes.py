@@ -33,9 +33,9 @@ if what.startswith("stop"):  # after so many steps
     training.States._save = lambda *a: save(*a) or a[1] < int(what[4:]) or os._exit(9)
     training.SAVE_EVERY_S = 0.0
 if what == "proxy":
-    from lib.transfer import curate
+    from lib.transfer import mobilenet
     labels = sorted(wildlife["label"].unique())
-    done = curate.proxy(FRONT, wildlife, curate.Proxy("small_050", epochs=1, batch=16, lr=0.02), labels)
+    done = mobilenet.train(FRONT, wildlife, mobilenet.Recipe("small_050", epochs=1, batch=16, lr=0.02), labels)
     more = {}
 elif what in ("finetune", "frequency"):
     recipe = finetune.Recipe(epochs=4, batch=6, lr=1e-3, drop_path=0.0, evaluate=2,

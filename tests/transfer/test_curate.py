@@ -16,7 +16,7 @@ from lib import audio, data, hardware, mel, patches, pretrain, sampler, training
 from lib.mae import MAE
 from lib.runs import scales
 from lib.sources import chorus, tables
-from lib.transfer import curate, finetune
+from lib.transfer import curate, finetune, mobilenet
 
 QUICK = finetune.Recipe(epochs=1, batch=6, lr=1e-3, mixup=False, mask_mels=0, mask_frames=0)
 RAW = replace(ARCH, norm_pixels=False)
@@ -328,8 +328,8 @@ def test_the_detector_is_scikit_learns():
 def test_the_proxy_learns_from_kept_windows_and_repeats(table):
     scores = curate.grid(table, FRONT).assign(score=1.0)
     made, labels = curate.curated(table, scores, curate.keep(scores, "100%")), ["high", "low", "mid", "unheard"]
-    recipe = curate.Proxy("small_050", epochs=6, batch=6, lr=0.005)
-    a, b = (curate.proxy(FRONT, made, recipe, labels) for _ in range(2))
+    recipe = mobilenet.Recipe("small_050", epochs=6, batch=6, lr=0.005)
+    a, b = (mobilenet.train(FRONT, made, recipe, labels) for _ in range(2))
     assert all(torch.equal(x, y) for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values()))
     assert len(a.log) == 18 and a.samples == 108 and a.log["loss"].iloc[-3:].mean() < a.log["loss"].iloc[:3].mean()
     seen = finetune.predict(a.model, FRONT, made[made["split"] == "train"], a.labels, bar=None)
@@ -357,21 +357,21 @@ def from_pictures(model, state, drawn) -> bool:
 def test_a_mobilenet_starts_from_a_file_and_draws_its_head(pictures, tmp_path, classes):
     file, state = pictures
     torch.save({"state_dict": state}, tmp_path / "pictures.pth")
-    drawn = curate.mobilenet(classes, seed=3, size="small_050")
+    drawn = mobilenet.network(classes, seed=3, size="small_050")
     for place in (file, tmp_path / "pictures.pth"):
-        model = curate.mobilenet(classes, seed=3, size="small_050", weights=str(place))
+        model = mobilenet.network(classes, seed=3, size="small_050", weights=str(place))
         assert from_pictures(model, state, drawn) and not torch.equal(model.conv_stem.weight, drawn.conv_stem.weight)
     assert model(torch.zeros(2, 1, 64, 32)).shape == (2, classes)
 
 
 def test_the_proxy_starts_from_what_it_is_given(table, pictures):
-    recipe = curate.Proxy("small_050", epochs=1, batch=6, lr=0.0, weight_decay=0.0)
+    recipe = mobilenet.Recipe("small_050", epochs=1, batch=6, lr=0.0, weight_decay=0.0)
     labels = ["high", "low", "mid"]
-    plain, named = (curate.proxy(FRONT, table, recipe, labels, weights=weights) for weights in ("", str(pictures[0])))
+    plain, named = (mobilenet.train(FRONT, table, recipe, labels, weights=start) for start in ("", str(pictures[0])))
     learnt = {k: v for k, v in named.model.state_dict().items() if "running" not in k and "tracked" not in k}
     assert torch.equal(learnt["conv_stem.weight"], pictures[1]["conv_stem.weight"].sum(1, keepdim=True))
     assert torch.equal(learnt["classifier.weight"], plain.model.classifier.weight)
-    drawn = curate.mobilenet(3, seed=training.generator(0, 5).initial_seed(), size="small_050")
+    drawn = mobilenet.network(3, seed=training.generator(0, 5).initial_seed(), size="small_050")
     assert torch.equal(plain.model.conv_stem.weight, drawn.conv_stem.weight)
 
 
@@ -379,9 +379,9 @@ def test_the_hub_is_asked_for_the_weights_of_this_size(pictures, monkeypatch):
     asked = []
     monkeypatch.setattr(timm.models._hub, "hf_hub_download",
                         lambda repo_id, filename, **_: asked.append((repo_id, filename)) or str(pictures[0]))
-    model = curate.mobilenet(5, seed=3, size="small_050", weights="hub")
+    model = mobilenet.network(5, seed=3, size="small_050", weights="hub")
     assert asked == [("timm/mobilenetv3_small_050.lamb_in1k", "model.safetensors")]
-    assert from_pictures(model, pictures[1], curate.mobilenet(5, seed=3, size="small_050"))
+    assert from_pictures(model, pictures[1], mobilenet.network(5, seed=3, size="small_050"))
 
 
 def test_weights_that_cannot_be_had_are_one_line(pictures, tmp_path, monkeypatch):
@@ -399,10 +399,11 @@ def test_weights_that_cannot_be_had_are_one_line(pictures, tmp_path, monkeypatch
             ("large_100", str(pictures[0]), "^pictures.safetensors holds no weights of timm's mobilenetv3_large_100: "
              f"its file is model.safetensors from {page}large_100.ra_in1k$")]:
         with pytest.raises(ValueError, match=said) as error:
-            curate.mobilenet(5, size=size, weights=weights)
+            mobilenet.network(5, size=size, weights=weights)
         assert "\n" not in str(error.value)
 
 
 def test_the_paper_has_the_large_proxy():
-    assert scales.scale("paper").proxy(2) == curate.Proxy(epochs=50, seed=2) and curate.Proxy().size == "large_100"
+    assert scales.scale("paper").proxy(2) == mobilenet.Recipe(epochs=50, seed=2)
+    assert mobilenet.Recipe().size == "large_100"
     assert scales.scale("tiny").proxy(0).size == "small_050"
