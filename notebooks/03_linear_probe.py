@@ -59,18 +59,20 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
+from IPython.display import Markdown
 from sklearn.decomposition import PCA
 
 from lib import data, mel, metrics, plots, runs, sources
 from lib.course import exercises
-from lib.runs import cost, verdicts
+from lib.runs import cost, report, verdicts
 from lib.transfer import probe, starts
 
 plots.style()
 
 # %% tags=["parameters"]
 # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the
-# paper's Table 3, or ready, the weights that lie in this repository
+# paper's Table 3, or ready, the weights that lie in this repository, or
+# ready+inat_ssl, which are those pretrained further
 init: str = "audioset_ssl+inat_ssl"  # what the encoder starts from, ready or a row of Table 3
 # auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
 scale: str = "auto"  # smoke, tiny, small or paper
@@ -505,6 +507,12 @@ else:
 #
 # ## What was seen
 #
+# The paper's claims, what would hold them up (written before the runs), and what came out:
+
+# %%
+Markdown(report.answered("Table 2"))
+
+# %% [markdown]
 # At `tiny` (encoder 128-d x 4, twice 40,000 clips of pretraining: general, then wildlife), `chorus`, data_seed 0, seed 0, 264 val and 792 test recordings of 33 species, chance 3.0 %; heard above each band's median:
 #
 # | readout of the same frozen features | val | test | gain on test over the standard probe |

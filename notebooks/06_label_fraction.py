@@ -56,17 +56,19 @@ import dataclasses
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
 from lib import mel, plots, runs, sources
 from lib.course import exercises
-from lib.runs import cost, verdicts
+from lib.runs import cost, report, verdicts
 from lib.transfer import finetune, starts
 
 plots.style(photo=False)
 
 # %% tags=["parameters"]
 # random, random+inat_ssl, audioset_ssl, audioset_ssl+inat_ssl, imagenet_sl or birdmae as in the
-# paper's Figure 3, or ready, the weights that lie in this repository
+# paper's Figure 3, or ready, the weights that lie in this repository, or
+# ready+inat_ssl, which are those pretrained further
 init: str = "random+inat_ssl"  # what the encoder starts from, ready or a row of Figure 3
 # recordings per species such as "4", a share such as "10%", or "all"
 fraction: str = "4"  # what is kept of train
@@ -282,6 +284,12 @@ if len(table) and table["equal_steps"].any():
 # %% [markdown]
 # ## What was seen
 #
+# The paper's claims, what would hold them up (written before the runs), and what came out:
+
+# %%
+Markdown(report.answered("Figure 3"))
+
+# %% [markdown]
 # The first version of this study had a table here, from which it read that pretraining without labels was worth more than 143 labels. It is withdrawn: its random weights stood behind a readout that they cannot
 # learn with, so that they had 9 % with *all* labels (notebook 04, "Why our first table was wrong"). The sweep that answers the question with opponents that can learn is described in
 # `papermill_runs/06_label_fraction.sweep.json` and has not been run yet. With all labels notebook 05 has measured what pretraining adds; whether it adds more where labels are few is open here.

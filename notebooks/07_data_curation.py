@@ -55,15 +55,15 @@ import dataclasses
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Image
+from IPython.display import Image, Markdown
 from sklearn.metrics import precision_recall_curve
 
 from lib import mel, metrics, plots, pretrain, recordings, runs, sources
 from lib.course import exercises
 from lib.explorers import curation
-from lib.runs import cost, verdicts
+from lib.runs import cost, report, verdicts
 from lib.sources import chorus
-from lib.transfer import curate, finetune, starts
+from lib.transfer import curate, finetune, mobilenet, starts
 
 plots.style()
 
@@ -101,7 +101,7 @@ max_hours: float = 1.0  # a run that would take longer on this machine is refuse
 value = curate.check(filter, threshold, control)
 setting = runs.scale(scale)
 if proxy_weights:  # whether they can be had
-    curate.mobilenet(2, size=setting.proxy(seed).size, weights=proxy_weights)
+    mobilenet.network(2, size=setting.proxy(seed).size, weights=proxy_weights)
 clips = runs.clips(setting, budget)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
@@ -249,8 +249,8 @@ print(f"{free.mean():.0%} of the recordings keep a part of their windows: "
 
 # %% [markdown]
 # A recording that keeps all of its windows, or none, is its own control: filter and control differ only in the others, and share the choice of *recordings*. On short recordings,
-# whose windows overlap nearly whole, these are few: by energy, on `chorus` at `tiny` (data_seed 0), 21 % of 407. So a small difference between filter and control does not say that
-# the filter is useless, and the comparison with `none` adds what dropping whole recordings does (by energy 144 of them).
+# whose windows overlap nearly whole, these are few: by energy, on `chorus` at `tiny` (data_seed 0), 21 % of 407. So a small difference between filter and this control does not say that
+# the filter is useless. The second control draws the recordings too, and so has all that the score chose on the other side; the comparison with `none` adds what dropping whole recordings does (by energy 144 of them).
 #
 # ## What the scores look like
 #
@@ -448,7 +448,8 @@ exercises.predicted("the paper's gain at 0.90", better, gain, "points")
 
 # %%
 small = setting.proxy(seed)
-proxy = curate.proxy(heard, chosen, small, labels, weights=proxy_weights, workers=setting.workers)
+proxy = mobilenet.train(heard, chosen, small, labels, weights=proxy_weights,
+                        workers=setting.workers)
 judged = finetune.evaluate(proxy, heard, table, seed, workers=setting.workers)
 
 # %%
@@ -607,6 +608,12 @@ else:
 #
 # ## What was seen
 #
+# The paper's claims, what would hold them up (written before the runs), and what came out:
+
+# %%
+Markdown(report.answered("Figure 4", "Figure 5"))
+
+# %% [markdown]
 # - *The paper*: pretraining on curated windows is worse than on all of them (59.5 with everything; 54.9 and 54.8 at 0.50 and 0.90; 57.9, 55.7 and 52.2 by reconstruction loss). The
 #   authors read this as "noisy, but more data is more beneficial". Without a control of equal size it cannot be told apart from the filter choosing *badly*.
 # - **The filter finds calls** (above, `tiny`, data_seed 0, seed 0): of the half of the windows that confidence keeps 92.6 % hold one, base rate 61.9 %, AUC 0.92.
@@ -779,7 +786,7 @@ check.energies(energies)
 #
 # ## What was not shown
 #
-# The paper's scale (`scale="paper"`), a control that also draws the *recordings* anew, a proxy that was trained to the end, thresholds other than the half (`threshold="25%"` or a number: one more run each), and curation of the *general* pool. On real
+# The paper's scale (`scale="paper"`), a proxy that was trained to the end, thresholds other than the half (`threshold="25%"` or a number: one more run each), and curation of the *general* pool. On real
 # recordings the truth is unknown: there is no precision there, only the accuracy that comes out.
 #
 # ## Further reading

@@ -65,7 +65,7 @@ from IPython.display import Markdown
 from lib import audio, mel, plots, runs, sources
 from lib.course import exercises
 from lib.hear import api, designs, frozen, offline, tasks
-from lib.runs import cost, results_hear
+from lib.runs import cost, report, results_hear
 
 plots.style()
 plt.rcParams["figure.dpi"] = 72
@@ -317,6 +317,12 @@ ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks]) if setting.name == "tiny" 
 #
 # ## What was seen
 #
+# The paper's claims, what would hold them up (written before the runs), and what came out:
+
+# %%
+Markdown(report.answered("Table 5", "Table 6", "Table 7"))
+
+# %% [markdown]
 # The sweeps below are of version 1 of `chorus`; they will be run again.
 #
 # At `tiny` (encoder 128-d x 4, decoder 64-d x 1, 12,000 pretraining clips, a predictor with 3 points of the grid), `chorus`, data_seed 0, seeds 0 to 2, test recordings, differences in points with 95 % intervals over seeds and recordings:

@@ -60,7 +60,7 @@ from IPython.display import Markdown
 
 from lib import plots, runs
 from lib.course import exercises
-from lib.runs import results, results_hear, verdicts
+from lib.runs import criteria, report, results, results_hear, verdicts
 
 plots.style(photo=False)
 tables = {experiment.place: experiment for experiment in results.EXPERIMENTS}
@@ -239,16 +239,12 @@ for (place, experiment), row in zip([(p, tables[p]) for p in ("Figure 4", "Figur
 # What else notebook 07 recorded of every arm (the share kept, and how well the filter finds windows that hold a call), mean over seeds:
 
 # %%
-curated = stored["07_data_curation"]
-extra = curated.filter(regex=r"^(filter|threshold|control|(kept|detector)\..*)$")
-keys = ["filter", "threshold", "control"]
-if len(curated):
-    numbers = [c for c in extra.select_dtypes("number") if c not in keys]
-    extra = extra[keys + [c for c in numbers if not c.endswith(("low", "high"))]]
-# a filter and its threshold, and what they keep: for the list of contradictions below
-kept = curated[curated["control"] == "none"].iterrows() if "kept.windows" in curated else ()
-kept = {f"{r['filter']} {r['threshold']}": f"{r['kept.windows']:.0%}" for _, r in kept}
-extra.groupby(keys).mean().T.round(3) if extra.shape[1] > len(keys) else print("not run")
+caught = results.detectors()
+# what filters keep: for the list of contradictions below
+kept = {f"{kind} {threshold}": f"{row['windows kept']:.0%}"
+        for (_, kind, threshold, control), row in caught.iterrows()
+        if control == "none" and kind != "none"}
+caught.T.round(3) if len(caught) else print("not run")
 
 # %% [markdown]
 # ## All differences at a glance
@@ -303,6 +299,19 @@ figure.legend(handles=marks, loc="outside upper left", fontsize="small", ncols=2
 # the diamond's side of 0 *leans* the paper's way; it *says* so only when the bar stays there too, by as much as Holm's correction asks. Rows without a diamond are comparisons that the
 # paper does not make, or shows without a number.
 #
+# ## What was claimed, and what holds
+#
+# A verdict above only asks whether a difference has the paper's sign. Whether a *claim* holds was fixed before the runs: for each table the claim in one sentence, the two arms, and what their difference must be
+# (`lib/runs/criteria.py`). A claim of a difference *holds* when p is below 0.05 after Holm's correction over the criteria of its table on one pool; a claim that something changes little holds when
+# the whole interval lies within the margin; and a claimed difference whose interval lies within the margin is *no difference*. A null result is a result once the smallest difference that would have been found stands beside it.
+
+# %%
+print(f"margin: ±{criteria.MARGIN:g} points; verdicts about animals: {criteria.PRIMARY}")
+Markdown(report.answered(*report.PLACES))
+
+# %% [markdown]
+# **See:** one row per claim and pool of recordings. Rows of `chorus` hold in the generator's world.
+#
 # ## Verdicts, counted
 
 # %%
@@ -332,15 +341,19 @@ assert all(row.low * row.high > 0 for row in shown[said].itertuples())
 # Found while its tables were copied; our own numbers beside them where they exist (test, mean over seeds).
 
 # %%
-def ours(place, start, column="measured"):
-    """Our numbers in rows whose label begins so; a difference as it was against its last base."""
+def ours(place, start, column="measured", against=""):
+    """Our numbers in rows whose label begins so; a difference from a base whose label begins so."""
     part = every.query("place == @place").dropna(subset=[column])
+    if against:
+        part = part[part["against"].fillna("").str.startswith(against)]
     part = part.drop_duplicates(["setting", "data", "scale"], keep="last")
     return "; ".join(f"{row[column]:.1f} ({row['data']}, {row['scale']}, seeds: {row['seeds']:.0f})"
                      for _, row in part.iterrows() if row["setting"].startswith(start)) or "not run"
 
 
-ranges = every.loc[every["seeds"] > 1, "power80"].dropna().astype(float)
+# %%
+known = (every["seeds"] > 1) & ~every["verdict"].str.contains("no interval")
+ranges = every.loc[known, "power80"].dropna().astype(float)
 contradictions = pd.DataFrame([
     ("best is AudioSet, then iNatSounds (59.51)",
      "Table 4 has AudioSet only at 60.2 and 15:1 at 60.1",
@@ -351,7 +364,7 @@ contradictions = pd.DataFrame([
      f"windows kept: {'; '.join(map(': '.join, kept.items()))}" if kept else "not run"),
     ("further pretraining \"may even degrade\"",
      "Table 3: +0.86 on val, +0.56 on test, no row with a loss",
-     ours("Table 3", "audioset_ssl+inat_ssl", "change")),
+     ours("Table 3", "audioset_ssl+inat_ssl", "change", against="audioset_ssl")),
     ("differences of 0.1 to 0.9 points carry claims",
      "no seeds, repeats or intervals anywhere, in either paper",
      f"found with 80 % power, from two seeds on: {ranges.min():.1f} to {ranges.max():.1f} points"

@@ -44,6 +44,8 @@ CRITERIA = (
     Criterion("Table 3", "Pretraining on the wildlife itself beats random weights", OWN, "random", +1),
     Criterion("Table 3", "Pretraining on general sound beats pretraining on the wildlife itself", GENERAL, OWN, +1),
     Criterion("Table 3", "Going on with wildlife after general sound changes little", BOTH, GENERAL, 0),
+    Criterion("Table 3", "So it does at equal clips, half of them general and half wildlife",
+              f"{BOTH}, 12,000 clips each", GENERAL, 0),
     Criterion("Table 4", "Seven general clips a wildlife clip beat wildlife only", "7", "0", +1),
     Criterion("Table 4", "General sound only beats wildlife only", "inf", "0", +1),
     Criterion("Table 4", "General sound only is as good as seven to one", "inf", "7", 0),
@@ -74,16 +76,17 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
     fewer than two seeds there is no verdict."""
     found = []
     for criterion in CRITERIA:
+        asked = {key: getattr(criterion, key) for key in ASKED}
         same = rows[(rows["place"] == criterion.place) & (rows["setting"] == criterion.setting)
                     & (rows["against"] == criterion.against) & rows["change"].notna()]
-        found += [{"place": criterion.place, "claim": criterion.claim, "criterion": criterion.success,
-                   "direction": criterion.direction, **row[SHOWN].to_dict()} for _, row in same.iterrows()]
-    table = pd.DataFrame(found, columns=["place", "claim", "criterion", "direction", *SHOWN])
+        found += [{**asked, "criterion": criterion.success, **row[SHOWN].to_dict()} for _, row in same.iterrows()]
+    table = pd.DataFrame(found, columns=[*ASKED, "criterion", *SHOWN])
     families = table.groupby(["place", "data", "scale"], sort=False)
     parts = [part.assign(verdict=_verdicts(part)) for _, part in families]
     return pd.concat(parts, ignore_index=True) if parts else table.assign(verdict=[])
 
 
+ASKED = ["place", "claim", "setting", "against", "direction"]
 SHOWN = ["data", "scale", "seeds", "change", "low", "high", "p", "power80"]
 
 

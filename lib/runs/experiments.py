@@ -2,6 +2,7 @@
 
 A *world* is what arms must share to be compared: the recordings, the scale, the size of the encoder and every parameter
 that the experiment does not vary."""
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,11 +11,12 @@ import pandas as pd
 
 from lib.runs import record
 
-__all__ = ["PUBLIC", "Experiment", "EXPERIMENTS", "Arm", "arm_of", "load", "Reading", "TOP1", "CURATION", "published"]
+__all__ = ["PUBLIC", "Experiment", "EXPERIMENTS", "Arm", "arm_of", "load", "pools_of", "Reading", "TOP1", "CURATION",
+           "published"]
 
 PUBLIC = ("birdmae", "imagenet_sl")  # initialisations that exist as public weights only
 USUAL = {"budget": "sweep", "data_seed": 0, "preset": "study", "subtract": "median",  # values that need no mention
-         "equal_steps": False}
+         "equal_steps": False, "proxy_weights": ""}
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Arm(NamedTuple):
 def arm_of(experiment: Experiment, run: pd.Series) -> Arm | None:
     """Which row of the paper's table a record belongs to; None if to none of this table."""
     if experiment.place == "Table 4":
-        return Arm(f"{run['ratio']:g}", f"{run['ratio']:g}", () if run["ratio"] == 0 else ("0",))
+        bases = {0: (), math.inf: ("0", "7")}.get(run["ratio"], ("0",))
+        return Arm(f"{run['ratio']:g}", f"{run['ratio']:g}", bases)
     if experiment.place in ("Figure 4", "Figure 5"):
         return _curated(experiment, run)
     init, origin = str(run["init"]), ""
@@ -58,14 +61,21 @@ def arm_of(experiment: Experiment, run: pd.Series) -> Arm | None:
         origin = f" ({run['weights']})"
     elif init.startswith("audioset"):
         origin = " (stand-in)"
-    further = (f"audioset_ssl{origin}",) if init == "audioset_ssl+inat_ssl" else ()
+    further = {"audioset_ssl+inat_ssl": (f"audioset_ssl{origin}",), "audioset_ssl": ("random+inat_ssl",),
+               "ready+inat_ssl": ("ready",)}.get(init, ())
     if experiment.place == "Table 2":
         setting = {"audioset_ssl": "audiomae", "audioset_ssl+inat_ssl": "ours"}.get(init, init)
-        return Arm(setting, init + origin, ("chance", *further))
+        return Arm(setting, init + origin, ("chance", *further) if init == "audioset_ssl+inat_ssl" else ("chance",))
     if experiment.place == "Figure 3":
         size = f", {run['fraction']}" + ("" if "%" in str(run["fraction"]) else " per species")
         return Arm(init, init + origin + size, () if init == "random" else (f"random{size}",), 1)
-    return Arm(init, init + origin, () if init == "random" else ("random", *further))
+    return Arm(init, init + origin + _halved(run), () if init == "random" else ("random", *further))
+
+
+def _halved(run: pd.Series) -> str:
+    """What is added to the label of two pretrainings that together draw what one pretraining of a sweep does."""
+    halved = run["init"] == "audioset_ssl+inat_ssl" and str(run["budget"]).isdecimal()
+    return f", {int(run['budget']):,} clips each" if halved else ""
 
 
 def _curated(experiment: Experiment, run: pd.Series) -> Arm | None:
@@ -84,8 +94,10 @@ def _curated(experiment: Experiment, run: pd.Series) -> Arm | None:
 def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
     """Its records in the paper's order, with the columns of `Arm`, data and world; empty if there are none."""
     table = record.records(experiment.notebook, committed)
+    if experiment.place == "Table 3":
+        table = _with_ratios(table, committed)
     if experiment.place == "Figure 3" and len(table):  # its point with all labels is notebook 04's run, the very same
-        whole = record.records("04_finetuning", committed)
+        whole = _with_ratios(record.records("04_finetuning", committed), committed)
         if len(whole):
             same = whole["data.wildlife.name"].isin(table["data.wildlife.name"])
             whole = whole[same & whole["preset"].isin(table["preset"]) & whole["subtract"].isin(table["subtract"])]
@@ -96,6 +108,8 @@ def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
     if table.empty:
         return table
     table[list(Arm._fields)] = pd.DataFrame([arm for arm in arms if arm], columns=Arm._fields)
+    if experiment.place == "Table 3":  # an arm of the sweep's world
+        table["budget"] = table["budget"].where(~table["label"].str.contains("clips each"), "sweep")
     table["data"] = [_data(run) for _, run in table.iterrows()]
     places = {name: place for place, name in enumerate(experiment.settings)}
     size = ""
@@ -108,11 +122,34 @@ def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
     return table
 
 
+def _with_ratios(table: pd.DataFrame, committed: bool) -> pd.DataFrame:
+    """Runs of 04, and those of 05 that are the same: wildlife only is random+inat_ssl, general only audioset_ssl."""
+    ratios = record.records("05_mix_ratio", committed)
+    if ratios.empty:
+        return table
+    same = ratios["ratio"].isin([0, math.inf]) & ratios["samples_seen"].gt(0) & ratios["pretraining_seed"].lt(0)
+    ratios = ratios[same]
+    ratios = ratios.assign(init=np.where(ratios["ratio"] == 0, "random+inat_ssl", "audioset_ssl"), weights="")
+    both = pd.concat([table, ratios], ignore_index=True)
+    same = ("init", "seed", "scale", "preset", "subtract", "budget", "data_seed")
+    hashes = (f"data.{pool}.{key}" for pool in record.POOLS for key in ("name", "hash"))
+    return both.drop_duplicates([column for column in (*same, *hashes) if column in both]).reset_index(drop=True)
+
+
+def pools_of(run: pd.Series) -> str:
+    """The names of a run's pools as a person says them: without the digits of their tables, "birds in five folds"."""
+    names = []
+    for pool in record.POOLS:
+        if isinstance(name := run.get(f"data.{pool}.name"), str):
+            folded = " in five folds" if str(run.get(f"data.{pool}.fold", "")).startswith("all") else ""
+            names.append(name.removesuffix(f"-{run[f'data.{pool}.hash']}").replace("_", " ") + folded)
+    return " + ".join(dict.fromkeys(names))
+
+
 def _data(run: pd.Series) -> str:
     """The names of a run's pools, and its parameters that are not the usual ones."""
-    names = list(dict.fromkeys(str(name) for name in run.filter(regex=r"^data\.\w+\.name$")))
     unusual = ", ".join(f"{k}={run[k]}" for k, v in USUAL.items() if k in run and run[k] != v)
-    return " + ".join(names) + (f" ({unusual})" if unusual else "")
+    return pools_of(run) + (f" ({unusual})" if unusual else "")
 
 
 class Reading(NamedTuple):

@@ -14,8 +14,8 @@ FOLDS = 5  # as lib.sources.tables has it, which imports much
 def merged(records: Iterable[dict]) -> list[dict]:
     """The records, with those of five folds that differ in nothing else joined into one; incomplete fives left out.
 
-    Answers are laid end to end, in the order of the folds, and top-1 and its interval are of all of them together; any
-    other number is the mean of the five."""
+    What not all of the five have is left out. Answers are laid end to end, in the order of the folds, and top-1 and its
+    interval are of all of them together; any other number is the mean of the five."""
     whole, folded = [], {}
     for record in records:
         if "fold" in record["data"].get("wildlife", {}):
@@ -35,8 +35,8 @@ def _joined(five: list[dict]) -> dict:
     if any(one.get("labels") != five[0].get("labels") for one in five):
         raise ValueError(f"{five[0]['notebook']}: the folds of {five[0]['name']} have different labels, so their "
                          "answers cannot be joined: run them again from one copy of the data")
-    joined = {name: _answers([one[name] for one in five]) if name.startswith("answers") else _mean(
-        [one[name] for one in five]) for name in five[0]}
+    kept = {name: [one[name] for one in five] for name in five[0] if all(name in one for one in five)}
+    joined = {name: _answers(parts) if name.startswith("answers") else _mean(parts) for name, parts in kept.items()}
     pool = re.sub(r"_fold_\d", "", five[0]["data"]["wildlife"]["name"])
     joined["data"]["wildlife"] |= {"name": pool, "fold": f"all {FOLDS}"}
     joined["parameters"] = {**five[0]["parameters"], "wildlife": pool}

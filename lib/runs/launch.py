@@ -288,11 +288,11 @@ def _list(every: Sequence[Point], which: str) -> int:
     defaults = record.defaults_of(path)
     there = record.recorded(path, [_values(path.stem, defaults, point.words) for point in every])
     if which == "missing":
-        print(",".join(str(n) for n, found in enumerate(there) if not found))
+        print(",".join(str(n) for n, found in enumerate(there) if found is None))
         return 0
     for n, (point, found) in enumerate(zip(every, there)):
         print(f"{n:4d}  {'recorded' if found else 'missing '}  {point.name}")
-    print(f"{there.count(False)} of {len(every)} are missing")
+    print(f"{there.count(None)} of {len(every)} are missing")
     return 0
 
 

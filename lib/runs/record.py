@@ -262,8 +262,8 @@ def _records(folder: Path) -> list[dict]:
     return [record for record in found if record and record["version"] == VERSION]
 
 
-def recorded(path: Path, points: Sequence[Mapping[str, object]]) -> list[bool]:
-    """Which points of a notebook's grid have a record, by their parameters.
+def recorded(path: Path, points: Sequence[Mapping[str, object]]) -> list[dict | None]:
+    """The record of each point of a notebook's grid, found by its parameters, or None.
 
     Whether the recordings of a folder have changed only the run itself sees."""
     defaults = defaults_of(path)
@@ -274,7 +274,7 @@ def recorded(path: Path, points: Sequence[Mapping[str, object]]) -> list[bool]:
         pools = {p: _pool(str(taken[p]), data["hash"]) for p, data in old["data"].items() if p in taken}
         return _whole(old["parameters"], defaults) == {**taken, **pools}
 
-    return [any(same(old, taken) for old in there[chosen]) for chosen, taken in asked]
+    return [next((old for old in there[chosen] if same(old, taken)), None) for chosen, taken in asked]
 
 
 def records(notebook: str, committed: bool = False) -> pd.DataFrame:

@@ -1,25 +1,20 @@
-"""All run records beside the numbers of the two papers: rows for notebook 11, and the results section of the README.
+"""All run records beside the first paper's numbers: rows for notebook 11 and for RESULTS.md (`report`).
 
-    python -m lib.runs.results      writes that section anew, from the records and nothing else
-
-Shares are in percent here, as in the paper, and differences in points. The README shows runs of committed code only
+Shares are in percent here, as in the paper, and differences in points. RESULTS.md shows runs of committed code only
 (`provenance.publishable` has the rule), and `committed=True` asks for the same here."""
-import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lib import metrics, paths
-from lib.runs import curve, record, results_hear, verdicts
+from lib import metrics
+from lib.runs import curve, record, verdicts
 from lib.runs.experiments import CURATION, EXPERIMENTS, PUBLIC, TOP1, Experiment, Reading, load, published
 
-__all__ = ["rows", "not_run", "everything", "pools", "markdown", "section", "write_readme", "mix_ratio"]
+__all__ = ["rows", "not_run", "opponents", "detectors", "everything", "pools", "markdown", "text", "cell", "mix_ratio"]
 
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 COLUMNS = ["place", "setting", "against", "paper", "measured", "measured_low", "measured_high", "val", "paper_change",
            "change", "low", "high", "p", "power80", "seeds", "data", "scale", "verdict"]
 
@@ -51,11 +46,10 @@ def _compare(experiment: Experiment, world: pd.DataFrame, reading: Reading) -> I
         yield {**shared, "setting": "chance", "paper": paper["chance"], "measured": 100 * chance,
                "verdict": "by definition"}
     for label, arm in arms.items():
-        mean = metrics.bootstrap(hits[label].to_numpy().mean(axis=0), targets, groups, rng=np.random.default_rng(0))
         val = _by_seed(arm, f"{reading.answers}.val.hits").to_numpy().mean(axis=0)
         row = {**shared, "setting": label + reading.label, "seeds": len(hits[label]), "paper": paper[label],
                "val": 100 * metrics.class_average(val, chosen),
-               "measured": 100 * mean.value, "measured_low": 100 * mean.low, "measured_high": 100 * mean.high}
+               **_score(hits[label].to_numpy().mean(axis=0), targets, groups)}
         bases, direction = arm.iloc[0]["bases"], arm.iloc[0]["direction"]
         pairs = {base: hits[label].index.intersection(hits[base].index) for base in bases if base in hits}
         pairs = {base: seeds for base, seeds in pairs.items() if len(seeds)}
@@ -66,8 +60,7 @@ def _compare(experiment: Experiment, world: pd.DataFrame, reading: Reading) -> I
             stated = direction if base == bases[0] and not reading.label else 0
             change = verdicts.difference(hits[label].loc[seeds], hits[base].loc[seeds], targets)
             yield {**row, "against": base + reading.label, "paper_change": gain, "seeds": len(seeds),
-                   "change": 100 * change.value, "low": 100 * change.low, "high": 100 * change.high, "p": change.p,
-                   "power80": 100 * change.power80, "direction": stated if np.isnan(gain) else np.sign(gain)}
+                   **_points(change), "direction": stated if np.isnan(gain) else np.sign(gain)}
 
 
 def _by_seed(arm: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -88,11 +81,7 @@ def rows(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
         compared = [row for reading in readings if f"{reading.answers}.test.hits" in world
                     for row in _compare(experiment, world, reading)]
         found += compared if any("change" in row for row in compared) else []
-    family = [row for row in found if "change" in row]
-    adjusted = verdicts.holm([row["p"] if row["seeds"] > 1 else np.nan for row in family])
-    for row, p in zip(family, adjusted):
-        row |= {"p": p, "verdict": verdicts.verdict(row["direction"], row["change"], p, row["seeds"], row["data"])}
-    return pd.DataFrame(found, columns=COLUMNS)
+    return _with_verdicts(found)
 
 
 def not_run(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
@@ -106,6 +95,68 @@ def not_run(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
             paper = published(experiment, setting, paper_split(experiment))
         found.append({"place": experiment.place, "setting": setting, "paper": paper, "verdict": why})
     return pd.DataFrame(found, columns=COLUMNS)
+
+
+def opponents(committed: bool = False) -> pd.DataFrame:
+    """Models without pretraining beside every start of Table 3: the columns of `rows`, a family of its own."""
+    table, found = load(EXPERIMENTS[1], committed), []
+    for _, world in table.groupby("world", sort=False) if len(table) else ():
+        first = world.iloc[0]
+        shared = {"place": "Baselines", "data": first["data"], "scale": first["scale"]}
+        recordings = [np.asarray(first[f"answers.test.{key}"]) for key in ("targets", "groups")]
+        for name, words in curve.OPPONENTS.items():
+            column = f"answers_{name}.test.hits"
+            known = world[world[column].notna()] if column in world else world[:0]
+            if known.empty:
+                continue
+            own = known.drop_duplicates("seed")
+            found.append({**shared, "setting": words, "verdict": "reference", "seeds": len(own),
+                          **_score(np.stack(own[column]).mean(axis=0), *recordings)})
+            for label, arm in world.groupby("label", sort=False):
+                change = verdicts.between(arm, own, "answers", f"answers_{name}")
+                if change is None:  # no seed in common
+                    continue
+                found.append({**shared, "setting": label, "against": words, "seeds": change.seeds, "direction": 0,
+                              **_score(np.stack(arm["answers.test.hits"]).mean(axis=0), *recordings),
+                              **_points(change)})
+    return _with_verdicts(found)
+
+
+def _score(hits: np.ndarray, targets: np.ndarray, groups: np.ndarray) -> dict[str, float]:
+    """Top-1 on test of hits (R,) in percent, with its interval over recordings."""
+    mean = metrics.bootstrap(hits, targets, groups, rng=np.random.default_rng(0))
+    return {"measured": 100 * mean.value, "measured_low": 100 * mean.low, "measured_high": 100 * mean.high}
+
+
+def _points(change: verdicts.Difference) -> dict[str, float]:
+    return {"change": 100 * change.value, "low": 100 * change.low, "high": 100 * change.high, "p": change.p,
+            "power80": 100 * change.power80}
+
+
+def _with_verdicts(found: list[dict]) -> pd.DataFrame:
+    """Rows as a table, those with a difference judged as one family."""
+    family = [row for row in found if "change" in row]
+    adjusted = verdicts.holm([row["p"] if row["seeds"] > 1 else np.nan for row in family])
+    for row, p in zip(family, adjusted):
+        row |= {"p": p, "verdict": verdicts.verdict(row["direction"], row["change"], p, row["seeds"], row["data"])}
+    return pd.DataFrame(found, columns=COLUMNS)
+
+
+DETECTED = {"kept.windows": "windows kept", "kept.recordings": "recordings", "detector.precision": "precision",
+            "detector.recall": "recall", "detector.auc": "AUC", "detector.base_rate": "base rate"}
+
+
+def detectors(committed: bool = False) -> pd.DataFrame:
+    """What each filter of 07 keeps and, where the true calls are known, how well it finds them: means over seeds, a row
+    per filter, threshold and control; empty without records."""
+    table = record.records("07_data_curation", committed)
+    there = {column: name for column, name in DETECTED.items() if column in table}
+    if not there:
+        return pd.DataFrame()
+    arms = table.assign(**{column: table[column].astype(float) for column in there}).groupby(
+        ["data.wildlife.name", "filter", "threshold", "control"], sort=False)
+    return arms[list(there)].mean().rename(columns=there).assign(seeds=arms["seed"].nunique()).rename_axis(
+        index={"data.wildlife.name": "recordings of"})
 
 
 def everything(experiments: Sequence[Experiment] = EXPERIMENTS, committed: bool = False) -> pd.DataFrame:
@@ -125,33 +176,14 @@ def pools() -> pd.DataFrame:
                 cards = table[[f"data.{pool}.{k}" for k in card]].drop_duplicates().dropna()
                 found += [[pool, *values, notebook[:2]] for values in cards.itertuples(index=False, name=None)]
     table = pd.DataFrame(found, columns=["pool", *card, "used in"])
+    table["name"] = [name.removesuffix(f"-{digits}") for name, digits in zip(table["name"], table["hash"])]
     return table.groupby(["pool", *card], sort=False)["used in"].agg(", ".join).reset_index()
 
 
-# README --------------------------------------------------------------------------------------------------------------
-
 HEADS = ("", "paper, {split}", "measured, test [95 %]", "val", "difference to", "paper's", "measured [95 %]",
          "smallest found", "data, scale, seeds", "verdict")
-INTRO = """<!-- written by: python -m lib.runs.results -->
-
-Class-averaged top-1 on test, in percent; *val*, which chose the checkpoint and the settings, stands beside it. \
-*Paper*: Liu et al. 2026, ViT-B on iNatSounds, one run each, no intervals;
-where it has no test numbers, its val. *Measured*: this code, mean over seeds. The 95 % interval of a score is over \
-recordings of these species (*no interval* where most species have a single group of
-recordings); that of a difference is over other seeds and other species, crossed, or of one seed over species alone. \
-*Smallest found*: a true difference of that many points is found with 80 % power (1.43 half widths).
-A verdict needs two seeds and p < 0.05 by Holm's correction over all comparisons of its table, so that an interval can \
-leave 0 out and the verdict be undecided. Compare directions, not heights: species, recordings and the size of the
-model differ. `chorus` is a generator's world and says nothing about animals; a *stand-in* for AudioSet weights was \
-pretrained here on the general pool."""
-
-SECOND = """The second paper, Niizumi et al. 2022 (*MSM-MAE*): scores in percent on five tasks that are made here \
-after HEAR's, test recordings. Differences are
-paired, with 95 % intervals over other seeds and other recordings, crossed; *smallest found* and Holm's correction as \
-above; it is all of the generator's world."""
-
-
-def _cell(value: object, low: object = None, high: object = None, digits: int = 1, sign: str = "") -> str:
+def cell(value: object, low: object = None, high: object = None, digits: int = 1, sign: str = "") -> str:
+    """A number, with its interval where it has one; "-" where there is none."""
     number = "-" if pd.isna(value) else f"{float(value):{sign}.{digits}f}"
     return number if pd.isna(low) else f"{number} [{float(low):{sign}.{digits}f}, {float(high):{sign}.{digits}f}]"
 
@@ -163,60 +195,23 @@ def markdown(experiment: Experiment, committed: bool = False) -> str:
     if table["measured"].isna().all():
         return f"{head}: not run."
     digits = 2 if experiment.place in ("Table 2", "Table 3") else 1  # as the paper prints them
+    return f"{head}\n\n{text(table, paper_split(experiment), digits)}"
+
+
+def text(table: pd.DataFrame, split: str, digits: int = 1) -> str:
+    """Rows as a table in markdown; split and digits are those of the paper's numbers."""
     lines = []
     for row in table.itertuples():
-        measured = _cell(row.measured, row.measured_low, row.measured_high)
+        measured = cell(row.measured, row.measured_low, row.measured_high)
         measured += " (no interval)" if pd.notna(row.seeds) and pd.isna(row.measured_low) else ""
-        change = _cell(row.change, row.low, row.high, sign="+")
+        change = cell(row.change, row.low, row.high, sign="+")
         change += " (no interval)" if pd.notna(row.change) and pd.isna(row.low) else ""
         where = "-" if pd.isna(row.data) else f"{row.data}, {row.scale}"
         where += "" if pd.isna(row.seeds) else f", {row.seeds:.0f}"
-        lines.append([row.setting, _cell(row.paper, digits=digits), measured, _cell(row.val),
-                      "-" if pd.isna(row.against) else row.against, _cell(row.paper_change, digits=digits, sign="+"),
-                      change, _cell(row.power80), where, row.verdict])
-    heads = [head.format(split=paper_split(experiment)) for head in HEADS]
-    return f"{head}\n\n{verdicts.markdown(heads, lines)}"
-
-
-def section() -> str:
-    """The README's text between the markers, without them."""
-    notebooks = dict.fromkeys([*(e.notebook for e in EXPERIMENTS), *results_hear.NOTEBOOKS])
-    first = [_folded(markdown(experiment, committed=True)) for experiment in EXPERIMENTS]
-    second = [_folded(results_hear.markdown(place, committed=True)) for place in ("Table 2", *results_hear.BASES)]
-    pictures = [f"![Drawn by the notebook of that name](figures/{name}.png)" for name in ("11_results", *notebooks)
-                if (paths.ROOT / "figures" / f"{name}.png").exists()]
-    buys = [text for text in [curve.markdown(committed=True)] if text]
-    return "\n\n".join([INTRO, *_uncommitted(notebooks), *buys, *first, SECOND, *second, *pictures])
-
-
-def _uncommitted(notebooks: Iterable[str]) -> list[str]:
-    """A paragraph on the runs that are older than the rule and were made from a tree with uncommitted changes."""
-    commits = [str(commit) for name in notebooks for commit in record.records(name, committed=True).get("git", ())]
-    dirty = sum(commit.endswith("-dirty") for commit in commits)
-    text = (f"{dirty} of the {len(commits)} runs behind these tables were made from a tree with uncommitted changes: "
-            f"they are of version {record.VERSION} of the results and will be made again.")
-    return [text] if dirty else []
-
-
-def _folded(text: str) -> str:
-    """A table behind its heading, to be opened with a click; a heading alone stays as it is."""
-    head, _, body = text.partition("\n\n")
-    return f"<details><summary>{head.replace('**', '')}</summary>\n\n{body}\n\n</details>" if body else text
-
-
-def write_readme(path: str = "README.md") -> bool:
-    """Puts `section` between the markers of the README; True if that changed anything."""
-    file = paths.resolve(path)
-    old = file.read_text(encoding="utf-8")
-    before, begin, rest = old.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end or old.count(BEGIN) != 1 or old.count(END) != 1:
-        raise ValueError(f"{file.name} must hold {BEGIN} and, below it, {END}, once each: "
-                         "put them where the results belong")
-    new = f"{before}{begin}\n{section()}\n{end}{after}"
-    if new != old:
-        paths.write_text(file, new)
-    return new != old
+        lines.append([row.setting, cell(row.paper, digits=digits), measured, cell(row.val),
+                      "-" if pd.isna(row.against) else row.against, cell(row.paper_change, digits=digits, sign="+"),
+                      change, cell(row.power80), where, row.verdict])
+    return verdicts.markdown([head.format(split=split) for head in HEADS], lines)
 
 
 def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "") -> Figure:
@@ -252,14 +247,3 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
         ax.title.set_size("small")
         ax.tick_params(axis="x", labelsize="small")
     return figure
-
-
-def main() -> None:
-    """The command line, see the top of this file."""
-    if os.environ.get("STUDY_RUNS"):
-        raise ValueError("STUDY_RUNS is set, and the README shows the records of papermill_runs/ only: unset it")
-    print("README.md:", "results written anew" if write_readme() else "results are up to date")
-
-
-if __name__ == "__main__":
-    sys.exit(paths.command(main, sys.argv[1:], __doc__))

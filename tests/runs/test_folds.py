@@ -44,6 +44,13 @@ def test_five_folds_are_one_run_of_every_recording():
     assert one["seconds"] == 50 and one["name"] == "ratio=7,data=birds-abcdef"
 
 
+def test_what_not_all_five_have_is_left_out():
+    five = [record(k) for k in range(5)]
+    del five[1]["answers_cnn"], five[1]["baselines"]["cnn"], five[2]["metrics"]["mean_ap"]
+    one, = folds.merged(five)
+    assert "answers_cnn" not in one and not one["baselines"] and "mean_ap" not in one["metrics"]
+
+
 def test_what_is_incomplete_is_left_out_and_what_has_no_folds_stays():
     plain = {**record(0), "data": {"wildlife": {"name": "chorus", "hash": "123456"}}}
     four, other = [record(k) for k in range(4)], [record(k, seed=1) for k in range(5)]

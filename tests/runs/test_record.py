@@ -231,7 +231,7 @@ def test_a_record_from_before_there_was_another_recipe_is_of_the_first(toy):
     paths.write_json(path, old)
     assert runs.records("05_mix_ratio")[["preset", "subtract"]].values.tolist() == [["audiomae", "none"]]
     first = {**FIVE, "subtract": "none", "preset": "audiomae"}
-    assert record.recorded(record.notebook_path("05"), [FIVE, first]) == [False, True]
+    assert [bool(r) for r in record.recorded(record.notebook_path("05"), [FIVE, first])] == [False, True]
 
 
 def test_a_record_that_lacks_a_parameter_had_its_default(toy, monkeypatch):
@@ -241,7 +241,7 @@ def test_a_record_that_lacks_a_parameter_had_its_default(toy, monkeypatch):
     paths.write_json(path, old)                                            # as before the notebook had it
     assert runs.records("05_mix_ratio")["data_seed"].tolist() == [0]
     asked = [{**FIVE, "data_seed": data_seed} for data_seed in (0, 1)]
-    assert record.recorded(record.notebook_path("05"), asked) == [True, False]
+    assert [bool(r) for r in record.recorded(record.notebook_path("05"), asked)] == [True, False]
     monkeypatch.setenv("STUDY_SKIP_RECORDED", "1")
     with pytest.raises(record.Recorded):
         runs.start("05_mix_ratio", {}, **FIVE)

@@ -1,6 +1,4 @@
 import json
-import shutil
-import subprocess
 
 import numpy as np
 import pandas as pd
@@ -29,7 +27,8 @@ def write(folder, notebook, skill, seed=0, data="chorus", classes=12, each=8, gr
     content = {"notebook": notebook, "name": name, "version": record.VERSION, "parameters": parameters, "seed": seed,
                "scale": "tiny", "data": {"wildlife": card, "general": card},
                "metrics": {"top1": tops["val"], "test": {"top1": tops["test"]}}, "labels": list("abcdefghijkl"),
-               **(provenance or {}), **dict.fromkeys(("answers", *more), answers)}
+               "samples_seen": 24_000, "seconds": 60.0, **(provenance or {}),
+               **dict.fromkeys(("answers", *more), answers)}
     paths.write_json(folder / notebook / f"{paths.key(name)}.json", paths.plain(content))
 
 
@@ -48,10 +47,11 @@ def full(made, monkeypatch):
 def made(tmp_path_factory):
     """All tables, on chorus and, for Table 3, on real recordings too."""
     runs = tmp_path_factory.mktemp("runs")
-    for seed in range(3):
+    for seed in range(5):
         for init, skill in SKILL.items():
             for data in ("chorus", "frogs-1a2b3c"):
-                write(runs, "04_finetuning", skill, seed, data, init=init, weights="")
+                write(runs, "04_finetuning", skill, seed, data, init=init, weights="",
+                      more=("answers_cnn",) if data != "chorus" else ())
             for fraction in ("1", "8"):  # with all labels it is a run of 04
                 write(runs, "06_label_fraction", skill, seed, init=init, fraction=fraction, equal_steps=False,
                       weights="")
@@ -74,7 +74,8 @@ def test_without_any_record_everything_is_not_run(runs):
     public = table[table["setting"].isin(results.PUBLIC)]
     assert len(public) and (public["verdict"] == "not run: needs the public weights").all()
     assert table.query("place == 'Table 3' and setting == 'birdmae'")["paper"].item() == 62.76
-    assert results.section().count(": not run.") == len(results.EXPERIMENTS) + 1  # and the ladder of the second paper
+    assert all(results.markdown(experiment).endswith(": not run.") for experiment in results.EXPERIMENTS)
+    assert results.opponents().empty
 
 
 def test_numbers_are_those_of_metrics(full):
@@ -88,7 +89,7 @@ def test_numbers_are_those_of_metrics(full):
     mean = stored[stored["init"] == "random+inat_ssl"]
     assert row.measured == pytest.approx(100 * mean["test.top1.value"].mean())
     assert row.val == pytest.approx(100 * mean["top1.value"].mean())
-    assert (row.paper, row.paper_change, row.seeds) == (47.53, pytest.approx(47.53 - 37.13), 3)
+    assert (row.paper, row.paper_change, row.seeds) == (47.53, pytest.approx(47.53 - 37.13), 5)
     pd.testing.assert_frame_equal(table, results.rows(BY_PLACE["Table 3"]))
 
 
@@ -174,42 +175,31 @@ def test_label_fractions_are_compared_at_one_size_and_in_order(full):
     assert set(known["verdict"]) == {"in the generator's world: same direction"}
 
 
-def test_readme_is_written_once_and_then_left(full, tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"# A\n\n{results.BEGIN}\nold\n{results.END}\n\nafter\n", encoding="utf-8")
-    assert results.write_readme(readme)
-    first = readme.read_text(encoding="utf-8")
-    assert not results.write_readme(readme) and readme.read_text(encoding="utf-8") == first
-    assert first.startswith("# A\n") and first.endswith("after\n") and "old" not in first
-    assert "python -m lib.runs.results" in first and "| random | 37.13 |" in first
-    assert "needs the public weights" in first and "nan" not in first.lower().replace("finance", "")
-    assert "uncommitted" not in first
-    readme.write_text("# A\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="once each"):
-        results.write_readme(readme)
+def test_every_start_stands_beside_models_without_pretraining(full):
+    """Here the small CNN gives the very answers of random weights; of each seed one record's are taken."""
+    table = results.opponents()
+    assert set(table["data"]) == {"frogs-1a2b3c"} and set(table["against"].dropna()) == {"small CNN"}
+    assert table[table["against"].isna()]["setting"].tolist() == ["small CNN"]
+    change = table.dropna(subset=["against"])
+    assert set(change["setting"]) == {"random", "random+inat_ssl", "audioset_ssl (stand-in)",
+                                      "audioset_ssl+inat_ssl (stand-in)"}
+    assert (change["change"] == 0).tolist() == [True, False, False, False] and (change["seeds"] == 5).all()
 
 
-def test_the_readme_leaves_out_runs_of_uncommitted_code(runs):
-    old, new = {"git": "a-dirty"}, {"git": "a-dirty", "machine": {"processor": "x"}}
-    for ratio in (0, 7):
-        write(runs, "05_mix_ratio", .3, ratio=ratio, provenance=old)    # from before records named their machine
-        write(runs, "05_mix_ratio", .9, 1, ratio=ratio, provenance=new)
-    assert set(results.rows(BY_PLACE["Table 4"])["seeds"]) == {2}
-    assert set(results.rows(BY_PLACE["Table 4"], committed=True)["seeds"]) == {1}
-    text = results.section()
-    assert "\n2 of the 2 runs behind these tables were made from a tree with uncommitted changes" in text
-    assert results.markdown(BY_PLACE["Table 4"], committed=True).partition("\n")[2] in text
-    for path in (runs / "05_mix_ratio").glob("*.json"):
-        paths.write_json(path, json.loads(path.read_text()) | new)
-    assert results.section().count(": not run.") == len(results.EXPERIMENTS) + 1
+def test_two_short_pretrainings_are_an_arm_beside_one_long_one(runs):
+    for seed in range(2):
+        for init, budget in (("audioset_ssl", "sweep"), ("audioset_ssl+inat_ssl", "12000")):
+            write(runs, "04_finetuning", .5, seed, init=init, weights="", budget=budget)
+    row = results.rows(BY_PLACE["Table 3"]).dropna(subset=["change"]).iloc[0]
+    assert row["setting"] == "audioset_ssl+inat_ssl (stand-in), 12,000 clips each" and row["data"] == "chorus"
+    assert row["against"] == "audioset_ssl (stand-in)" and row["seeds"] == 2
 
 
-def test_the_readme_says_what_the_committed_records_say(tmp_path, monkeypatch):
-    """Of a clone in which the main job has run, its new record is not the README's yet."""
-    archive = ["git", "archive", "--output", str(tmp_path / "runs.tar"), "HEAD", "papermill_runs"]
-    if subprocess.run(archive, cwd=paths.ROOT, capture_output=True).returncode == 0:  # else no clone: what is there
-        shutil.unpack_archive(tmp_path / "runs.tar", tmp_path)
-        monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "papermill_runs"))
-    text = (paths.ROOT / "README.md").read_text(encoding="utf-8")
-    inside = text.partition(results.BEGIN)[2].partition(results.END)[0].strip("\n")
-    assert inside == results.section(), "the README is older than the records: python -m lib.runs.results"
+def test_wildlife_only_and_general_only_are_starts_too(runs):
+    for seed in range(2):
+        write(runs, "04_finetuning", .2, seed, init="random", weights="")
+        for ratio in (0, 7, "inf"):
+            write(runs, "05_mix_ratio", .6, seed, ratio=ratio)
+    write(runs, "05_mix_ratio", .6, 2, ratio=0, pretraining_seed=0)  # one encoder for several seeds is another arm
+    table = results.rows(BY_PLACE["Table 3"]).dropna(subset=["change"])
+    assert set(table["setting"]) == {"random+inat_ssl", "audioset_ssl (stand-in)"} and (table["seeds"] == 2).all()

@@ -1,0 +1,51 @@
+"""Numbers in the prose of the lessons that show results: each stands in an output above or below, a record's page, a
+search's table or the papers' numbers; what is none of these is a constant that is listed here."""
+import json
+import re
+
+import nbformat
+import pytest
+
+from lib import paths
+from lib.course import build
+
+NOTEBOOKS = [py.stem for py in sorted(build.FOLDER.glob("*.py")) if "03" <= py.stem[:2] <= "12"]
+PAGES = ("RESULTS.md", "reference_results.csv", "search_finetuning.csv", "search_pretext.csv")
+NUMBER = re.compile(r"(?<![\w.,/-])[+−-]?(\d+\.\d+)(?![\w.]*\d)")
+NO_PROSE = re.compile(r"\$\$.*?\$\$|\$[^$]*\$|```.*?```|`[^`]*`|\]\([^)]*\)|<details>.*?</details>"
+                      r"|^## Further reading.*", re.DOTALL | re.MULTILINE)
+
+
+def shown(notebook) -> set[str]:
+    """Every decimal in a notebook's code and outputs, pictures left out."""
+    found = set()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            texts = [cell.source, *(output.get("text", "") for output in cell.outputs)]
+            texts += [json.dumps(text) for output in cell.outputs for kind, text in output.get("data", {}).items()
+                      if kind.startswith("text")]
+            found |= {number for text in texts for number in re.findall(r"\d+\.\d+", text)}
+    return found
+
+
+def prose(text: str) -> str:
+    """What a reader takes for measured: without formulae, code, links, folded solutions and references."""
+    return NO_PROSE.sub(" ", text)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_number_in_prose_is_in_an_output_or_a_record(name):
+    notebook = nbformat.read(build.FOLDER / f"{name}.ipynb", 4)
+    texts = [(paths.ROOT / "papermill_runs" / page).read_text(encoding="utf-8") for page in PAGES]
+    known = shown(notebook) | {number for text in texts for number in re.findall(r"\d+\.\d+", text)} | CONSTANTS
+    stray = [(number, cell.source[:60]) for cell in notebook.cells if cell.cell_type == "markdown"
+             for number in NUMBER.findall(prose(cell.source)) if number not in known]
+    assert not stray, "write what an output or a record says, or name the number's source here"
+
+
+def test_a_wrong_number_is_found():
+    assert NUMBER.findall(prose("it is +1.8 [-0.5, +4.0] points, `0.3` and $0.4$; see [7.5](2604.01234)")) == [
+        "1.8", "0.5", "4.0", "7.5"]
+
+
+CONSTANTS = {}
