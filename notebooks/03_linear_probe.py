@@ -64,7 +64,7 @@ from sklearn.decomposition import PCA
 
 from lib import data, mel, metrics, plots, runs, sources
 from lib.course import exercises
-from lib.runs import cost, report, verdicts
+from lib.runs import cost, experiments, report, verdicts
 from lib.transfer import probe, starts
 
 plots.style()
@@ -259,7 +259,7 @@ axes[0].legend(fontsize="small");
 
 # %% [markdown]
 # *Figure 2. Top-1 on val after the last step against the learning rate, for each vector, with and without BatchNorm.* **See:** how far apart two points of one curve
-# are: at `tiny` (general + wildlife stand-in, `chorus`, seed 0) the mean with BatchNorm is at 27.7 % at its best and ten points lower at its worst, without it at 20.5 % and near chance. A paper that reports one
+# are: at `tiny` (general + wildlife stand-in, `chorus`, seed 0) the mean with BatchNorm is at 26.5 % at its best and nine points lower at its worst, without it at 19.3 % and near chance. A paper that reports one
 # learning rate reports one point of such a curve. The frequency vector, 33.3 and 31.8 % at its best, forgives more rates.
 #
 # Why BatchNorm matters: a linear layer learns fast along directions in which features vary much and slowly along the others, and the mean that all windows share is one
@@ -290,7 +290,7 @@ print(f"|mean| / std of a channel, median: {np.median(np.abs(x.mean(0)) / (x.std
 # its end, on all windows (each recording with the same weight), with a penalty: no learning rate can be to blame.
 
 # %%
-for kind in ("mean", "frequency"):
+for kind in ("mean", "frequency", "spread"):
     ladder[f"k-NN, {kind}"] = probe.neighbours(known, kind)
     ladder[f"logistic regression, {kind}"] = probe.logistic(known, kind)
 references = [name for name in ladder if name.startswith(("k-NN", "logistic"))]
@@ -332,8 +332,8 @@ if known.tokens is not None:
 
 # %%
 def recorded(preset: str) -> pd.Series | None:
-    """The record of notebook 04 with the same start and data, if there is one."""
-    past = runs.records("04_finetuning")
+    """The record of notebook 04 with the same start and data, or the same run of 05, if any."""
+    past = experiments.load(experiments.BY_PLACE["Table 3"])
     shared = ("init", "scale", "seed", "data_seed", "weights", "budget")
     same = {**{k: run.parameters[k] for k in shared}, "preset": preset}
     same |= {f"data.{pool}.hash": d["hash"] for pool, d in run.data.items()}
@@ -349,7 +349,8 @@ for name, preset in (("LoRA", "lora"), ("finetuning", "study")):
                                       .astype(float)) for part in ("", "test."))
         hits = {s: np.asarray(found[f"answers.{s}.hits"]) for s in ("val", "test")}
         above[name] = {"val": val, "test": test, "hits": hits,
-                       "trainable": int(found["trainable.weights"]), "from": "record of 04"}
+                       "trainable": found["trainable.weights"],  # not known of a run of 05
+                       "from": f"record of {found['notebook'][:2]}"}
     else:
         print(f"{name}: no record yet: python -m lib.runs 04_finetuning init={init} "
               f"preset={preset} seed={seed} budget={budget}")
@@ -372,7 +373,7 @@ shown = pd.DataFrame([{"rung": name, "test": s["test"].value, "val": s["val"].va
                        "high": s["gain"].high, "weights": s["trainable"],
                        "seconds": s.get("seconds", np.nan), "from": s["from"]}
                       for name, s in steps.items()]).sort_values("test")
-formats = {"val": "{:.1%}", "test": "{:.1%}", "weights": "{:,}", "seconds": "{:.0f}"}
+formats = {"val": "{:.1%}", "test": "{:.1%}", "weights": "{:,.0f}", "seconds": "{:.0f}"}
 formats |= dict.fromkeys(("gain on test", "low", "high"), "{:+.1%}")
 shown.style.format(formats, na_rep="").hide(axis="index")
 
@@ -513,25 +514,13 @@ else:
 Markdown(report.answered("Table 2"))
 
 # %% [markdown]
-# At `tiny` (encoder 128-d x 4, twice 40,000 clips of pretraining: general, then wildlife), `chorus`, data_seed 0, seed 0, 264 val and 792 test recordings of 33 species, chance 3.0 %; heard above each band's median:
+# The ladder of one run, above (`tiny`, encoder 128-d x 4, 24,000 clips of general sound and then 24,000 of wildlife, `chorus`, data_seed 0, seed 0; 264 val and 792 test recordings of 33 species, chance 3 %; heard above each band's median):
 #
-# | readout of the same frozen features | val | test | gain on test over the standard probe |
-# |---|---|---|---|
-# | linear on the class token | 18.2 | 18.3 | -6.4 [-9.6, -3.2] |
-# | nearest neighbours on the mean | 16.1 | 16.7 | -8.0 [-12.5, -3.5] |
-# | **linear on the mean: the standard protocol** | 27.7 | 24.7 | |
-# | linear on the frequency vector | 33.3 | 26.3 | +1.5 [-2.9, +5.9] |
-# | the same without BatchNorm | 31.8 | 32.2 | +7.4 [+2.2, +12.7] |
-# | prototypes | 19.7 | 21.3 | -3.4 [-9.5, +2.7] |
-# | attentive pooling | 31.1 | 33.2 | +8.5 [+3.9, +13.0] |
-#
-# - **Here the probe decides.** The same frozen features give 16.7 to 33.2 on test. The mean throws away at which pitch something sounded; one learned query over the patches, or a linear layer on the mel rows laid end to
-#   end, brings some of it back. The class token, which MAE's public probe reads, is the worst linear readout.
-# - **BatchNorm is a setting like any other**: on the mean it helps (24.7 with it, 21.6 without), on the frequency vector it hurts on test (26.3 and 32.2) where val says the opposite (33.3 and 31.8). Logistic regression, solved to its end, has
-#   24.4 on the mean and 26.6 on the frequency vector.
-# - **But look at what never learned anything**: an encoder with random weights has 31.1 on test by logistic regression on each mel row's mean and spread (notebook 05, mean of five seeds), and logistic regression on the
-#   log-mel itself 30.2. What pretraining adds to a frozen encoder cannot be told from nothing in notebook 05's curve.
-# - One seed, and the interval is over species alone: **no verdict**. The rates were chosen on val from 8 (linear) or 3 (tokens) values; for both token readouts the best lies at the edge of the list, so these rungs may be too low. Compare on test.
+# - **Here the probe decides.** The same frozen features give 14.1 % on test by nearest neighbours on the mean, 22.5 by the standard protocol, and a third of all recordings by a linear layer on the mel rows with their spread over time. The mean throws away at which pitch something sounded; rows laid end to end bring it back. A learned query over the
+#   patches (24.0) and prototypes (23.2) do not.
+# - **BatchNorm is a setting like any other**: on the mean it helps (22.5 with it, 18.2 without), on the rows it matters little once the learning rate is chosen for each (30.7 and 29.0). Logistic regression, solved to its end, has 21.8 on the mean and 27.9 on the rows.
+# - **But look at what never learned anything**: an encoder with random weights has 31.1 on test by logistic regression on each mel row's mean and spread (notebook 05, mean of five seeds), and logistic regression on the log-mel itself 30.2. What pretraining adds to a frozen encoder cannot be told from nothing in notebook 05's curve.
+# - One seed, and the interval is over species alone: **no verdict** in the ladder; the claims above have as many seeds as stand beside them. The rates were chosen on val from 8 (linear) or 3 (tokens) values; for both token readouts the best lies at the edge of the list, so these rungs may be too low.
 # - **What this does not say**: that Table 2 would look better with another readout. Finetuning has little to learn from here (407 recordings), on iNatSounds it has 137,012; one seed; the generator's
 #   world. It says that Table 2 alone cannot tell features from probes, and shows the experiment that could.
 #

@@ -48,8 +48,7 @@ RESERVE_S = 20.0  # the last seconds, in which nothing runs any more
 TESTS = ("test_mae", "test_mel", "test_training", "test_data", "test_pretrain", "test_attention",
          "transfer/test_finetune", "transfer/test_probe", "transfer/test_starts")
 ARMS = (("05_mix_ratio", "ratio", 7), ("05_mix_ratio", "ratio", 0), ("05_mix_ratio", "ratio", "inf"),
-        *(("04_finetuning", "init", name) for name in ("random", "random+inat_ssl", "audioset_ssl",
-                                                       "audioset_ssl+inat_ssl", "ready")),
+        *(("04_finetuning", "init", name) for name in ("random", "audioset_ssl+inat_ssl", "ready", "ready+inat_ssl")),
         *(("05_mix_ratio", "ratio", value) for value in (1, 3, 15)))  # the most important first
 
 # how old the command's process is when it gets here: importing torch counts

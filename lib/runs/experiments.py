@@ -11,8 +11,8 @@ import pandas as pd
 
 from lib.runs import record
 
-__all__ = ["PUBLIC", "Experiment", "EXPERIMENTS", "Arm", "arm_of", "load", "pools_of", "Reading", "TOP1", "CURATION",
-           "published"]
+__all__ = ["PUBLIC", "Experiment", "EXPERIMENTS", "BY_PLACE", "Arm", "arm_of", "load", "pools_of", "Reading", "TOP1",
+           "CURATION", "published"]
 
 PUBLIC = ("birdmae", "imagenet_sl")  # initialisations that exist as public weights only
 USUAL = {"budget": "sweep", "data_seed": 0, "preset": "study", "subtract": "median",  # values that need no mention
@@ -40,6 +40,8 @@ EXPERIMENTS = (
                ("none", "confidence")),
     Experiment("Figure 5", "07_data_curation", "curation_reconstruction",
                "pretraining on windows that are hard to guess", ("none", "loss")))
+
+BY_PLACE = {experiment.place: experiment for experiment in EXPERIMENTS}
 
 
 class Arm(NamedTuple):

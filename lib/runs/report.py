@@ -75,7 +75,7 @@ def page() -> str:
     parts = ["# Results", WRITTEN, INTRO, "## What was claimed, and what holds", _criteria(judged(committed=True)),
              "## Models without pretraining", _opponents(), "## What pretraining buys", curve.markdown(committed=True),
              "## Liu et al. 2026", *(results.markdown(one, committed=True) for one in experiments.EXPERIMENTS),
-             _detectors(),
+             _readouts(), _detectors(),
              "## Niizumi et al. 2022", SECOND,
              *(results_hear.markdown(place, committed=True) for place in ("Table 2", *results_hear.BASES)),
              "## Where this differs from the papers", _deviations(), "## Recordings", _pools(),
@@ -94,7 +94,7 @@ def _criteria(table: pd.DataFrame) -> str:
 
 def _table(known: pd.DataFrame) -> str:
     heads = ("claim", "criterion", "on", "measured [95 %]", "smallest found", "verdict")
-    lines = [[f"{row.place}: {row.claim}", row.criterion, f"{row.data}, {row.scale}, {row.seeds:.0f} seeds",
+    lines = [[f"{row.place}: {row.claim}", row.criterion, f"{row.data}, {row.scale}, seeds: {row.seeds:.0f}",
               results.cell(row.change, row.low, row.high, sign="+"), results.cell(row.power80), f"**{row.verdict}**"]
              for row in known.itertuples()]
     return verdicts.markdown(heads, lines)
@@ -114,6 +114,15 @@ def _opponents() -> str:
                           results.cell(*first[["measured", "measured_low", "measured_high"]]), *minus])
     heads = ("recordings", "model", "seeds", "test [95 %]", *(f"minus {name}" for name in names))
     return verdicts.markdown(heads, lines) if lines else "Not run."
+
+
+def _readouts() -> str:
+    table = results.readouts(committed=True)
+    if table.empty:
+        return ""
+    head = "**Readouts of the same frozen features** (notebook 03): test in percent, mean over seeds"
+    lines = [[name, *map(results.cell, row)] for name, *row in table.itertuples(name=None)]
+    return f"{head}\n\n{verdicts.markdown(['', *table], lines)}"
 
 
 def _detectors() -> str:

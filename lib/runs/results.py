@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 
 from lib import metrics
 from lib.runs import curve, record, verdicts
-from lib.runs.experiments import CURATION, EXPERIMENTS, PUBLIC, TOP1, Experiment, Reading, load, published
+from lib.runs.experiments import BY_PLACE, CURATION, EXPERIMENTS, PUBLIC, TOP1, Experiment, Reading, load, published
 
-__all__ = ["rows", "not_run", "opponents", "detectors", "everything", "pools", "markdown", "text", "cell", "mix_ratio"]
+__all__ = ["rows", "not_run", "opponents", "readouts", "detectors", "everything", "pools", "markdown", "text", "cell",
+           "mix_ratio"]
 
 COLUMNS = ["place", "setting", "against", "paper", "measured", "measured_low", "measured_high", "val", "paper_change",
            "change", "low", "high", "p", "power80", "seeds", "data", "scale", "verdict"]
@@ -99,7 +100,7 @@ def not_run(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
 
 def opponents(committed: bool = False) -> pd.DataFrame:
     """Models without pretraining beside every start of Table 3: the columns of `rows`, a family of its own."""
-    table, found = load(EXPERIMENTS[1], committed), []
+    table, found = load(BY_PLACE["Table 3"], committed), []
     for _, world in table.groupby("world", sort=False) if len(table) else ():
         first = world.iloc[0]
         shared = {"place": "Baselines", "data": first["data"], "scale": first["scale"]}
@@ -140,6 +141,17 @@ def _with_verdicts(found: list[dict]) -> pd.DataFrame:
     for row, p in zip(family, adjusted):
         row |= {"p": p, "verdict": verdicts.verdict(row["direction"], row["change"], p, row["seeds"], row["data"])}
     return pd.DataFrame(found, columns=COLUMNS)
+
+
+def readouts(committed: bool = False) -> pd.DataFrame:
+    """The ladder of notebook 03: a row per readout, a column per encoder, test in percent, mean over seeds."""
+    table = record.records("03_linear_probe", committed)
+    steps = [{"encoder": f"{run['init']}, {run['scale']}", "readout": rung["rung"], "test": 100 * rung["test"]["value"]}
+             for _, run in table.iterrows() for rung in run.get("ladder", ())]
+    if not steps:
+        return pd.DataFrame()
+    found = pd.DataFrame(steps).groupby(["readout", "encoder"], sort=False)["test"].mean().unstack()
+    return found[list(dict.fromkeys(step["encoder"] for step in steps))]
 
 
 DETECTED = {"kept.windows": "windows kept", "kept.recordings": "recordings", "detector.precision": "precision",
@@ -221,7 +233,7 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
     over seeds. `highlight` names a record to circle. Every panel has its own axis: only the shape can be compared."""
     worlds = list(table.groupby(["data", "scale", "budget"], sort=False)) if len(table) else []
     width = 1 + len(worlds)
-    figure, axes = plt.subplots(1, width, figsize=(3.4 * width, 3.4), squeeze=False)
+    figure, axes = plt.subplots(1, width, figsize=(3.7 * width, 3.4), squeeze=False)
     ratios = sorted({float(r) for r in reference["setting"]} | set(table["ratio"] if len(table) else ()))
     place = {r: i for i, r in enumerate(ratios)}
     paper = reference.assign(x=[place[float(r)] for r in reference["setting"]]).sort_values("x")

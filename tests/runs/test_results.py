@@ -195,6 +195,14 @@ def test_two_short_pretrainings_are_an_arm_beside_one_long_one(runs):
     assert row["against"] == "audioset_ssl (stand-in)" and row["seeds"] == 2
 
 
+def test_a_readout_is_the_mean_over_seeds(runs):
+    for seed, value in enumerate((.2, .4)):
+        ladder = [{"rung": "linear, mean", "test": {"value": value}}, {"rung": "k-NN", "test": {"value": .1}}]
+        write(runs, "03_linear_probe", .3, seed, init="random", weights="", provenance={"ladder": ladder})
+    table = results.readouts()
+    assert table["random, tiny"].to_dict() == pytest.approx({"linear, mean": 30.0, "k-NN": 10.0})
+
+
 def test_wildlife_only_and_general_only_are_starts_too(runs):
     for seed in range(2):
         write(runs, "04_finetuning", .2, seed, init="random", weights="")
