@@ -616,7 +616,7 @@ Markdown(report.answered("Figure 4", "Figure 5"))
 # %% [markdown]
 # - *The paper*: pretraining on curated windows is worse than on all of them (59.5 with everything; 54.9 and 54.8 at 0.50 and 0.90; 57.9, 55.7 and 52.2 by reconstruction loss). The
 #   authors read this as "noisy, but more data is more beneficial". Without a control of equal size it cannot be told apart from the filter choosing *badly*.
-# - **The filter finds calls** (above, `tiny`, data_seed 0, seed 0): of the half of the windows that confidence keeps 91.9 % hold one, base rate 61.9 %, AUC 0.92.
+# - **The filter finds calls** (above, `tiny`, data_seed 0, seed 0): of the half of the windows that confidence keeps 91.9 % hold one, base rate 61.9 %, AUC 0.923.
 # - **Whether that helps is open here.** The sweeps of version 1 were made with a recipe that pretraining hardly matters to (notebook 04) and are withdrawn; those of version 2 (`papermill_runs/07_data_curation.sweep.json`) have not been
 #   run. Notebook 05's finding lowers what one may hope for: where pretraining itself gives too little to be seen, so does a better choice of what to pretrain on.
 #
