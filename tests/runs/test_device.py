@@ -171,7 +171,7 @@ def sweep(report, pools, monkeypatch):
 def test_a_sweep_makes_whole_seeds_while_the_time_lasts(sweep, report):
     order = [value for _, _, value in device.ARMS if value != 0]  # that one is recorded, and so is seed 0
     begun, table = sweep(10, 250)
-    assert begun == [(1 + n // 10, order[n % 10]) for n in range(24)]  # the 25th would end in the margin
+    assert begun == [(1 + n // len(order), order[n % len(order)]) for n in range(24)]  # the 25th would end too late
     assert len(table) == 24 and table["seconds"].eq(10).all() and not report.troubles
 
 
