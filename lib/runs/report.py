@@ -40,13 +40,12 @@ model differ.
 **Pools.** *chorus* is this project's synthetic sound world: a generator's world, which says nothing about animals. \
 *birds* are xeno-canto recordings (57 species tested, 205 more heard unlabelled in pretraining), *frogs* and *animals* \
 two smaller sets, *general* everyday sounds, digits and instruments. *In five folds*: whole groups of recordings are \
-tested once each, so that a run here is five trainings; half of the birds' recordings are by recordists whom the model \
-has heard in training. A *stand-in* for AudioSet weights was pretrained here on the general pool."""
+tested once each, so that a run here is five trainings; 267 of the birds' 496 are by recordists who are in train too, \
+at another place or time. A *stand-in* for AudioSet weights was pretrained here on the general pool."""
 
 SECOND = """Niizumi et al. 2022 (*MSM-MAE*): scores in percent on five tasks that are made here after HEAR's, on \
 test recordings. Differences are paired, with 95 % intervals over other seeds and other recordings, crossed; \
 *smallest found* and Holm's correction as above; it is all of the generator's world."""
-
 
 PLACES = tuple(dict.fromkeys(one.place for one in criteria.CRITERIA))
 
@@ -84,7 +83,7 @@ def page() -> str:
 
 
 def _criteria(table: pd.DataFrame) -> str:
-    """The criteria with their verdicts, those of the real pools first."""
+    """The criteria with their verdicts, and how to read them."""
     head = ("Claims and criteria were written and committed before the runs: `lib/runs/criteria.py`, commit d3a782e. "
             f"Verdicts about animals are those on *{criteria.PRIMARY}*. *holds*: as the criterion says; *opposite*: "
             f"the other way; *no difference*: of a claimed one, an interval within ±{criteria.MARGIN:g} points; p is "
