@@ -65,6 +65,8 @@ CRITERIA = (
     Criterion("Table 6", "Patches a quarter as long are better", "200_16x4", "208", +1),
     Criterion("Table 7", "Strips over all frequencies are worse than patches", "304_80x4", "304", -1),
 )
+ASKED = ["place", "claim", "setting", "against", "direction"]            # of a criterion ...
+SHOWN = ["data", "scale", "seeds", "change", "low", "high", "p", "power80"]  # ... and of the row that answers it
 
 
 def judged(rows: pd.DataFrame) -> pd.DataFrame:
@@ -84,10 +86,6 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
     families = table.groupby(["place", "data", "scale"], sort=False)
     parts = [part.assign(verdict=_verdicts(part)) for _, part in families]
     return pd.concat(parts, ignore_index=True) if parts else table.assign(verdict=[])
-
-
-ASKED = ["place", "claim", "setting", "against", "direction"]
-SHOWN = ["data", "scale", "seeds", "change", "low", "high", "p", "power80"]
 
 
 def _verdicts(family: pd.DataFrame) -> list[str]:

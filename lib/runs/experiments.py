@@ -11,8 +11,8 @@ import pandas as pd
 
 from lib.runs import record
 
-__all__ = ["PUBLIC", "Experiment", "EXPERIMENTS", "BY_PLACE", "Arm", "arm_of", "load", "pools_of", "Reading", "TOP1",
-           "CURATION", "published"]
+__all__ = ["PUBLIC", "Experiment", "EXPERIMENTS", "BY_PLACE", "Arm", "arm_of", "load", "pools_of", "said", "Reading",
+           "TOP1", "CURATION", "published"]
 
 PUBLIC = ("birdmae", "imagenet_sl")  # initialisations that exist as public weights only
 USUAL = {"budget": "sweep", "data_seed": 0, "preset": "study", "subtract": "median",  # values that need no mention
@@ -111,7 +111,7 @@ def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
         return table
     table[list(Arm._fields)] = pd.DataFrame([arm for arm in arms if arm], columns=Arm._fields)
     if experiment.place == "Table 3":  # an arm of the sweep's world
-        table["budget"] = table["budget"].where(~table["label"].str.contains("clips each"), "sweep")
+        table["budget"] = ["sweep" if _halved(run) else run["budget"] for _, run in table.iterrows()]
     table["data"] = [_data(run) for _, run in table.iterrows()]
     places = {name: place for place, name in enumerate(experiment.settings)}
     size = ""
@@ -144,8 +144,13 @@ def pools_of(run: pd.Series) -> str:
     for pool in record.POOLS:
         if isinstance(name := run.get(f"data.{pool}.name"), str):
             folded = " in five folds" if str(run.get(f"data.{pool}.fold", "")).startswith("all") else ""
-            names.append(name.removesuffix(f"-{run[f'data.{pool}.hash']}").replace("_", " ") + folded)
+            names.append(said(name, run[f"data.{pool}.hash"]) + folded)
     return " + ".join(dict.fromkeys(names))
+
+
+def said(name: str, digits: str) -> str:
+    """A pool's name without the digits of its table."""
+    return name.removesuffix(f"-{digits}").replace("_", " ")
 
 
 def _data(run: pd.Series) -> str:

@@ -5,10 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from lib import metrics
+from lib.sources.tables import FOLDS
 
 __all__ = ["merged"]
-
-FOLDS = 5  # as lib.sources.tables has it, which imports much
 
 
 def merged(records: Iterable[dict]) -> list[dict]:

@@ -130,18 +130,20 @@ def _detectors() -> str:
         return ""
     head = ("**What the filters of notebook 07 keep**, and how well they find windows that hold a call (true boxes of "
             "chorus); a control of the same size keeps windows at random")
-    table = table.round(3).reset_index().astype(str).replace("nan", "-")
-    return f"{head}\n\n{verdicts.markdown(list(table), table.to_numpy().tolist())}"
+    return f"{head}\n\n{_whole(table.round(3).reset_index())}"
 
 
 def _deviations() -> str:
-    table = pd.read_csv(paths.ROOT / "papermill_runs" / "deviations.csv", dtype=str, keep_default_na=False)
-    return verdicts.markdown(list(table), table.to_numpy().tolist())
+    return _whole(pd.read_csv(PAGE.with_name("deviations.csv"), dtype=str, keep_default_na=False))
 
 
 def _pools() -> str:
-    table = results.pools().round(2).astype(str)
-    return verdicts.markdown(list(table), table.to_numpy().tolist())
+    return _whole(results.pools().round(2))
+
+
+def _whole(table: pd.DataFrame) -> str:
+    """A table as it is, in markdown."""
+    return verdicts.markdown(list(table), table.astype(str).replace("nan", "-").to_numpy().tolist())
 
 
 def sweeps() -> pd.DataFrame:
@@ -166,11 +168,10 @@ def _machine(run: dict) -> str:
 
 def _sweeps() -> str:
     table = sweeps()
-    lines = table.assign(hours=table["hours"].map("{:.1f}".format)).astype(str).to_numpy().tolist()
     total = f"{table['recorded'].sum()} of {table['points'].sum()} points, {table['hours'].sum():.0f} hours"
     return (f"{total} of one thread or more, beside other programs; a point of two descriptions counts in both. "
             "What is missing is made by `python -m lib.runs sweep papermill_runs/NAME.sweep.json`.\n\n"
-            f"{verdicts.markdown(list(table), lines)}")
+            f"{_whole(table.round(1))}")
 
 
 def _pictures() -> Iterator[str]:

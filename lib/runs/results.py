@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lib import metrics
-from lib.runs import curve, record, verdicts
+from lib.runs import curve, experiments, record, verdicts
 from lib.runs.experiments import BY_PLACE, CURATION, EXPERIMENTS, PUBLIC, TOP1, Experiment, Reading, load, published
 
 __all__ = ["rows", "not_run", "opponents", "readouts", "detectors", "everything", "pools", "markdown", "text", "cell",
@@ -188,7 +188,7 @@ def pools() -> pd.DataFrame:
                 cards = table[[f"data.{pool}.{k}" for k in card]].drop_duplicates().dropna()
                 found += [[pool, *values, notebook[:2]] for values in cards.itertuples(index=False, name=None)]
     table = pd.DataFrame(found, columns=["pool", *card, "used in"])
-    table["name"] = [name.removesuffix(f"-{digits}") for name, digits in zip(table["name"], table["hash"])]
+    table["name"] = [experiments.said(name, digits) for name, digits in zip(table["name"], table["hash"])]
     return table.groupby(["pool", *card], sort=False)["used in"].agg(", ".join).reset_index()
 
 
