@@ -198,7 +198,7 @@ def needed(found: Curve, target: float) -> Needed:
     fall = 100 * np.percentile(found.errors[:, 0] - found.errors[:, -1], [50, 2.5, 97.5])
     never, floor = np.isinf(reach[1:]).mean(), np.percentile(found.laws[:, 2], [2.5, 97.5])
     unit = f"{found.unit}s per species"
-    between = f"{_count(low)} to {_count(high)}" if np.isfinite(high) else f"{_count(low)} or more"
+    between = f"{_count(low)} to {_count(high)}" if high <= 1e6 else f"{_count(min(low, 1e6))} or more"
     verdict = "cannot be said"
     if len(found.sizes) < LEAST:
         text = f"from this pilot: it has {len(found.sizes)} sizes, a law with a floor needs {LEAST} or more"
@@ -229,7 +229,7 @@ def _reach(law: np.ndarray, allowed: float) -> float:
 
 def _count(n: float) -> str:
     """A number of labels to two digits."""
-    return "no end" if np.isinf(n) else f"{n if n < 100 else float(f'{n:.2g}'):,.0f}"
+    return f"{n if n < 100 else float(f'{n:.2g}'):,.0f}"
 
 
 def summary(p: Pilot, found: Curve, target: float) -> dict:

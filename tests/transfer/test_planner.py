@@ -61,6 +61,11 @@ def test_a_flat_pilot_gives_no_number():
     assert answer.verdict == "cannot be said" and "does not clearly fall" in answer.text
 
 
+def test_numbers_that_nobody_could_label_are_not_spelled_out():
+    found = planner.curve(synthetic(0.93, 0.06, 0.0, 3), n=100)  # 0.2 is reached at 10 to the 11
+    assert "1,000,000 or more" in planner.needed(found._replace(laws=np.tile([0.93, 0.06, 0.0], (100, 1))), 0.8).text
+
+
 def test_a_summary_is_plain_json():
     p = synthetic(0.8, 0.6, 0.02, 1)
     short = json.loads(json.dumps(planner.summary(p, planner.curve(p, n=50), 0.8), allow_nan=False))
