@@ -373,7 +373,7 @@ ax.legend(loc="lower left")
 assert losses[-1] < losses[0]
 
 # %% [markdown]
-# *Figure 4. Memorising two clips.* **See:** at `tiny` the loss goes from 1.4 to about 0.3, and with another mask the very same clips are back at
+# *Figure 4. Memorising two clips.* **See:** at `tiny` the loss goes from 1.4 to about 0.5, and with another mask the very same clips are back at
 # about 1. The network has learned these patches by heart, hiss included, and nothing about sound. So in real training every clip comes with a
 # new crop and a new mask each time, and what counts is measured on recordings it has never met.
 #
@@ -469,8 +469,8 @@ ax.axhline(1, color="0.6", linestyle="--", label="guessing each patch's mean")
 ax.legend(fontsize="small");
 
 # %% [markdown]
-# *Figure 5. The loss against clips seen.* **See** (`tiny`, `chorus`, data_seed 0, seed 0): an untrained network makes noise and pays 1.39. In the
-# first 2,000 clips it learns to keep quiet (loss 1.0, the mean of each patch). Everything of interest happens below that line, slowly: 0.87 at the end of training, and on held-out clips 0.89 (wildlife) and 0.85 (general). Training and held-out agree, so nothing was memorised; general
+# *Figure 5. The loss against clips seen.* **See** (`tiny`, `chorus`, data_seed 0, seed 0): an untrained network makes noise and pays 1.386. In the
+# first 2,000 clips it learns to keep quiet (loss 1.0, the mean of each patch). Everything of interest happens below that line, slowly: on held-out clips 0.889 (wildlife) and 0.852 (general) at the end, with the training loss between the two. Training and held-out agree, so nothing was memorised; general
 # sound is easier to guess because more of it goes on unchanged for the whole clip.
 #
 # ## Reconstructions
@@ -486,7 +486,7 @@ plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in m
 # %% [markdown]
 # *Figure 6. Held-out recordings at the mask ratio of training.* **See:** from a distance every call is in its place. Look closer: inside a
 # guessed patch there is a smooth gradient, hardly ever the thin line of a note, and the patches can be counted. The losses above the error
-# pictures say the same: 0.85 to 0.89
+# pictures say the same: around 0.87
 # on the animals, so a seventh or less of what is inside a hidden patch was guessed. The talkers' harmonics go on
 # for three seconds, and are guessed no better (0.85). The error is largest on the calls.
 #
@@ -573,7 +573,7 @@ print(f"held-out wildlife, mean squared error: hidden patches {error[hidden].mea
       f"visible patches {error[~drawn.hidden].mean():.3f}")
 
 # %% [markdown]
-# The loss never asks for visible patches, so nothing keeps the decoder from making noise there (at `tiny` 1.24, worse than saying nothing at all).
+# The loss never asks for visible patches, so nothing keeps the decoder from making noise there (at `tiny` 1.241, worse than saying nothing at all).
 # This is why people who do not paste report that a MAE is "worse on what it can see".
 #
 # ## Better than what?
@@ -650,11 +650,11 @@ comparison.style.format("{:.3f}")
 # %% [markdown]
 # **See** (`tiny`, `chorus`, seed 0, one seed: no verdict): the network (0.889) is better than the best simple guess, the usual patch of the row
 # (0.959), and that one better than the mean (0.996). Copying is the worst by far: two patches of hiss have nothing to do with each other, so
-# their variances add up (1.83). Averaging six neighbours still adds a sixth of that noise (1.05). If a MAE were compared with copying only, it
+# their variances add up (1.818). Averaging six neighbours still adds a sixth of that noise (1.037). If a MAE were compared with copying only, it
 # would look like magic.
 #
 # **Your first prediction**: calls 0.867, background 0.893, so neither by much. But the row's usual patch has 1.007 on calls and 0.952 on the background:
-# what the network knows beyond the noise floor's shape is worth 0.14 on calls and 0.06 on background. Which mel rows is it in?
+# what the network knows beyond the noise floor's shape is worth two to three times as much on calls as on background. Which mel rows is it in?
 
 # %%
 rows = torch.arange(grid.t * grid.f) % grid.f  # (L,) the mel row of each patch
@@ -671,7 +671,7 @@ ax.legend(fontsize="small");
 
 # %% [markdown]
 # *Figure 11. The error of the network (solid) and of the row's usual patch (dotted), per mel row.* **See:** on background most of what can be
-# guessed lies in the lowest rows, where wind falls off steeply and every patch has the same slope; from 1.4 to 3.5 kHz hiss is hiss (0.96 to 0.98). On calls
+# guessed lies in the lowest rows, where wind falls off steeply and every patch has the same slope; from 1.4 to 3.5 kHz hiss is hiss. On calls
 # the network is below 1 in every row, while the usual patch of the row is hardly better than the mean anywhere but in the lowest.
 
 # %%
@@ -834,8 +834,8 @@ published[published["setting"].str.contains("random|inat")][columns]
 # What was seen here, at `tiny` on `chorus` (data_seed 0) with one seed, **no verdict**:
 #
 # - a masked autoencoder is a stock ViT that is given a fifth of its tokens, and a small decoder that is given blanks for the rest;
-# - a loss of 1 is silence; after 24,000 clips held-out wildlife is at 0.89 and general sound at 0.85;
-# - the usual patch of a mel row, without any network, already reaches 0.96, and copying a neighbour 1.82: a loss needs a baseline;
+# - a loss of 1 is silence; after 24,000 clips held-out wildlife is at 0.889 and general sound at 0.852;
+# - the usual patch of a mel row, without any network, already reaches 0.959, and copying a neighbour 1.818: a loss needs a baseline;
 # - calls are guessed a little better than background (0.867 and 0.893), and much of what was learned about background is the slope of the lowest rows;
 # - a picture with pasted patches and borrowed levels looks far better than the guess.
 #
