@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02 · Pretraining: a masked autoencoder from the five-line encoder up
 #
-# **Time**: `tiny` 4.5 minutes of one core of an Intel Xeon (AVX-512 bf16) for its four models, by the sheet below (all of it 17 beside another program); opened again it loads them · `smoke` half a minute · `small` not measured ·
+# **Time**: `tiny` 4.2 minutes of one core of an Intel Xeon (AVX-512 bf16) for its four models, by the sheet below (all of it 6 beside another program); opened again it loads them · `smoke` half a minute · `small` not measured ·
 # `paper` three times the pretraining of 05 (the main model and three variants; the paper gives 24 h on an A100 for one).
 #
 # You will
@@ -486,7 +486,7 @@ plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in m
 # %% [markdown]
 # *Figure 6. Held-out recordings at the mask ratio of training.* **See:** from a distance every call is in its place. Look closer: inside a
 # guessed patch there is a smooth gradient, hardly ever the thin line of a note, and the patches can be counted. The losses above the error
-# pictures say the same: around 0.87
+# pictures say the same: near 0.9
 # on the animals, so a seventh or less of what is inside a hidden patch was guessed. The talkers' harmonics go on
 # for three seconds, and are guessed no better (0.85). The error is largest on the calls.
 #

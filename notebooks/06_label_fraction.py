@@ -55,12 +55,11 @@ import dataclasses
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from IPython.display import Markdown
 
 from lib import mel, plots, runs, sources
 from lib.course import exercises
-from lib.runs import cost, report, verdicts
+from lib.runs import cost, experiments, report, verdicts
 from lib.transfer import finetune, starts
 
 plots.style(photo=False)
@@ -219,13 +218,10 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
 
 # %%
 # with all labels a run is notebook 04's, the very same: it is taken from there
-whole = runs.records("04_finetuning")
-if len(whole):
-    whole = whole.assign(fraction="all", equal_steps=False, labelled_share=1.0)
-table = pd.concat([runs.records("06_label_fraction"), whole], ignore_index=True)
+table = experiments.load(experiments.BY_PLACE["Figure 3"])
 if len(table):
     table = table[(table["preset"] == preset) & (table["subtract"] == subtract)]
-    table = runs.beside(table, run)
+    table = runs.beside(table, run).fillna({"labelled_share": 1.0})
 grown = table[~table["equal_steps"].astype(bool)] if len(table) else table
 
 # %%

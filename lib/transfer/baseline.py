@@ -99,8 +99,8 @@ class Cnn(nn.Module):
         self.head = nn.Linear(2 * widths[-1] * (mels // 32), classes)
 
     def forward(self, spec: Tensor) -> Tensor:
-        spec = spec.contiguous(memory_format=torch.channels_last)  # twice as fast on a CPU
-        x = self.body(spec)  # (B, width, T / 32, M / 32)
+        x = self.body[0](spec).contiguous(memory_format=torch.channels_last)  # 1.5 times as fast on a CPU
+        x = self.body[1:](x)  # (B, width, T / 32, M / 32)
         return self.head(torch.cat([x.mean(2), x.amax(2)], 1).flatten(1))
 
 
