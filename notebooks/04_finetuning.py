@@ -395,8 +395,6 @@ if len(table):
     display(arms.agg(**columns).style.format("{:.1%}", subset=list(columns)[1:]))
 
 # %%
-if len(table):
-    table = table[(table["preset"] == preset) & (table["subtract"] == subtract)]
 main = runs.beside(table, run) if len(table) else table
 theirs = runs.reference("finetune", split="test", metric="top1").set_index("setting")["value"]
 theirs = theirs.reindex(starts.NAMES)  # it has no row for ready

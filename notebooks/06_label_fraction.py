@@ -220,7 +220,6 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
 # with all labels a run is notebook 04's, the very same: it is taken from there
 table = experiments.load(experiments.BY_PLACE["Figure 3"])
 if len(table):
-    table = table[(table["preset"] == preset) & (table["subtract"] == subtract)]
     table = runs.beside(table, run).fillna({"labelled_share": 1.0})
 grown = table[~table["equal_steps"].astype(bool)] if len(table) else table
 

@@ -498,11 +498,7 @@ path = run.record({**split_scores(full), "filtered": split_scores(filtered),
 # Every record of this notebook with the sweep's budget, beside the paper's.
 
 # %%
-found_runs = runs.records("07_data_curation")
-if len(found_runs):
-    shared = ["preset", "subtract", "proxy_weights"]
-    found_runs = found_runs[(found_runs[shared] == pd.Series(run.parameters)[shared]).all(axis=1)]
-swept = runs.beside(found_runs, run)
+swept = runs.beside(runs.records("07_data_curation"), run)
 if len(swept):
     swept = swept.assign(arm=swept["control"].replace({"none": "filter"}))
     swept.loc[swept["filter"] == "none", "arm"] = "none"

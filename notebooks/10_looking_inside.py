@@ -58,7 +58,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Image
+from IPython.display import Image, Markdown
 from matplotlib.patches import Rectangle
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
@@ -66,7 +66,7 @@ from sklearn.metrics import roc_auc_score
 from lib import attention, audio, mae, mel, patches, plots, pretrain, runs, sources, training
 from lib.course import exercises
 from lib.explorers import attention_maps, base
-from lib.runs import cost
+from lib.runs import cost, results_hear
 from lib.sources import chorus
 from lib.transfer import public, starts
 
@@ -1030,18 +1030,12 @@ path = run.record(metrics, samples_seen=0 if weights else recipe.clips,
 # %% [markdown]
 # ## What the paper says, and what was measured
 #
-# At `tiny`, `chorus`, data_seed 0, seed 0, **no verdict** (one seed):
-#
-# | statement (section 4.5) | the paper's evidence | measured here |
-# |---|---|---|
-# | "the stationary sounds are easy to reconstruct" | one of three sounds, Fig. 2 | rank correlation of error and stationarity -0.77 [-0.80, -0.74] |
-# | "For all the sounds, the errors show lighter color on the chessboard mask" | three sounds, Fig. 3 | lowest in 70 % of wildlife, 75 % of general; copying neighbours: 64 and 45 % |
-# | "harmonic structures are reconstructed more easily than noises" under the horizontal mask | two of three sounds, Fig. 3 | rank correlation of $E_B / E_A$ with harmonicity -0.06 [-0.13, +0.02], of copying +0.19 [+0.12, +0.26] |
-# | "succeeds entirely up to 0.75, whereas it degrades noticeably" | Fig. 4 | hidden patches: 0.156 at 40 %, 0.163 at 75 %, 0.489 with one patch |
-# | one patch gives "a frequency pattern similar to the average of the original" | Fig. 4 | squared distance 0.267 to its own, 0.180 to the usual spectrum, 0.351 between the two |
-# | attention "reflects the repetition" | six sounds, Fig. 5 and 6 | right 42 %, by chance 16 %, untrained 11 %, the input's level 53 % |
-# | "coarse segmentation of similar sounds" | two of six sounds | AUC 0.36, untrained 0.49, similar content 0.63, loudness 0.80 |
-#
+# Each statement beside the numbers of the runs that are recorded (`chorus`, data_seed 0; mean over seeds, the lowest and the highest in brackets). None has a verdict: the paper gives no number to compare with.
+
+# %%
+Markdown(results_hear.inside())
+
+# %% [markdown]
 # - **What held**: steady sounds are easier to guess, by far the strongest of these relations. The chessboard has the lowest error in most recordings; but so it has for a guess that only copies
 #   neighbours, and vertical stripes are as good on average (ratio 1.00): it is easy because every hidden patch has neighbours along time, whatever the model.
 # - **What did not, at this size**: that guessing along frequency costs less where tones are harmonic cannot be seen (the interval holds 0; for copying it costs more). Up to 75 % hidden a hidden patch is guessed as well as at 40 %; the error of the whole picture grows because more of it is guessed. From one patch the model

@@ -98,10 +98,10 @@ pd.DataFrame({name: {"runs": len(table), "seeds": table["seed"].nunique() if len
 # is over species only.) The interval of a *score* is another one: over groups of recordings (one place, one animal) of these very species.
 #
 # A **verdict** says whether the difference has the paper's sign: *same direction*, *opposite*, or *undecided*. It is given from two seeds on, when p is below 0.05 after **Holm's correction**: the smallest p
-# of the $m$ comparisons of a table is multiplied by $m$, the next by $m - 1$ and so on, which keeps the chance of *any* wrong verdict in the table at 5 %. On `chorus`, the synthetic sound world,
+# of the $m$ comparisons of a table on one pool is multiplied by $m$, the next by $m - 1$ and so on, which keeps the chance of *any* wrong verdict among them at 5 %. On `chorus`, the synthetic sound world,
 # it begins with *in the generator's world*: it says nothing about animals.
 #
-# **Smallest found** is the true difference that such a comparison finds with 80 % power: 1.43 half widths of the interval. (A true difference of one half width is found half of the time.) It can be
+# **Smallest found** is the true difference that such a comparison, before Holm's correction, finds with 80 % power: 1.43 half widths of the interval. (A true difference of one half width is found half of the time.) It can be
 # stated before a run, from earlier seeds; the paper's smaller differences cannot be expected to be seen. With this code, 4,000 simulated studies each: no true difference is called one in 2 to 6 % of them; a true
 # difference as large as an earlier study's *smallest found* is found in 65 to 73 % of studies with 3 seeds, 74 to 80 % with 5, 77 to 79 % with 10.
 #
@@ -329,7 +329,7 @@ exercises.predicted("decided", decided, 100 * clear.mean(), "%")
 said = shown["verdict"].isin(["same direction", "opposite"])
 assert (not shown.loc[said, "data"].str.startswith(verdicts.MADE).any()
         and (shown.loc[said, "seeds"] >= 2).all())
-assert (shown.loc[said, "p"] < verdicts.LEVEL).all()
+assert (shown.loc[said, "holm"] < verdicts.LEVEL).all()
 assert all(row.low * row.high > 0 for row in shown[said].itertuples())
 
 # %% [markdown]

@@ -26,7 +26,7 @@ def load(preset: str = "study", subtract: str = "median", committed: bool = Fals
         return table
     chosen = table["ratio"].eq(7) & ~table["budget"].isin(["main", "sweep"])
     table = table[chosen & table["preset"].eq(preset) & table["subtract"].eq(subtract)]
-    world = ["scale", "samples_seen", "seed", *(f"data.{pool}.hash" for pool in record.POOLS)]
+    world = ["scale", "data_seed", "samples_seen", "seed", *(f"data.{pool}.hash" for pool in record.POOLS)]
     return table.sort_values("pretraining_seed", kind="stable").drop_duplicates(world).reset_index(drop=True)
 
 
@@ -90,7 +90,7 @@ def compared(runs: pd.DataFrame) -> pd.DataFrame:
 def markdown(committed: bool = False) -> str:
     """The curve as text, a table for every scale and pair of pools that has one; empty where none has."""
     table = load(committed=committed)
-    worlds = table.groupby(["scale", "data.wildlife.hash", "data.general.hash"]) if len(table) else ()
+    worlds = table.groupby(["scale", "data_seed", "data.wildlife.hash", "data.general.hash"]) if len(table) else ()
     return "\n\n".join(_table(runs) for _, runs in worlds if runs["samples_seen"].nunique() > 1)
 
 

@@ -16,7 +16,7 @@ __all__ = ["PUBLIC", "Experiment", "EXPERIMENTS", "BY_PLACE", "Arm", "arm_of", "
 
 PUBLIC = ("birdmae", "imagenet_sl")  # initialisations that exist as public weights only
 USUAL = {"budget": "sweep", "data_seed": 0, "preset": "study", "subtract": "median",  # values that need no mention
-         "equal_steps": False, "proxy_weights": ""}
+         "equal_steps": False, "proxy_weights": "", "pretraining_seed": -1}
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,8 @@ def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
     table = table.assign(size=size, order=order).sort_values(["size", "order", "label"], kind="stable")
     shared = table.filter(regex=r"^data\.\w+\.hash$|^recipes\.arch\.(dim|depth)$")  # public weights have their own size
     table["world"] = table[["data", "scale", *shared]].astype(str).agg("|".join, axis=1)
+    several = table.groupby(["data", "scale"])["world"].transform("nunique") > 1  # other recordings of the same name
+    table.loc[several, "data"] += " (" + table.loc[several, "data.wildlife.hash"].astype(str).str[:6] + ")"
     return table
 
 
@@ -133,7 +135,7 @@ def _with_ratios(table: pd.DataFrame, committed: bool) -> pd.DataFrame:
     ratios = ratios[same]
     ratios = ratios.assign(init=np.where(ratios["ratio"] == 0, "random+inat_ssl", "audioset_ssl"), weights="")
     both = pd.concat([table, ratios], ignore_index=True)
-    same = ("init", "seed", "scale", "preset", "subtract", "budget", "data_seed")
+    same = ("init", "weights", "seed", "scale", "preset", "subtract", "budget", "data_seed")
     hashes = (f"data.{pool}.{key}" for pool in record.POOLS for key in ("name", "hash"))
     return both.drop_duplicates([column for column in (*same, *hashes) if column in both]).reset_index(drop=True)
 
@@ -155,7 +157,7 @@ def said(name: str, digits: str) -> str:
 
 def _data(run: pd.Series) -> str:
     """The names of a run's pools, and its parameters that are not the usual ones."""
-    unusual = ", ".join(f"{k}={run[k]}" for k, v in USUAL.items() if k in run and run[k] != v)
+    unusual = ", ".join(f"{k}={run[k]}" for k, v in USUAL.items() if pd.notna(run.get(k)) and run[k] != v)
     return pools_of(run) + (f" ({unusual})" if unusual else "")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from lib import metrics
+from lib.runs import provenance
 from lib.sources.tables import FOLDS
 
 __all__ = ["merged"]
@@ -41,6 +42,8 @@ def _joined(five: list[dict]) -> dict:
     joined["parameters"] = {**five[0]["parameters"], "wildlife": pool}
     joined["name"] = re.sub(r"_fold_\d", "", five[0]["name"])
     joined["seconds"] = sum(one["seconds"] for one in five)
+    unfit = [one["git"] for one in five if not provenance.publishable(one)]
+    joined |= {"git": unfit[0]} if unfit else {}  # a fold of uncommitted code is enough
     for name, answers in joined.items():
         if name.startswith("answers"):
             _score(joined, name.removeprefix("answers").lstrip("_"), answers)

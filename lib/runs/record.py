@@ -31,6 +31,7 @@ VERSION = 2  # of the results: raised when the same parameters would give other 
 NOTEBOOKS = paths.ROOT / "notebooks"
 POOLS = ("wildlife", "general")  # the parameters that name data
 SHOWN = ("panel", "max_hours", "root", "new", "out")  # parameters that change nothing that is measured
+RECIPE = ("scale", "data_seed", "preset", "subtract", "proxy_weights")  # no notebook compares two values of these
 LATER = {"subtract": "none", "preset": "audiomae"}  # what runs did before there were these parameters
 GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_mix_ratio": ("ratio",),
         "06_label_fraction": ("init", "fraction"), "07_data_curation": ("filter", "threshold", "control"),
@@ -299,8 +300,8 @@ def records(notebook: str, committed: bool = False) -> pd.DataFrame:
 
 
 def beside(table: pd.DataFrame, run: Run, sweep: bool = True) -> pd.DataFrame:
-    """The records that may be compared with a run, of its scale and its very recordings: those of the sweep, or of
-    every budget.
+    """The records that may be compared with a run, of its scale, its recipe and its very recordings: those of the
+    sweep, or of every budget.
 
     Without any, those of the largest such set. Without `weights`: public weights bring a model of another size, so that
     their rows stand in 11 only."""
@@ -308,6 +309,8 @@ def beside(table: pd.DataFrame, run: Run, sweep: bool = True) -> pd.DataFrame:
         table = table[((table["budget"] == "sweep") | (not sweep)) & (table.get("weights", "") == "")]
     if table.empty:
         return table
-    world = table[["scale", *(f"data.{pool}.hash" for pool in run.data)]].astype(str).agg("|".join, axis=1)
-    here = "|".join([str(run.parameters.get("scale")), *(str(d["hash"]) for d in run.data.values())])
+    shared = [key for key in RECIPE if key in run.parameters and key in table]
+    world = table[[*shared, *(f"data.{pool}.hash" for pool in run.data)]].astype(str).agg("|".join, axis=1)
+    here = "|".join(str(value) for value in (*(run.parameters[key] for key in shared),
+                                             *(d["hash"] for d in run.data.values())))
     return table[world == (here if (world == here).any() else world.mode()[0])].reset_index(drop=True)

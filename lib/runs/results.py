@@ -17,7 +17,7 @@ __all__ = ["rows", "not_run", "opponents", "readouts", "detectors", "everything"
            "mix_ratio"]
 
 COLUMNS = ["place", "setting", "against", "paper", "measured", "measured_low", "measured_high", "val", "paper_change",
-           "change", "low", "high", "p", "power80", "seeds", "data", "scale", "verdict"]
+           "change", "low", "high", "p", "holm", "power80", "seeds", "data", "scale", "verdict"]
 
 
 def paper_split(experiment: Experiment) -> str:
@@ -73,16 +73,16 @@ def _by_seed(arm: pd.DataFrame, column: str) -> pd.DataFrame:
 def rows(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
     """What has been run of one of the paper's tables, the world with most runs first.
 
-    Scores and differences are of test, with val's score beside them; a world that compares nothing is left out. The
-    verdicts rest on Holm's p-values over all comparisons of the table that have two seeds."""
+    Scores and differences are of test, with val's score beside them; a world that compares nothing is left out. p is of
+    a comparison alone; the verdicts rest on `holm`, Holm's over all comparisons of one world that have two seeds."""
     table, found = load(experiment, committed), []
     worlds = [world for _, world in table.groupby("world")] if len(table) else []
     for world in sorted(worlds, key=len, reverse=True):
         readings = CURATION if "filter" in world else TOP1
         compared = [row for reading in readings if f"{reading.answers}.test.hits" in world
                     for row in _compare(experiment, world, reading)]
-        found += compared if any("change" in row for row in compared) else []
-    return _with_verdicts(found)
+        found += _judged(compared) if any("change" in row for row in compared) else []
+    return pd.DataFrame(found, columns=COLUMNS)
 
 
 def not_run(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
@@ -99,10 +99,10 @@ def not_run(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
 
 
 def opponents(committed: bool = False) -> pd.DataFrame:
-    """Models without pretraining beside every start of Table 3: the columns of `rows`, a family of its own."""
-    table, found = load(BY_PLACE["Table 3"], committed), []
+    """Models without pretraining beside every start of Table 3: the columns of `rows`, a family for every world."""
+    table, every = load(BY_PLACE["Table 3"], committed), []
     for _, world in table.groupby("world", sort=False) if len(table) else ():
-        first = world.iloc[0]
+        first, found = world.iloc[0], []
         shared = {"place": "Baselines", "data": first["data"], "scale": first["scale"]}
         recordings = [np.asarray(first[f"answers.test.{key}"]) for key in ("targets", "groups")]
         for name, words in curve.OPPONENTS.items():
@@ -120,7 +120,8 @@ def opponents(committed: bool = False) -> pd.DataFrame:
                 found.append({**shared, "setting": label, "against": words, "seeds": change.seeds, "direction": 0,
                               **_score(np.stack(arm["answers.test.hits"]).mean(axis=0), *recordings),
                               **_points(change)})
-    return _with_verdicts(found)
+        every += _judged(found)
+    return pd.DataFrame(every, columns=COLUMNS)
 
 
 def _score(hits: np.ndarray, targets: np.ndarray, groups: np.ndarray) -> dict[str, float]:
@@ -131,16 +132,16 @@ def _score(hits: np.ndarray, targets: np.ndarray, groups: np.ndarray) -> dict[st
 
 def _points(change: verdicts.Difference) -> dict[str, float]:
     return {"change": 100 * change.value, "low": 100 * change.low, "high": 100 * change.high, "p": change.p,
-            "power80": 100 * change.power80}
+            "power80": 100 * change.power80 if change.seeds > 1 else np.nan}  # one seed says nothing of others
 
 
-def _with_verdicts(found: list[dict]) -> pd.DataFrame:
-    """Rows as a table, those with a difference judged as one family."""
-    family = [row for row in found if "change" in row]
+def _judged(rows: list[dict]) -> list[dict]:
+    """The rows, those with a difference with Holm's p over all of them and a verdict."""
+    family = [row for row in rows if "change" in row]
     adjusted = verdicts.holm([row["p"] if row["seeds"] > 1 else np.nan for row in family])
     for row, p in zip(family, adjusted):
-        row |= {"p": p, "verdict": verdicts.verdict(row["direction"], row["change"], p, row["seeds"], row["data"])}
-    return pd.DataFrame(found, columns=COLUMNS)
+        row |= {"holm": p, "verdict": verdicts.verdict(row["direction"], row["change"], p, row["seeds"], row["data"])}
+    return rows
 
 
 def readouts(committed: bool = False) -> pd.DataFrame:

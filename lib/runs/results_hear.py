@@ -1,6 +1,7 @@
-"""What the runs of 08 and 09 say beside the second paper's Tables 2 to 7 (Niizumi et al. 2022).
+"""What the runs of 08 to 10 say beside the second paper's Tables 2 to 7 and its section 4.5 (Niizumi et al. 2022).
 
-Paired differences, a ladder of models, and the tables as text."""
+Paired differences, a ladder of models, what is seen inside one, and the tables as text."""
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from lib.hear import designs
 from lib.runs import record, verdicts
 
-__all__ = ["BASES", "NOTEBOOKS", "TITLES", "runs", "paired", "differences", "ladder", "rows", "markdown"]
+__all__ = ["BASES", "NOTEBOOKS", "TITLES", "runs", "paired", "differences", "ladder", "rows", "markdown", "inside"]
 
 NOTEBOOKS = ("08_design_choices", "09_frozen_benchmark")
 PAPER = {  # HEAR's name of a task, or ours of the one made after it -> its name in the paper's tables
@@ -19,14 +20,42 @@ PAPER = {  # HEAR's name of a task, or ours of the one made after it -> its name
     "mridangam_tonic": "Mrd-Ton", "mridangam_stroke": "Mrd-Stk", "beijing_opera": "Beijing",
     "species": "SPC", "counting": "LbCount", "pitch": "NSPitch", "scene": "ESC-50"}
 BASES = {"Table 5": "208", "Table 6": "208", "Table 7": "304"}  # the design each table's others are compared with here
+# Section 4.5, Figures 2 to 8: a statement, what the paper rests it on, and which numbers of a record of 10 answer it.
+INSIDE = (
+    ('"the stationary sounds are easy to reconstruct"', "one of three sounds, Fig. 2",
+     "rank correlation of error and stationarity {correlations.error at 75 %, random.stationarity.value:+.2f}"),
+    ('"For all the sounds, the errors show lighter color on the chessboard mask"', "three sounds, Fig. 3",
+     "lowest in {patterns.wildlife model C chessboard.lowest in:.0%} of wildlife, "
+     "{patterns.general model C chessboard.lowest in:.0%} of general; a guess that copies neighbours: "
+     "{patterns.wildlife copy C chessboard.lowest in:.0%} and {patterns.general copy C chessboard.lowest in:.0%}"),
+    ('"harmonic structures are reconstructed more easily than noises" under the horizontal mask',
+     "two of three sounds, Fig. 3",
+     "rank correlation of harmonicity with the error's ratio to that under the vertical mask "
+     "{correlations.E_B / E_A.harmonicity.value:+.2f}, of copying "
+     "{correlations.E_B / E_A of copying.harmonicity.value:+.2f}"),
+    ('"succeeds entirely up to 0.75, whereas it degrades noticeably"', "Fig. 4",
+     "error of hidden patches {visible.hidden.57:.3f} at 40 %, {visible.hidden.24:.3f} at 75 %, "
+     "{visible.hidden.1:.3f} with one patch visible"),
+    ('one patch gives "a frequency pattern similar to the average of the original"', "Fig. 4",
+     "squared distance {one_patch.to its own average:.3f} to its own average, {one_patch.to the usual spectrum:.3f} to "
+     "the usual spectrum, {one_patch.own average to the usual:.3f} between the two"),
+    ('attention "reflects the repetition"', "six sounds, Fig. 5 and 6",
+     "period right in {period.attention.right:.0%}, by chance {period.attention.right by chance:.0%}, untrained "
+     "{period.attention, untrained.right:.0%}, by the input's level {period.level of the reference's row.right:.0%}"),
+    ('"coarse segmentation of similar sounds"', "two of six sounds",
+     "AUC of other calls {to_calls.attention.AUC:.2f}, untrained {to_calls.attention, untrained.AUC:.2f}, by similar "
+     "content {to_calls.similar content.AUC:.2f}, by loudness {to_calls.loudness.AUC:.2f}"))
 TITLES = {"Table 5": "input duration", "Table 6": "patch size", "Table 7": "patches against strips"}
 
 
 def runs(committed: bool = False) -> pd.DataFrame:
-    """The records of 08 and 09, a row each: a design measured by both counts once. `committed` as `record.records`."""
+    """The records of 08 and of 09's own tasks, a row each: a design measured by both counts once. `committed` as
+    `record.records`."""
     table = pd.concat([record.records(name, committed) for name in NOTEBOOKS], ignore_index=True)
     if table.empty:
         return table
+    if "benchmark" in table:  # of 09; 08 has no other
+        table = table[table["benchmark"].fillna("offline") == "offline"]
     pools = [c for c in table if c.startswith("data.") and c.endswith(".hash")]
     return table.drop_duplicates(["model", "seed", "scale", "budget", "data_seed", *pools]).reset_index(drop=True)
 
@@ -93,8 +122,8 @@ def rows(place: str, committed: bool = False) -> pd.DataFrame:
     """Table 5, 6 or 7: each design against the table's first here (`BASES`), task by task and on average.
 
     The paper's difference stands beside ours; shares in percent, differences in points. The paper's number is of the
-    HEAR task after which ours was made; "mean" is over its 15 tasks and over our five. The verdicts rest on Holm's
-    p-values: the means are one family, the tasks another."""
+    HEAR task after which ours was made; "mean" is over its 15 tasks and over our five. p is of a comparison
+    alone; the verdicts rest on `holm`, Holm's: the means are one family, the tasks another."""
     arms, base, found = _arms(runs(committed)), BASES[place], []
     settings = {name: design.tables[place] for name, design in designs.DESIGNS.items() if place in design.tables}
     published = record.reference("hear").query("place == @place")
@@ -113,7 +142,7 @@ def rows(place: str, committed: bool = False) -> pd.DataFrame:
         adjusted = verdicts.holm([row["p"] if row["seeds"] > 1 else np.nan for row in family])
         for row, p in zip(family, adjusted):
             direction = np.nan_to_num(np.sign(row["paper_change"]))
-            row |= {"p": p, "verdict": verdicts.verdict(direction, row["change"], p, row["seeds"], verdicts.MADE)}
+            row |= {"holm": p, "verdict": verdicts.verdict(direction, row["change"], p, row["seeds"], verdicts.MADE)}
     return pd.DataFrame(found)
 
 
@@ -154,3 +183,28 @@ def _ladder_text(table: pd.DataFrame) -> str:
     lines = [[name, *(f"{score:.1f}" for score in scores), f"{seeds:.0f}"]
              for name, *scores, seeds in table.itertuples(name=None)]
     return f"{head}\n\n{verdicts.markdown(['model', *table], lines)}"
+
+
+def inside(committed: bool = False) -> str:
+    """What section 4.5 states and what notebook 10 measures of it, as text: the mean over seeds, of several with the
+    lowest and the highest in brackets. Of the paper's model, pretrained here, in the largest set of equal runs."""
+    head = "**Section 4.5** of Niizumi et al. 2022: looking inside MSM-MAE-304 (notebook 10_looking_inside)"
+    table = record.records("10_looking_inside", committed)
+    if len(table):
+        table = table[(table["model"] == "304") & (table["weights"] == "")]
+    arms = _arms(table)
+    if not arms:
+        return f"{head}: not run."
+    (arm,) = arms.values()
+
+    def number(asked: re.Match) -> str:
+        column, form = asked.groups()
+        if column not in arm:
+            return "-"
+        values = [f"{value:{form}}" for value in (arm[column].mean(), arm[column].min(), arm[column].max())]
+        return values[0] + (f" ({values[1]} to {values[2]})" if len(arm) > 1 else "")
+
+    lines = [[statement, evidence, re.sub(r"\{(.+?):([^{}]+)\}", number, measured)]
+             for statement, evidence, measured in INSIDE]
+    columns = ["statement", "the paper's evidence", f"measured: {arm['scale'].iloc[0]}, seeds: {len(arm)}"]
+    return f"{head}\n\n{verdicts.markdown(columns, lines)}"

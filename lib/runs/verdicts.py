@@ -65,7 +65,11 @@ def between(ours: pd.DataFrame, base: pd.DataFrame, answers: str = "answers", th
     if not len(seeds):
         return None
     hits = [np.stack(arm.loc[seeds, f"{name}.test.hits"]) for arm, name in ((ours, answers), (base, theirs or answers))]
-    return difference(*hits, np.asarray(ours.iloc[0]["answers.test.targets"]))
+    targets, others = (list(arm.iloc[0]["answers.test.targets"]) for arm in (ours, base))
+    if targets != others:
+        raise ValueError("these records list their test recordings in different orders or numbers, so they cannot be "
+                         "paired: run them again from one copy of the data")
+    return difference(*hits, np.asarray(targets))
 
 
 def crossed(gain: np.ndarray) -> Difference:

@@ -140,3 +140,16 @@ def test_seeds_and_recordings_are_crossed_in_the_scores_own_units():
     assert found["events"].low < found["events"].value < found["events"].high and found["events"].seeds == 3
     assert found["mean"].value == pytest.approx(found["events"].value)
     assert results_hear.differences(a, a)["mean"].p != results_hear.differences(a, a)["mean"].p  # no interval
+
+
+def test_statements_stand_beside_the_mean_and_the_range_of_the_seeds(tmp_path, monkeypatch):
+    stored = paths.ROOT / "papermill_runs" / "10_looking_inside" / "seed=0,scale=tiny,data=chorus.json"
+    run = json.loads(stored.read_text(encoding="utf-8"))
+    monkeypatch.setenv("STUDY_RUNS", str(tmp_path))
+    assert "not run" in results_hear.inside()
+    (tmp_path / "10_looking_inside").mkdir()
+    for seed, auc in enumerate((0.3, 0.4, 0.8)):
+        run["metrics"]["to_calls"]["attention"]["AUC"] = auc
+        run["parameters"]["seed"] = run["seed"] = seed
+        (tmp_path / "10_looking_inside" / f"seed={seed}.json").write_text(json.dumps(run))
+    assert "seeds: 3" in results_hear.inside() and "AUC of other calls 0.50 (0.30 to 0.80)" in results_hear.inside()

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from lib import metrics
-from lib.runs import folds
+from lib.runs import folds, provenance
 
 RNG = np.random.default_rng(0)
 
@@ -25,6 +25,11 @@ def record(fold: int, seed: int = 0, ratio: float = 7, n: int = 12) -> dict:
                                                                                               "hash": "fedcba"}},
             "metrics": {**scores, "test": dict(scores)}, "baselines": {"cnn": both}, "answers": said,
             "answers_cnn": cnn}
+
+
+def test_one_fold_of_uncommitted_code_is_enough_to_leave_all_out():
+    five = [record(k) | {"machine": {}, "git": "a-dirty" if k == 3 else "a"} for k in range(5)]
+    assert [provenance.publishable(one) for one in folds.merged(five)] == [False]
 
 
 def test_five_folds_are_one_run_of_every_recording():

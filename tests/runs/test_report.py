@@ -9,12 +9,13 @@ import pytest
 from test_results import write
 
 from lib import paths
-from lib.runs import criteria, report
+from lib.runs import criteria, report, results
 
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_RUNS", str(tmp_path))
+    monkeypatch.setattr(criteria, "PRIMARY", "birds")  # these have no folds and no other pool
     return tmp_path
 
 
@@ -54,6 +55,20 @@ def test_a_sentence_says_what_the_criterion_says(runs):
     row = known.loc[("7", "0")]
     assert f"minus wildlife only {row['change']:+.1f} [{row['low']:+.1f}, " in report.sentences()[1]
     assert row["verdict"] == "holds" and known.loc[("inf", "7"), "verdict"] == "undecided"
+
+
+def test_other_pools_and_recipes_change_neither_a_verdict_nor_a_sentence(runs):
+    few(runs)
+    before, said = report.judged(), report.sentences()
+    for seed in range(6):
+        for ratio, skill in ((0, .9), (3, .5), (7, .1), ("inf", .5)):
+            write(runs, "05_mix_ratio", skill, seed, "birds-abcdef", ratio=ratio, preset="paper")
+            write(runs, "05_mix_ratio", skill, seed, "frogs-abcdef", ratio=ratio)
+    after = report.judged()
+    assert set(after["data"]) == {"birds", "birds (preset=paper)", "frogs"} and report.sentences() == said
+    pd.testing.assert_frame_equal(after[after["data"] == "birds"].reset_index(drop=True), before)
+    raw = results.rows(results.BY_PLACE["Table 4"]).query("data == 'birds' and setting == '7'")["p"].item()
+    assert before.set_index(["setting", "against"]).loc[("7", "0"), "p"] == raw  # Holm's once, over the criteria
 
 
 def test_a_notebook_ends_with_its_claims(runs):

@@ -12,7 +12,7 @@ SKILL = {"random": .2, "random+inat_ssl": .5, "audioset_ssl": .6, "audioset_ssl+
 
 
 def write(folder, notebook, skill, seed=0, data="chorus", classes=12, each=8, groups=True, more=(), provenance=None,
-          **parameters):
+          digest="abcdef", **parameters):
     """A record of the form the notebooks write, of a model that is right with probability `skill`."""
     generator = np.random.default_rng([seed, int(1000 * skill), len(json.dumps(parameters))])
     targets = np.repeat(np.arange(classes), each)
@@ -22,8 +22,8 @@ def write(folder, notebook, skill, seed=0, data="chorus", classes=12, each=8, gr
     usual = {"scale": "tiny", "seed": seed, "data_seed": 0, "wildlife": data, "general": data, "budget": "sweep",
              "preset": "study", "subtract": "median"}
     parameters = usual | parameters
-    card = {"name": data, "hash": "abcdef", "recordings": 300, "classes": classes, "hours": 1.5}
-    name = ",".join(f"{k}={v}" for k, v in parameters.items())
+    card = {"name": data, "hash": digest, "recordings": 300, "classes": classes, "hours": 1.5}
+    name = ",".join(f"{k}={v}" for k, v in (parameters | {"digest": digest}).items())
     content = {"notebook": notebook, "name": name, "version": record.VERSION, "parameters": parameters, "seed": seed,
                "scale": "tiny", "data": {"wildlife": card, "general": card},
                "metrics": {"top1": tops["val"], "test": {"top1": tops["test"]}}, "labels": list("abcdefghijkl"),
@@ -85,7 +85,8 @@ def test_numbers_are_those_of_metrics(full):
     ours, base = (np.stack(stored[stored["init"] == i]["answers.test.hits"]) for i in ("random+inat_ssl", "random"))
     change = verdicts.difference(ours, base, np.array(stored.iloc[0]["answers.test.targets"]))
     assert (row.change, row.low, row.high) == pytest.approx(tuple(100 * v for v in change[:3]))
-    assert row.power80 == pytest.approx(100 * change.power80) and row.p > change.p  # Holm's, of a whole table
+    assert row.power80 == pytest.approx(100 * change.power80) and row.p == pytest.approx(change.p)
+    assert row.holm > row.p  # Holm's, of a whole table
     mean = stored[stored["init"] == "random+inat_ssl"]
     assert row.measured == pytest.approx(100 * mean["test.top1.value"].mean())
     assert row.val == pytest.approx(100 * mean["top1.value"].mean())
@@ -201,6 +202,22 @@ def test_a_readout_is_the_mean_over_seeds(runs):
         write(runs, "03_linear_probe", .3, seed, init="random", weights="", provenance={"ladder": ladder})
     table = results.readouts()
     assert table["random, tiny"].to_dict() == pytest.approx({"linear, mean": 30.0, "k-NN": 10.0})
+
+
+def test_public_weights_do_not_take_the_place_of_their_stand_in(runs):
+    for seed in range(2):
+        write(runs, "04_finetuning", .9, seed, init="audioset_ssl", weights="hub")
+        for ratio in (0, "inf"):
+            write(runs, "05_mix_ratio", .6, seed, ratio=ratio, pretraining_seed=-1)
+    known = results.rows(BY_PLACE["Table 3"])["setting"]
+    assert {"audioset_ssl (hub)", "audioset_ssl (stand-in)"} <= set(known)
+
+
+def test_two_sets_of_recordings_of_one_name_are_told_apart(runs):
+    for digest, skill in (("aaaaaa", .9), ("bbbbbb", .2)):
+        for ratio in (0, 7):
+            write(runs, "05_mix_ratio", skill if ratio else .5, ratio=ratio, digest=digest)
+    assert set(results.rows(BY_PLACE["Table 4"])["data"]) == {"chorus (aaaaaa)", "chorus (bbbbbb)"}
 
 
 def test_wildlife_only_and_general_only_are_starts_too(runs):
