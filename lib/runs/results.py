@@ -26,7 +26,9 @@ def paper_split(experiment: Experiment) -> str:
 
 
 def _compare(experiment: Experiment, world: pd.DataFrame, reading: Reading) -> Iterator[dict]:
-    """The rows of one world: every arm, and every arm against each of its bases, paired by seed and recording."""
+    """The rows of one world: every arm, and every arm against each of its bases, paired by seed and recording.
+
+    A row that compares two arms has the score of the seeds that both have."""
     first, stored, split = world.iloc[0], f"{reading.answers}.test", paper_split(experiment)
     targets, groups = (np.asarray(first[f"{stored}.{k}"]) for k in ("targets", "groups"))
     chosen = np.asarray(first[f"{reading.answers}.val.targets"])
@@ -47,21 +49,25 @@ def _compare(experiment: Experiment, world: pd.DataFrame, reading: Reading) -> I
         yield {**shared, "setting": "chance", "paper": paper["chance"], "measured": 100 * chance,
                "verdict": "by definition"}
     for label, arm in arms.items():
-        val = _by_seed(arm, f"{reading.answers}.val.hits").to_numpy().mean(axis=0)
-        row = {**shared, "setting": label + reading.label, "seeds": len(hits[label]), "paper": paper[label],
-               "val": 100 * metrics.class_average(val, chosen),
-               **_score(hits[label].to_numpy().mean(axis=0), targets, groups)}
+        val = _by_seed(arm, f"{reading.answers}.val.hits")
+        row = {**shared, "setting": label + reading.label, "paper": paper[label]}
+
+        def scored(seeds: pd.Index) -> dict[str, float]:
+            return {"seeds": len(seeds), "val": 100 * metrics.class_average(val.loc[seeds].mean().to_numpy(), chosen),
+                    **_score(hits[label].loc[seeds].mean().to_numpy(), targets, groups)}
+
         bases, direction = arm.iloc[0]["bases"], arm.iloc[0]["direction"]
         pairs = {base: hits[label].index.intersection(hits[base].index) for base in bases if base in hits}
         pairs = {base: seeds for base, seeds in pairs.items() if len(seeds)}
         if not pairs:
-            yield {**row, "verdict": "not run: what it is compared with" if bases else "reference"}
+            yield {**row, **scored(hits[label].index),
+                   "verdict": "not run: what it is compared with" if bases else "reference"}
         for base, seeds in pairs.items():
             gain = paper[label] - paper[base]
             stated = direction if base == bases[0] and not reading.label else 0
             change = verdicts.difference(hits[label].loc[seeds], hits[base].loc[seeds], targets)
-            yield {**row, "against": base + reading.label, "paper_change": gain, "seeds": len(seeds),
-                   **_points(change), "direction": stated if np.isnan(gain) else np.sign(gain)}
+            yield {**row, **scored(seeds), "against": base + reading.label, "paper_change": gain, **_points(change),
+                   "direction": stated if np.isnan(gain) else np.sign(gain)}
 
 
 def _by_seed(arm: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -117,8 +123,9 @@ def opponents(committed: bool = False) -> pd.DataFrame:
                 change = verdicts.between(arm, own, "answers", f"answers_{name}")
                 if change is None:  # no seed in common
                     continue
+                hits = np.stack(arm.loc[arm["seed"].isin(own["seed"]), "answers.test.hits"])  # of the seeds of both
                 found.append({**shared, "setting": label, "against": words, "seeds": change.seeds, "direction": 0,
-                              **_score(np.stack(arm["answers.test.hits"]).mean(axis=0), *recordings),
+                              **_score(hits.mean(axis=0), *recordings),
                               **_points(change)})
         every += _judged(found)
     return pd.DataFrame(every, columns=COLUMNS)
