@@ -419,10 +419,11 @@ for y, name in enumerate(order):
                if name in ("imagenet_sl", "birdmae") else "not run")
         axes[1].text(0.02, y, why, va="center", fontsize="small",
                      transform=axes[1].get_yaxis_transform())
-for column in main.filter(regex=r"^baselines\.(logistic|cnn)\.test\.top1\.value$"):
-    axes[1].axvline(100 * main[column].mean(), color="0.4", linestyle=":")
-    axes[1].text(100 * main[column].mean(), len(order) - 0.5, column.split(".")[1],
-                 fontsize="small", ha="center")
+for name, style in (("logistic", ":"), ("cnn", "--")):
+    if (column := f"baselines.{name}.test.top1.value") in main:
+        axes[1].axvline(100 * main[column].mean(), color="0.4", linestyle=style,
+                        label=curve.OPPONENTS[name])
+        axes[1].legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small")
 where = (f"{main['data'][0]}, {main['scale'][0]}, seeds: {main['seed'].nunique()}"
          if len(main) else "no sweep records yet")
 axes[1].set(title=f"measured: {where}\nAudioSet is a stand-in",
