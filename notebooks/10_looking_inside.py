@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 10 · Looking inside: what a masked autoencoder fills in, and where it looks
 #
-# **Time**: `tiny` 2.2 minutes of one core of an Intel Xeon (AVX-512 bf16) for its models, by the sheet below (all of it 6 beside another program) · `smoke` under a minute · `small` not measured ·
+# **Time**: `tiny` 2 minutes of one core of an Intel Xeon (AVX-512 bf16) for its models, by the sheet below (all of it 6 beside another program) · `smoke` under a minute · `small` not measured ·
 # `paper` the paper's ViT-B with 196 M draws: days on one GPU, not measured. Opened again it loads what it trained before.
 #
 # You will

@@ -16,8 +16,8 @@ def runs():
     for clips in CLIPS:
         for seed in SEEDS:
             hits = {k: (rng.random(len(TARGETS)) < p + clips / 1e5).astype(float) for k, p in RIGHT.items()}
-            rows.append({"samples_seen": clips, "seed": seed, "pretraining_seed": 0 if clips == 1000 else -1,
-                         "answers.test.targets": TARGETS,
+            rows.append({"samples_seen": clips, "seed": seed, "data_seed": 0,
+                         "pretraining_seed": 0 if clips == 1000 else -1, "answers.test.targets": TARGETS,
                          "test.top1.value": hits["answers"].mean(),
                          **{f"{k}.test.hits": h for k, h in hits.items()},
                          **{f"baselines.{k[8:]}.test.top1.value": h.mean() for k, h in hits.items() if k != "answers"}})
@@ -43,7 +43,7 @@ def test_every_budget_stands_against_random_weights_and_logistic_regression(runs
 def test_the_main_job_and_the_sweep_over_ratios_are_not_in_it(monkeypatch):
     budgets = pd.Series(["none", "24000", "main", "sweep"])
     records = pd.DataFrame({"budget": budgets, "ratio": 7.0, "preset": "study", "subtract": "median", "seed": 0,
-                            "samples_seen": [0, 24000, 24000, 40000], "pretraining_seed": -1, "scale": "tiny",
+                            "data_seed": 0, "samples_seen": [0, 24000, 24000, 40000], "pretraining_seed": -1, "scale": "tiny",
                             "data.wildlife.hash": "a", "data.general.hash": "b"})
     shared = records.iloc[[1, 1]].assign(pretraining_seed=0, seed=[0, 1])
     monkeypatch.setattr(curve.record, "records", lambda notebook, committed: pd.concat([shared, records]))
