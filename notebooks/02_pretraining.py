@@ -486,8 +486,7 @@ plots.reconstruction(model, specs[rows], patches.Mask(*(view[rows] for view in m
 # %% [markdown]
 # *Figure 6. Held-out recordings at the mask ratio of training.* **See:** from a distance every call is in its place. Look closer: inside a
 # guessed patch there is a smooth gradient, hardly ever the thin line of a note, and the patches can be counted. The losses above the error
-# pictures say the same: near 0.9
-# on the animals, so a seventh or less of what is inside a hidden patch was guessed. The talkers' harmonics go on
+# pictures say the same: of what is inside the animals' hidden patches a seventh or less was guessed. The talkers' harmonics go on
 # for three seconds, and are guessed no better (0.85). The error is largest on the calls.
 #
 # ### More and less hidden

@@ -412,8 +412,8 @@ if len(records):
 # `python -m lib.runs 12_your_recordings wildlife=folder:PATH` does it with yours.
 
 # %%
-real = records.query("method == 'frozen'") if len(records) else records
-real = real[real["data.wildlife.name"].str.startswith("frogs")] if len(real) else real
+real = records[records["data.wildlife.name"].str.startswith("frogs")
+               & records["method"].eq("frozen")] if len(records) else records
 stored = paths.ROOT / "papermill_runs" / "12_your_recordings"
 frogs = record.read(stored / f"{real['name'].iloc[0]}.json") if len(real) else None
 if frogs:
@@ -443,7 +443,7 @@ if frogs:
 # with.** Eleven species were never named rightly, and six were never named at all; on val no recording had a score of 0.5. The encoder had never heard a real
 # sound: it was pretrained on synthetic ones. Nothing of this has an interval (val has 32.2 %): 9 of the 17 species have one group of recordings in test, 14 in val. The species table
 # is honest about it, with bars that span most of its width. Finetuned (`method=finetune`, in the table of records above) the same weights have 23.1 % on test and 29.4 % on val,
-# which one run without an interval cannot tell from 18.5 and 32.2; the frogs in five folds and with three seeds are in notebook 11's tables.
+# which one run without an interval cannot tell from 18.5 and 32.2; the sweep of the frogs in five folds with three seeds (`papermill_runs/04_finetuning_frogs.sweep.json`) has not been run.
 #
 # The planner does not give a number for 80 %: four sizes, and an interval from 1,400 field recordings per species to no end. What it does say is
 # useful: **with these features, as far as four

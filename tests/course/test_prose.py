@@ -4,6 +4,7 @@ import json
 import re
 
 import nbformat
+import pandas as pd
 import pytest
 
 from lib import paths
@@ -37,17 +38,9 @@ def shown(notebook) -> set[str]:
 
 def measured(name: str) -> list[float]:
     """Every number that the notebook's own run at `tiny` recorded."""
-    file, found = paths.ROOT / "papermill_runs" / name / "seed=0,scale=tiny,data=chorus.json", []
-
-    def walk(value):
-        if isinstance(value, dict):
-            for each in value.values():
-                walk(each)
-        elif isinstance(value, float):
-            found.append(value)
-
-    walk(json.loads(file.read_text(encoding="utf-8"))["metrics"] if file.exists() else {})
-    return found
+    file = paths.ROOT / "papermill_runs" / name / "seed=0,scale=tiny,data=chorus.json"
+    metrics = json.loads(file.read_text(encoding="utf-8"))["metrics"] if file.exists() else {}
+    return [value for value in pd.json_normalize(metrics).to_numpy().ravel() if isinstance(value, float)]
 
 
 def prose(text: str) -> str:
