@@ -1,4 +1,4 @@
-"""Frozen features on a row of tasks: what notebooks 08 and 09 measure, and how two models compare on it.
+"""Frozen features on a row of tasks: what notebooks 08 and 09 measure.
 
 After Niizumi et al. 2022, Tables 2 to 7. A task's number is HEAR's own. Behind it stand counts of every test recording,
 right over possible, so that recordings can be drawn anew: a hit or none of 1 where the score is an accuracy, and of
@@ -23,7 +23,7 @@ from lib.mel import FrontEnd, LogMel
 from lib.metrics import Interval
 from lib.transfer import starts
 
-__all__ = ["LogMelColumns", "Model", "model", "counts", "evaluate", "interval", "difference"]
+__all__ = ["LogMelColumns", "Model", "model", "counts", "evaluate", "interval"]
 
 ACCURACIES = ("top1_acc", "pitch_acc")
 DRAWS = 2000
@@ -107,42 +107,19 @@ def evaluate(embedder: nn.Module, chosen: Sequence[Task], seed: int, options: Op
             "chosen": result.folds.iloc[0][["layers", "init", "lr", "epoch"]].to_dict(), "right": None, "of": None}
         if counted := counts(result, metric):
             right, of = counted
-            around = interval(right[None], of[None], rng=np.random.default_rng(seed))
+            around = interval(right, of, rng=np.random.default_rng(seed))
             found[task.name] |= {"low": around.low, "high": around.high, "right": right.tolist(), "of": of.tolist()}
     return found
 
 
 def interval(right: np.ndarray, of: np.ndarray, *, rng: np.random.Generator) -> Interval:
-    """The score of a task, counts (S, R) of S seeds, with its 95 % interval over seeds and recordings."""
-    nothing = {"task": (np.zeros_like(right), np.ones_like(of))}
-    return difference({"task": (right, of)}, nothing, rng=rng)["task"]
+    """The score of one run on a task, counts (R,) of its test recordings, with its 95 % interval over recordings.
 
-
-def difference(a: Mapping[str, tuple], b: Mapping[str, tuple], *, rng: np.random.Generator) -> dict[str, Interval]:
-    """Of each task the score of model a minus that of b, and "mean", their average over the tasks that both have.
-
-    a, b: task -> counts right and of, (S, R) each, of the same seeds and recordings. Each draw takes S seeds, for all
-    tasks, and of every task R recordings, for both models."""
-    names = [name for name in a if name in b]
-    for name in names:
-        if np.shape(a[name][0]) != np.shape(b[name][0]):
-            raise ValueError(f"{name}: one model has counts {np.shape(a[name][0])} (seeds, recordings), the other "
-                             f"{np.shape(b[name][0])}: they cannot be paired")
-    if not names:
-        return {}
-    S = len(a[names[0]][0])
-    seeds, found = rng.integers(S, size=(DRAWS, S)), {}
-    for name in names:
-        R = np.shape(a[name][0])[1]
-        drawn = rng.multinomial(R, np.full(R, 1 / R), size=DRAWS)
-        times = np.vstack([np.ones(R), drawn])  # (1 + draws, R) how often each counts; at first once, the sample itself
-        per_seed = _shares(times, *a[name]) - _shares(times, *b[name])  # (1 + draws, S)
-        found[name] = np.append(per_seed[0].mean(), np.take_along_axis(per_seed[1:], seeds, 1).mean(1))
-    found["mean"] = np.mean(list(found.values()), axis=0)
-    return {name: Interval(float(x[0]), *map(float, np.quantile(x[1:], [0.025, 0.975]))) for name, x in found.items()}
-
-
-def _shares(times: np.ndarray, right: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """Right over possible (draws, S) where recordings count so many times; 0 without any event or guess, as in HEAR."""
-    right, of = (times @ np.asarray(x, float).T for x in (right, of))
-    return np.divide(right, of, out=np.zeros_like(right), where=of > 0)
+    Right over possible, where recordings are drawn anew; 0 without any event or guess, as in HEAR. Two models are
+    compared by `results_hear.differences`, over seeds and recordings."""
+    R = len(right)
+    drawn = rng.multinomial(R, np.full(R, 1 / R), size=DRAWS)
+    times = np.vstack([np.ones(R), drawn])  # (1 + draws, R) how often each counts; at first once, the sample itself
+    right, of = times @ np.asarray(right, float), times @ np.asarray(of, float)
+    score = np.divide(right, of, out=np.zeros_like(right), where=of > 0)
+    return Interval(float(score[0]), *map(float, np.quantile(score[1:], [0.025, 0.975])))

@@ -10,7 +10,7 @@ import pandas as pd
 from lib.hear import designs
 from lib.runs import record, verdicts
 
-__all__ = ["BASES", "NOTEBOOKS", "TITLES", "runs", "paired", "differences", "ladder", "rows", "markdown", "inside"]
+__all__ = ["BASES", "NOTEBOOKS", "TITLES", "runs", "differences", "ladder", "rows", "markdown", "inside"]
 
 NOTEBOOKS = ("08_design_choices", "09_frozen_benchmark")
 PAPER = {  # HEAR's name of a task, or ours of the one made after it -> its name in the paper's tables
@@ -79,17 +79,13 @@ def _counted(arm: pd.DataFrame, seeds: Sequence[int]) -> dict[str, tuple[np.ndar
     return counts
 
 
-def paired(a: pd.DataFrame, b: pd.DataFrame) -> tuple[dict[str, tuple], dict[str, tuple]]:
-    """The counts of two models' runs (rows by seed, of `runs`), of the seeds that both have: what is compared."""
-    seeds = a.index.intersection(b.index)
-    return _counted(a, seeds), _counted(b, seeds)
-
-
 def differences(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, verdicts.Difference]:
     """Of each task that two models' runs have, and of "mean", their average, the score of a minus that of b.
 
-    Seeds and test recordings are crossed, as seeds and classes elsewhere; the tasks are these five, not drawn."""
-    ours, theirs = paired(a, b)
+    a, b: rows of `runs` by seed; the seeds that both have count. Seeds and test recordings are crossed, as seeds and
+    classes elsewhere; the tasks are these five, not drawn."""
+    shared = a.index.intersection(b.index)
+    ours, theirs = _counted(a, shared), _counted(b, shared)
     gains = {name: _per_recording(*ours[name]) - _per_recording(*theirs[name]) for name in ours if name in theirs}
     found = {name: verdicts.crossed(gain) for name, gain in gains.items()}
     if found:
