@@ -514,8 +514,9 @@ there = {name: column for name, column in columns.items() if column in swept}
 # What each filter keeps, and how well it detects calls (means over seeds).
 
 # %%
-if len(swept) and "detector.auc" in swept:
-    areas = swept[swept["arm"] == "filter"].groupby("filter")["detector.auc"].mean()
+areas = (swept[swept["arm"] == "filter"].groupby("filter")["detector.auc"].mean().dropna()
+         if "detector.auc" in swept else pd.Series())  # no filter has been run, or the truth is unknown
+if len(areas):
     exercises.predicted(f"highest AUC among {', '.join(areas.index)}", best, areas.idxmax())
 
 # %%
@@ -538,7 +539,8 @@ def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
             ax.plot([x] * len(one), one, "o", color=f"C{k}", markersize=4,
                     label=words if i == 0 else None)
             ax.plot([x - 0.1, x + 0.1], [one.mean()] * 2, color=f"C{k}", linewidth=3)
-    ax.set(title=title, ylim=(0, 1.1 * rows["value"].max()), xlim=(-0.5, len(names) - 0.5))
+    ax.set(title=title, ylim=(0, 1.1 * rows["value"].max()),
+           xlim=(-0.5, max(1, len(names)) - 0.5))
     ticks = [name.replace("confidence", "conf.").replace("_", "\n") for name in names]
     ax.set_xticks(range(len(names)), ticks, fontsize="small")
     ax.title.set_size("small")
