@@ -27,8 +27,8 @@ def could_be_seen(attempt):
 
 
 VERDICTS = ("same direction", "opposite", "undecided", "no verdict")
-CASES = [(3, 0.01, 3, 1), (3, 0.2, 3, 1), (-3, 0.001, 3, 1), (-3, 0.001, 3, -1), (3, 0.01, 1, 1), (0.5, 0.9, 3, 1),
-         (-3, 0.06, 2, -1), (2.5, 0.04, 2, -1), (0.5, 0.9, 1, -1)]  # difference, Holm's p, seeds, direction
+CASES = [(3, 0.01, 3, 1), (3, 0.2, 3, 1), (-3, 0.001, 3, 1), (-3, 0.001, 3, -1), (3, 0.01, 2, 1), (0.5, 0.9, 3, 1),
+         (-3, 0.06, 3, -1), (2.5, 0.04, 3, -1), (0.5, 0.9, 1, -1)]  # difference, Holm's p, seeds, direction
 
 
 def _verdict(change, p, seeds, direction):
@@ -36,19 +36,19 @@ def _verdict(change, p, seeds, direction):
     return "no verdict" if said.endswith("no verdict") else said
 
 
-@exercise("first: are there two seeds? Then: is p below 0.05? Only then: is the sign the paper's `direction`?")
+@exercise("first: are there three seeds? Then: is p below 0.05? Only then: is the sign the paper's `direction`?")
 def verdict(attempt):
     got = [attempt(*case) for case in CASES]
     need(all(word in VERDICTS for word in got), f"one of four answers, as a text: {', '.join(VERDICTS)}")
     right = [_verdict(*case) for case in CASES]
     compare(got, right, {
         "the sign alone is no verdict: p must be below 0.05 first": [_verdict(a, 0, *rest) for a, _, *rest in CASES],
-        "one seed gives no verdict, however small p is": [_verdict(a, p, 2, way) for a, p, _, way in CASES],
+        "two seeds give no verdict, however small p is": [_verdict(a, p, 3, way) for a, p, _, way in CASES],
         "it may speak against the paper: see `direction`": [r.replace("opposite", "same direction") for r in right],
         "the paper's difference can be negative: see `direction`": [_verdict(*case[:3], 1) for case in CASES]},
         next((f"a difference of {a:+g}, p = {p:g}, {seeds} seeds, the paper's direction {way:+d}: this is {want!r}, "
               f"not {word!r}" for (a, p, seeds, way), want, word in zip(CASES, right, got) if want != word), ""))
-    return "two seeds, p below 0.05 after Holm's correction, and the paper's sign."
+    return "three seeds, p below 0.05 after Holm's correction, and the paper's sign."
 
 
 @exercise("draw as many groups as there are, with replacement; gather all recordings of each drawn group; take the "

@@ -76,7 +76,7 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
 
     "holds": as the criterion says. "opposite": p < LEVEL the other way or, of a claim of no difference, an interval
     wholly beyond MARGIN. "no difference": a claimed difference whose interval lies within MARGIN. Else "undecided"; of
-    fewer than two seeds there is no verdict."""
+    fewer than `verdicts.FEWEST` seeds there is no verdict."""
     found = []
     for criterion in CRITERIA:
         asked = {key: getattr(criterion, key) for key in ASKED}
@@ -90,13 +90,14 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _verdicts(family: pd.DataFrame) -> list[str]:
-    adjusted = verdicts.holm([p if seeds > 1 else np.nan for p, seeds in zip(family["p"], family["seeds"])])
+    adjusted = verdicts.holm([p if seeds >= verdicts.FEWEST else np.nan
+                              for p, seeds in zip(family["p"], family["seeds"])])
     return [_verdict(row, p) for row, p in zip(family.itertuples(), adjusted)]
 
 
 def _verdict(row: pd.Series, p: float) -> str:
     if np.isnan(p):
-        return "no verdict: one seed, or no interval"
+        return "no verdict: few seeds, or no interval"
     within, beyond = -MARGIN < row.low and row.high < MARGIN, row.low > MARGIN or row.high < -MARGIN
     if not row.direction:
         return "holds" if within else "opposite" if beyond else "undecided"

@@ -34,9 +34,9 @@ species, crossed, or of one seed over species alone. *Smallest found*: a true di
 with 80 % power (1.43 half widths) by five seeds and more, of three in about 70 %, and less often after Holm's \
 correction; one seed says nothing of others and has none.
 
-A verdict needs two seeds and p < 0.05 by Holm's correction over all comparisons of its table on one pool, so that an \
-interval can leave 0 out and the verdict be undecided. Compare directions, not heights: species, recordings and the \
-size of the model differ.
+A verdict needs three seeds and p < 0.05 by Holm's correction over all comparisons of its table on one pool, so that \
+an interval can leave 0 out and the verdict be undecided. Compare directions, not heights: species, recordings and \
+the size of the model differ.
 
 **Pools.** *chorus* is this project's synthetic sound world: a generator's world, which says nothing about animals. \
 *birds* are xeno-canto recordings (57 species tested, 203 more heard unlabelled in pretraining), *frogs* and *animals* \

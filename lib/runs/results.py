@@ -80,7 +80,7 @@ def rows(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
     """What has been run of one of the paper's tables, the world with most runs first.
 
     Scores and differences are of test, with val's score beside them; a world that compares nothing is left out. p is of
-    a comparison alone; the verdicts rest on `holm`, Holm's over all comparisons of one world that have two seeds."""
+    a comparison alone; the verdicts rest on `holm`, Holm's over all comparisons of one world that have the seeds."""
     table, found = load(experiment, committed), []
     worlds = [world for _, world in table.groupby("world")] if len(table) else []
     for world in sorted(worlds, key=len, reverse=True):
@@ -145,7 +145,7 @@ def _points(change: verdicts.Difference) -> dict[str, float]:
 def _judged(rows: list[dict]) -> list[dict]:
     """The rows, those with a difference with Holm's p over all of them and a verdict."""
     family = [row for row in rows if "change" in row]
-    adjusted = verdicts.holm([row["p"] if row["seeds"] > 1 else np.nan for row in family])
+    adjusted = verdicts.holm([row["p"] if row["seeds"] >= verdicts.FEWEST else np.nan for row in family])
     for row, p in zip(family, adjusted):
         row |= {"holm": p, "verdict": verdicts.verdict(row["direction"], row["change"], p, row["seeds"], row["data"])}
     return rows

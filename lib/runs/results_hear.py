@@ -135,7 +135,7 @@ def rows(place: str, committed: bool = False) -> pd.DataFrame:
             found.append({**row, "task": "mean", "verdict": "not run"})
     for means in (True, False):
         family = [row for row in found if "change" in row and (row["task"] == "mean") == means]
-        adjusted = verdicts.holm([row["p"] if row["seeds"] > 1 else np.nan for row in family])
+        adjusted = verdicts.holm([row["p"] if row["seeds"] >= verdicts.FEWEST else np.nan for row in family])
         for row, p in zip(family, adjusted):
             direction = np.nan_to_num(np.sign(row["paper_change"]))
             row |= {"holm": p, "verdict": verdicts.verdict(direction, row["change"], p, row["seeds"], verdicts.MADE)}

@@ -12,11 +12,12 @@ from scipy.special import softmax
 
 from lib import metrics
 
-__all__ = ["MADE", "LEVEL", "POWER", "Difference", "difference", "between", "crossed", "holm", "compared", "verdict",
-           "markdown", "restrict_as_published"]
+__all__ = ["MADE", "LEVEL", "FEWEST", "POWER", "Difference", "difference", "between", "crossed", "holm", "compared",
+           "verdict", "markdown", "restrict_as_published"]
 
 MADE = "chorus"  # how the names of generated pools begin
 LEVEL = 0.05     # of all verdicts of a table together; an interval holds 1 - LEVEL
+FEWEST = 3       # seeds of a verdict: of two, up to 8 % of pairs without a difference seem to have one
 POWER = 1 + stats.norm.ppf(0.8) / stats.norm.ppf(1 - LEVEL / 2)  # 1.43 half widths are found with 80 % power
 
 
@@ -80,8 +81,9 @@ def crossed(gain: np.ndarray) -> Difference:
 
     Measured with this code, 4,000 simulated pairs each (tests/runs/test_verdicts.py, `rates`: 33 species with 24
     recordings each; standard deviation of the gain 7 points between species, 1 to 5 between seeds): without a true
-    difference one is found in 1.9 to 5.6 % of pairs at 3 seeds, 3.4 to 5.2 at 5, 5.1 to 5.3 at 10. A true difference of
-    an earlier pair's `power80` is found in 65 to 73 %, 74 to 80 and 77 to 79 %: few seeds know their width badly."""
+    difference one is found in 2.2 to 8.0 % of pairs at 2 seeds, 1.9 to 5.6 at 3, 3.4 to 5.2 at 5, 5.1 to 5.3 at 10. A
+    true difference of an earlier pair's `power80` is found in 61 to 65 %, 65 to 73, 74 to 80 and 77 to 79 %: few seeds
+    know their width badly."""
     S, C = gain.shape
     mean, seeds, classes = gain.mean(), gain.mean(axis=1, keepdims=True), gain.mean(axis=0, keepdims=True)
     parts = ((C * (seeds - mean)**2, S - 1), (S * (classes - mean)**2, C - 1),
@@ -110,10 +112,10 @@ def holm(p: Sequence[float]) -> np.ndarray:
 def compared(rows: Sequence[Mapping]) -> pd.DataFrame:
     """Comparisons as a table in points, and what each says: rows with a `Difference` each under "change", one family.
 
-    An answer rests on `holm`'s p-values over the rows with two seeds or more."""
+    An answer rests on `holm`'s p-values over the rows with `FEWEST` seeds or more."""
     changes = [row["change"] for row in rows]
-    adjusted = holm([change.p if change.seeds > 1 else np.nan for change in changes])
-    said = ["one seed" if change.seeds < 2 else "no interval" if np.isnan(p) else "differs" if p < LEVEL
+    adjusted = holm([change.p if change.seeds >= FEWEST else np.nan for change in changes])
+    said = ["few seeds" if change.seeds < FEWEST else "no interval" if np.isnan(p) else "differs" if p < LEVEL
             else "undecided" for change, p in zip(changes, adjusted)]
     return pd.DataFrame([{**row, "change": 100 * change.value, "low": 100 * change.low, "high": 100 * change.high,
                           "smallest found": 100 * change.power80, "seeds": change.seeds, "answer": answer}
@@ -125,8 +127,8 @@ def verdict(direction: float, value: float, p: float, seeds: int, data: str) -> 
 
     `direction` is the sign of the paper's difference, 0 where it has none; p is `holm`'s within a table. On generated
     sound the verdict says so."""
-    if seeds < 2 or np.isnan(p):
-        return "one seed, no verdict" if seeds < 2 else "no interval, no verdict"
+    if seeds < FEWEST or np.isnan(p):
+        return "few seeds, no verdict" if seeds < FEWEST else "no interval, no verdict"
     if p >= LEVEL:
         words = "undecided"
     elif not direction:

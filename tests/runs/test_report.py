@@ -98,7 +98,7 @@ def rows(*changes) -> pd.DataFrame:
     (((1, 5, .001), (-5, -1, .002), (-1, 1, .9)), ["holds", "opposite", "holds"]),
     (((-1, 5, .2), (-2, 2, .9), (-4, 2, .5)), ["undecided", "no difference", "undecided"]),
     (((0.1, 5, .03), (0.1, 4, .04), (4, 6, .001)), ["undecided", "undecided", "opposite"]),  # Holm over the three
-    (((1, 5, float("nan")),), ["no verdict: one seed, or no interval"])])
+    (((1, 5, float("nan")),), ["no verdict: few seeds, or no interval"])])
 def test_verdicts_are_those_of_the_criteria(changes, said):
     assert criteria.judged(rows(*changes))["verdict"].tolist() == said
 

@@ -123,7 +123,7 @@ def test_a_table_of_comparisons_is_a_family():
     pairs = {"large": (a, b), "none": (b, b[::-1]), "single": (a[:1], b[:1]), "same": (a, a), "no hit": (none, none)}
     table = verdicts.compared([{"arm": name, "change": verdicts.difference(*pair, targets)}
                                for name, pair in pairs.items()]).set_index("arm")
-    assert table["answer"].tolist() == ["differs", "undecided", "one seed", "no interval", "one seed"]
+    assert table["answer"].tolist() == ["differs", "undecided", "few seeds", "no interval", "few seeds"]
     assert table.loc["large", "change"] == pytest.approx(30, abs=8) and table["seeds"].tolist() == [3, 3, 1, 3, 1]
     likely = verdicts.Difference(.05, .01, .09, 9, .03, 3)          # alone it differs, among eight it does not
     assert [set(verdicts.compared([{"change": likely}] * n)["answer"]) for n in (1, 8)] == [{"differs"}, {"undecided"}]
@@ -142,11 +142,11 @@ def test_records_are_paired_by_seed():
 
 
 @pytest.mark.parametrize("direction, value, p, said", [
-    (1, 2, .01, "same direction"), (-1, 2, .01, "opposite"), (1, 2, .05, "undecided"),
-    (0, 2, .01, "higher, the paper does not say"),
+    (1, 3, .01, "same direction"), (-1, 3, .01, "opposite"), (1, 3, .05, "undecided"),
+    (0, 3, .01, "higher, the paper does not say"),
     (0, -2, .01, "lower, the paper does not say"), (-1, -2, .01, "same direction"), (1, 0, 1, "undecided")])
 def test_verdict(direction, value, p, said):
     assert verdicts.verdict(direction, value, p, 3, "frogs-1a2b3c") == said
     for made in ("chorus", "chorus_empty_0.6-1a2b3c", "chorus + chorus_other_species-1a2b3c"):
         assert verdicts.verdict(direction, value, p, 3, made) == f"in the generator's world: {said}"
-    assert verdicts.verdict(direction, value, p, 1, "frogs") == "one seed, no verdict"
+    assert verdicts.verdict(direction, value, p, 2, "frogs") == "few seeds, no verdict"

@@ -5,7 +5,7 @@ import numpy as np
 
 
 def _p_forgotten(change, p, seeds, direction):
-    if seeds < 2:
+    if seeds < 3:
         return "no verdict"
     return "same direction" if change * direction > 0 else "opposite"
 
@@ -24,7 +24,7 @@ def _mean_of_means(hits, groups, rng):
 MISTAKES = {
     "could_be_seen": [(lambda every: (every["paper_change"] > every["power80"]).sum(), "take the absolute value"),
                       (lambda every: (every["change"].abs() > every["power80"]).sum(), "measured here")],
-    "verdict": [(_p_forgotten, "the sign alone is no verdict"), (_seeds_forgotten, "one seed gives no verdict")],
+    "verdict": [(_p_forgotten, "the sign alone is no verdict"), (_seeds_forgotten, "two seeds give no verdict")],
     "group_draw": [(lambda hits, groups, rng: rng.choice(hits, len(hits)).mean(), "eight chances, not two hundred"),
                    (_mean_of_means, "mean of the groups' means")],
     "species_needed": [(lambda species, smallest, wanted: math.ceil(species * smallest / wanted),
