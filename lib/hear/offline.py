@@ -7,8 +7,8 @@
     events    as DCASE 2016 task 2: when birds, frogs, insects and mammals call                the three; 3 to 20 s
 
 What holds on them holds in the generator's world; the published tasks are other sounds and more of them.
-Measured on version 1, `tiny`, data_seed 0: an untrained model (MSM-MAE-208, the predictor of `tiny`, mean of seeds 0 to
-2) has 24, 36, 70 and 44 % right (chance: 3, 17, 2, 5) and F = 0.66 of events. The five take 0.5 GB.
+Measured at `tiny`, data_seed 0: an untrained model (MSM-MAE-208, the predictor of `tiny`, mean of seeds 0 to 2) has
+20, 42, 72 and 40 % right (chance: 3, 17, 2, 5) and F = 0.58 of events. The five take 0.6 GB.
 """
 
 from collections.abc import Callable, Iterator

@@ -106,7 +106,7 @@ def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
         whole = whole.assign(fraction="all", equal_steps=False)
         table = pd.concat([table, whole], ignore_index=True)
     arms = [arm_of(experiment, run) for _, run in table.iterrows()]
-    table = table[[arm is not None for arm in arms]].reset_index(drop=True)
+    table = table[[arm is not None for arm in arms]].reset_index(drop=True).copy()  # in one piece, or pandas warns
     if table.empty:
         return table
     table[list(Arm._fields)] = pd.DataFrame([arm for arm in arms if arm], columns=Arm._fields)

@@ -147,8 +147,9 @@ def _pools() -> str:
 
 
 def _whole(table: pd.DataFrame) -> str:
-    """A table as it is, in markdown."""
-    return verdicts.markdown(list(table), table.astype(str).replace("nan", "-").to_numpy().tolist())
+    """A table as it is, in markdown; "-" for what is missing."""
+    cells = table.astype(object).map(lambda value: "-" if pd.isna(value) else str(value))  # astype(str) keeps NaN
+    return verdicts.markdown(list(table), cells.to_numpy().tolist())
 
 
 def sweeps() -> pd.DataFrame:

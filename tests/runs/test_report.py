@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 import subprocess
+import warnings
 
 import pandas as pd
 import pytest
@@ -103,6 +104,15 @@ def test_verdicts_are_those_of_the_criteria(changes, said):
     assert criteria.judged(rows(*changes))["verdict"].tolist() == said
 
 
+def test_a_control_without_an_auc_has_a_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_RUNS", str(tmp_path))
+    for control, auc in (("none", .9), ("windows", None)):
+        write(tmp_path, "07_data_curation", .5, filter="loss", threshold="50%", control=control,
+              provenance={"metrics": {"detector": {"precision": .75, "auc": auc}}})
+    assert sorted(line.split(" | ")[3:6] for line in report._detectors().splitlines()[-2:]) == [
+        ["none", "0.75", "0.9"], ["windows", "0.75", "-"]]
+
+
 def test_pools_are_families_of_their_own():
     one = rows((1, 5, .03), (-5, 5, .9), (-1, 1, .9))
     alone = rows((1, 5, .03))
@@ -118,6 +128,7 @@ def test_readme_and_page_say_what_the_committed_records_say(tmp_path, monkeypatc
         monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "papermill_runs"))
     inside = (paths.ROOT / "README.md").read_text(encoding="utf-8").partition(report.BEGIN)[2].partition(report.END)[0]
     late = "is older than the records: python -m lib.runs.report"
+    warnings.simplefilter("error")  # a notebook would show them
     assert inside.strip("\n").splitlines()[2:] == [f"- {said}" for said in report.sentences()], f"the README {late}"
     assert report.PAGE.read_text(encoding="utf-8") == report.page(), f"RESULTS.md {late}"
 
