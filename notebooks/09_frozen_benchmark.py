@@ -288,8 +288,8 @@ for ax, task in zip(axes[0], shown):
     figure.colorbar(image, ax=ax, label="share of the true class")
 
 # %% [markdown]
-# *Figure 2. Confusions on test, this run: true classes upwards, answers to the right.* **See** (`tiny`, model 512, seed 0): left, a field without a caller is told from the rest, but one caller to five are hardly told apart, and "2" is said most. Right, from about
-# note 55 (196 Hz) up the diagonal is narrow; below, notes are smeared over their neighbours. 80 mel bins from 50 Hz on are too wide for semitones down there, whatever the model. Mistakes of an octave (12 semitones), which `chroma_acc` forgives, are rare:
+# *Figure 2. Confusions on test, this run: true classes upwards, answers to the right.* **See** (`tiny`, model 512, seed 0): left, a field without a caller is told from the rest, but one caller to five are hardly told apart, and "3" is said most. Right, from about
+# note 55 (196 Hz) up the diagonal is narrow; below, notes are smeared over their neighbours. 80 mel bins from 50 Hz on are too wide for semitones down there, whatever the model. Mistakes of an octave (12 semitones), which `chroma_acc` forgives, are few:
 
 # %%
 pitch = next((answers[n]["scores"] for n in ("pitch", "nsynth_pitch") if n in answers), None)
