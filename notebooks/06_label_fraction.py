@@ -234,6 +234,7 @@ for ax, metric in zip(axes, ("test.top1", "top1") if len(grown) else ()):
                         color=f"C{i}", alpha=0.15, linewidth=0)
     ax.set(xscale="log", xlabel="labelled recordings (% of train)",
            title=metric.replace("top1", "val").removesuffix(".val"), ylim=(0, None))
+    ax.xaxis.set_major_formatter("{x:g}")
 if len(grown):
     axes[0].set(ylabel="top-1, class average (%)")
     axes[0].legend(fontsize="small")
