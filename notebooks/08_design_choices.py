@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 08 · Design choices: how long, how fine, patches or strips?
 #
-# **Time**: `tiny` 2 minutes of one core of an Intel Xeon (AVX-512 bf16) for the design 208, the tasks' recordings included; its pretraining is 19 s of that by the sheet below; in an earlier sheet, with 24 s, others had 14 (96) to 66 (200_16x4) ·
+# **Time**: `tiny` 2 minutes of one core of an Intel Xeon (AVX-512 bf16) for the design 208, the tasks' recordings included; its pretraining is 20 s of that by the sheet below; in an earlier sheet, with 24 s, others had 14 (96) to 66 (200_16x4) ·
 # `smoke` under a minute · `small` not measured · `paper` the paper's nine ViT-B models with 196 M draws each: days on one GPU, not measured.
 #
 # You will
