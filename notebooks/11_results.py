@@ -420,7 +420,7 @@ if len(means):
     left.set(yticks=means.index, yticklabels=means["setting"] + " − " + means["against"],
              xlabel="difference of the mean score (points)")
     left.axvline(0, color="0.6", linewidth=0.8)
-    left.legend(fontsize="small", loc="center left")
+    left.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 floors = results_hear.ladder()
 if len(floors):
     shades = ["0.6" if name in ("logmel", "untrained") else "C0" for name in floors.index]
