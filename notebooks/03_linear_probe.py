@@ -335,7 +335,7 @@ def recorded(preset: str) -> pd.Series | None:
     """The record of notebook 04 with the same start and data, or the same run of 05, if any."""
     past = experiments.load(experiments.BY_PLACE["Table 3"])
     shared = ("init", "scale", "seed", "data_seed", "weights", "budget")
-    same = {**{k: run.parameters[k] for k in shared}, "preset": preset}
+    same = {**{k: run.parameters[k] for k in shared}, "preset": preset, "halved": False}
     same |= {f"data.{pool}.hash": d["hash"] for pool, d in run.data.items()}
     for column, value in same.items():
         past = past[past[column] == value] if column in past else past.iloc[:0]

@@ -388,14 +388,14 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
 # %%
 table = experiments.load(experiments.BY_PLACE["Table 3"])
 if len(table):
-    arms = table.groupby(["data", "scale", "budget", "preset", "subtract", "init"])
+    arms = table.groupby(["data", "scale", "budget", "preset", "subtract", "label"])
     columns = dict(seeds=("seed", "nunique"), test=("test.top1.value", "mean"),
                    lowest=("test.top1.value", "min"), highest=("test.top1.value", "max"),
                    val=("top1.value", "mean"), trained=("trainable.share", "mean"))
     display(arms.agg(**columns).style.format("{:.1%}", subset=list(columns)[1:]))
 
 # %%
-main = runs.beside(table, run) if len(table) else table
+main = runs.beside(table[~table["halved"]], run) if len(table) else table
 theirs = runs.reference("finetune", split="test", metric="top1").set_index("setting")["value"]
 theirs = theirs.reindex(starts.NAMES)  # it has no row for ready
 

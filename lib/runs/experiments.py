@@ -94,7 +94,9 @@ def _curated(experiment: Experiment, run: pd.Series) -> Arm | None:
 
 
 def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
-    """Its records in the paper's order, with the columns of `Arm`, data and world; empty if there are none."""
+    """Its records in the paper's order, with the columns of `Arm`, data and world; empty if there are none.
+
+    Those of Table 3 say whether they are "halved": two pretrainings with the clips of one between them."""
     table = record.records(experiment.notebook, committed)
     if experiment.place == "Table 3":
         table = _with_ratios(table, committed)
@@ -111,7 +113,8 @@ def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
         return table
     table[list(Arm._fields)] = pd.DataFrame([arm for arm in arms if arm], columns=Arm._fields)
     if experiment.place == "Table 3":  # an arm of the sweep's world
-        table["budget"] = ["sweep" if _halved(run) else run["budget"] for _, run in table.iterrows()]
+        table["halved"] = [bool(_halved(run)) for _, run in table.iterrows()]
+        table.loc[table["halved"], "budget"] = "sweep"
     table["data"] = [_data(run) for _, run in table.iterrows()]
     places = {name: place for place, name in enumerate(experiment.settings)}
     size = ""

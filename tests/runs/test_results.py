@@ -194,6 +194,9 @@ def test_two_short_pretrainings_are_an_arm_beside_one_long_one(runs):
     row = results.rows(BY_PLACE["Table 3"]).dropna(subset=["change"]).iloc[0]
     assert row["setting"] == "audioset_ssl+inat_ssl (stand-in), 12,000 clips each" and row["data"] == "chorus"
     assert row["against"] == "audioset_ssl (stand-in)" and row["seeds"] == 3
+    table = experiments.load(BY_PLACE["Table 3"])
+    assert table.groupby("init")["halved"].unique().map(list).to_dict() == {
+        "audioset_ssl": [False], "audioset_ssl+inat_ssl": [True]}
 
 
 def test_a_readout_is_the_mean_over_seeds(runs):
