@@ -80,7 +80,7 @@ def rows(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
     """What has been run of one of the paper's tables, the world with most runs first.
 
     Scores and differences are of test, with val's score beside them; a world that compares nothing is left out. p is of
-    a comparison alone; the verdicts rest on `holm`, Holm's over all comparisons of one world that have the seeds."""
+    a comparison alone; the verdicts rest on `holm`, Holm's over a world's comparisons of three seeds or more."""
     table, found = load(experiment, committed), []
     worlds = [world for _, world in table.groupby("world")] if len(table) else []
     for world in sorted(worlds, key=len, reverse=True):
