@@ -324,8 +324,7 @@ if set(three) <= set(floors.index) and {"pitch", "species"} <= set(floors):
     exercises.predicted("best to worst at species", species_order, ranks["species"])
 
 # %%
-arms = ({name: part.set_index("seed").sort_index() for name, part in table.groupby("model")}
-        if len(table) else {})
+arms = results_hear.arms(table)
 pairs = [("untrained", "logmel"), ("512", "untrained"), ("200_16x4", "untrained"),
          ("ready", "untrained"), ("ready", "logmel")]
 pairs = [pair for pair in pairs if set(pair) <= set(arms)]

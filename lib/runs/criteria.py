@@ -90,8 +90,7 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _verdicts(family: pd.DataFrame) -> list[str]:
-    adjusted = verdicts.holm([p if seeds >= verdicts.FEWEST else np.nan
-                              for p, seeds in zip(family["p"], family["seeds"])])
+    adjusted = verdicts.holm(family["p"], family["seeds"])
     return [_verdict(row, p) for row, p in zip(family.itertuples(), adjusted)]
 
 

@@ -145,7 +145,7 @@ def _points(change: verdicts.Difference) -> dict[str, float]:
 def _judged(rows: list[dict]) -> list[dict]:
     """The rows, those with a difference with Holm's p over all of them and a verdict."""
     family = [row for row in rows if "change" in row]
-    adjusted = verdicts.holm([row["p"] if row["seeds"] >= verdicts.FEWEST else np.nan for row in family])
+    adjusted = verdicts.holm([row["p"] for row in family], [row["seeds"] for row in family])
     for row, p in zip(family, adjusted):
         row |= {"holm": p, "verdict": verdicts.verdict(row["direction"], row["change"], p, row["seeds"], row["data"])}
     return rows

@@ -10,7 +10,7 @@ import pandas as pd
 from lib.hear import designs
 from lib.runs import record, verdicts
 
-__all__ = ["BASES", "NOTEBOOKS", "TITLES", "runs", "differences", "ladder", "rows", "markdown", "inside"]
+__all__ = ["BASES", "NOTEBOOKS", "TITLES", "runs", "arms", "differences", "ladder", "rows", "markdown", "inside"]
 
 NOTEBOOKS = ("08_design_choices", "09_frozen_benchmark")
 PAPER = {  # HEAR's name of a task, or ours of the one made after it -> its name in the paper's tables
@@ -60,7 +60,7 @@ def runs(committed: bool = False) -> pd.DataFrame:
     return table.drop_duplicates(["model", "seed", "scale", "budget", "data_seed", *pools]).reset_index(drop=True)
 
 
-def _arms(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def arms(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Model -> its runs by seed, of the largest set of runs that may be compared: one scale, budget and data."""
     if table.empty:
         return {}
@@ -86,7 +86,12 @@ def differences(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, verdicts.Differen
     classes elsewhere; the tasks are these five, not drawn."""
     shared = a.index.intersection(b.index)
     ours, theirs = _counted(a, shared), _counted(b, shared)
-    gains = {name: _per_recording(*ours[name]) - _per_recording(*theirs[name]) for name in ours if name in theirs}
+    sizes = {name: (ours[name][0].shape, theirs[name][0].shape) for name in ours if name in theirs}
+    for name, (mine, other) in sizes.items():
+        if mine != other:
+            raise ValueError(f"{name}: one model has counts {mine} (seeds, recordings), the other {other}: they cannot "
+                             "be paired")
+    gains = {name: _per_recording(*ours[name]) - _per_recording(*theirs[name]) for name in sizes}
     found = {name: verdicts.crossed(gain) for name, gain in gains.items()}
     if found:
         total, middle = sum(g.shape[1] for g in gains.values()), np.mean([d.value for d in found.values()])
@@ -104,14 +109,14 @@ def _per_recording(right: np.ndarray, of: np.ndarray) -> np.ndarray:
 
 def ladder(committed: bool = False) -> pd.DataFrame:
     """The score of every model and task, in percent, mean over seeds, with the mean over tasks; no network first."""
-    arms = _arms(runs(committed))
+    models = arms(runs(committed))
     known = ["logmel", "untrained", *designs.DESIGNS, "ready"]
-    order = [name for name in known if name in arms] + sorted(set(arms) - set(known))
+    order = [name for name in known if name in models] + sorted(set(models) - set(known))
     if not order:
         return pd.DataFrame()
-    table = pd.DataFrame({name: {c.split(".")[1]: 100 * arms[name][c].mean() for c in arms[name]
+    table = pd.DataFrame({name: {c.split(".")[1]: 100 * models[name][c].mean() for c in models[name]
                                  if c.startswith("tasks.") and c.endswith(".score")} for name in order}).T
-    return table.assign(mean=table.mean(axis=1), seeds=[len(arms[name]) for name in order])
+    return table.assign(mean=table.mean(axis=1), seeds=[len(models[name]) for name in order])
 
 
 def rows(place: str, committed: bool = False) -> pd.DataFrame:
@@ -120,7 +125,7 @@ def rows(place: str, committed: bool = False) -> pd.DataFrame:
     The paper's difference stands beside ours; shares in percent, differences in points. The paper's number is of the
     HEAR task after which ours was made; "mean" is over its 15 tasks and over our five. p is of a comparison
     alone; the verdicts rest on `holm`, Holm's: the means are one family, the tasks another."""
-    arms, base, found = _arms(runs(committed)), BASES[place], []
+    models, base, found = arms(runs(committed)), BASES[place], []
     settings = {name: design.tables[place] for name, design in designs.DESIGNS.items() if place in design.tables}
     published = record.reference("hear").query("place == @place")
     published = published.assign(task=published["metric"].str.split(":").str[0])
@@ -129,13 +134,13 @@ def rows(place: str, committed: bool = False) -> pd.DataFrame:
     gains = published - published.loc[settings[base]]
     for name in [n for n in settings if n != base]:
         row = {"place": place, "setting": name, "against": base}
-        if name in arms and base in arms:
-            found += _against(row, arms[name], arms[base], gains.loc[settings[name]])
+        if name in models and base in models:
+            found += _against(row, models[name], models[base], gains.loc[settings[name]])
         else:
             found.append({**row, "task": "mean", "verdict": "not run"})
     for means in (True, False):
         family = [row for row in found if "change" in row and (row["task"] == "mean") == means]
-        adjusted = verdicts.holm([row["p"] if row["seeds"] >= verdicts.FEWEST else np.nan for row in family])
+        adjusted = verdicts.holm([row["p"] for row in family], [row["seeds"] for row in family])
         for row, p in zip(family, adjusted):
             direction = np.nan_to_num(np.sign(row["paper_change"]))
             row |= {"holm": p, "verdict": verdicts.verdict(direction, row["change"], p, row["seeds"], verdicts.MADE)}
@@ -188,10 +193,10 @@ def inside(committed: bool = False) -> str:
     table = record.records("10_looking_inside", committed)
     if len(table):
         table = table[(table["model"] == "304") & (table["weights"] == "")]
-    arms = _arms(table)
-    if not arms:
+    models = arms(table)
+    if not models:
         return f"{head}: not run."
-    (arm,) = arms.values()
+    (arm,) = models.values()
 
     def number(asked: re.Match) -> str:
         column, form = asked.groups()

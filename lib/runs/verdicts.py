@@ -99,9 +99,10 @@ def crossed(gain: np.ndarray) -> Difference:
                       float(2 * stats.t.sf(abs(mean) / error, df)), S)
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
-    """Holm's p-values of a family: in at most 5 % of families is one of no difference below `LEVEL`. NaN stays NaN."""
-    p = np.asarray(p, dtype=np.float64)
+def holm(p: Sequence[float], seeds: Sequence[int] | float = np.inf) -> np.ndarray:
+    """Holm's p-values of a family: in at most 5 % of families is one of no difference below `LEVEL`. NaN stays NaN, and
+    a comparison of fewer than `FEWEST` seeds is NaN and no member."""
+    p = np.where(np.asarray(seeds) >= FEWEST, np.asarray(p, dtype=np.float64), np.nan)
     order, family = np.argsort(p), int(np.isfinite(p).sum())              # NaN come last
     adjusted = np.full(len(p), np.nan)
     steps = p[order[:family]] * np.arange(family, 0, -1)
@@ -114,7 +115,7 @@ def compared(rows: Sequence[Mapping]) -> pd.DataFrame:
 
     An answer rests on `holm`'s p-values over the rows with `FEWEST` seeds or more."""
     changes = [row["change"] for row in rows]
-    adjusted = holm([change.p if change.seeds >= FEWEST else np.nan for change in changes])
+    adjusted = holm([change.p for change in changes], [change.seeds for change in changes])
     said = ["few seeds" if change.seeds < FEWEST else "no interval" if np.isnan(p) else "differs" if p < LEVEL
             else "undecided" for change, p in zip(changes, adjusted)]
     return pd.DataFrame([{**row, "change": 100 * change.value, "low": 100 * change.low, "high": 100 * change.high,

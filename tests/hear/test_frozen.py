@@ -46,6 +46,31 @@ def test_events_that_nobody_heard_score_nothing():
     assert tuple(frozen.interval(np.zeros(5), np.zeros(5), rng=np.random.default_rng(0))) == (0, 0, 0)
 
 
+def models(**skills):
+    """Rows by seed, as `results_hear.arms` has them, of a model with these skills on tasks of these sizes."""
+    counts = {name: hits(skill, R=R, seed=seed) for name, (skill, R, seed) in skills.items()}
+    return pd.DataFrame([{f"tasks.{name}.{key}": list(map(int, x[s])) for name, pair in counts.items()
+                          for key, x in zip(("right", "of"), pair)} for s in range(3)])
+
+
+def test_a_difference_is_that_of_the_scores_and_its_interval_knows_it():
+    a, b = models(x=(.9, 200, 0), y=(.5, 50, 0)), models(x=(.3, 200, 0), y=(.5, 50, 1))
+    found = results_hear.differences(a, b)
+    assert list(found) == ["x", "y", "mean"]
+    for name in ("x", "y"):
+        right = [np.mean(arm[f"tasks.{name}.right"].tolist()) for arm in (a, b)]
+        assert found[name].value == pytest.approx(right[0] - right[1])
+        assert found[name].low < found[name].value < found[name].high
+    assert found["mean"].value == pytest.approx((found["x"].value + found["y"].value) / 2)
+    assert found["x"].low > 0 and found["y"].low < 0 < found["y"].high
+    assert all(same.value == 0 for same in results_hear.differences(a, a).values())
+
+
+def test_other_recordings_cannot_be_paired():
+    with pytest.raises(ValueError, match=r"x: one model has counts \(3, 200\).*\(3, 150\)"):
+        results_hear.differences(models(x=(.5, 200, 0)), models(x=(.5, 150, 0)))
+
+
 @pytest.mark.parametrize("samples", [800, 2_000, 16_000, 50_001])
 def test_logmel_columns_keep_the_contract(samples):
     model = frozen.LogMelColumns()

@@ -142,8 +142,8 @@ def test_records_are_paired_by_seed():
 
 
 @pytest.mark.parametrize("direction, value, p, said", [
-    (1, 3, .01, "same direction"), (-1, 3, .01, "opposite"), (1, 3, .05, "undecided"),
-    (0, 3, .01, "higher, the paper does not say"),
+    (1, 2, .01, "same direction"), (-1, 2, .01, "opposite"), (1, 2, .05, "undecided"),
+    (0, 2, .01, "higher, the paper does not say"),
     (0, -2, .01, "lower, the paper does not say"), (-1, -2, .01, "same direction"), (1, 0, 1, "undecided")])
 def test_verdict(direction, value, p, said):
     assert verdicts.verdict(direction, value, p, 3, "frogs-1a2b3c") == said
