@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 09 · Frozen benchmark: one encoder, many tasks
 #
-# **Time**: `tiny` 3 minutes of one core of an Intel Xeon (AVX-512 bf16) for the design 512, 31 s of them for its pretraining by the sheet below · `smoke` under a minute · `small` not measured · HEAR's own
+# **Time**: `tiny` 3 minutes of one core of an Intel Xeon (AVX-512 bf16) for the design 512, 28 s of them for its pretraining by the sheet below · `smoke` under a minute · `small` not measured · HEAR's own
 # tasks: downloads of up to tens of GB each, not run yet.
 #
 # You will
