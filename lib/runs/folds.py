@@ -1,6 +1,7 @@
 """Runs of the five folds of one folder (`folder:PATH?fold=0` ... 4) as one run that tests every recording once."""
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 
@@ -67,12 +68,17 @@ def _score(record: dict, name: str, answers: dict) -> None:
     place = record["metrics"] if not name else record["metrics"].get(name) or record["baselines"][name]
     for split, part in answers.items():
         known = record["answers"][split]
-        top1 = metrics.bootstrap(np.asarray(part["hits"], float), np.asarray(known["targets"]),
-                                 np.asarray(known["groups"]), rng=np.random.default_rng(0))
+        top1 = _top1(tuple(part["hits"]), tuple(known["targets"]), tuple(known["groups"]))
         scores = place[split] if split in place else place
         scores |= {"top1": dict(zip(("value", "low", "high"), (None if np.isnan(v) else v for v in top1))),
                    "recordings": len(known["targets"]), "classes": len(set(known["targets"]))}
         scores.pop("recall", None)  # of the first fold
+
+
+@lru_cache(maxsize=None)  # a page asks for the same records in several of its tables
+def _top1(hits: tuple, targets: tuple, groups: tuple) -> metrics.Interval:
+    return metrics.bootstrap(np.asarray(hits, float), np.asarray(targets), np.asarray(groups),
+                             rng=np.random.default_rng(0))
 
 
 def _mean(values: list) -> object:

@@ -269,7 +269,7 @@ def recorded(path: Path, points: Sequence[Mapping[str, object]]) -> list[dict | 
     Whether the recordings of a folder have changed only the run itself sees."""
     defaults = defaults_of(path)
     asked = [_taken(defaults, {**defaults, **values}) for values in points]
-    there = {chosen: _records(folder(chosen.name) / path.stem) for chosen, _ in asked}
+    there = {chosen: _records(folder(chosen.name) / path.stem) for chosen in {chosen for chosen, _ in asked}}
 
     def same(old: dict, taken: dict) -> bool:
         pools = {p: _pool(str(taken[p]), data["hash"]) for p, data in old["data"].items() if p in taken}
