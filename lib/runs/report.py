@@ -35,8 +35,9 @@ with 80 % power (1.43 half widths) by five seeds and more, of three in about 70 
 correction; one seed says nothing of others and has none.
 
 A verdict needs three seeds and p < 0.05 by Holm's correction over all comparisons of its table on one pool, so that \
-an interval can leave 0 out and the verdict be undecided. Compare directions, not heights: species, recordings and \
-the size of the model differ.
+an interval can leave 0 out and the verdict be undecided. In the papers' tables it is about the direction alone; that \
+a difference is too small to matter only the claims say (*no difference*). Compare directions, not heights: species, \
+recordings and the size of the model differ.
 
 **Pools.** *chorus* is this project's synthetic sound world: a generator's world, which says nothing about animals. \
 *birds* are xeno-canto recordings (57 species tested, 203 more heard unlabelled in pretraining), *frogs* and *animals* \
