@@ -136,7 +136,7 @@ def _detectors() -> str:
         return ""
     head = ("**What the filters of notebook 07 keep**, and how well they find windows that hold a call (true boxes of "
             "chorus); a control of the same size keeps windows at random")
-    return f"{head}\n\n{_whole(table.round(3).reset_index())}"
+    return f"{head}\n\n{_whole(table.round(3).round({'recordings': 1}).reset_index())}"
 
 
 def _deviations() -> str:
