@@ -299,18 +299,26 @@ def records(notebook: str, committed: bool = False) -> pd.DataFrame:
     return pd.json_normalize(rows) if rows else pd.DataFrame(columns=["notebook", "name"])
 
 
+def _options(name: str) -> str:
+    """Of a generated pool its options, which change its sound and not its table, so that no hash tells them apart."""
+    return name if name.startswith("chorus") else ""
+
+
 def beside(table: pd.DataFrame, run: Run, sweep: bool = True) -> pd.DataFrame:
     """The records that may be compared with a run, of its scale, its recipe and its very recordings: those of the
     sweep, or of every budget.
 
     Without any, those of the largest such set. Without `weights`: public weights bring a model of another size, so that
     their rows stand in 11 only."""
+    import pandas as pd
+
     if len(table):
         table = table[((table["budget"] == "sweep") | (not sweep)) & (table.get("weights", "") == "")]
     if table.empty:
         return table
     shared = [key for key in RECIPE if key in run.parameters and key in table]
-    world = table[[*shared, *(f"data.{pool}.hash" for pool in run.data)]].astype(str).agg("|".join, axis=1)
+    pools = [table[f"data.{pool}.hash"] + table[f"data.{pool}.name"].map(_options) for pool in run.data]
+    world = pd.concat([table[shared], *pools], axis=1).astype(str).agg("|".join, axis=1)
     here = "|".join(str(value) for value in (*(run.parameters[key] for key in shared),
-                                             *(d["hash"] for d in run.data.values())))
+                                             *(d["hash"] + _options(d["name"]) for d in run.data.values())))
     return table[world == (here if (world == here).any() else world.mode()[0])].reset_index(drop=True)

@@ -388,12 +388,16 @@ def test_an_experiment_wants_all_three_splits():
 
 
 def test_records_beside_a_run_share_its_scale_and_recordings():
-    def row(scale, digest, budget="sweep", weights=""):
-        return {"scale": scale, "data.wildlife.hash": digest, "budget": budget, "weights": weights}
+    def row(scale, digest, budget="sweep", weights="", name="birds"):
+        return {"scale": scale, "data.wildlife.hash": digest, "data.wildlife.name": name, "budget": budget,
+                "weights": weights}
 
-    def run(scale, digest):
-        return runs.Run("x", "x", {"scale": scale}, {"wildlife": {"hash": digest}}, None)
+    def run(scale, digest, name="birds_fold_1"):
+        return runs.Run("x", "x", {"scale": scale}, {"wildlife": {"hash": digest, "name": name}}, None)
 
+    chorus = pd.DataFrame([row("tiny", "a", name="chorus"), row("tiny", "a", name="chorus_empty_0.6-a")])
+    for name in chorus["data.wildlife.name"]:  # one table, other sounds
+        assert runs.beside(chorus, run("tiny", "a", name))["data.wildlife.name"].tolist() == [name]
     table = pd.DataFrame([row("tiny", "a"), row("tiny", "a"), row("small", "a"), row("tiny", "b"),
                           row("tiny", "a", budget="main"), row("tiny", "a", weights="hub")])
     found = [runs.beside(table, run(*which)) for which in (("tiny", "a"), ("small", "a"), ("tiny", "b"))]
