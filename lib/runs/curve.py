@@ -14,7 +14,6 @@ OPPONENTS = {"cnn": "small CNN", "logistic": "logistic regression", "logistic_ri
 BASES = ("random weights", "logistic regression", "small CNN")
 READ = {"finetuned": "answers", "frozen": "answers_frozen"}  # of an encoder, and where records keep the answers
 TOP1 = "test.top1.value"
-WORLD = ["scale", "data_seed", *(f"data.{pool}.{key}" for pool in record.POOLS for key in ("name", "hash"))]
 
 
 def load(preset: str = "study", subtract: str = "median", committed: bool = False) -> pd.DataFrame:
@@ -27,8 +26,8 @@ def load(preset: str = "study", subtract: str = "median", committed: bool = Fals
         return table
     chosen = table["ratio"].eq(7) & ~table["budget"].isin(["main", "sweep"])
     table = table[chosen & table["preset"].eq(preset) & table["subtract"].eq(subtract)]
-    table = table.sort_values("pretraining_seed", kind="stable").drop_duplicates([*WORLD, "samples_seen", "seed"])
-    return table.reset_index(drop=True)
+    world = ["scale", "data_seed", "samples_seen", "seed", *(f"data.{pool}.hash" for pool in record.POOLS)]
+    return table.sort_values("pretraining_seed", kind="stable").drop_duplicates(world).reset_index(drop=True)
 
 
 def figure(runs: pd.DataFrame) -> Figure:
@@ -91,7 +90,7 @@ def compared(runs: pd.DataFrame) -> pd.DataFrame:
 def markdown(committed: bool = False) -> str:
     """The curve as text, a table for every scale and pair of pools that has one; empty where none has."""
     table = load(committed=committed)
-    worlds = table.groupby(WORLD) if len(table) else ()
+    worlds = table.groupby(["scale", "data_seed", "data.wildlife.hash", "data.general.hash"]) if len(table) else ()
     return "\n\n".join(_table(runs) for _, runs in worlds if runs["samples_seen"].nunique() > 1)
 
 

@@ -84,9 +84,10 @@ def folder(scale_name: str) -> Path:
     return paths.ROOT / "papermill_runs"
 
 
-def table_hash(table: pd.DataFrame, split: bool = True) -> str:
+def table_hash(table: pd.DataFrame, split: bool = True, settings: str = "") -> str:
     """Six hex digits of a recordings table, the same wherever its folder lies and in whatever order its rows are;
-    without `split` the same for all folds of a folder."""
+    without `split` the same for all folds of a folder. `settings` are a generator's: of them the table shows nothing,
+    however different it sounds."""
     files, as_json = table["file"].tolist(), json.encoder.encode_basestring  # letters beyond ASCII as they are
     places = {os.path.split(file)[0] for file in files}  # once a folder: it takes time
     places = {place: os.path.dirname(Path(place, "x").as_posix()) for place in places}
@@ -97,7 +98,7 @@ def table_hash(table: pd.DataFrame, split: bool = True) -> str:
     known = [c for c in known if c in table]
     rows = sorted(f"[{', '.join(row)}]"
                   for row in zip(names, *(map(as_json, map(str, table[c].tolist())) for c in known)))
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:6]
+    return hashlib.sha256("\n".join([*rows, settings] if settings else rows).encode()).hexdigest()[:6]
 
 
 def base(source: str) -> str:
@@ -122,7 +123,8 @@ def _data(values: Mapping[str, object], tables: Mapping[str, pd.DataFrame]) -> d
     for pool, table in tables.items():
         source = str(values.get(pool, pool))
         folder, _, fold = source.partition("?fold=")
-        digest = table_hash(table, split=not fold)
+        settings = base(source) if source.startswith("chorus:") and "=" in source else ""
+        digest = table_hash(table, split=not fold, settings=settings)
         data[pool] = {"name": _pool(source, digest), "hash": digest, **({"fold": int(fold)} if fold else {}),
                       "recordings": len(table), "classes": int(table["label"].nunique()),
                       "per_split": {str(k): int(v) for k, v in table["split"].value_counts().sort_index().items()}}
@@ -299,26 +301,18 @@ def records(notebook: str, committed: bool = False) -> pd.DataFrame:
     return pd.json_normalize(rows) if rows else pd.DataFrame(columns=["notebook", "name"])
 
 
-def _options(name: str) -> str:
-    """Of a generated pool its options, which change its sound and not its table, so that no hash tells them apart."""
-    return name if name.startswith("chorus") else ""
-
-
 def beside(table: pd.DataFrame, run: Run, sweep: bool = True) -> pd.DataFrame:
     """The records that may be compared with a run, of its scale, its recipe and its very recordings: those of the
     sweep, or of every budget.
 
     Without any, those of the largest such set. Without `weights`: public weights bring a model of another size, so that
     their rows stand in 11 only."""
-    import pandas as pd
-
     if len(table):
         table = table[((table["budget"] == "sweep") | (not sweep)) & (table.get("weights", "") == "")]
     if table.empty:
         return table
     shared = [key for key in RECIPE if key in run.parameters and key in table]
-    pools = [table[f"data.{pool}.hash"] + table[f"data.{pool}.name"].map(_options) for pool in run.data]
-    world = pd.concat([table[shared], *pools], axis=1).astype(str).agg("|".join, axis=1)
+    world = table[[*shared, *(f"data.{pool}.hash" for pool in run.data)]].astype(str).agg("|".join, axis=1)
     here = "|".join(str(value) for value in (*(run.parameters[key] for key in shared),
-                                             *(d["hash"] + _options(d["name"]) for d in run.data.values())))
+                                             *(d["hash"] for d in run.data.values())))
     return table[world == (here if (world == here).any() else world.mode()[0])].reset_index(drop=True)

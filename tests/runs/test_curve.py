@@ -44,8 +44,7 @@ def test_the_main_job_and_the_sweep_over_ratios_are_not_in_it(monkeypatch):
     budgets = pd.Series(["none", "24000", "main", "sweep"])
     records = pd.DataFrame({"budget": budgets, "ratio": 7.0, "preset": "study", "subtract": "median", "seed": 0,
                             "data_seed": 0, "samples_seen": [0, 24000, 24000, 40000], "pretraining_seed": -1,
-                            "scale": "tiny", "data.wildlife.hash": "a", "data.general.hash": "b",
-                            "data.wildlife.name": "chorus", "data.general.name": "chorus"})
+                            "scale": "tiny", "data.wildlife.hash": "a", "data.general.hash": "b"})
     shared = records.iloc[[1, 1]].assign(pretraining_seed=0, seed=[0, 1])
     monkeypatch.setattr(curve.record, "records", lambda notebook, committed: pd.concat([shared, records]))
     known = curve.load().sort_values(["samples_seen", "seed"])

@@ -132,6 +132,19 @@ def test_a_table_hash_knows_content_not_place_or_order():
     assert ours != record.table_hash(table("/here", ("x", "z")))
 
 
+def test_other_settings_of_a_generator_are_other_recordings(toy):
+    table = pd.DataFrame({"file": ["a.wav"], "label": ["x"], "split": ["train"]})  # one table, three sounds
+    started = {world: runs.start(str(toy), {"wildlife": table}, **given(seed=0, wildlife=world))
+               for world in ("chorus", "chorus:empty=0.2", "chorus:empty=0.6")}
+    rows = pd.DataFrame([{**run.parameters, "budget": "sweep", "data.wildlife.hash": run.data["wildlife"]["hash"]}
+                         for run in started.values()])
+    for run in started.values():
+        assert runs.beside(rows, run)["wildlife"].tolist() == [run.data["wildlife"]["name"]]
+    here, there = (runs.start(str(toy), {"wildlife": table}, **given(seed=0, wildlife=f"folder:{place}/a=b"))
+                   for place in ("/here", "/there"))
+    assert here.data["wildlife"]["hash"] == there.data["wildlife"]["hash"] == started["chorus"].data["wildlife"]["hash"]
+
+
 def test_plain_values_are_strict_json(tmp_path):
     scores = metrics.score(np.eye(3)[[0, 1, 2, 2]], np.array([0, 1, 2, 0]), np.random.default_rng(0))
     plain = paths.plain({"s": scores, "inf": math.inf, "nan": np.float32("nan"), "seven": 7.0, "n": np.int64(3)})
@@ -388,16 +401,12 @@ def test_an_experiment_wants_all_three_splits():
 
 
 def test_records_beside_a_run_share_its_scale_and_recordings():
-    def row(scale, digest, budget="sweep", weights="", name="birds"):
-        return {"scale": scale, "data.wildlife.hash": digest, "data.wildlife.name": name, "budget": budget,
-                "weights": weights}
+    def row(scale, digest, budget="sweep", weights=""):
+        return {"scale": scale, "data.wildlife.hash": digest, "budget": budget, "weights": weights}
 
-    def run(scale, digest, name="birds_fold_1"):
-        return runs.Run("x", "x", {"scale": scale}, {"wildlife": {"hash": digest, "name": name}}, None)
+    def run(scale, digest):
+        return runs.Run("x", "x", {"scale": scale}, {"wildlife": {"hash": digest}}, None)
 
-    chorus = pd.DataFrame([row("tiny", "a", name="chorus"), row("tiny", "a", name="chorus_empty_0.6-a")])
-    for name in chorus["data.wildlife.name"]:  # one table, other sounds
-        assert runs.beside(chorus, run("tiny", "a", name))["data.wildlife.name"].tolist() == [name]
     table = pd.DataFrame([row("tiny", "a"), row("tiny", "a"), row("small", "a"), row("tiny", "b"),
                           row("tiny", "a", budget="main"), row("tiny", "a", weights="hub")])
     found = [runs.beside(table, run(*which)) for which in (("tiny", "a"), ("small", "a"), ("tiny", "b"))]
