@@ -98,6 +98,8 @@ def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
 
     Those of Table 3 say whether they are "halved": two pretrainings with the clips of one between them."""
     table = record.records(experiment.notebook, committed)
+    if experiment.place == "Table 4" and len(table):
+        table = _wildlife_only(table)
     if experiment.place == "Table 3":
         table = _with_ratios(table, committed)
     if experiment.place == "Figure 3" and len(table):  # its point with all labels is notebook 04's run, the very same
@@ -127,6 +129,18 @@ def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
     several = table.groupby(["data", "scale"])["world"].transform("nunique") > 1  # other recordings of the same name
     table.loc[several, "data"] += " (" + table.loc[several, "data.wildlife.hash"].astype(str).str[:6] + ")"
     return table
+
+
+def _wildlife_only(table: pd.DataFrame) -> pd.DataFrame:
+    """Runs of 05 with those of wildlife only beside every general pool that others of the same settings heard: they
+    heard none, so which one they name is nothing that was measured."""
+    settings = [c for c in ("data.wildlife.name", "data.wildlife.hash", "scale", *USUAL) if c in table]
+    general = [c for c in table if c.startswith("data.general.")]
+    alone = table[table["ratio"] == 0].drop(columns=general)
+    pools = table[[*settings, *general]].drop_duplicates([*settings, "data.general.hash"])
+    every = pd.concat([table, alone.merge(pools, on=settings)], ignore_index=True)
+    again = every.duplicated([*settings, "ratio", "seed", "data.general.hash"]) & (every.index >= len(table))
+    return every[~again].reset_index(drop=True)
 
 
 def _with_ratios(table: pd.DataFrame, committed: bool) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 Shares are in percent here, as in the paper, and differences in points. RESULTS.md shows runs of committed code only
 (`provenance.publishable` has the rule), and `committed=True` asks for the same here."""
+import math
 from collections.abc import Iterator, Sequence
 
 import matplotlib.pyplot as plt
@@ -237,19 +238,22 @@ def text(table: pd.DataFrame, split: str, digits: int = 1) -> str:
 def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "") -> Figure:
     """Top-1 on test against the mixing ratio: the paper's Table 4, of val, then a panel per pair of pools and scale.
 
-    table: records of 05_mix_ratio with a column `data`; a dot is a run with its 95 % interval, a line joins the means
-    over seeds. `highlight` names a record to circle. Every panel has its own axis: only the shape can be compared."""
+    table: records of 05_mix_ratio with a column `data`, as `experiments.load` has them. A dot is a run with its 95 %
+    interval, a line joins the means over seeds. `highlight` names a record to circle. Every panel has its own axis:
+    only the shape can be compared."""
     worlds = list(table.groupby(["data", "scale", "budget"], sort=False)) if len(table) else []
-    width = 1 + len(worlds)
-    figure, axes = plt.subplots(1, width, figsize=(3.7 * width, 3.4), squeeze=False)
+    width = min(1 + len(worlds), 4)
+    height = math.ceil((1 + len(worlds)) / width)
+    figure, axes = plt.subplots(height, width, figsize=(3.7 * width, 3.6 * height), squeeze=False, layout="constrained")
+    axes = axes.ravel()
     ratios = sorted({float(r) for r in reference["setting"]} | set(table["ratio"] if len(table) else ()))
     place = {r: i for i, r in enumerate(ratios)}
     paper = reference.assign(x=[place[float(r)] for r in reference["setting"]]).sort_values("x")
-    axes[0, 0].plot(paper["x"], paper["value"], "s-", color="0.3")
-    axes[0, 0].set(title="paper: Liu et al. 2026, Table 4\nViT-B, iNatSounds + AudioSet",
+    axes[0].plot(paper["x"], paper["value"], "s-", color="0.3")
+    axes[0].set(title="paper: Liu et al. 2026, Table 4\nViT-B, iNatSounds + AudioSet",
                    ylabel="top-1 on val, class average (%)")
-    axes[0, 1].set_ylabel("top-1 on test, class average (%)") if worlds else None
-    for ax, ((data, scale, _), runs) in zip(axes[0, 1:], worlds):
+    for n, (ax, ((data, scale, _), runs)) in enumerate(zip(axes[1:], worlds), 1):
+        ax.set_ylabel("top-1 on test, class average (%)" if n == 1 or n % width == 0 else "")
         mean = 100 * runs.groupby("ratio")["test.top1.value"].mean()
         ax.plot([place[r] for r in mean.index], mean, color="C0", alpha=0.6)
         x = runs["ratio"].map(place) + 0.12 * (runs["seed"] - runs["seed"].mean())
@@ -261,7 +265,9 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
         seen, seeds = runs["samples_seen"].iloc[0], runs["seed"].nunique()
         ax.set_title(f"measured: {data.replace(' + ', chr(10) + '+ ')}\n{scale}, {int(seen):,} clips, seeds: {seeds}")
     names = {0: "wildlife\nonly", np.inf: "general\nonly"}
-    for ax in axes[0]:
+    for ax in axes[1 + len(worlds):]:
+        ax.remove()
+    for ax in axes[:1 + len(worlds)]:
         ax.set_xticks(range(len(ratios)), [names.get(r, f"{r:g}:1") for r in ratios])
         ax.set(xlabel="general : wildlife", ylim=(0, 1.05 * ax.get_ylim()[1]))
         ax.title.set_size("small")

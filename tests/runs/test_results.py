@@ -23,9 +23,10 @@ def write(folder, notebook, skill, seed=0, data="chorus", classes=12, each=8, gr
              "preset": "study", "subtract": "median"}
     parameters = usual | parameters
     card = {"name": data, "hash": digest, "recordings": 300, "classes": classes, "hours": 1.5}
+    other = card if parameters["general"] == data else card | {"name": parameters["general"], "hash": "fedcba"}
     name = ",".join(f"{k}={v}" for k, v in (parameters | {"digest": digest}).items())
     content = {"notebook": notebook, "name": name, "version": record.VERSION, "parameters": parameters, "seed": seed,
-               "scale": "tiny", "data": {"wildlife": card, "general": card},
+               "scale": "tiny", "data": {"wildlife": card, "general": other},
                "metrics": {"top1": tops["val"], "test": {"top1": tops["test"]}}, "labels": list("abcdefghijkl"),
                "samples_seen": 24_000, "seconds": 60.0, **(provenance or {}),
                **dict.fromkeys(("answers", *more), answers)}
@@ -231,3 +232,18 @@ def test_wildlife_only_and_general_only_are_starts_too(runs):
     write(runs, "05_mix_ratio", .6, 2, ratio=0, pretraining_seed=0)  # one encoder for several seeds is another arm
     table = results.rows(BY_PLACE["Table 3"]).dropna(subset=["change"])
     assert set(table["setting"]) == {"random+inat_ssl", "audioset_ssl (stand-in)"} and (table["seeds"] == 2).all()
+
+
+def test_wildlife_only_stands_beside_every_general_pool(runs):
+    """It hears none: which one its record names decides nothing."""
+    for seed in range(3):
+        write(runs, "05_mix_ratio", .3, seed, ratio=0)
+        for ratio in (7, "inf"):
+            write(runs, "05_mix_ratio", .6, seed, ratio=ratio)
+            write(runs, "05_mix_ratio", .3, seed, general="frogs", ratio=ratio)
+    write(runs, "05_mix_ratio", .3, ratio=0, budget=1000)  # of other settings
+    table = results.rows(BY_PLACE["Table 4"])
+    pools = {data: list(rows["setting"]) for data, rows in table.groupby("data", sort=False)}
+    assert pools == {"chorus": ["0", "7", "inf", "inf"], "chorus + frogs": ["0", "7", "inf", "inf"]}
+    only = table[table["setting"] == "0"]
+    assert only["measured"].nunique() == 1 and (only["seeds"] == 3).all()
