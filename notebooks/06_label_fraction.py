@@ -59,7 +59,7 @@ from IPython.display import Markdown
 
 from lib import mel, plots, runs, sources
 from lib.course import exercises
-from lib.runs import cost, experiments, report, verdicts
+from lib.runs import cost, criteria, experiments, report, verdicts
 from lib.transfer import finetune, starts
 
 plots.style(photo=False)
@@ -218,31 +218,36 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
 
 # %%
 # with all labels a run is notebook 04's, the very same: it is taken from there
-table = experiments.load(experiments.BY_PLACE["Figure 3"])
-if len(table):
-    table = runs.beside(table, run).fillna({"labelled_share": 1.0})
-grown = table[~table["equal_steps"].astype(bool)] if len(table) else table
+known = experiments.load(experiments.BY_PLACE["Figure 3"])
+if len(known):
+    known = known.fillna({"labelled_share": 1.0}).astype({"equal_steps": bool})
+table = runs.beside(known, run) if len(known) else known
+grown = table[~table["equal_steps"]] if len(table) else table
+real = known[(known["data"] == criteria.PRIMARY) & (known["scale"] == setting.name)
+             ] if len(known) else known
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
-for ax, metric in zip(axes, ("test.top1", "top1") if len(grown) else ()):
-    for i, name in enumerate(n for n in starts.NAMES if n in set(grown["init"])):
-        arm = (grown[grown["init"] == name].groupby("labelled_share")[f"{metric}.value"]
+for ax, part in zip(axes, (grown, real)):
+    for i, name in enumerate(n for n in starts.NAMES if len(part) and n in set(part["init"])):
+        arm = (part[part["init"] == name].groupby("labelled_share")["test.top1.value"]
                .agg(["mean", "min", "max"]))
         ax.plot(100 * arm.index, 100 * arm["mean"], "o-", color=f"C{i}", label=name)
         ax.fill_between(100 * arm.index, 100 * arm["min"], 100 * arm["max"],
                         color=f"C{i}", alpha=0.15, linewidth=0)
-    ax.set(xscale="log", xlabel="labelled recordings (% of train)",
-           title=metric.replace("top1", "val").removesuffix(".val"), ylim=(0, None))
-    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set(xscale="log", xlabel="labelled recordings, of train", ylim=(0, None),
+           title=part["data"].iloc[0] if len(part) else "not run")
+    shares = sorted(set(part["labelled_share"])) if len(part) else []
+    ax.set_xticks([100 * share for share in shares], [f"{share:.0%}" for share in shares])
+    ax.minorticks_off()
+axes[0].set(ylabel="top-1 on test, class average (%)")
 if len(grown):
-    axes[0].set(ylabel="top-1, class average (%)")
     axes[0].legend(fontsize="small")
     plots.save(figure, "06_label_fraction") if setting.name != "smoke" else None
 
 # %% [markdown]
-# *Figure 2. Accuracy against labels, every initialisation that has been run; lines are means over seeds, bands reach from the lowest to the highest seed.*
-# Empty as long as there are no records of the sweep.
+# *Figure 2. Accuracy against labels, every initialisation that has been run: left on the recordings of the run above, right on real birds, in five folds that test each recording once. Lines are means over seeds, bands reach
+# from the lowest to the highest seed.* Empty as long as there are no records of the sweep.
 #
 # The gain over random weights at each size on test, in points; the interval is over other seeds and other species, crossed. A row *differs* when its p is below 0.05 after Holm's correction over the table:
 

@@ -173,24 +173,26 @@ Markdown(results.markdown(tables["Table 4"]))
 # %%
 fraction = every[(every["place"] == "Figure 3") & every["measured"].notna()]
 fraction = fraction.drop_duplicates(["setting", "data"])
-figure, ax = plt.subplots(figsize=(8, 3.4))
-sizes = list(dict.fromkeys(s.split(", ")[1] for s in fraction["setting"]))
-parts = fraction.assign(init=fraction["setting"].str.split(", ").str[0])
-parts = parts.groupby(["init", "data"], sort=False)
-for i, ((init, data), part) in enumerate(parts):
-    x = np.array([sizes.index(s.split(", ")[1]) for s in part["setting"]])
-    value = part["measured"].to_numpy(float)
-    ends = np.abs(part[["measured_low", "measured_high"]].to_numpy(float).T - value)
-    ax.errorbar(x + 0.05 * (i - len(parts) / 2), value, ends, fmt="o-", markersize=4,
-                elinewidth=0.8, label=f"{init}, {data}")
-ax.set(xticks=range(len(sizes)), xticklabels=[s.removesuffix(" per species") for s in sizes],
-       xlabel="labelled recordings per species")
-ax.set(ylabel="top-1 on test (%)", title="measured (the paper's Figure 3 has no numbers)")
-(ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
- if len(fraction) else ax.text(0.5, 0.5, "not run", transform=ax.transAxes));
+parts = fraction["setting"].str.split(", ", expand=True, n=1).reindex(columns=[0, 1])
+fraction = fraction.assign(init=parts[0], size=parts[1].str.removesuffix(" per species"))
+colours = {init: f"C{i}" for i, init in enumerate(dict.fromkeys(fraction["init"]))}
+shown = list(fraction.groupby("data", sort=False)) or [("not run", fraction)]
+figure, axes = plt.subplots(1, len(shown), figsize=(5 * len(shown), 3.4),
+                            squeeze=False, sharey=True)
+for ax, (data, world) in zip(axes[0], shown):
+    sizes = list(dict.fromkeys(world["size"]))
+    for i, (init, part) in enumerate(world.groupby("init", sort=False)):
+        value = part["measured"].to_numpy(float)
+        ends = np.abs(part[["measured_low", "measured_high"]].to_numpy(float).T - value)
+        ax.errorbar([sizes.index(size) + 0.06 * i for size in part["size"]], value, ends, fmt="o-",
+                    markersize=4, elinewidth=0.8, color=colours[init], label=init)
+    ax.set(title=data, xticks=range(len(sizes)), xticklabels=sizes, ylim=(0, None),
+           xlabel="labelled recordings per species")
+axes[0, 0].set(ylabel="top-1 on test (%)")
+axes[0, 0].legend(fontsize="small", loc="upper left") if len(fraction) else None
 
 # %% [markdown]
-# *Figure 1. Accuracy against labels.* **See:** whether the lines keep their order from left to right, and how far the interval of one reaches into
+# *Figure 1. Accuracy against labels; the paper's Figure 3 has no numbers.* **See:** whether the lines keep their order from left to right, and how far the interval of one reaches into
 # the next. Means over seeds, bars are 95 % intervals over
 # recordings. The paper's text: pretrained models are better than random weights "across all data fractions", and AudioSet then iNatSounds is best
 # "though the improvements ... are still modest".
@@ -255,9 +257,10 @@ def panel(ax, part, worlds):
     heads, tails = zip(*(a.partition(", ")[::2] for a, _ in pairs))
     names = [f"{a} − {b.removesuffix(f', {t}').replace(h, 'the same')}"
              for (a, b), h, t in zip(pairs, heads, tails)]
+    here = [world for world in worlds if world in set(zip(part["data"], part["scale"]))]
     for row in part.itertuples():
         i, world = pairs.index((row.setting, row.against)), worlds.index((row.data, row.scale))
-        y = i + 0.6 * (world + 0.5) / len(worlds) - 0.3
+        y = i + 0.7 * (here.index(worlds[world]) + 0.5) / len(here) - 0.35
         ax.plot([row.low, row.high], [y, y], color=f"C{world}", linewidth=2, alpha=0.5)
         ax.plot(row.change, y, "o", color=f"C{world}", markersize=4,
                 markerfacecolor="white" if row.seeds < 2 else None)
@@ -270,8 +273,10 @@ def panel(ax, part, worlds):
 shown = every[every["change"].notna() & ~every["setting"].str.contains("at random")]
 worlds = list(dict.fromkeys(zip(shown["data"], shown["scale"])))
 groups = [(place, part) for place, part in shown.groupby("place", sort=False)]
-heights = [part.groupby(["setting", "against"]).ngroups + 1 for _, part in groups] or [1]
-figure, axes = plt.subplots(len(heights), 1, figsize=(10, 1.5 + 0.3 * sum(heights)),
+# in inches: a row has a line for each world that its table was run in
+heights = [(part.groupby(["setting", "against"]).ngroups + 1) * (0.2 + 0.05 * part["data"].nunique())
+           for _, part in groups] or [1]
+figure, axes = plt.subplots(len(heights), 1, figsize=(10, 1.5 + sum(heights)),
                             squeeze=False, height_ratios=heights, sharex=True)
 for ax, (place, part) in zip(axes[:, 0], groups):
     panel(ax, part, worlds)

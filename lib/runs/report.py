@@ -20,7 +20,7 @@ CAPTIONS = {  # figures/NAME.png, drawn by notebooks, in the order of the page
     "04_finetuning": "Top-1 on test by what the encoder started from: the paper's Table 3, and this code's runs.",
     "05_mix_ratio": "Top-1 on test against the mixing ratio: the paper's Table 4, and a panel for every pair of pools.",
     "05_budget": "Top-1 on test against the clips of pretraining, and what pretraining adds to random weights.",
-    "06_label_fraction": "Top-1 against the share of labels that is left, by what the encoder started from.",
+    "06_label_fraction": "Top-1 on test against the share of labels that is left, by start; right, real birds.",
     "07_data_curation": "What pretraining on chosen windows does, beside as many windows at random.",
     "08_design_choices": "The designs of MSM-MAE, task by task.",
     "09_frozen_benchmark": "Frozen models on five tasks made after HEAR's.",
@@ -195,6 +195,7 @@ def sentences() -> list[str]:
     real, made = (known[known["data"] == name] for name in (criteria.PRIMARY, verdicts.MADE))
     both, own, general = criteria.BOTH, criteria.OWN, criteria.GENERAL
     starts = _said(real, "Table 3", (own, "random"), (general, own), (both, general))
+    few = _said(real, "Figure 3", (f"{both}, 1 per species", "random, 1 per species"))
     ratios = _said(real, "Table 4", ("7", "0"), ("inf", "0"), ("inf", "7"))
     beside = _said(real, "Baselines", (both, "logistic regression"), (both, "small CNN"))
     chorus = [*_said(made, "Table 3", (own, "random")), *_said(made, "Table 4", ("7", "0")),
@@ -203,7 +204,8 @@ def sentences() -> list[str]:
                *_said(made, "Figure 5", ("loss 50%", "no filter"))]
     return [
         f"**Does pretraining help, on birds?** Pretrained on the wildlife itself minus random weights {starts[0]}; "
-        f"general sound minus the wildlife itself {starts[1]}; going on with wildlife after general sound {starts[2]}.",
+        f"general sound minus the wildlife itself {starts[1]}; going on with wildlife after general sound {starts[2]}; "
+        f"with one labelled recording a species, general sound and then wildlife minus random weights {few[0]}.",
         f"**Which mixture?** Seven general clips a wildlife clip minus wildlife only {ratios[0]}; general only minus "
         f"wildlife only {ratios[1]}, minus seven to one {ratios[2]}.",
         f"**Beside models without pretraining**, the pretrained transformer minus logistic regression {beside[0]}; "
