@@ -274,8 +274,8 @@ shown = every[every["change"].notna() & ~every["setting"].str.contains("at rando
 worlds = list(dict.fromkeys(zip(shown["data"], shown["scale"])))
 groups = [(place, part) for place, part in shown.groupby("place", sort=False)]
 # in inches: a row has a line for each world that its table was run in
-heights = [(part.groupby(["setting", "against"]).ngroups + 1) * (0.2 + 0.05 * part["data"].nunique())
-           for _, part in groups] or [1]
+heights = [(part.groupby(["setting", "against"]).ngroups + 1)
+           * (0.2 + 0.05 * part["data"].nunique()) for _, part in groups] or [1]
 figure, axes = plt.subplots(len(heights), 1, figsize=(10, 1.5 + sum(heights)),
                             squeeze=False, height_ratios=heights, sharex=True)
 for ax, (place, part) in zip(axes[:, 0], groups):

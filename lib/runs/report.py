@@ -43,7 +43,8 @@ recordings and the size of the model differ.
 *birds* are xeno-canto recordings (57 species tested, 203 more heard unlabelled in pretraining), *frogs* and *animals* \
 two smaller sets, *general* everyday sounds, digits and instruments. *In five folds*: whole groups of recordings are \
 tested once each, so that a run here is five trainings; 267 of the birds' 496 are by recordists who are in train too, \
-at another place or time. A *stand-in* for AudioSet weights was pretrained here on the general pool."""
+at another place or time. A *stand-in* for AudioSet weights was pretrained here on the general pool. Runs of \
+wildlife only heard no general pool and stand beside each that others heard; *chorus other species* is the null."""
 
 SECOND = """Niizumi et al. 2022 (*MSM-MAE*): scores in percent on five tasks that are made here after HEAR's, on \
 test recordings. Differences are paired, with 95 % intervals over other seeds and other recordings, crossed; \

@@ -242,8 +242,8 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
     interval, a line joins the means over seeds. `highlight` names a record to circle. Every panel has its own axis:
     only the shape can be compared."""
     worlds = list(table.groupby(["data", "scale", "budget"], sort=False)) if len(table) else []
-    width = min(1 + len(worlds), 4)
-    height = math.ceil((1 + len(worlds)) / width)
+    height = math.ceil((1 + len(worlds)) / 4)
+    width = math.ceil((1 + len(worlds)) / height)
     figure, axes = plt.subplots(height, width, figsize=(3.7 * width, 3.6 * height), squeeze=False, layout="constrained")
     axes = axes.ravel()
     ratios = sorted({float(r) for r in reference["setting"]} | set(table["ratio"] if len(table) else ()))
