@@ -235,12 +235,12 @@ for ax, part in zip(axes, (grown, real)):
         ax.plot(100 * arm.index, 100 * arm["mean"], "o-", color=f"C{i}", label=name)
         ax.fill_between(100 * arm.index, 100 * arm["min"], 100 * arm["max"],
                         color=f"C{i}", alpha=0.15, linewidth=0)
-    ax.set(xscale="log", xlabel="labelled recordings, of train", ylim=(0, None),
+    ax.set(xscale="log", xlabel="labelled recordings, of train",
            title=part["data"].iloc[0] if len(part) else "not run")
     shares = sorted(set(part["labelled_share"])) if len(part) else []
     ax.set_xticks([100 * share for share in shares], [f"{share:.0%}" for share in shares])
     ax.minorticks_off()
-axes[0].set(ylabel="top-1 on test, class average (%)")
+axes[0].set(ylabel="top-1 on test, class average (%)", ylim=(0, None))
 if len(grown):
     axes[0].legend(fontsize="small")
     plots.save(figure, "06_label_fraction") if setting.name != "smoke" else None

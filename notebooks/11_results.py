@@ -186,9 +186,9 @@ for ax, (data, world) in zip(axes[0], shown):
         ends = np.abs(part[["measured_low", "measured_high"]].to_numpy(float).T - value)
         ax.errorbar([sizes.index(size) + 0.06 * i for size in part["size"]], value, ends, fmt="o-",
                     markersize=4, elinewidth=0.8, color=colours[init], label=init)
-    ax.set(title=data, xticks=range(len(sizes)), xticklabels=sizes, ylim=(0, None),
+    ax.set(title=data, xticks=range(len(sizes)), xticklabels=sizes,
            xlabel="labelled recordings per species")
-axes[0, 0].set(ylabel="top-1 on test (%)")
+axes[0, 0].set(ylabel="top-1 on test (%)", ylim=(0, None))
 axes[0, 0].legend(fontsize="small", loc="upper left") if len(fraction) else None
 
 # %% [markdown]
@@ -252,7 +252,10 @@ caught.T.round(3) if len(caught) else print("not run")
 def panel(ax, part, worlds):
     """One of the paper's tables: a row per difference, the paper's as a diamond, ours as a dot with
     its interval."""
-    pairs = list(dict.fromkeys(zip(part["setting"], part["against"])))
+    # in the order of the world that has most of them
+    longest = part.groupby(["data", "scale"])["setting"].transform("size")
+    ordered = part.iloc[np.argsort(-longest, kind="stable")]
+    pairs = list(dict.fromkeys(zip(ordered["setting"], ordered["against"])))
     # what both sides share is named once
     heads, tails = zip(*(a.partition(", ")[::2] for a, _ in pairs))
     names = [f"{a} − {b.removesuffix(f', {t}').replace(h, 'the same')}"
