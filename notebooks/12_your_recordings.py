@@ -443,7 +443,7 @@ if frogs:
 # with.** Eleven species were never named rightly, and six were never named at all; on val no recording had a score of 0.5. The encoder had never heard a real
 # sound: it was pretrained on synthetic ones. Nothing of this has an interval (val has 32.2 %): 9 of the 17 species have one group of recordings in test, 14 in val. The species table
 # is honest about it, with bars that span most of its width. Finetuned (`method=finetune`, in the table of records above) the same weights have 23.1 % on test and 29.4 % on val,
-# which one run without an interval cannot tell from 18.5 and 32.2. In five folds, each piece tested once, and with three seeds, encoders pretrained on the frogs themselves have 23.0 % [16.8, 29.4] (notebook 05): wide still.
+# which one run without an interval cannot tell from 18.5 and 32.2. In five folds, each piece tested once, and with three seeds, encoders pretrained on the frogs themselves have 23.0 % [16.8, 29.3] (notebook 05): wide still.
 #
 # The planner does not give a number for 80 %: four sizes, and an interval from 1,400 field recordings per species to no end. What it does say is
 # useful: **with these features, as far as four
