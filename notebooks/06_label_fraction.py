@@ -276,9 +276,8 @@ if rows:
 
 # %%
 if len(table) and table["equal_steps"].any():
-    longer = table[table["equal_steps"].astype(bool)]
-    both = (table[table["fraction"].isin(longer["fraction"]) & table["seed"].isin(longer["seed"])]
-            .astype({"equal_steps": bool}))
+    longer = table[table["equal_steps"]]
+    both = table[table["fraction"].isin(longer["fraction"]) & table["seed"].isin(longer["seed"])]
     display(both.pivot_table(index=["fraction", "init"], columns="equal_steps",
                              values=["finetuning_steps", "test.top1.value"]).round(3))
 

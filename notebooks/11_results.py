@@ -176,10 +176,10 @@ fraction = fraction.drop_duplicates(["setting", "data"])
 parts = fraction["setting"].str.split(", ", expand=True, n=1).reindex(columns=[0, 1])
 fraction = fraction.assign(init=parts[0], size=parts[1].str.removesuffix(" per species"))
 colours = {init: f"C{i}" for i, init in enumerate(dict.fromkeys(fraction["init"]))}
-shown = list(fraction.groupby("data", sort=False)) or [("not run", fraction)]
-figure, axes = plt.subplots(1, len(shown), figsize=(5 * len(shown), 3.4),
+pools = list(fraction.groupby("data", sort=False)) or [("not run", fraction)]
+figure, axes = plt.subplots(1, len(pools), figsize=(5 * len(pools), 3.4),
                             squeeze=False, sharey=True)
-for ax, (data, world) in zip(axes[0], shown):
+for ax, (data, world) in zip(axes[0], pools):
     sizes = list(dict.fromkeys(world["size"]))
     for i, (init, part) in enumerate(world.groupby("init", sort=False)):
         value = part["measured"].to_numpy(float)
@@ -262,10 +262,10 @@ def panel(ax, part, worlds):
              for (a, b), h, t in zip(pairs, heads, tails)]
     here = [world for world in worlds if world in set(zip(part["data"], part["scale"]))]
     for row in part.itertuples():
-        i, world = pairs.index((row.setting, row.against)), worlds.index((row.data, row.scale))
-        y = i + 0.7 * (here.index(worlds[world]) + 0.5) / len(here) - 0.35
-        ax.plot([row.low, row.high], [y, y], color=f"C{world}", linewidth=2, alpha=0.5)
-        ax.plot(row.change, y, "o", color=f"C{world}", markersize=4,
+        i, world = pairs.index((row.setting, row.against)), (row.data, row.scale)
+        y, colour = i + 0.7 * (here.index(world) + 0.5) / len(here) - 0.35, f"C{worlds.index(world)}"
+        ax.plot([row.low, row.high], [y, y], color=colour, linewidth=2, alpha=0.5)
+        ax.plot(row.change, y, "o", color=colour, markersize=4,
                 markerfacecolor="white" if row.seeds < 2 else None)
         ax.plot(row.paper_change, i, "D", color="0.2", markersize=6, markerfacecolor="none")
     ax.axvline(0, color="0.6", linewidth=0.8)

@@ -245,13 +245,13 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
     height = math.ceil((1 + len(worlds)) / 4)
     width = math.ceil((1 + len(worlds)) / height)
     figure, axes = plt.subplots(height, width, figsize=(3.7 * width, 3.6 * height), squeeze=False, layout="constrained")
-    axes = axes.ravel()
+    axes, unused = np.split(axes.ravel(), [1 + len(worlds)])
     ratios = sorted({float(r) for r in reference["setting"]} | set(table["ratio"] if len(table) else ()))
     place = {r: i for i, r in enumerate(ratios)}
     paper = reference.assign(x=[place[float(r)] for r in reference["setting"]]).sort_values("x")
     axes[0].plot(paper["x"], paper["value"], "s-", color="0.3")
     axes[0].set(title="paper: Liu et al. 2026, Table 4\nViT-B, iNatSounds + AudioSet",
-                   ylabel="top-1 on val, class average (%)")
+                ylabel="top-1 on val, class average (%)")
     for n, (ax, ((data, scale, _), runs)) in enumerate(zip(axes[1:], worlds), 1):
         ax.set_ylabel("top-1 on test, class average (%)" if n == 1 or n % width == 0 else "")
         mean = 100 * runs.groupby("ratio")["test.top1.value"].mean()
@@ -265,9 +265,9 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
         seen, seeds = runs["samples_seen"].iloc[0], runs["seed"].nunique()
         ax.set_title(f"measured: {data.replace(' + ', chr(10) + '+ ')}\n{scale}, {int(seen):,} clips, seeds: {seeds}")
     names = {0: "wildlife\nonly", np.inf: "general\nonly"}
-    for ax in axes[1 + len(worlds):]:
+    for ax in unused:
         ax.remove()
-    for ax in axes[:1 + len(worlds)]:
+    for ax in axes:
         ax.set_xticks(range(len(ratios)), [names.get(r, f"{r:g}:1") for r in ratios])
         ax.set(xlabel="general : wildlife", ylim=(0, 1.05 * ax.get_ylim()[1]))
         ax.title.set_size("small")
