@@ -263,7 +263,8 @@ def panel(ax, part, worlds):
     here = [world for world in worlds if world in set(zip(part["data"], part["scale"]))]
     for row in part.itertuples():
         i, world = pairs.index((row.setting, row.against)), (row.data, row.scale)
-        y, colour = i + 0.7 * (here.index(world) + 0.5) / len(here) - 0.35, f"C{worlds.index(world)}"
+        y = i + 0.7 * (here.index(world) + 0.5) / len(here) - 0.35
+        colour = f"C{worlds.index(world)}"
         ax.plot([row.low, row.high], [y, y], color=colour, linewidth=2, alpha=0.5)
         ax.plot(row.change, y, "o", color=colour, markersize=4,
                 markerfacecolor="white" if row.seeds < 2 else None)
