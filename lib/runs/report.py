@@ -72,9 +72,9 @@ def answered(*places: str) -> str:
     return (_table(known) if len(known) else "") + missing
 
 
-def page() -> str:
-    """RESULTS.md."""
-    parts = ["# Results", WRITTEN, INTRO, "## What was claimed, and what holds", _criteria(judged(committed=True)),
+def page(known: pd.DataFrame) -> str:
+    """RESULTS.md; known: what was `judged` of committed code."""
+    parts = ["# Results", WRITTEN, INTRO, "## What was claimed, and what holds", _criteria(known),
              "## Models without pretraining", _opponents(), "## What pretraining buys", curve.markdown(committed=True),
              "## Liu et al. 2026", *(results.markdown(one, committed=True) for one in experiments.EXPERIMENTS),
              _readouts(), _detectors(),
@@ -190,9 +190,8 @@ def _pictures() -> Iterator[str]:
 
 # README --------------------------------------------------------------------------------------------------------------
 
-def sentences() -> list[str]:
-    """Five sentences, their numbers and verdicts looked up: for the README."""
-    known = judged(committed=True)
+def sentences(known: pd.DataFrame) -> list[str]:
+    """Five sentences for the README; their numbers and verdicts are those `judged` of committed code."""
     real, made = (known[known["data"] == name] for name in (criteria.PRIMARY, verdicts.MADE))
     both, own, general = criteria.BOTH, criteria.OWN, criteria.GENERAL
     starts = _said(real, "Table 3", (own, "random"), (general, own), (both, general))
@@ -233,8 +232,9 @@ def write(readme: str | Path = "README.md", target: Path = PAGE) -> list[str]:
     if not end or old.count(BEGIN) != 1 or old.count(END) != 1:
         raise ValueError(f"{file.name} must hold {BEGIN} and, below it, {END}, once each: "
                          "put them where the results belong")
-    listed = "\n".join(f"- {sentence}" for sentence in sentences())
-    new = {file: f"{before}{begin}\n{WRITTEN}\n\n{listed}\n{end}{after}", target: page()}
+    known = judged(committed=True)
+    listed = "\n".join(f"- {sentence}" for sentence in sentences(known))
+    new = {file: f"{before}{begin}\n{WRITTEN}\n\n{listed}\n{end}{after}", target: page(known)}
     changed = [f for f, text in new.items() if not f.exists() or f.read_text(encoding="utf-8") != text]
     for f in changed:
         paths.write_text(f, new[f])

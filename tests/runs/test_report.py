@@ -47,26 +47,29 @@ def test_both_are_written_once_and_then_left(runs, tmp_path):
 
 def test_runs_of_uncommitted_code_are_left_out(runs):
     few(runs, provenance={"git": "a-dirty", "machine": {"processor": "x"}})
-    assert report.judged(committed=True).empty and all("not run" in sentence for sentence in report.sentences())
+    known = report.judged(committed=True)
+    assert known.empty and all("not run" in sentence for sentence in report.sentences(known))
 
 
 def test_a_sentence_says_what_the_criterion_says(runs):
     few(runs)
-    known = report.judged().set_index(["setting", "against"])
+    judged = report.judged()
+    known = judged.set_index(["setting", "against"])
     row = known.loc[("7", "0")]
-    assert f"minus wildlife only {row['change']:+.1f} [{row['low']:+.1f}, " in report.sentences()[1]
+    assert f"minus wildlife only {row['change']:+.1f} [{row['low']:+.1f}, " in report.sentences(judged)[1]
     assert row["verdict"] == "holds" and known.loc[("inf", "7"), "verdict"] == "undecided"
 
 
 def test_other_pools_and_recipes_change_neither_a_verdict_nor_a_sentence(runs):
     few(runs)
-    before, said = report.judged(), report.sentences()
+    before = report.judged()
     for seed in range(6):
         for ratio, skill in ((0, .9), (3, .5), (7, .1), ("inf", .5)):
             write(runs, "05_mix_ratio", skill, seed, "birds-abcdef", ratio=ratio, preset="paper")
             write(runs, "05_mix_ratio", skill, seed, "frogs-abcdef", ratio=ratio)
     after = report.judged()
-    assert set(after["data"]) == {"birds", "birds (preset=paper)", "frogs"} and report.sentences() == said
+    assert set(after["data"]) == {"birds", "birds (preset=paper)", "frogs"}
+    assert report.sentences(after) == report.sentences(before)
     pd.testing.assert_frame_equal(after[after["data"] == "birds"].reset_index(drop=True), before)
     raw = results.rows(results.BY_PLACE["Table 4"]).query("data == 'birds' and setting == '7'")["p"].item()
     assert before.set_index(["setting", "against"]).loc[("7", "0"), "p"] == raw  # Holm's once, over the criteria
@@ -129,8 +132,10 @@ def test_readme_and_page_say_what_the_committed_records_say(tmp_path, monkeypatc
     inside = (paths.ROOT / "README.md").read_text(encoding="utf-8").partition(report.BEGIN)[2].partition(report.END)[0]
     late = "is older than the records: python -m lib.runs.report"
     warnings.simplefilter("error")  # a notebook would show them
-    assert inside.strip("\n").splitlines()[2:] == [f"- {said}" for said in report.sentences()], f"the README {late}"
-    assert report.PAGE.read_text(encoding="utf-8") == report.page(), f"RESULTS.md {late}"
+    known = report.judged(committed=True)
+    said = [f"- {sentence}" for sentence in report.sentences(known)]
+    assert inside.strip("\n").splitlines()[2:] == said, f"the README {late}"
+    assert report.PAGE.read_text(encoding="utf-8") == report.page(known), f"RESULTS.md {late}"
 
 
 def test_no_record_is_old_or_of_uncommitted_code():
