@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lib import metrics
-from lib.runs import curve, experiments, record, verdicts
+from lib.runs import criteria, curve, experiments, record, verdicts
 from lib.runs.experiments import BY_PLACE, CURATION, EXPERIMENTS, PUBLIC, TOP1, Experiment, Reading, load, published
 
 __all__ = ["rows", "not_run", "opponents", "readouts", "detectors", "everything", "pools", "markdown", "text", "cell",
@@ -78,18 +78,23 @@ def _by_seed(arm: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def rows(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
-    """What has been run of one of the paper's tables, the world with most runs first.
+    """What has been run of one of the paper's tables, world by world (`_worlds` has their order).
 
     Scores and differences are of test, with val's score beside them; a world that compares nothing is left out. p is of
     a comparison alone; the verdicts rest on `holm`, Holm's over a world's comparisons of three seeds or more."""
-    table, found = load(experiment, committed), []
-    worlds = [world for _, world in table.groupby("world")] if len(table) else []
-    for world in sorted(worlds, key=len, reverse=True):
+    found = []
+    for world in _worlds(load(experiment, committed)):
         readings = CURATION if "filter" in world else TOP1
         compared = [row for reading in readings if f"{reading.answers}.test.hits" in world
                     for row in _compare(experiment, world, reading)]
         found += _judged(compared) if any("change" in row for row in compared) else []
     return pd.DataFrame(found, columns=COLUMNS)
+
+
+def _worlds(table: pd.DataFrame) -> list[pd.DataFrame]:
+    """The runs of each world: that of the verdicts about animals first, then the one with most runs."""
+    worlds = [world for _, world in table.groupby("world")] if len(table) else []
+    return sorted(worlds, key=lambda world: (world["data"].iloc[0] != criteria.PRIMARY, -len(world)))
 
 
 def not_run(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
@@ -107,8 +112,8 @@ def not_run(experiment: Experiment, committed: bool = False) -> pd.DataFrame:
 
 def opponents(committed: bool = False) -> pd.DataFrame:
     """Models without pretraining beside every start of Table 3: the columns of `rows`, a family for every world."""
-    table, every = load(BY_PLACE["Table 3"], committed), []
-    for _, world in table.groupby("world", sort=False) if len(table) else ():
+    every = []
+    for world in _worlds(load(BY_PLACE["Table 3"], committed)):
         first, found = world.iloc[0], []
         shared = {"place": "Baselines", "data": first["data"], "scale": first["scale"]}
         recordings = [np.asarray(first[f"answers.test.{key}"]) for key in ("targets", "groups")]
