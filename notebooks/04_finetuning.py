@@ -392,7 +392,7 @@ if len(table):
     columns = dict(seeds=("seed", "nunique"), test=("test.top1.value", "mean"),
                    lowest=("test.top1.value", "min"), highest=("test.top1.value", "max"),
                    val=("top1.value", "mean"), trained=("trainable.share", "mean"))
-    display(arms.agg(**columns).style.format("{:.1%}", subset=list(columns)[1:]))
+    display(arms.agg(**columns).style.format("{:.1%}", subset=list(columns)[1:], na_rep=""))
 
 # %%
 main = runs.beside(table[~table["halved"]], run) if len(table) else table
@@ -417,7 +417,7 @@ for y, name in enumerate(order):
     if not len(main) or name not in set(main["init"]):
         why = ("not run (needs the public weights)"
                if name in ("imagenet_sl", "birdmae") else "not run")
-        axes[1].text(0.02, y, why, va="center", fontsize="small",
+        axes[1].text(0.02, y, why, va="center", fontsize="small", backgroundcolor="white",
                      transform=axes[1].get_yaxis_transform())
 for name, style in (("logistic", ":"), ("cnn", "--")):
     if (column := f"baselines.{name}.test.top1.value") in main:
