@@ -176,7 +176,8 @@ fraction = fraction.drop_duplicates(["setting", "data"])
 parts = fraction["setting"].str.split(", ", expand=True, n=1).reindex(columns=[0, 1])
 fraction = fraction.assign(init=parts[0], size=parts[1].str.removesuffix(" per species"))
 colours = {init: f"C{i}" for i, init in enumerate(dict.fromkeys(fraction["init"]))}
-pools = list(fraction.groupby("data", sort=False)) or [("not run", fraction)]
+pools = [(data, world) for data, world in fraction.groupby("data", sort=False)
+         if world["size"].nunique() > 1] or [("not run", fraction)]
 figure, axes = plt.subplots(1, len(pools), figsize=(5 * len(pools), 3.4),
                             squeeze=False, sharey=True)
 for ax, (data, world) in zip(axes[0], pools):
@@ -195,7 +196,7 @@ axes[0, 0].legend(fontsize="small", loc="upper left") if len(fraction) else None
 # *Figure 1. Accuracy against labels; the paper's Figure 3 has no numbers.* **See:** whether the lines keep their order from left to right, and how far the interval of one reaches into
 # the next. Means over seeds, bars are 95 % intervals over
 # recordings. The paper's text: pretrained models are better than random weights "across all data fractions", and AudioSet then iNatSounds is best
-# "though the improvements ... are still modest".
+# "though the improvements ... are still modest". Equal steps (one size) are in the table below alone.
 
 # %%
 Markdown(results.markdown(tables["Figure 3"]))
