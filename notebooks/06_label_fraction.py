@@ -288,10 +288,11 @@ if len(longer):
                              **{f"steps, {n}": a["finetuning_steps"].mean() for n, a in both},
                              **{n: 100 * a["test.top1.value"].mean() for n, a in both},
                              "change": change})
-    longer = verdicts.compared(rows)
-    display(longer.style.format("{:.1f}", subset=longer.select_dtypes("float").columns)
-            .format("{:,.0f}", subset=longer.filter(like="steps,").columns)
-            .format("{:+.1f}", subset=["change", "low", "high"]).hide())
+    if rows:
+        longer = verdicts.compared(rows)
+        display(longer.style.format("{:.1f}", subset=longer.select_dtypes("float").columns)
+                .format("{:,.0f}", subset=longer.filter(like="steps,").columns)
+                .format("{:+.1f}", subset=["change", "low", "high"]).hide())
 
 # %% [markdown]
 # ## What was seen
