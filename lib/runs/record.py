@@ -31,7 +31,7 @@ VERSION = 2  # of the results: raised when the same parameters would give other 
 NOTEBOOKS = paths.ROOT / "notebooks"
 POOLS = ("wildlife", "general")  # the parameters that name data
 SHOWN = ("panel", "max_hours", "root", "new", "out")  # parameters that change nothing that is measured
-RECIPE = ("scale", "data_seed", "preset", "subtract", "proxy_weights")  # two values are compared only where it is said
+RECIPE = ("scale", "data_seed", "preset", "subtract", "proxy_weights")  # 04 alone compares values of one, preset
 LATER = {"subtract": "none", "preset": "audiomae"}  # what runs did before there were these parameters
 GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_mix_ratio": ("ratio",),
         "06_label_fraction": ("init", "fraction"), "07_data_curation": ("filter", "threshold", "control"),

@@ -192,7 +192,7 @@ def _pictures() -> Iterator[str]:
 # README --------------------------------------------------------------------------------------------------------------
 
 def sentences(known: pd.DataFrame) -> list[str]:
-    """Five sentences for the README; their numbers and verdicts are those `judged` of committed code."""
+    """Five sentences for the README: numbers and verdicts as `judged` of committed code, two gains from its records."""
     real, made = (known[known["data"] == name] for name in (criteria.PRIMARY, verdicts.MADE))
     both, own, general = criteria.BOTH, criteria.OWN, criteria.GENERAL
     starts = _said(real, "Table 3", (own, "random"), (general, own), (both, general))
