@@ -16,7 +16,7 @@ def merged(records: Iterable[dict]) -> list[dict]:
     """The records, with those of five folds that differ in nothing else joined into one; incomplete fives left out.
 
     What not all of the five have is left out. Answers are laid end to end, in the order of the folds, and top-1 and its
-    interval are of all of them together; any other number is the mean of the five."""
+    interval are of all of them together; any other number is the mean of the five, without an interval."""
     whole, folded = [], {}
     for record in records:
         if "fold" in record["data"].get("wildlife", {}):
@@ -82,11 +82,15 @@ def _top1(hits: tuple, targets: tuple, groups: tuple) -> metrics.Interval:
 
 
 def _mean(values: list) -> object:
-    """Numbers become their mean, mappings are gone through; of anything else the first is taken."""
+    """Numbers become their mean, or None where a fold has none; mappings are gone through; of anything else the first
+    is taken. An interval keeps its value alone: the mean of the folds' ends is no interval of all of them."""
     first = values[0]
+    if any(value is None for value in values):
+        return None
     if isinstance(first, dict):
-        return {key: _mean([value[key] for value in values]) for key in first
+        mean = {key: _mean([value[key] for value in values]) for key in first
                 if all(isinstance(value, dict) and key in value for value in values)}
+        return mean | {end: None for end in ("low", "high") if end in mean}
     if isinstance(first, (int, float)) and not isinstance(first, bool):
         return float(np.mean(values)) if len(set(values)) > 1 else first
     return first

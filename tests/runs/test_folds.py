@@ -56,6 +56,16 @@ def test_what_not_all_five_have_is_left_out():
     assert "answers_cnn" not in one and not one["baselines"] and "mean_ap" not in one["metrics"]
 
 
+def test_a_number_that_a_fold_lacks_is_nobodys_mean_and_ends_are_not_averaged():
+    five = [record(k) for k in range(5)]
+    for k, one in enumerate(five):  # a fold whose every recording was right among five guesses has no interval
+        one["metrics"]["test"]["top5"] = {"value": 0.8 + k / 20, "low": None if k == 4 else 0.7, "high": 0.9}
+        one["metrics"]["test"]["mean_f1"] = None if k == 1 else 0.5
+    one, = folds.merged(five)
+    assert one["metrics"]["test"]["top5"] == {"value": pytest.approx(0.9), "low": None, "high": None}
+    assert one["metrics"]["test"]["mean_f1"] is None
+
+
 def test_what_is_incomplete_is_left_out_and_what_has_no_folds_stays():
     plain = {**record(0), "data": {"wildlife": {"name": "chorus", "hash": "123456"}}}
     four, other = [record(k) for k in range(4)], [record(k, seed=1) for k in range(5)]
