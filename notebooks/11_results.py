@@ -190,7 +190,8 @@ for ax, (data, world) in zip(axes[0], pools):
     ax.set(title=data, xticks=range(len(sizes)), xticklabels=sizes,
            xlabel="labelled recordings per species")
 axes[0, 0].set(ylabel="top-1 on test (%)", ylim=(0, None))
-axes[0, 0].legend(fontsize="small", loc="upper left") if len(fraction) else None
+named = {name: line for ax in axes[0] for line, name in zip(*ax.get_legend_handles_labels())}
+axes[0, 0].legend(named.values(), named, fontsize="small", loc="upper left") if named else None
 
 # %% [markdown]
 # *Figure 1. Accuracy against labels; the paper's Figure 3 has no numbers.* **See:** whether the lines keep their order from left to right, and how far the interval of one reaches into
@@ -276,8 +277,9 @@ def panel(ax, part, worlds):
 
 # %%
 shown = every[every["change"].notna() & ~every["setting"].str.contains("at random")]
-worlds = list(dict.fromkeys(zip(shown["data"], shown["scale"])))
-groups = [(place, part) for place, part in shown.groupby("place", sort=False)]
+drawn = shown[~shown["data"].str.contains("equal_steps")]
+worlds = list(dict.fromkeys(zip(drawn["data"], drawn["scale"])))
+groups = [(place, part) for place, part in drawn.groupby("place", sort=False)]
 # in inches: a row has a line for each world that its table was run in
 heights = [(part.groupby(["setting", "against"]).ngroups + 1)
            * (0.2 + 0.05 * part["data"].nunique()) for _, part in groups] or [1]
@@ -292,7 +294,7 @@ axes[-1, 0].set(xlabel="difference of class-averaged top-1 on test (points)")
 marks = [plt.Line2D([], [], marker="D", color="0.2", linestyle="", markerfacecolor="none",
                     label="paper: ViT-B, iNatSounds, no interval")]
 for i, (data, scale) in enumerate(worlds):
-    own = shown[(shown["data"] == data) & (shown["scale"] == scale)]
+    own = drawn[(drawn["data"] == data) & (drawn["scale"] == scale)]
     seeds = sorted({f"{n:.0f}" for n in own["seeds"]})
     marks.append(plt.Line2D([], [], marker="o", color=f"C{i}",
                             label=f"measured: {data}, {scale}, seeds: {' or '.join(seeds)}"))
@@ -301,7 +303,7 @@ figure.legend(handles=marks, loc="outside upper left", fontsize="small", ncols=2
  else None)
 
 # %% [markdown]
-# *Figure 3. Every difference of the paper that was also measured here.* **See:** open diamonds are the paper's differences, dots are ours; the
+# *Figure 3. Every difference of the paper that was also measured here (labels at equal steps: in the table alone).* **See:** open diamonds are the paper's differences, dots are ours; the
 # bar is the 95 % interval over other seeds and other species; an empty dot is one seed, and its bar is over species only. A dot on
 # the diamond's side of 0 *leans* the paper's way; it *says* so only when the bar stays there too, by as much as Holm's correction asks. Rows without a diamond are comparisons that the
 # paper does not make, or shows without a number.
