@@ -252,8 +252,8 @@ caught.T.round(3) if len(caught) else print("not run")
 
 # %%
 def panel(ax, part, worlds):
-    """One of the paper's tables: a row per difference, the paper's as a diamond, ours as a dot with
-    its interval."""
+    """One of the paper's tables: for each difference the paper's as a diamond, and for each world
+    ours as a dot with its interval, one below the other."""
     # in the order of the world that has most of them
     longest = part.groupby(["data", "scale"])["setting"].transform("size")
     ordered = part.iloc[np.argsort(-longest, kind="stable")]
@@ -262,28 +262,35 @@ def panel(ax, part, worlds):
     heads, tails = zip(*(a.partition(", ")[::2] for a, _ in pairs))
     names = [f"{a} − {b.removesuffix(f', {t}').replace(h, 'the same')}"
              for (a, b), h, t in zip(pairs, heads, tails)]
-    here = [world for world in worlds if world in set(zip(part["data"], part["scale"]))]
-    for row in part.itertuples():
-        i, world = pairs.index((row.setting, row.against)), (row.data, row.scale)
-        y = i + 0.7 * (here.index(world) + 0.5) / len(here) - 0.35
-        colour = f"C{worlds.index(world)}"
-        ax.plot([row.low, row.high], [y, y], color=colour, linewidth=2, alpha=0.5)
-        ax.plot(row.change, y, "o", color=colour, markersize=4,
-                markerfacecolor="white" if row.seeds < 2 else None)
-        ax.plot(row.paper_change, i, "D", color="0.2", markersize=6, markerfacecolor="none")
+    y, ticks = 0, []
+    for pair in pairs:
+        rows = part[(part["setting"] == pair[0]) & (part["against"] == pair[1])]
+        ticks.append(y + (len(rows) - 1) / 2)
+        ax.plot(rows["paper_change"].iloc[0], ticks[-1], "D", color="0.2", markersize=6,
+                markerfacecolor="none")
+        for row in sorted(rows.itertuples(), key=lambda r: worlds.index((r.data, r.scale))):
+            colour = f"C{worlds.index((row.data, row.scale))}"
+            ax.plot([row.low, row.high], [y, y], color=colour, linewidth=2, alpha=0.5)
+            ax.plot(row.change, y, "o", color=colour, markersize=4,
+                    markerfacecolor="white" if row.seeds < 2 else None)
+            y += 1
+        y += 1  # a gap
     ax.axvline(0, color="0.6", linewidth=0.8)
-    ax.set(yticks=range(len(pairs)), yticklabels=names, ylim=(len(pairs) - 0.4, -0.6))
+    ax.set(yticks=ticks, yticklabels=names, ylim=(y - 0.5, -1))
     ax.tick_params(axis="y", labelsize="small")
 
 # %%
 shown = every[every["change"].notna() & ~every["setting"].str.contains("at random")]
-drawn = shown[~shown["data"].str.contains("equal_steps")]
+# the tables have the rest: labels at equal steps, and what is finetuned otherwise against controls
+others = shown["setting"].str.contains("kept|MobileNetV3")
+drawn = shown[~shown["data"].str.contains("equal_steps")
+              & ~(others & shown["against"].str.contains("at random"))]
 worlds = list(dict.fromkeys(zip(drawn["data"], drawn["scale"])))
 groups = [(place, part) for place, part in drawn.groupby("place", sort=False)]
-# in inches: a row has a line for each world that its table was run in
-heights = [(part.groupby(["setting", "against"]).ngroups + 1)
-           * (0.2 + 0.05 * part["data"].nunique()) for _, part in groups] or [1]
-figure, axes = plt.subplots(len(heights), 1, figsize=(10, 1.5 + sum(heights)),
+# in tenths of an inch: every dot has a line of its own, every difference a gap
+heights = [len(part) + part.groupby(["setting", "against"]).ngroups + 1 for _, part in groups]
+heights = heights or [10]
+figure, axes = plt.subplots(len(heights), 1, figsize=(10, 2.5 + sum(heights) / 10),
                             squeeze=False, height_ratios=heights, sharex=True)
 for ax, (place, part) in zip(axes[:, 0], groups):
     panel(ax, part, worlds)
@@ -303,7 +310,7 @@ figure.legend(handles=marks, loc="outside upper left", fontsize="small", ncols=2
  else None)
 
 # %% [markdown]
-# *Figure 3. Every difference of the paper that was also measured here (labels at equal steps: in the table alone).* **See:** open diamonds are the paper's differences, dots are ours; the
+# *Figure 3. Every difference of the paper that was also measured here (the tables alone have labels at equal steps, and controls of what was finetuned on kept windows).* **See:** open diamonds are the paper's differences, dots are ours; the
 # bar is the 95 % interval over other seeds and other species; an empty dot is one seed, and its bar is over species only. A dot on
 # the diamond's side of 0 *leans* the paper's way; it *says* so only when the bar stays there too, by as much as Holm's correction asks. Rows without a diamond are comparisons that the
 # paper does not make, or shows without a number.
