@@ -234,7 +234,9 @@ class States:
             self._save(step, {"model": model.state_dict(), "optimizer": optimizer.state_dict(),
                               **({"scaler": scaler.state_dict()} if scaler else {})})
             self.pending = []
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter, and Ctrl-C too
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None
             reason = error.__context__ if isinstance(error.__context__, OSError) else error
             problem = f"the state after step {step} could not be saved in {self.folder} ({reason}): free some space"
             if last:

@@ -1,6 +1,7 @@
 """The loop: resumes bit for bit, even when killed; follows its schedule; leaves nobody else's state changed."""
 
 import copy
+import io
 import math
 import os
 import random
@@ -163,6 +164,28 @@ def test_ctrl_c_goes_through_and_the_run_goes_on_from_the_last_state(tmp_path, e
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, model=model, loss_of=interrupted)
     assert is_plain(model) and list(tmp_path.glob("state-*.pt"))
+    log, resumed = train(tmp_path)
+    assert log == whole and same(resumed, weights)
+
+
+@pytest.mark.parametrize("written", [1, 2, 3, 6, 20])
+def test_ctrl_c_in_the_middle_of_saving_goes_through(tmp_path, every_third, monkeypatch, written):
+    """torch turns what its writer raises into a RuntimeError, which was taken for a full disk."""
+    whole, weights = train()
+    real, writes = torch.save, []
+
+    class File(io.BytesIO):
+        def write(self, data):
+            writes.append(len(data))
+            if len(writes) == written:
+                raise KeyboardInterrupt
+            return super().write(data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", lambda state, file: real(state, File()))
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path)
+    assert len(writes) >= written and not list(tmp_path.glob("*state*"))
     log, resumed = train(tmp_path)
     assert log == whole and same(resumed, weights)
 
