@@ -1,29 +1,46 @@
 """Sound files: what is in one, read a part of it, cut it into windows, write one.
 
-A wave is a float32 tensor (N,) in [-1, 1], mono. soundfile decodes (WAV, FLAC, OGG, MP3), torchaudio resamples.
-A broken file is never an empty wave: it is an `AudioError` with the file's name and the reason.
+A wave is a float32 tensor (N,) in [-1, 1], mono. soundfile decodes (WAV, FLAC, OGG, MP3), torchaudio or soxr resample.
+All of a file is read, or none of it: its length is what its bytes hold, whatever its header says (lib.container), and a
+broken file is an `AudioError` with its name and the reason, never a shorter wave.
 """
 
 import math
 import os
+import stat
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import soundfile
+import soxr
 import torch
 import torchaudio
 
-from lib import paths
+from lib import container, paths
 
-__all__ = ["AudioError", "Info", "info", "read", "stream", "resample", "windows", "write"]
+__all__ = ["AudioError", "Info", "info", "step", "read", "stream", "resample", "windows", "write"]
 
 SOUNDS = set(".wav .flac .ogg .oga .mp3 .aif .aiff .aifc .au .snd .w64 .rf64 .caf .opus".split())
+OTHER = set(".m4a .mp4 .aac .wma .amr .3gp .3gpp .webm .mka .mkv .mov .ape .wv .ac3 .tta .dsf .wac .awb".split())
+STEPS = {"PCM_S8": 2.0**-7, "PCM_U8": 2.0**-7, "PCM_24": 2.0**-23, "PCM_32": 2.0**-31, "FLOAT": 0.0, "DOUBLE": 0.0}
+SLOWEST = 100  # Hz, of a recording: what says less would be enormous when it is resampled
+BLOCK = 2**20  # frames decoded at a time, where what they hold is not needed
+# libsndfile 1.2.2 gives other samples than in the whole file where an MP3 of a low rate is read but for whole frames of
+# its own, soon behind a jump (Opus too), and behind a jump to the last page of an Ogg file
+WHOLE = 1152  # samples of an MP3 frame, or of two
+LEAD = 24 * WHOLE  # frames decoded before what is wanted
+TAIL = BLOCK  # frames at the end of an Ogg file to which no jump leads; no page holds more
+LARGEST = 10**6  # numbers in the filter that is kept for two rates
 
 
 class AudioError(ValueError):
-    """A sound file cannot be used; the message names the file and the reason."""
+    """A sound file cannot be used; the message names the file and the reason, in one line whatever its name holds."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(paths.shown(message))
 
 
 class Info(NamedTuple):
@@ -34,28 +51,37 @@ class Info(NamedTuple):
 
 
 def info(file) -> Info:
-    """Rate, length and channels of a sound file from its header; AudioError if there is no usable one."""
-    with opened(file) as sound:
-        return Info(sound.samplerate, sound.frames, sound.channels, sound.frames / sound.samplerate)
+    """Rate, length and channels of a sound file; AudioError if it is not whole."""
+    with Opened(file) as sound:
+        return Info(sound.rate, sound.frames, sound.channels, sound.frames / sound.rate)
+
+
+def step(file) -> float:
+    """The smallest step of a file's samples, 0 for floats: what never exceeds it is digital silence.
+
+    Of compressed files it is that of 16 bits."""
+    with Opened(file) as sound:
+        return STEPS.get(sound.sound.subtype, 2.0**-15)
 
 
 def read(file, rate: int | None = None, start_s: float = 0.0, duration_s: float | None = None) -> torch.Tensor:
     """A file, or `duration_s` of it from `start_s` -> wave (N,) float32, mono, at `rate` (None: the file's own).
 
-    Mono is the mean of the channels. Only the part asked for is decoded. At the end of the file the wave is shorter
-    than asked: padding belongs to the front end, which knows what silence is. AudioError if the part cannot be decoded
-    or holds NaN or infinity."""
+    Mono is the mean of the channels. Little more than the part asked for is decoded, and it is the same as in the whole
+    file. At the end of the file the wave is shorter than asked: padding belongs to the front end, which knows what
+    silence is. AudioError if the part cannot be decoded or holds NaN or infinity."""
     if not (math.isfinite(start_s) and start_s >= 0) or (duration_s is not None and not duration_s > 0):
         raise ValueError(f"start_s={start_s}, duration_s={duration_s}: need a start >= 0 and a duration > 0 (or None)")
-    with opened(file) as sound:
-        own_rate = sound.samplerate
+    with Opened(file) as sound:
+        own_rate = sound.rate
         first = round(start_s * own_rate)
         count = sound.frames - first
         if count <= 0:
             raise AudioError(f"{file}: start {start_s:g} s is past its end ({sound.frames / own_rate:g} s)")
         if duration_s is not None and math.isfinite(duration_s):
             count = min(count, max(1, round(duration_s * own_rate)))
-        wave = decode(sound, count, file, first).mean(dim=1)                            # (N,)
+        sound.go(first)
+        wave = sound.take(count)                                                        # (N,)
     return wave if rate in (None, own_rate) else resample(wave, own_rate, rate)
 
 
@@ -65,13 +91,13 @@ def stream(file, rate: int, seconds: int = 60) -> Iterator[torch.Tensor]:
     Of a recording of any length little more than a piece is in memory. It is decoded once, from its beginning to its
     end, and the resampler sees a second more on either side of a piece, so that no seam can be heard or found.
     AudioError as in `read`."""
-    with opened(file) as sound:
-        own_rate, left = sound.samplerate, sound.frames
+    with Opened(file) as sound:
+        own_rate, left = sound.rate, sound.frames
         lead, held = 0, torch.zeros(0)                                                  # lead: held before the piece
         step = seconds * own_rate
         while True:
             count = min(left, lead + step + own_rate - len(held))
-            held, left = torch.cat([held, decode(sound, count, file).mean(dim=1)]), left - count
+            held, left = torch.cat([held, sound.take(count)]), left - count
             wave = held if rate == own_rate else resample(held, own_rate, rate)
             first = lead // own_rate * rate
             if len(held) <= lead + step:                                                # nothing lies behind this piece
@@ -82,11 +108,19 @@ def stream(file, rate: int, seconds: int = 60) -> Iterator[torch.Tensor]:
 
 
 def resample(wave: torch.Tensor, old: int, new: int) -> torch.Tensor:
-    """A wave (..., N) at `old` Hz -> (..., ceil(N * new / old)) at `new` Hz.
+    """A wave (..., N) at `old` Hz -> (..., ceil(N * new / old)) at `new` Hz, in bounded memory for any two rates.
 
     torchaudio's default filter (6 zero crossings) lets a tone just above half the new rate through at -12 dB, as a
-    false lower tone. 32 crossings take it to -55 dB and cost no measurable time."""
-    return _resampler(old, new, wave.dtype, wave.device)(wave)
+    false lower tone. 32 crossings take it to -55 dB and cost no measurable time. That filter has as many numbers as the
+    rates' product over their squared common divisor: where these are too many (47,999 Hz to 22,050: 4 GB), soxr
+    resamples."""
+    common = math.gcd(old, new)
+    if (old // common) * (new // common) <= LARGEST:
+        return _resampler(old, new, wave.dtype, wave.device)(wave)
+    length = -(-wave.shape[-1] * new // old)
+    padded = torch.nn.functional.pad(wave, (0, old // new + 1)).reshape(-1, wave.shape[-1] + old // new + 1)
+    made = soxr.resample(padded.T.cpu().numpy(), old, new)[:length]                     # (length, ...)
+    return torch.from_numpy(np.ascontiguousarray(made.T)).reshape(*wave.shape[:-1], length).to(wave.device)
 
 
 @cache
@@ -117,56 +151,103 @@ def write(file, wave: torch.Tensor, rate: int) -> Path:
     return file
 
 
+class Opened:
+    """A sound file that is whole, being decoded from its beginning or from a frame that `go` leads to."""
+
+    def __init__(self, file) -> None:
+        self.file, self.sound = file, opened(file)
+        self.rate, self.frames, self.channels = self.sound.samplerate, self.sound.frames, self.sound.channels
+        self.held, self.place = torch.zeros(0), 0  # decoded and not yet taken; the frame that is decoded next
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.sound.close()
+
+    def go(self, first: int) -> None:
+        """Go to a frame of a file of which nothing was taken; the same samples follow as without a jump."""
+        near = first
+        if self.sound.format in ("MP3", "OGG"):
+            near = max(0, first - LEAD) // WHOLE * WHOLE
+        if self.sound.format == "OGG":
+            near = max(0, min(near, self.frames - TAIL))
+        if near and self.sound.seekable():
+            try:
+                self.place = self.sound.seek(near)
+            except soundfile.LibsndfileError as error:
+                raise AudioError(f"{self.file}: cannot be decoded to its end, cut off or damaged ({error})") from error
+        while self.place - len(self.held) < first:
+            self.take(min(BLOCK, first - self.place + len(self.held)))
+
+    def take(self, count: int) -> torch.Tensor:
+        """The next frames, the mean of their channels (count,); AudioError if some are absent or not finite."""
+        more = count - len(self.held)
+        if more > 0:
+            unit = WHOLE if self.sound.format == "MP3" else 1
+            wave = torch.cat([self.held, self._decoded(min(-(-more // unit) * unit, self.frames - self.place))])
+        else:
+            wave = self.held
+        self.held = wave[count:]
+        return wave[:count]
+
+    def _decoded(self, count: int) -> torch.Tensor:
+        try:
+            samples = self.sound.read(count, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, ValueError, MemoryError) as error:  # a damaged MP3 reads behind its own end
+            raise AudioError(f"{self.file}: cannot be decoded to its end, cut off or damaged ({error})") from error
+        if len(samples) < count:
+            raise AudioError(f"{self.file}: cut off, {self.place + len(samples):,} of {self.frames:,} samples decoded")
+        self.place += count
+        samples = torch.from_numpy(samples)                                             # (count, channels)
+        if not torch.isfinite(samples).all():
+            raise AudioError(f"{self.file}: holds NaN or infinite samples")
+        return samples.mean(dim=1)
+
+
 def opened(file) -> soundfile.SoundFile:
-    """The opened file, after the checks that a decoder leaves out (no folder, not empty, not cut off, some samples)."""
-    if Path(file).is_dir():
-        raise AudioError(f"{file}: is a folder, not a sound file")
+    """The opened file, with the header that fits; AudioError where it is no sound file or not whole."""
     try:
-        with open(file, "rb") as raw:
-            if reason := _cut_off(raw):
-                raise AudioError(f"{file}: {reason}")
-        sound = soundfile.SoundFile(str(file))
+        os.fspath(file).encode()
+        about = os.stat(file)
+        if not stat.S_ISREG(about.st_mode):  # a pipe would wait for somebody to write into it
+            raise AudioError(f"{file}: is a {'folder' if stat.S_ISDIR(about.st_mode) else 'pipe or device'}, "
+                             "not a sound file")
+        header, reason = _inspected(os.fspath(file), about.st_size, about.st_mtime_ns)
+        if reason:
+            raise AudioError(f"{file}: {reason}")
+        sound = soundfile.SoundFile(container.Mended(open(file, "rb"), header) if header else str(file))
     except FileNotFoundError:
         raise AudioError(f"{file}: no such file") from None
     except OSError as error:
         raise AudioError(f"{file}: cannot be read ({error.strerror or error})") from error
     except (soundfile.LibsndfileError, TypeError) as error:      # TypeError: soundfile asks for the rate of a .raw file
-        raise AudioError(f"{file}: no sound format that libsndfile knows ({error})") from error
-    if sound.frames < 1 or sound.samplerate < 1:
+        raise AudioError(f"{file}: {_unknown(file, error)}") from error
+    except UnicodeEncodeError:
+        raise AudioError(f"{file}: its name is no UTF-8: rename it") from None
+    except ValueError as error:
+        if isinstance(error, AudioError):
+            raise
+        raise AudioError(f"{file}: is no name of a file ({error})") from None
+    if sound.frames < 1 or not SLOWEST <= sound.samplerate:
+        slow = f"has {sound.samplerate} samples a second, at least {SLOWEST} are needed"
         sound.close()
-        raise AudioError(f"{file}: has a header but no samples")
+        raise AudioError(f"{file}: {slow if sound.frames > 0 else 'has a header but no samples'}")
     return sound
 
 
-def decode(sound: soundfile.SoundFile, count: int, file, first: int | None = None) -> torch.Tensor:
-    """The next frames, or those from `first` -> (count, channels); AudioError if some are absent or not finite."""
+@lru_cache(1 << 16)
+def _inspected(file: str, size: int, time_ns: int) -> tuple[container.Header | None, str]:
+    """A better header for a file, or why it is not whole; looked up once while it has this size and time."""
     try:
-        if first is not None:
-            sound.seek(first)
-        samples = sound.read(count, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, ValueError) as error:     # ValueError: a damaged MP3 reads behind its own end
-        raise AudioError(f"{file}: cannot be decoded to its end, cut off or damaged ({error})") from error
-    if len(samples) < count:
-        raise AudioError(f"{file}: cut off, {len(samples):,} of {count:,} samples decoded")
-    samples = torch.from_numpy(samples)
-    if not torch.isfinite(samples).all():
-        raise AudioError(f"{file}: holds NaN or infinite samples")
-    return samples
+        with open(file, "rb") as raw:
+            return container.inspect(raw), ""
+    except container.Incomplete as error:
+        return None, str(error)
 
 
-def _cut_off(raw) -> str | None:
-    """Why the bytes of an open file cannot be complete, or None. libsndfile plays a cut WAV or OGG without a word."""
-    head, size = raw.read(12), os.fstat(raw.fileno()).st_size
-    if size == 0:
-        return "is empty (0 bytes)"
-    announced = int.from_bytes(head[4:8], "little")
-    if head[:4] == b"RIFF" and announced not in (0, 0xFFFFFFFF) and announced + 8 > size + 1:  # these from streaming
-        return f"cut off, {size:,} of {announced + 8:,} bytes"
-    if head[:4] == b"OggS":
-        raw.seek(max(0, size - 66_000))                          # a page is at most 65,307 bytes long
-        page = raw.read().rsplit(b"OggS", 1)[-1]                 # version, flags, ..., number of segments at 22
-        if len(page) < 23 or not page[1] & 4:                    # 4 = last page of the stream
-            return "cut off, its last Ogg page is missing"
-        if len(page) < 23 + page[22] + sum(page[23:23 + page[22]]):
-            return "cut off within its last Ogg page"
-    return None
+def _unknown(file, error: Exception) -> str:
+    ending = Path(file).suffix.lower()
+    if ending in OTHER:
+        return f"{ending} cannot be read here: make a WAV or FLAC of it (ffmpeg -i IN{ending} OUT.wav)"
+    return f"no sound format that libsndfile knows ({getattr(error, 'error_string', '') or error})"

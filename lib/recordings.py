@@ -21,6 +21,7 @@ from lib.mel import FrontEnd, LogMel, normalise
 __all__ = ["Recordings", "Resident", "Piece"]
 
 MEMORY = 1.5 * 2**30  # bytes that decoded recordings may take in a computer's memory ...
+QUIET = 2.0**-8  # a peak that leaves fewer than 128 steps of 16 bits to either side: such a recording is kept louder
 SHARE = 0.25  # ... and the part of a GPU's that they may take there
 _residents: OrderedDict[str, "Resident"] = OrderedDict()  # those kept by this process, the last used at the end
 
@@ -61,6 +62,7 @@ class Recordings:
         self.length = np.maximum(1, frames) if ahead else self.samples  # (R,) frames or samples
         self.per_s = front.rate / front.hop if ahead else front.rate
         self.pad = normalise(front.pad, front) if ahead else 0.0  # what stands behind a recording's end
+        self.louder: dict[int, float] = {}  # row: how many times as loud a quiet recording is kept
         self.decoded: dict[int, torch.Tensor] | None = {} if ahead or 2 * self.samples.sum() <= room else None
 
     def __len__(self) -> int:
@@ -75,11 +77,17 @@ class Recordings:
             return self._wave(row, first, min(count, int(self.length[row]) - first))
         if row not in self.decoded:
             self.decoded[row] = self.whole(row)
-        return as_float(self.decoded[row][first : first + count])
+        return as_float(self.decoded[row][first : first + count]) / self.louder.get(row, 1)
 
     def whole(self, row: int) -> torch.Tensor:
         """A recording as it is kept: samples (n,) int16 or, ahead, frames (n, M) float16. AudioError."""
-        return self._kept(self._wave(row))
+        wave = self._wave(row)
+        peak = wave.abs().max().item()
+        if self.log_mel and 0 < peak < QUIET:
+            return self.log_mel(wave[None])[0, 0].half()
+        if 0 < peak < QUIET:
+            self.louder[row] = 0.5 / peak
+        return self._kept(wave * self.louder.get(row, 1))
 
     def silence(self, row: int) -> torch.Tensor:
         """What is kept in the place of a recording that cannot be read."""
@@ -127,6 +135,7 @@ class Resident:
     def __init__(self, source: Recordings) -> None:
         shape, kind = ((source.front.mels,), torch.float16) if source.log_mel else ((), torch.int16)
         self.offset = np.cumsum([0, *source.length])  # (R + 1,) where each recording begins
+        self.louder = source.louder
         flat = torch.empty(max(source.need, self.offset[-1]), *shape, dtype=kind)
         self.unreadable: dict[int, str] = {}  # row: why; silence stands in its place
 
@@ -160,6 +169,11 @@ class Resident:
             parts += [self.flat[first : first + piece.count] for first, piece in zip(firsts, pieces)]
             parts += [self.flat[: self.need - n]]  # anything
         x = as_float(torch.cat(parts).unflatten(0, (len(clips), self.need)))  # (B, N) or (B, T, M)
+        for clip, pieces in zip(x, clips):
+            place = 0
+            for piece in pieces if self.louder else ():
+                clip[place : place + piece.count] /= self.louder.get(piece.row, 1)
+                place += piece.count
         if min(lengths) < self.need:
             ends = torch.tensor(lengths).to(x.device, non_blocking=True)[:, None]  # (B, 1)
             behind = torch.arange(self.need, device=x.device) >= ends  # (B, N)

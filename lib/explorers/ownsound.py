@@ -17,7 +17,7 @@ from lib.explorers.base import Sound, loudest, row
 __all__ = ["LIMIT", "Microphone", "OwnSound", "read", "uploaded"]
 
 LIMIT = 8_000_000  # bytes of a file; Jupyter's connection refuses messages of more than 10 MB
-SHORTEST, SILENT, LONGEST = 0.3, 1e-4, 120.0  # s, peak, s that are searched for the loudest part
+SHORTEST, LONGEST = 0.3, 120.0  # s, s that are searched for the loudest part
 
 
 class Microphone(anywidget.AnyWidget):
@@ -49,13 +49,13 @@ def read(name: str, content: bytes, seconds: float) -> Sound:
         file = Path(folder) / f"sound{Path(name).suffix}"
         file.write_bytes(content)
         try:
-            rate = audio.info(file).rate
+            rate, silence = audio.info(file).rate, audio.step(file)
             wave = audio.read(file, duration_s=LONGEST)
         except AudioError as error:
             raise AudioError(str(error).replace(str(file), name)) from None
     if len(wave) < SHORTEST * rate:
         raise AudioError(f"{name} lasts {len(wave) / rate:.2f} s, at least {SHORTEST} s are needed")
-    if wave.abs().max() < SILENT:
+    if wave.abs().max() <= silence:
         raise AudioError(f"{name} is silent: its largest sample is {wave.abs().max():.1e} of 1")
     count = round(seconds * rate)
     first = loudest(wave, count, max(1, rate // 4))

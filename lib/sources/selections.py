@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from lib import paths
-from lib.sources import tables
+from lib.sources import listing, tables
 
 __all__ = ["merge", "checked", "audacity", "raven", "export", "read", "annotations"]
 
@@ -144,7 +144,7 @@ def annotations(folder: str | Path, column: str = "") -> pd.DataFrame:
     Labels without a name or a length are left out, counted and named (`attrs["skipped"]`), as are recordings without
     any; `file` is relative to the folder."""
     root, rows, skipped = paths.resolve(folder), [], []
-    sounds = tables.found(root)
+    sounds = listing.found(root)
     for sound in sounds:
         names = dict.fromkeys(sound.with_name(base + ending) for base in (sound.stem, sound.name) for ending in ENDINGS)
         beside = [name for name in names if name.is_file()]

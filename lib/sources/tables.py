@@ -5,9 +5,12 @@ lib.transfer.curate writes) lists the windows that clips may be cut from, as a t
 have millions of rows. The split is train, val, test or unlabelled: heard in pretraining, its label never used.
 """
 
+import os
+import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +18,11 @@ import pandas as pd
 
 from lib import audio, paths, progress
 from lib.mel import FrontEnd
-from lib.sources import chorus, prepare
+from lib.sources import chorus, listing, prepare
 
-__all__ = ["FOLDS", "recordings", "folder", "check", "units", "folds", "subset", "padded_share", "found",
+__all__ = ["FOLDS", "recordings", "folder", "check", "units", "folds", "subset", "padded_share", "copies",
            "problem", "tell_skipped"]
 
-BLOCK = 1 << 20             # frames decoded at a time by `problem`: a long file never fills the memory
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
           "test": "test", "eval": "test", "unlabelled": "unlabelled", "unlabeled": "unlabelled"}
 FOLDS = 5                        # of `folder:PATH?fold=0` ... 4
@@ -83,49 +85,23 @@ def folder(path: str | Path, seed: int = 0, fold: int | None = None) -> pd.DataF
         raise ValueError(f"{name}: there is no such folder or CSV file ({root.name!r} was looked for in "
                          f"{root.parent.name or '/'!r})")
     csv = root if root.is_file() else root / "metadata.csv"
-    table, outside = (_from_csv(csv, name), []) if csv.exists() else _from_classes(root, name)
+    table, outside = (listing.from_csv(csv, name), []) if csv.exists() else listing.from_classes(root, name)
     given = "split" in table and fold is None
     table = check(table if given else table.assign(split="train"), name)
+    labels = sorted(table["label"].unique())
     table, skipped = _decodable(table, name, outside)
     if table.empty:
         raise ValueError(f"{name}: none of {len(skipped)} files can be used, the first: {skipped[0]}")
+    if lost := sorted(set(labels) - set(table["label"])):
+        print(f"{name}: {len(lost)} of {len(labels)} classes have no usable recording: {', '.join(lost[:10])}")
     if not given:
         table = _split(table, seed) if fold is None else _folded(table, seed, fold, name)
+        _apart(table, name)
     table = table.assign(source=f"folder:{csv.parent.name}").reset_index(drop=True)
+    for note in (*_alike(labels), *_parted(table), *copies(table)):
+        print(f"{name}: {note}")
     table.attrs["skipped"] = skipped
     return table
-
-
-def _from_csv(csv: Path, name: str) -> pd.DataFrame:
-    """The rows of a CSV, with the paths of its files."""
-    text, columns = ["file", "label", "split", "group"], ["file", "label", "split", "group", "start_s", "end_s"]
-    try:
-        table = pd.read_csv(csv, dtype=dict.fromkeys(text, str), skipinitialspace=True, keep_default_na=False,
-                            na_values={column: [""] for column in columns})
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name}: {csv.name} cannot be read as a table ({error}); it needs a header line "
-                         "file,label[,split,group]") from None
-    if missing := {"file", "label"} - set(table.columns):
-        raise ValueError(f"{name}: {csv.name} has the columns {', '.join(table.columns)}; "
-                         f"{' and '.join(sorted(missing))} is missing")
-    if table.empty:
-        raise ValueError(f"{name}: {csv.name} has a header line but no rows; it needs a row file,label[,split,group] "
-                         "per recording")
-    files = [file if pd.isna(file) else str(csv.parent / Path(file).expanduser()) for file in table["file"]]
-    return table[[column for column in columns if column in table]].assign(file=files)
-
-
-def _from_classes(root: Path, name: str) -> tuple[pd.DataFrame, list[str]]:
-    """The sounds in class folders, and a line for each sound that lies outside any."""
-    files = found(root)
-    inside = [file for file in files if file.parent != root]
-    outside = [f"{file}: lies outside any class folder" for file in files if file.parent == root]
-    if not inside:
-        raise ValueError(f"{name}: no sounds in class folders; looked for {root.name}/CLASS/*.wav (or flac, ogg, mp3, "
-                         f"...) and {root.name}/metadata.csv"
-                         + (f", found {len(outside)} sounds outside any class folder" if outside else ""))
-    labels = [file.relative_to(root).parts[0] for file in inside]
-    return pd.DataFrame({"file": map(str, inside), "label": labels}), outside
 
 
 def _decodable(table: pd.DataFrame, name: str, outside: list[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -145,6 +121,46 @@ def _decodable(table: pd.DataFrame, name: str, outside: list[str]) -> tuple[pd.D
     skipped = [*problems.dropna(), *outside]
     tell_skipped(f"{name}: skipped {len(skipped)} of {len(table) + len(outside)} files:", skipped)
     return table[problems.isna()].copy(), skipped
+
+
+def _alike(labels: list[str]) -> Iterator[str]:
+    """Classes whose names look the same, though letter by letter they are not."""
+    seen = {}
+    for label in labels:
+        letters = unicodedata.normalize("NFKC", label).casefold().replace("_", " ").replace("-", " ")
+        looks = " ".join("".join(c for c in letters if unicodedata.category(c) != "Cf").split())
+        if looks in seen:
+            yield f"{seen[looks]!a} and {label!a} are two classes: give them one name if they are one"
+        seen[looks] = label
+
+
+def _parted(table: pd.DataFrame) -> Iterator[str]:
+    """Recordings of which segments lie in several splits."""
+    several = table[table["file"].duplicated(keep=False)].groupby("file")["split"].nunique()
+    if names := several.index[several > 1].tolist():
+        yield (f"segments of {len(names)} recordings lie in more than one split ({Path(names[0]).name}): what is known "
+               "of a recording helps with its other segments, and the scores will be too high; give it one split")
+
+
+def copies(table: pd.DataFrame) -> Iterator[str]:
+    """A sentence where files of the same content lie in several splits under other names."""
+    split = table.drop_duplicates("file").set_index("file")["split"]
+    alike = split.index.to_series()
+    for look in (os.path.getsize, _middle, lambda file: sha256(Path(file).read_bytes()).digest()):  # the dearest last
+        found = alike.map({file: look(file) for file in alike})
+        alike = alike[found.duplicated(keep=False)]
+    same = [files for files in alike.groupby(found).groups.values() if split[list(files)].nunique() > 1]
+    if same:
+        names = ", ".join(sorted(Path(files[0]).name for files in same)[:3])
+        yield (f"{len(same)} files lie in more than one split under other names ({names}"
+               f"{f' and {len(same) - 3} more' if len(same) > 3 else ''}): the scores will be too high")
+
+
+def _middle(file: str) -> bytes:
+    """4 kB from the middle of a file."""
+    with open(file, "rb") as raw:
+        raw.seek(os.path.getsize(file) // 2)
+        return raw.read(4096)
 
 
 def tell_skipped(head: str, skipped: list[str]) -> None:
@@ -207,7 +223,7 @@ def check(table: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
     if missing := [c for c in ("file", "label", "split") if c not in table]:
         raise ValueError(f"{name}: a recordings table needs file, label and split; {', '.join(missing)} is missing")
     table = table.assign(split=_each(table["split"], lambda split: SPLITS.get(str(split).strip().lower(), split)))
-    label = _each(table["label"], lambda label: str(label).strip())
+    label = _each(table["label"], lambda label: " ".join(unicodedata.normalize("NFC", str(label)).split()))
     bad = table[["file", "label"]].isna().any(axis=1) | (label == "") | ~table["split"].isin(SPLITS.values())
     if bad.any():
         i = int(np.argmax(bad.to_numpy()))
@@ -223,6 +239,7 @@ def check(table: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
         i = int(np.argmax(wrong.to_numpy()))
         raise ValueError(f"{name}: row {i} is not usable: start_s={given.iloc[i, 0]}, end_s={given.iloc[i, 1]}; "
                          "a segment needs 0 <= start_s < end_s, in seconds")
+    _apart(table, name)
     if "group" in table:
         pairs = table[["group", "split"]].replace({"split": {"unlabelled": "train"}})
         pairs = pairs.dropna(subset="group").drop_duplicates()
@@ -237,6 +254,25 @@ def check(table: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
                              "window starts in seconds, 0 or more, or None for a free crop; leave a recording without "
                              "any window out")
     return table.assign(label=label, **{c: seconds[c] for c in seconds if c in table})
+
+
+def _apart(table: pd.DataFrame, name: str) -> None:
+    """ValueError where a part of a recording is heard in one split and asked about in another."""
+    rows = table[table["file"].duplicated(keep=False)].reindex(columns=["file", "split", "start_s", "end_s"])
+    rows = rows.replace({"split": {"unlabelled": "train"}})
+    rows = rows[rows.groupby("file")["split"].transform("nunique") > 1]
+    rows = rows.assign(start_s=pd.to_numeric(rows["start_s"]).fillna(0), end_s=pd.to_numeric(rows["end_s"])
+                       .fillna(np.inf)).sort_values(["file", "start_s"])
+    for file, segments in rows.groupby("file"):
+        until = {}  # the end of what each split has had so far
+        for row in segments.itertuples():
+            for split in sorted(until.keys() - {row.split}):
+                end = min(row.end_s, until[split])
+                if row.start_s < end:
+                    part = f", from {row.start_s:g} s to " + ("its end" if np.isinf(end) else f"{end:g} s")
+                    raise ValueError(f"{name}: {file} is in {split} and in {row.split}{part}: what a model is asked "
+                                     "about must not be what it has learnt from; give the recording one split")
+            until[row.split] = max(until.get(row.split, 0), row.end_s)
 
 
 def _each(column: pd.Series, change: Callable) -> pd.Series:
@@ -279,18 +315,12 @@ def padded_share(table: pd.DataFrame, front: FrontEnd) -> float:
     return float((1 - table["duration_s"] / front.seconds).clip(lower=0).mean()) if len(table) else 0.0
 
 
-def found(folder) -> list[Path]:
-    """The files anywhere in a folder that are named like sounds, in order; hidden ones are none."""
-    files = (file for file in Path(folder).rglob("[!.]*") if file.suffix.lower() in audio.SOUNDS)
-    return sorted(file for file in files if not file.is_dir())
-
-
 def problem(file) -> str | None:
     """Decode the whole file: the reason it is unusable, or None. Silence is no problem, a recording may hold it."""
     try:
-        with audio.opened(file) as sound:
-            for first in range(0, sound.frames, BLOCK):
-                audio.decode(sound, min(BLOCK, sound.frames - first), file)
+        with audio.Opened(file) as sound:
+            for first in range(0, sound.frames, audio.BLOCK):
+                sound.take(min(audio.BLOCK, sound.frames - first))
     except audio.AudioError as error:
         return str(error)
     return None

@@ -22,7 +22,7 @@ from lib import audio, checkpoints, hardware, mae, paths, progress
 from lib.checkpoints import Card
 from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
-from lib.sources import selections, tables
+from lib.sources import listing, selections
 from lib.transfer import probe, readouts
 
 __all__ = ["Classifier", "Answers", "frozen", "save", "load", "sounds", "stretches", "predict", "write", "answer"]
@@ -109,7 +109,7 @@ def sounds(place: str | Path) -> tuple[Path, list[str]]:
     root = paths.resolve(place)
     if not str(place).strip() or not root.exists():
         raise ValueError(f"{place}: there is no such folder or sound file")
-    folder, files = (root, tables.found(root)) if root.is_dir() else (root.parent, [root])
+    folder, files = (root, listing.found(root)) if root.is_dir() else (root.parent, [root])
     if not files:
         raise ValueError(f"{place}: no sounds in this folder or below it; looked for {', '.join(sorted(audio.SOUNDS))}")
     return folder, [str(file.relative_to(folder)) for file in files]

@@ -1,0 +1,120 @@
+"""Which recordings there are: the sounds of a folder, of class folders, or those that a CSV names.
+
+Folders are taken as they are: on real disks lie hidden files, links, phones' formats and tables from a spreadsheet.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib import audio, paths, progress
+
+__all__ = ["found", "from_csv", "from_classes"]
+
+SYSTEM = {"__macosx", "$recycle.bin", "system volume information", "lost+found", "@eadir", "#recycle", "__pycache__"}
+COLUMNS = ["file", "label", "split", "group", "start_s", "end_s"]
+
+
+def found(folder) -> list[Path]:
+    """The files anywhere in a folder that are named like sounds, in order, those of formats that cannot be read too.
+
+    Hidden files and folders and those of operating systems are passed over. Links are followed, but no folder is
+    entered twice, and rather by its own name than by that of a link."""
+    entered, links = set(), [str(folder)]
+    files = []
+    while links:
+        top, links = links, []
+        for place in top:
+            files += _sounds(place, entered, links)
+    return sorted(files)
+
+
+def _sounds(folder: str, entered: set[tuple[int, int]], links: list[str]) -> Iterator[Path]:
+    """The sounds in a folder and its own subfolders; links to folders are put aside."""
+    try:
+        about = os.stat(folder)
+        if (about.st_dev, about.st_ino) in entered:
+            return
+        entered.add((about.st_dev, about.st_ino))
+        with os.scandir(folder) as entries:
+            entries = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        progress.say(f"{folder}: cannot be looked into ({error.strerror})")
+        return
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name.lower() in SYSTEM:
+            continue
+        if not (os.path.isdir(entry) if entry.is_symlink() else entry.is_dir()):  # a link may lead to itself
+            if os.path.splitext(entry.name)[1].lower() in audio.SOUNDS | audio.OTHER:
+                yield Path(entry.path)
+        elif entry.is_symlink():
+            links.append(entry.path)
+        else:
+            yield from _sounds(entry.path, entered, links)
+
+
+def from_classes(root: Path, name: str) -> tuple[pd.DataFrame, list[str]]:
+    """The sounds in class folders, and a line for each sound that lies outside any; ValueError where there are none."""
+    files = found(root)
+    inside = [file for file in files if file.parent != root]
+    outside = [f"{file}: lies outside any class folder" for file in files if file.parent == root]
+    if not inside:
+        raise ValueError(f"{name}: no sounds in class folders; looked for {root.name}/CLASS/*.wav (or flac, ogg, mp3, "
+                         f"...) and {root.name}/metadata.csv"
+                         + (f", found {len(outside)} sounds outside any class folder" if outside else ""))
+    labels = [file.relative_to(root).parts[0] for file in inside]
+    return pd.DataFrame({"file": map(str, inside), "label": labels}), outside
+
+
+def from_csv(file: Path, name: str) -> pd.DataFrame:
+    """The rows of a CSV with COLUMNS among its columns, as text, NaN where nothing stands; with the paths of its files.
+
+    Between its fields stand commas, semicolons or tabs, whichever its first line has most of. ValueError names the
+    line that has too many fields."""
+    text = paths.read_text(file)
+    first = text.partition("\n")[0]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), skipinitialspace=True)
+    try:
+        columns = [column.strip() for column in next(lines, [])]
+        rows = [_fields(row, columns, f"{name}: {file.name}, line {lines.line_num}") for row in lines if any(row)]
+    except csv.Error as error:
+        raise ValueError(f"{name}: {file.name} cannot be read as a table (line {lines.line_num}: {error}); it needs a "
+                         "header line file,label[,split,group]") from None
+    if not any(columns):
+        raise ValueError(f"{name}: {file.name} cannot be read as a table (its first line is empty); it needs a header "
+                         "line file,label[,split,group]")
+    if missing := {"file", "label"} - set(columns):
+        raise ValueError(f"{name}: {file.name} has the columns {', '.join(columns)}; "
+                         f"{' and '.join(sorted(missing))} is missing")
+    if twice := [column for column in COLUMNS if columns.count(column) > 1]:
+        raise ValueError(f"{name}: {file.name} has two columns {twice[0]}: keep one")
+    if not rows:
+        raise ValueError(f"{name}: {file.name} has a header line but no rows; it needs a row file,label[,split,group] "
+                         "per recording")
+    table = pd.DataFrame(rows, columns=columns)[[column for column in COLUMNS if column in columns]]
+    table = table.replace("", np.nan)
+    return table.assign(file=[place if pd.isna(place) else _path(file.parent, place) for place in table["file"]])
+
+
+def _fields(row: list[str], columns: list[str], where: str) -> list[str]:
+    """A row with as many fields as there are columns."""
+    row = [field.strip() for field in row]
+    if any(row[len(columns):]):
+        raise ValueError(f"{where} has {len(row)} fields and the header line {len(columns)}: put a field that holds "
+                         "the separator into quotes")
+    return (row + [""] * (len(columns) - len(row)))[: len(columns)]
+
+
+def _path(folder: Path, name: str) -> str:
+    """Where a file that a CSV names lies: from the folder of the CSV on, with / or \\ between its parts."""
+    if name.startswith("~/"):
+        name = os.path.expanduser(name)
+    place = os.path.normpath(folder / name)
+    if "\\" in name and "\0" not in name and not os.path.exists(place):  # written on Windows
+        place = os.path.normpath(folder / name.replace("\\", "/"))
+    return place
