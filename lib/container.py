@@ -280,6 +280,6 @@ def _mp3(raw: BinaryIO, size: int) -> Header | None:
     if found.other >= 0:
         raise Incomplete(f"its frames are of two kinds from byte {found.other:,} on (rate or channels): files were "
                          "joined, take them apart")
-    if found.told is not None and found.told > found.count + 4:  # some encoders count a few too many
+    if found.told is not None and found.told > found.count + 1:  # some encoders count the one that tells
         raise Incomplete(f"cut off, {found.count:,} of {found.told:,} MP3 frames are there")
     return None if found.told == found.count else Header(mp3.info(found.head, found.count), found.first)
