@@ -175,8 +175,9 @@ class Opened:
         if near and self.sound.seekable():
             try:
                 self.place = self.sound.seek(near)
-            except soundfile.LibsndfileError as error:
-                raise AudioError(f"{self.file}: cannot be decoded to its end, cut off or damaged ({error})") from error
+            except soundfile.LibsndfileError:  # as of a FLAC with a damaged header, which decodes
+                self.sound.close()
+                self.sound = opened(self.file)
         while self.place - len(self.held) < first:
             self.take(min(BLOCK, first - self.place + len(self.held)))
 

@@ -78,6 +78,13 @@ def inspect(raw: BinaryIO) -> Header | None:
     size = _size(raw)
     if size == 0:
         raise Incomplete("is empty (0 bytes)")
+    try:
+        return _inspected(raw, size)
+    except (struct.error, IndexError):
+        raise Incomplete("cut off within its header") from None
+
+
+def _inspected(raw: BinaryIO, size: int) -> Header | None:
     raw.seek(0)
     head = raw.read(16)
     if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":

@@ -68,6 +68,46 @@ def test_resampling_removes_what_the_new_rate_cannot_hold():
     assert audio.resample(below, 48_000, 22_050)[inside].std() > 0.95 * below.std()
 
 
+@pytest.mark.parametrize("old, new", [(44_099, 22_050), (47_999, 22_050), (22_254, 16_000), (195_312, 22_050),
+                                      (250_001, 32_000), (1_001, 22_050), (22_050, 44_099)])
+def test_any_two_rates_are_resampled_well(old, new):
+    hz = 0.3 * min(old, new)
+    t = torch.arange(2 * old, dtype=torch.float64) / old
+    wave = torch.stack([torch.sin(2 * torch.pi * hz * t), 0 * t]).float()  # (2, N)
+    made = audio.resample(wave, old, new)
+    assert made.shape == (2, 2 * new) and made.dtype == torch.float32 and not made[1].any()
+    wanted = torch.sin(2 * torch.pi * hz * torch.arange(2 * new, dtype=torch.float64) / new).float()
+    inside = slice(new // 4, -new // 4)
+    assert (made[0] - wanted)[inside].abs().max() < 1e-3
+    for samples in (1, 2, 7, 1000):
+        assert audio.resample(wave[0, :samples], old, new).shape == (-(-samples * new // old),)
+
+
+def test_a_rate_without_a_common_divisor_takes_little_time_and_memory(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(10.0, 47_999).numpy(), 47_999)
+    code = ("import resource, sys, time; from lib import audio\n"
+            "audio.read(sys.argv[1]); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "print(len(audio.read(sys.argv[1], 22_050)), sum(map(len, audio.stream(sys.argv[1], 22_050, 1))), "
+            "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)")
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.wav")], capture_output=True, text=True,
+                          cwd=paths.ROOT, check=True)
+    whole, streamed, more = map(int, done.stdout.split())
+    assert whole == streamed == 220_500 and more < 100_000  # kB; the filter alone would take 4 GB
+
+
+def test_what_is_digital_silence_depends_on_what_a_file_can_hold(tmp_path):
+    for subtype, step in (("PCM_16", 2.0**-15), ("PCM_24", 2.0**-23), ("FLOAT", 0.0), ("PCM_U8", 2.0**-7)):
+        soundfile.write(tmp_path / "a.wav", 2e-5 * tone().numpy(), 22_050, subtype=subtype)
+        assert audio.step(tmp_path / "a.wav") == step
+        assert (audio.read(tmp_path / "a.wav").abs().max() > step) == (subtype in ("PCM_24", "FLOAT"))
+
+
+def test_a_recording_of_one_sample_a_second_is_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone().numpy(), 1)
+    with pytest.raises(audio.AudioError, match="a.wav: has 1 samples a second, at least 100 are needed"):
+        audio.read(tmp_path / "a.wav", 22_050)
+
+
 @pytest.mark.parametrize("old", [8_000, 44_100, 48_000])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_kept_filter_resamples_as_a_new_one_does(old, dtype):

@@ -163,23 +163,16 @@ def test_a_flac_of_unknown_length_is_refused(tmp_path):
 
 # ------------------------------------------------------------------------------------------------------ jumps and names
 
-def kinds():
-    """Every format and subtype that libsndfile writes and reads again."""
-    for form in soundfile.available_formats().keys() - {"RAW"}:
-        for subtype in soundfile.available_subtypes(form):
-            if not subtype.startswith("DWVW") and subtype not in ("MPEG_LAYER_I", "MPEG_LAYER_II"):
-                yield form, subtype
+KINDS = sorted((form, subtype) for form in soundfile.available_formats().keys() - {"RAW"}
+               for subtype in soundfile.available_subtypes(form)
+               if not subtype.startswith(("DWVW", "MPEG")) or (form, subtype) == ("MP3", "MPEG_LAYER_III"))
 
 
-@pytest.mark.parametrize("form, subtype", sorted(kinds()))
+@pytest.mark.parametrize("form, subtype", KINDS)
 def test_a_part_holds_the_samples_of_the_whole_file(form, subtype, tmp_path):
     rate = 48_000 if subtype == "OPUS" else RATE
-    try:
-        file = sound(tmp_path / "a", form, subtype, np.concatenate([NOISE, NOISE[::-1]]), rate)
-        wave = audio.read(file)
-    except (soundfile.LibsndfileError, ValueError):
-        pytest.skip("libsndfile does not write or read it")
-    rate = audio.info(file).rate
+    file = sound(tmp_path / "a", form, subtype, np.concatenate([NOISE, NOISE[::-1]]), rate)
+    wave, rate = audio.read(file), audio.info(file).rate
     joined = torch.cat(list(audio.stream(file, rate, 1)))
     torch.testing.assert_close(joined, wave, rtol=0, atol=1e-6)
     for start in np.linspace(0, (len(wave) - 500) / rate, 12):
@@ -232,8 +225,12 @@ def test_whatever_becomes_of_a_file_check_and_reader_agree(files, form, data):
     assert (tables.problem(file) is None) == (reason == "") and reason.startswith(str(file) if reason else "")
     if not reason:
         assert audio.info(file).frames == len(wave)
-        half = audio.read(file, None, len(wave) // 2 / audio.info(file).rate)
-        assert len(half) == len(wave) - len(wave) // 2
+        try:
+            half = audio.read(file, None, len(wave) // 2 / audio.info(file).rate)
+        except audio.AudioError as error:  # a FLAC with damaged block sizes decodes, but cannot be searched
+            assert form == "FLAC" and error.args[0].startswith(str(file))
+        else:
+            assert len(half) == len(wave) - len(wave) // 2
     file.unlink()
 
 

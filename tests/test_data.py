@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
-from toys import BAD, FRONT, GOOD, mess, ramp, tones
+from toys import BAD, FRONT, GOOD, mess, ramp, tone, tones
 
 from lib import audio, data, hardware, paths, recordings, sources
 from lib.data import Clips, Windows
@@ -691,3 +692,26 @@ def test_the_median_is_that_of_the_clip_however_it_was_cut(tmp_path, ahead):
     for batch in data.loader(Windows(table, front, ahead=ahead), 8):
         for x, n in zip(batch.spec(log_mel)[:, 0], batch.frames(front)):
             assert x[:n].median(0).values.abs().max() < 2e-3 and (x[n:] == 0).all() and x.abs().max() > 0.1
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_quiet_recording_keeps_its_steps_wherever_it_is_kept(ahead, tmp_path):
+    """A recorder of 32-bit floats whose peak is below one step of 16 bits, beside one of the usual level."""
+    rng, files = np.random.default_rng(0), []
+    for name, gain in (("quiet", 2e-5), ("loud", 0.2)):
+        files.append(tmp_path / f"{name}.wav")
+        soundfile.write(files[-1], gain * tone(2000, 0.6, rng).numpy() / 0.5, 22_050, subtype="FLOAT")
+    table = pd.DataFrame({"file": [str(file) for file in files], "label": "a", "split": "train"})
+    clips = Clips(table, FRONT, 0, ahead=ahead)
+    draws = [Draw(row, number) for row in (0, 1) for number in (0, 1)]
+    kept = clips.cut(clips.source.resident(), draws)
+    for i, draw in enumerate(draws):
+        piece = clips.pieces(draw)[0]
+        wave = audio.read(table["file"][piece.row])
+        if ahead:
+            wanted = LogMel(FRONT)(wave[None])[0, 0][piece.first : piece.first + piece.count]
+        else:
+            wanted = wave[piece.first : piece.first + piece.count]
+        near = (2e-3 if draw.row == 0 or not ahead else 0.1) * (wanted.max() - wanted.min())  # 16 bits of the loud one
+        assert (kept.x[i].reshape(-1, *wanted.shape[1:])[: piece.count] - wanted).abs().max() < near
+        assert (clips.source.read(*piece) - wanted).abs().max() < near

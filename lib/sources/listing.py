@@ -59,10 +59,16 @@ def _sounds(folder: str, entered: set[tuple[int, int]], links: list[str]) -> Ite
 
 
 def from_classes(root: Path, name: str) -> tuple[pd.DataFrame, list[str]]:
-    """The sounds in class folders, and a line for each sound that lies outside any; ValueError where there are none."""
-    files = found(root)
-    inside = [file for file in files if file.parent != root]
-    outside = [f"{file}: lies outside any class folder" for file in files if file.parent == root]
+    """The sounds in class folders, and a line for each that lies outside any or has a name that is no UTF-8, which no
+    table can hold; ValueError where there are none."""
+    inside, outside = [], []
+    for file in found(root):
+        if any("\ud800" <= letter <= "\udfff" for letter in str(file)):
+            outside.append(paths.shown(f"{file}: its name is no UTF-8: rename it"))
+        elif file.parent == root:
+            outside.append(paths.shown(f"{file}: lies outside any class folder"))
+        else:
+            inside.append(file)
     if not inside:
         raise ValueError(f"{name}: no sounds in class folders; looked for {root.name}/CLASS/*.wav (or flac, ogg, mp3, "
                          f"...) and {root.name}/metadata.csv"
