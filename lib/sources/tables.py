@@ -108,12 +108,11 @@ def _decodable(table: pd.DataFrame, name: str, outside: list[str]) -> tuple[pd.D
     """The rows whose files decode whole, with duration_s; and the reasons against the others, which are printed."""
     files = table["file"].unique()  # of many segments of a long recording each is decoded once
     with ThreadPoolExecutor() as pool:  # soundfile decodes outside Python's lock
-        reasons = progress.bar(pool.map(problem, files), total=len(files), desc=f"checking {name}", unit="file",
+        answers = progress.bar(pool.map(_decoded, files), total=len(files), desc=f"checking {name}", unit="file",
                                leave=False)
-        reason = dict(zip(files, reasons))
-    seconds = {file: np.nan if reason[file] else audio.info(file).duration_s for file in files}
-    table = table.assign(duration_s=table["file"].map(seconds))
-    problems = table["file"].map(reason)
+        seconds, reasons = zip(*answers)
+    table = table.assign(duration_s=table["file"].map(dict(zip(files, seconds))))
+    problems = table["file"].map(dict(zip(files, reasons)))
     if "start_s" in table:
         late = table["start_s"] >= table["duration_s"]
         past = [f"{row.file}: a segment starts at {row.start_s:g} s, past its end" for row in table[late].itertuples()]
@@ -317,10 +316,15 @@ def padded_share(table: pd.DataFrame, front: FrontEnd) -> float:
 
 def problem(file) -> str | None:
     """Decode the whole file: the reason it is unusable, or None. Silence is no problem, a recording may hold it."""
+    return _decoded(file)[1]
+
+
+def _decoded(file) -> tuple[float, str | None]:
+    """The seconds of a file that decodes whole, NaN with the reason of one that does not."""
     try:
         with audio.Opened(file) as sound:
             for first in range(0, sound.frames, audio.BLOCK):
                 sound.take(min(audio.BLOCK, sound.frames - first))
+            return sound.frames / sound.rate, None
     except audio.AudioError as error:
-        return str(error)
-    return None
+        return np.nan, str(error)
