@@ -1,4 +1,5 @@
 """Where things are, files that are whole or absent, the key of a result, and how a command line is read."""
+import codecs
 import hashlib
 import inspect
 import json
@@ -19,8 +20,8 @@ from platformdirs import user_cache_path
 
 from lib import progress
 
-__all__ = ["ROOT", "cache", "resolve", "atomic", "write_text", "write_json", "locked", "plain", "key", "sha256",
-           "digest", "processor", "processors", "processes", "main_process", "pairs", "nearest", "command"]
+__all__ = ["ROOT", "cache", "resolve", "atomic", "write_text", "read_text", "write_json", "locked", "plain", "key",
+           "sha256", "digest", "processor", "processors", "processes", "main_process", "pairs", "nearest", "command"]
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder that holds lib/, notebooks/ and papermill_runs/
 BLOCK = 1 << 20  # bytes hashed at a time
@@ -60,10 +61,26 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Writes a complete UTF-8 file with Unix line ends, or nothing."""
+    """Writes a complete UTF-8 file with Unix line ends, or nothing.
+
+    Of a file name that is no UTF-8 each odd byte is written out (\\udce9): one such name must not end a long run."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     return Path(path)
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file that somebody's program wrote: UTF-8 or, with its mark, UTF-16; else cp1252, as older Windows
+    programs write. Line ends stay as they are; ValueError where it is none of these."""
+    content = Path(path).read_bytes()
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise ValueError(f"{Path(path).name}: is text neither in UTF-8 nor in {'whole UTF-16' if marked else 'cp1252'}: "
+                     "save it as UTF-8")
 
 
 def write_json(path: str | Path, value: object) -> Path:
