@@ -28,7 +28,11 @@ def merge(windows: pd.DataFrame, threshold: float) -> pd.DataFrame:
 
     A window counts when its score is at least `threshold`; windows that follow each other, overlap or touch, and say
     the same species are one selection, whose score is that of its best window. Where two species meet, half overlapping
-    windows let their selections overlap too."""
+    windows let their selections overlap too. ValueError names a window without a score."""
+    if (unknown := windows["score"].isna()).any():
+        window = windows[unknown].iloc[0]
+        raise ValueError(f"{window['file']}: the window at {window['start_s']:g} s has no score: a model that answers "
+                         "nan must not pass for one that found nothing")
     sure = windows[windows["score"] >= checked(threshold)]
     before = sure.shift()
     goes_on = (sure[["file", "label"]] == before[["file", "label"]]).all(axis=1)
@@ -42,8 +46,8 @@ def merge(windows: pd.DataFrame, threshold: float) -> pd.DataFrame:
 def checked(threshold: float | str) -> float:
     """The threshold as a number; ValueError where it is no probability."""
     try:
-        value = float(threshold)
-    except ValueError:
+        value = math.nan if isinstance(threshold, bool) else float(threshold)
+    except (TypeError, ValueError):
         value = math.nan
     if not 0 < value <= 1:
         raise ValueError(f"threshold is {threshold}: a score is a probability, so it must be above 0 and at most 1, "

@@ -29,7 +29,13 @@ def test_a_gap_parts_selections_and_none_is_an_empty_table():
     assert len(selections.merge(apart, 0.7)) == 0 and list(selections.merge(apart, 0.7)) == selections.COLUMNS
 
 
-@pytest.mark.parametrize("threshold", [0, -1, 1.5, float("nan"), "half"])
+def test_a_window_without_a_score_is_an_error_not_a_find_less():
+    scored = windows(("a.wav", 0.0, 3.0, "frog", 0.6), ("a.wav", 1.5, 4.5, "frog", float("nan")))
+    with pytest.raises(ValueError, match="a.wav: the window at 1.5 s has no score"):
+        selections.merge(scored, 0.5)
+
+
+@pytest.mark.parametrize("threshold", [0, -1, 1.5, float("nan"), "half", None, True])
 def test_a_threshold_is_a_probability(threshold):
     with pytest.raises(ValueError, match=f"threshold is {threshold}: .* above 0 and at most 1"):
         selections.merge(windows(("a.wav", 0.0, 3.0, "frog", 0.6)), threshold)
