@@ -5,7 +5,6 @@ A table of selections has a row per stretch: `file, label, start_s, end_s`, and 
 between tabs, no header), Raven one selection table (a header and tabs). Both can be written and read.
 """
 
-import io
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -14,13 +13,12 @@ from pathlib import Path
 import pandas as pd
 
 from lib import paths
-from lib.sources import tables
+from lib.sources import labels, tables
 
 __all__ = ["merge", "checked", "audacity", "raven", "export", "read", "annotations"]
 
 COLUMNS = ["file", "label", "start_s", "end_s", "score", "windows"]
 ENDINGS = (".Table.1.selections.txt", ".selections.txt", ".txt")  # of a label file, behind the name of its recording
-NAMED = ("Species", "Label", "Annotation", "Common Name", "Species Code")  # where a Raven table may keep the species
 
 
 def merge(windows: pd.DataFrame, threshold: float) -> pd.DataFrame:
@@ -57,13 +55,13 @@ def checked(threshold: float | str) -> float:
 
 def audacity(selections: pd.DataFrame) -> str:
     """The selections of one recording as a label track (File > Import > Labels), without a score, to be read again."""
-    return "".join(f"{s.start_s:.6f}\t{s.end_s:.6f}\t{s.label}\n" for s in selections.itertuples())
+    return "".join(f"{s.start_s:.6f}\t{s.end_s:.6f}\t{labels.shown(s.label)}\n" for s in selections.itertuples())
 
 
 def raven(selections: pd.DataFrame, low_hz: float, high_hz: float) -> str:
     """The same as a selection table (File > Open Selection Table); each box spans what the model hears."""
-    rows = [(i, "Spectrogram 1", 1, f"{s.start_s:.6f}", f"{s.end_s:.6f}", f"{low_hz:.1f}", f"{high_hz:.1f}", s.label,
-             f"{s.score:.4f}") for i, s in enumerate(selections.itertuples(), 1)]
+    rows = [(i, "Spectrogram 1", 1, f"{s.start_s:.6f}", f"{s.end_s:.6f}", f"{low_hz:.1f}", f"{high_hz:.1f}",
+             labels.shown(s.label), f"{s.score:.4f}") for i, s in enumerate(selections.itertuples(), 1)]
     head = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
             "Species", "Score")
     return "".join("\t".join(map(str, row)) + "\n" for row in (head, *rows))
@@ -93,52 +91,12 @@ def read(file: str | Path, column: str = "") -> pd.DataFrame:
     """A label track of Audacity or a selection table of Raven -> label, start_s, end_s, in the order of the file.
 
     Of Raven `column` names the one with the species (left out: the first of Species, Label, Annotation, Common Name,
-    Species Code that is there); a selection that stands in two views counts once, and of files opened as a sequence
-    `File Offset (s)` is the start. Audacity's lines of frequencies are passed over. Point labels keep start_s = end_s.
-    ValueError names the line."""
+    Species Code that is there); a selection that stands in two views counts once. A table that names its recordings
+    gives them as `file`, and times within them. Audacity's lines of frequencies are passed over. Point labels keep
+    start_s = end_s. ValueError names the line."""
     path = paths.resolve(file)
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", "replace")  # older Ravens on Windows
-    if "Begin Time (s)" in text.partition("\n")[0]:
-        return _raven(path.name, text, column)
-    return _audacity(path.name, text)
-
-
-def _raven(name: str, text: str, column: str) -> pd.DataFrame:
-    table = pd.read_csv(io.StringIO(text), sep="\t", dtype=str, keep_default_na=False)
-    species = [name for name in ([column] if column else NAMED) if name in table]
-    if not species or "End Time (s)" not in table:
-        raise ValueError(f"{name}: no column {column or ' or '.join(NAMED)} with the species and End Time (s) beside "
-                         f"it; it has {', '.join(table.columns)}: name it with column=")
-    same = [name for name in ("Selection", "Channel") if name in table]
-    table = table.drop_duplicates(same) if same else table
-    begin, end = (pd.to_numeric(table[name], errors="coerce") for name in ("Begin Time (s)", "End Time (s)"))
-    start = begin
-    if "File Offset (s)" in table:
-        start = pd.to_numeric(table["File Offset (s)"], errors="coerce").fillna(begin)
-    found = pd.DataFrame({"label": table[species[0]].str.strip(), "start_s": start, "end_s": start + end - begin})
-    bad = found.index[found[["start_s", "end_s"]].isna().any(axis=1)]
-    if len(bad):
-        raise ValueError(f"{name}: line {bad[0] + 2} has no times: {table.loc[bad[0]].to_dict()}")
-    return found.reset_index(drop=True)
-
-
-def _audacity(name: str, text: str) -> pd.DataFrame:
-    rows = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("\\"):
-            continue
-        parts = line.split("\t")
-        try:
-            start, end = float(parts[0]), float(parts[1])
-        except (ValueError, IndexError):
-            raise ValueError(f"{name}: line {number} is {line[:60]!r}: a label track has start, end and label between "
-                             "tabs, in seconds; a Raven table has a header with Begin Time (s)") from None
-        rows.append({"label": parts[2].strip() if len(parts) > 2 else "", "start_s": start, "end_s": end})
-    return pd.DataFrame(rows, columns=["label", "start_s", "end_s"]).astype({"start_s": float, "end_s": float})
+    table = labels.read(paths.read_text(path), path.name, column)
+    return table if table["file"].any() else table.drop(columns="file")
 
 
 def annotations(folder: str | Path, column: str = "") -> pd.DataFrame:

@@ -1,11 +1,17 @@
+import re
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from toys import tone
 
-from lib import sources
-from lib.sources import selections, tables
+from lib import paths, sources
+from lib.sources import labels, selections, tables
 
 
 def windows(*rows):
@@ -143,3 +149,123 @@ def test_a_long_recording_with_many_labels_is_decoded_once(pond, monkeypatch):
     selections.annotations(pond).to_csv(pond / "metadata.csv", index=False)
     sources.folder(pond)
     assert len(seen) == len(set(seen)) == 2
+
+
+# What a label file says
+
+HEAD = ["Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)"]
+
+
+def raven(*rows, more=("Species",)):
+    """A Raven table of rows (number, view, begin, end, *the other columns)."""
+    lines = [[*HEAD, *more]] + [[n, view, 1, begin, end, 0, 1, *rest] for n, view, begin, end, *rest in rows]
+    return "".join("\t".join(map(str, line)) + "\n" for line in lines)
+
+
+def said(text, name="t.txt", column=""):
+    return labels.read(text, name, column)[["label", "start_s", "end_s"]].to_numpy().tolist()
+
+
+@pytest.mark.parametrize("name, right", [
+    ("raven_quotes", [['"song', 1.0, 1.5], ["B", 2.0, 2.5], ['call"', 3.0, 3.5], ["D", 4.0, 4.5]]),
+    ("raven_sequence", [["A", 0.1, 0.5], ["B", 1.0, 1.5]]),
+    ("raven_pasted", [["A", 0.1, 0.5], ["B", 1.0, 1.5], ["C", 3.0, 3.5]])])
+def test_the_tables_that_were_read_wrongly_are_read_right(name, right):
+    file = paths.ROOT.parent / "shared" / "faults" / f"{name}.txt"
+    if not file.exists():
+        pytest.skip("../shared/faults is not there")
+    assert selections.read(file)[["label", "start_s", "end_s"]].to_numpy().tolist() == right
+
+
+def test_a_quote_is_a_letter_like_any_other():
+    text = raven((1, "S", 1, 1.5, '"song'), (2, "S", 2, 2.5, "B"), (3, "S", 3, 3.5, 'call"'), (4, "S", 4, 5, '"C" D'))
+    assert [row[0] for row in said(text)] == ['"song', "B", 'call"', '"C" D']
+
+
+def test_a_label_file_is_split_at_line_ends_and_tabs_alone():
+    odd = ["a\x0bb", "a\x1cb", "a\x85b", "a\u2028b", "a\u2029b", "a\x0cb", "\\a", "a\0b"]
+    assert [row[0] for row in said("".join(f"1\t2\t{label}\n" for label in [*odd, "a\tb"]))] == [*odd, "a\tb"]
+    assert [row[0] for row in said(raven(*((1, "S", 1, 2, label) for label in odd)))] == odd
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n", "\n\n \t\n"])
+def test_any_encoding_and_line_end_gives_the_same_rows(encoding, end, tmp_path):
+    for text in (raven((1, "S", 0.5, 2, "Été")), "0.5\t2\tÉté\n"):
+        (tmp_path / "t.txt").write_bytes(("\n" + text).replace("\n", end).encode(encoding))
+        assert selections.read(tmp_path / "t.txt").to_numpy().tolist() == [["Été", 0.5, 2.0]]
+
+
+def test_only_a_selection_in_another_view_counts_once():
+    pasted = raven((1, "S", 0.1, 0.5, "A"), (2, "S", 1, 1.5, "B")) + "\ufeff" + raven((1, "S", 3, 3.5, "C"))
+    assert [row[0] for row in said(pasted)] == ["A", "B", "C"]
+    assert [row[0] for row in said(pasted.replace("\tS\t", "\t\t"))] == ["A", "B", "C"]
+    both = raven((1, "Waveform 1", 1, 2, "A"), (1, "Spectrogram 1", 1, 2, "A"), (1, "Spectrogram 1", 1, 2, "B"),
+                 (2, "Spectrogram 1", 1, 2, "A"), (2, "Spectrogram 1", 1, 2, "A"))
+    assert said(both) == [["A", 1, 2], ["B", 1, 2], ["A", 1, 2], ["A", 1, 2]]
+    measured = raven((1, "Waveform 1", 1, 2, "A", ""), (1, "Spectrogram 1", 1, 2, "A", "70.1"),
+                     more=("Species", "Peak Power"))  # of which a waveform has none
+    assert len(said(measured)) == 1
+
+
+def test_columns_may_differ_in_letter_case_and_blanks_and_change_where_tables_were_pasted():
+    head = "selection\tVIEW\tBegin  Time (S)\t End Time (s)\tspecies \n"
+    assert said(head + "1\tS\t1\t2\tA\n" + "Species\tEnd Time (s)\tBegin Time (s)\nB\t4\t3\n") == [["A", 1, 2],
+                                                                                                  ["B", 3, 4]]
+    assert said(head.replace("species", "kind") + "1\tS\t1\t2\tA\n", column="Kind") == [["A", 1, 2]]
+    assert said("1\t2\tBegin Time (s)\n3\t4\tfrog\n") == [["Begin Time (s)", 1, 2], ["frog", 3, 4]]
+    with pytest.raises(ValueError, match="t.txt: line 1 has the column 'species' 2 times: rename"):
+        said(raven((1, "S", 1, 2, "A", "B"), more=("Species", "species")))
+
+
+@pytest.mark.parametrize("times", [("nan", "2"), ("1", "inf"), ("-1", "2"), ("3", "2"), ("1", "1e999"), ("1_0", "20"),
+                                   ("", "2"), ("1,500", "2,500"), ("1.500,5", "2"), ("0.5", "1,5"), ("0x1", "2")])
+def test_times_that_are_none_are_refused_by_line(times):
+    with pytest.raises(ValueError, match=r"^t.txt: line 3 has no times from 0 on.* Begin Time '.*', End Time '"):
+        said(raven((1, "S", 0, 1, "A"), (2, "S", *times, "B")))
+    with pytest.raises(ValueError, match=r"^t.txt: line 2 is '.*: a label track has start, end and label"):
+        said("0\t1\tA\n" + "\t".join(times) + "\tB\n")
+
+
+def test_decimal_commas_are_read_where_they_can_mean_nothing_else():
+    for text in (raven((1, "S", "0,5", "1,500", "A"), (2, "S", 2, "1234,5", "B")), "0,5\t1,500\tA\n2\t1234,5\tB\n"):
+        assert said(text) == [["A", 0.5, 1.5], ["B", 2, 1234.5]]
+
+
+def test_a_row_with_more_or_fewer_fields_than_the_header_is_named_and_never_shifted():
+    for row, fields in (("2\tS\t1\t2\t3\t0\t1\n", 7), ("2\tS\t1\t2\t3\t0\t1\tB\tC\n", 9)):
+        with pytest.raises(ValueError, match=f"t.txt: line 3 has {fields} fields, its header 8: each row needs"):
+            said(raven((1, "S", 0, 1, "A")) + row)
+
+
+often = settings(max_examples=100, deadline=None, derandomize=True)
+TEXTS = (raven((1, "Waveform 1", 0.1, 0.5, "r1.wav", 0.1, "A"), (1, "Spectrogram 1", 0.1, 0.5, "r1.wav", 0.1, "A"),
+               (2, "Spectrogram 1", "6,25", 6.5, "r2.wav", 1, '"B'), more=("Begin File", "File Offset (s)", "Species")),
+         raven((1, "S", "0,5", "1,5", "A"), (2, "S", 2, 3, "")) + raven((1, "S", 3, 3.5, "C")),
+         raven((1, "S", 0.5, 1.5, "A"), (2, "S", 2, 3, "B")), "0.5\t2.0\tfrog\n3.0\t3.0\tpoint\n4.0\t5.0\n",
+         "0,5\t2,25\tfrog\n\\\t100,0\t2000,0\n3\t4\ttoad\n")
+SPLICES = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 9), st.one_of(
+    st.sampled_from(["", "\t", "\n", "\r", '"', "\\", ",", ".", "nan", "-", "1e", "Begin Time (s)", "\0", "\x85", "9"]),
+    st.text(max_size=3))), min_size=1, max_size=4)
+
+
+@often
+@given(st.sampled_from(TEXTS), SPLICES, st.sampled_from(["utf-8", "utf-16", "cp1252"]))
+def test_a_damaged_label_file_loses_no_row_without_a_word(text, splices, encoding):
+    for at, length, put in splices:
+        text = text[:at] + put + text[at + length :]
+    with tempfile.TemporaryDirectory() as folder:
+        (file := Path(folder) / "t.txt").write_bytes(content := text.encode(encoding, "replace"))
+        try:
+            got = selections.read(file)
+        except ValueError as error:
+            assert str(error).startswith("t.txt: ") and "\n" not in str(error)
+            return
+    lines = [line for line in re.split("[\r\n]", content.decode(encoding).removeprefix("\ufeff")) if line.strip()]
+    if labels.is_table("\n".join(lines)):
+        rows = [line.split("\t") for line in lines if not re.search(r"(?i)begin\s+time\s+\(s\)", line)]
+        assert len({(row[0], *row[2:]) for row in map(tuple, rows)}) <= len(got) < len(lines)
+    else:
+        assert len(got) == sum(not line.startswith("\\\t") for line in lines)
+    assert np.isfinite(got[["start_s", "end_s"]]).all(axis=None) and (0 <= got["start_s"]).all()
+    assert (got["start_s"] <= got["end_s"]).all()
