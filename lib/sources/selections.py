@@ -5,9 +5,12 @@ A table of selections has a row per stretch: `file, label, start_s, end_s`, and 
 between tabs, no header), Raven one selection table (a header and tabs). Both can be written and read.
 """
 
+import csv
 import math
+import os
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +18,11 @@ import pandas as pd
 from lib import paths
 from lib.sources import labels, tables
 
-__all__ = ["merge", "checked", "audacity", "raven", "export", "read", "annotations"]
+__all__ = ["merge", "checked", "audacity", "raven", "names", "tracks", "export", "read", "annotations"]
 
 COLUMNS = ["file", "label", "start_s", "end_s", "score", "windows"]
+TRACK, TABLE = ".txt", ".Table.1.selections.txt"  # of a label file, behind the name of its recording
+LONGEST = 200  # bytes of a name: a file's may have 255, and it has an ending and, while it is written, ten more
 ENDINGS = (".Table.1.selections.txt", ".selections.txt", ".txt")  # of a label file, behind the name of its recording
 
 
@@ -67,24 +72,61 @@ def raven(selections: pd.DataFrame, low_hz: float, high_hz: float) -> str:
     return "".join("\t".join(map(str, row)) + "\n" for row in (head, *rows))
 
 
+def names(files: Iterable[str]) -> dict[str, str]:
+    """What the label files of each recording are called, less their endings: pond/a for pond/a.wav.
+
+    Where that would meet another's on any disk (a.flac, A.wav, a folder a.txt) it is pond/a.wav, and where this would
+    too, or is too long, it ends in a hash. files: all recordings of the folder, relative to it, so that no name depends
+    on which of them have selections. ValueError where one leads out of the folder."""
+    files = sorted(set(files))
+    if out := [file for file in files if Path(file).is_absolute() or ".." in Path(file).parts]:
+        raise ValueError(f"{out[0]!r} leads out of the folder of recordings: files must be relative to it")
+    bare = {file: os.path.splitext(file)[0] for file in files}
+    whole = Counter(map(_folded, files))
+    either = Counter(name for file in files for name in {_folded(file), _folded(bare[file])})
+    folders = {_folded(str(folder)) for file in files for folder in Path(file).parents}
+
+    def free(name: str, claims: Counter) -> bool:
+        return (claims[_folded(name)] == 1 and len(os.fsencode(os.path.basename(name))) <= LONGEST
+                and not folders & {_folded(name + TRACK), _folded(name + TABLE)})
+
+    def named(file: str) -> str:
+        folder, name = os.path.split(file)
+        hashed = f"{os.fsencode(name)[:LONGEST].decode(errors='ignore')}-{paths.key(file)[:8]}"
+        return (bare[file] if free(bare[file], either) else file if free(file, whole)
+                else os.path.join(folder, hashed))
+
+    return {file: named(file) for file in files}
+
+
+def _folded(name: str) -> str:
+    """The same for names that are one file on a disk that does not tell letter cases or Unicode forms apart."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", os.path.normpath(name)).casefold())
+
+
+def tracks(selections: pd.DataFrame, folder: str | Path, name: str, low_hz: float, high_hz: float) -> list[Path]:
+    """Write the label track and the selection table of one recording, called `name`, under audacity/ and raven/."""
+    out = paths.resolve(folder)
+    return [paths.write_text(out / "audacity" / f"{name}{TRACK}", audacity(selections)),
+            paths.write_text(out / "raven" / f"{name}{TABLE}", raven(selections, low_hz, high_hz))]
+
+
 def export(selections: pd.DataFrame, folder: str | Path, band: tuple[float, float],
-           rates: Mapping[str, int] | None = None) -> list[Path]:
+           rates: Mapping[str, int] | None = None, named: Mapping[str, str] | None = None) -> list[Path]:
     """Write a label track and a selection table for each recording that has selections, under audacity/ and raven/.
 
     Each is named after its recording, in the same subfolders, so that Raven finds it and two recordings of one name do
-    not meet. band: Hz that the model hears; `rates` (Hz by file) lower its top to what a recording can hold.
-    `selections.csv` has them all. Returns the files."""
+    not meet: as `named` says (`names` of all recordings), else by `names` of those that have selections. band: Hz that
+    the model hears; `rates` (Hz by file) lower its top to what a recording can hold. `selections.csv` has them all.
+    Returns the files."""
     out, written = paths.resolve(folder), []
-    bare = {file: str(Path(file).with_suffix("")) for file in selections["file"].unique()}
-    several = {name for name, count in Counter(bare.values()).items() if count > 1}
-    for file, name in bare.items():
-        rows = selections[selections["file"] == file]
-        name = str(Path(file)) if name in several else name
+    named = named or names(selections["file"])
+    for file in selections["file"].unique():
         top = min(band[1], (rates or {}).get(file, math.inf) / 2)
-        written.append(paths.write_text(out / "audacity" / f"{name}.txt", audacity(rows)))
-        written.append(paths.write_text(out / "raven" / f"{name}{ENDINGS[0]}", raven(rows, band[0], top)))
+        written += tracks(selections[selections["file"] == file], out, named[file], band[0], top)
     rounded = selections.round({"start_s": 4, "end_s": 4, "score": 4})
-    return [*written, paths.write_text(out / "selections.csv", rounded.to_csv(index=False))]
+    text = rounded.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)  # a carriage return without quotes ends a row
+    return [*written, paths.write_text(out / "selections.csv", text)]
 
 
 def read(file: str | Path, column: str = "") -> pd.DataFrame:

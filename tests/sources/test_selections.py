@@ -1,5 +1,8 @@
+import csv
+import os
 import re
 import tempfile
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -238,7 +241,74 @@ def test_a_row_with_more_or_fewer_fields_than_the_header_is_named_and_never_shif
             said(raven((1, "S", 0, 1, "A")) + row)
 
 
+# What is written
+
+BLANKS = "".join(c for c in map(chr, range(32, 0x3001)) if c.isspace())  # what reading strips
+LABELS = st.text(st.one_of(st.characters(exclude_categories=["Cs"]),
+                           st.sampled_from("\t\n\r\0\x0b\x1c\x7f\x85\u2028\"'\\ ,␀␉␡␦\ufeff")), max_size=8)
+NAMES = st.builds("{}{}".format, st.text("aAé\u0301\\. -ß", min_size=1, max_size=3),
+                  st.sampled_from(["", ".wav", ".flac", ".wav.wav", ".txt", ".Table.1.selections", "x" * 240]))
+FILES = st.lists(NAMES, min_size=1, max_size=3).map("/".join).filter(
+    lambda file: not {"", ".", ".."} & set(file.split("/")))
+TIMES = st.tuples(*[st.floats(0, 1e9, allow_subnormal=False)] * 2).map(sorted)
 often = settings(max_examples=100, deadline=None, derandomize=True)
+
+
+@often
+@given(st.lists(st.tuples(FILES, LABELS, TIMES, st.floats(0, 1)), min_size=1, max_size=3))
+def test_what_is_exported_is_read_back_whatever_labels_and_files_are_called(rows):
+    table = pd.DataFrame([(file, label, *times, score, 1) for file, label, times, score in rows],
+                         columns=selections.COLUMNS)
+    files = list(table["file"].unique())
+    with tempfile.TemporaryDirectory() as folder:
+        written = selections.export(table, folder, (50, 11_025))
+        assert len(set(written)) == len({str(file).casefold() for file in written}) == 2 * len(files) + 1
+        for i, file in enumerate(files):
+            own = table[table["file"] == file]
+            for path in written[2 * i : 2 * i + 2]:
+                back = selections.read(path)
+                assert back["label"].tolist() == [label.strip(BLANKS) for label in own["label"]]
+                assert np.allclose(back[["start_s", "end_s"]], own[["start_s", "end_s"]], rtol=0, atol=1e-6)
+        with open(written[-1], encoding="utf-8", newline="") as opened:
+            assert [row["label"] for row in csv.DictReader(opened)] == table["label"].tolist()
+
+
+@often
+@given(st.lists(FILES, min_size=1, max_size=8, unique=True), st.data())
+def test_a_recording_s_name_is_its_own_on_any_disk_and_short_enough(files, data):
+    named = selections.names(files)
+    assert named == selections.names(data.draw(st.permutations(files))) and set(named) == set(files)
+    places = [f"{name}{ending}" for name in named.values() for ending in (".txt", ".Table.1.selections.txt")]
+    plain = [unicodedata.normalize("NFC", place).casefold() for place in places]
+    folders = {unicodedata.normalize("NFC", str(folder)).casefold() for file in files for folder in Path(file).parents}
+    assert len(set(plain)) == len(places) and not folders & set(plain)
+    assert all(len(os.fsencode(Path(place).name)) <= 245 for place in places)
+    assert all(os.path.dirname(name) == os.path.dirname(file) for file, name in named.items())
+
+
+def test_names_are_as_short_as_they_can_be_and_a_file_outside_is_refused():
+    assert selections.names(["pond/a.wav", "b.wav", "b.flac", "c.wav", "c.wav.wav", "x.wav", "x.txt/y.wav"]) == {
+        "pond/a.wav": "pond/a", "b.wav": "b.wav", "b.flac": "b.flac", "c.wav": "c", "c.wav.wav": "c.wav.wav",
+        "x.wav": "x.wav", "x.txt/y.wav": "x.txt/y"}
+    for file in ("/data/a.wav", "../a.wav"):
+        with pytest.raises(ValueError, match=f"'{file}' leads out of the folder of recordings"):
+            selections.names([file])
+
+
+def test_a_name_does_not_depend_on_which_recordings_have_selections(tmp_path):
+    named = selections.names(["b.flac", "b.wav", "pond/a.wav"])
+    written = selections.export(FOUND, tmp_path, (50, 11_025), named=named)
+    assert [str(f.relative_to(tmp_path)) for f in written[::2]] == ["audacity/pond/a.txt", "audacity/b.flac.txt",
+                                                                    "selections.csv"]
+
+
+def test_half_a_character_in_a_label_or_a_file_name_does_not_end_an_export(tmp_path):
+    odd = FOUND.astype(object).assign(file=pd.Series(["\udce9.wav"] * 3, dtype=object),
+                                      label=pd.Series(["\ud800", "a", "b"], dtype=object))
+    track, table, _ = selections.export(odd, tmp_path, (50, 11_025))
+    assert selections.read(track)["label"].tolist() == selections.read(table)["label"].tolist() == ["\\ud800", "a", "b"]
+
+
 TEXTS = (raven((1, "Waveform 1", 0.1, 0.5, "r1.wav", 0.1, "A"), (1, "Spectrogram 1", 0.1, 0.5, "r1.wav", 0.1, "A"),
                (2, "Spectrogram 1", "6,25", 6.5, "r2.wav", 1, '"B'), more=("Begin File", "File Offset (s)", "Species")),
          raven((1, "S", "0,5", "1,5", "A"), (2, "S", 2, 3, "")) + raven((1, "S", 3, 3.5, "C")),
