@@ -1,17 +1,20 @@
 """Selections: stretches of a recording with a species on them, as people mark them and as a classifier finds them.
 
 A table of selections has a row per stretch: `file, label, start_s, end_s`, and `score` where a classifier made it;
-`file` is relative to the folder of recordings. Audacity keeps one label track per recording (start, end and label
-between tabs, no header), Raven one selection table (a header and tabs). Both can be written and read.
+`file` is relative to the folder of recordings. Audacity keeps one label track per recording, Raven one selection table,
+or one for several recordings. Both can be written and read; lib.sources.labels knows their text.
 """
 
 import csv
 import math
 import os
+import re
 import unicodedata
-from collections import Counter
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -22,8 +25,10 @@ __all__ = ["merge", "checked", "audacity", "raven", "names", "tracks", "export",
 
 COLUMNS = ["file", "label", "start_s", "end_s", "score", "windows"]
 TRACK, TABLE = ".txt", ".Table.1.selections.txt"  # of a label file, behind the name of its recording
+ENDINGS = (r"\.Table\.\d+\.selections\.txt", r"\.selections\.txt", r"\.txt")  # the same as people have them
 LONGEST = 200  # bytes of a name: a file's may have 255, and it has an ending and, while it is written, ten more
-ENDINGS = (".Table.1.selections.txt", ".selections.txt", ".txt")  # of a label file, behind the name of its recording
+SAME_S = 0.001 + 1e-9  # labels of two tables that differ by no more are one
+NONE = labels.read("", "no file").assign(sound=None, table="")
 
 
 def merge(windows: pd.DataFrame, threshold: float) -> pd.DataFrame:
@@ -144,27 +149,124 @@ def read(file: str | Path, column: str = "") -> pd.DataFrame:
 def annotations(folder: str | Path, column: str = "") -> pd.DataFrame:
     """All labels in a folder of recordings -> file, label, start_s, end_s; `folder:PATH` reads it as `metadata.csv`.
 
-    REC.wav takes the labels of REC.txt or REC.wav.txt (Audacity) and of REC.Table.1.selections.txt (Raven) beside it.
-    Labels without a name or a length are left out, counted and named (`attrs["skipped"]`), as are recordings without
-    any; `file` is relative to the folder."""
-    root, rows, skipped = paths.resolve(folder), [], []
+    REC.wav takes the labels of REC.txt or REC.wav.txt (Audacity) and of REC.Table.1.selections.txt (Raven) beside it,
+    and what a Raven table anywhere in the folder says of it by name (Begin File). What stands in two files, within a
+    millisecond, counts once. That, labels without a name, a length or a recording, and recordings without a label file
+    are left out, counted and named (`attrs["skipped"]`); `file` is relative to the folder. ValueError where a label
+    fits two recordings."""
+    root = paths.resolve(folder)
     sounds = tables.found(root)
-    for sound in sounds:
-        names = dict.fromkeys(sound.with_name(base + ending) for base in (sound.stem, sound.name) for ending in ENDINGS)
-        beside = [name for name in names if name.is_file()]
-        if not beside:
-            skipped.append(f"{sound.relative_to(root)}: no label file beside it")
-        for path in beside:
-            found = read(path, column)
-            bad = (found["label"] == "") | (found["end_s"] <= found["start_s"])
-            skipped += [f"{path.relative_to(root)}: {row.label!r} at {row.start_s:g} s has no "
-                        f"{'length' if row.label else 'name'}" for row in found[bad].itertuples()]
-            rows.append(found[~bad].assign(file=str(sound.relative_to(root))))
-    if not sum(map(len, rows)):
+    known, beside, found, skipped = _Known.of(root, sounds), set(), [NONE], []
+    for file in sorted(root.rglob("[!.]*")):
+        if file.suffix.lower() == ".txt" and file.is_file():
+            own = known.owners(file)
+            rows, left = _assigned(file, own, known, column)
+            beside |= {*own, *rows["sound"]}
+            found.append(rows)
+            skipped += left
+    table = pd.concat(found, ignore_index=True)
+    again = _again(table)
+    skipped += [f"{name}: {count} of its labels stand in another file too and count once"
+                for name, count in table["table"][again].value_counts(sort=False).items()]
+    skipped += [f"{sound.relative_to(root)}: no label file beside it" for sound in sounds if sound not in beside]
+    table = table.drop(index=again)
+    if table.empty:
         raise ValueError(f"{root.name}: none of its {len(sounds)} recordings has a label; looked for REC.txt "
-                         f"(Audacity) and REC{ENDINGS[0]} (Raven) beside REC.wav"
+                         f"(Audacity) and REC{TABLE} (Raven) beside REC.wav"
                          + (f"; the first: {skipped[0]}" if skipped else ""))
     tables.tell_skipped(f"{root.name}: left out {len(skipped)}:", skipped)
-    table = pd.concat(rows)[["file", "label", "start_s", "end_s"]].reset_index(drop=True)
+    table = table.sort_values("sound", kind="stable", ignore_index=True)
+    table = table.assign(file=[str(sound.relative_to(root)) for sound in table["sound"]])[COLUMNS[:4]]
     table.attrs["skipped"] = skipped
     return table
+
+
+class _Known(NamedTuple):
+    """The recordings of a folder by what label files call them, whatever the letter case."""
+    root: Path
+    bare: tuple[dict[str, list[tuple[Path, Path]]], ...]  # by its whole name, as exported, and less its ending
+    last: dict[str, list[Path]]  # by its name within its folder
+
+    @classmethod
+    def of(cls, root: Path, sounds: list[Path]) -> "_Known":
+        exported = names(str(sound.relative_to(root)) for sound in sounds)
+        bare, last = (defaultdict(list), defaultdict(list), defaultdict(list)), defaultdict(list)
+        for sound in sounds:
+            called = (sound, root / exported[str(sound.relative_to(root))], sound.parent / sound.stem)
+            for known, name in zip(bare, called):
+                known[_folded(str(name))].append((name, sound))
+            last[_parts(sound)[-1]].append(sound)
+        return cls(root, bare, last)
+
+    def owners(self, file: Path) -> list[Path]:
+        """The recordings beside a label file that it is called after: first by their whole name and to the letter."""
+        fits = (re.fullmatch(f"(?is)(.+){ending}", file.name) for ending in ENDINGS)
+        bases = [file.parent / fit[1] for fit in fits if fit]
+        for known in self.bare:
+            if near := [pair for base in bases for pair in known.get(_folded(str(base)), [])]:
+                return [sound for name, sound in near if name in bases] or [sound for _, sound in near]
+        return []
+
+    def named(self, recording: str, file: Path) -> Path | None:
+        """The recording that a table (`file`) names, by as many folders as agree; None where it is not there."""
+        fit = self.last.get(_parts(recording)[-1], [])
+        fit = [sound for sound in fit if sound.name == recording.rpartition("/")[2]] or fit
+        near = [(len(os.path.commonprefix([_parts(sound)[::-1], _parts(recording)[::-1]])), sound.parent == file.parent)
+                for sound in fit]
+        best = [sound for sound, rank in zip(fit, near) if rank == max(near)]
+        if len(best) > 1:
+            raise ValueError(f"{file.relative_to(self.root)}: {recording} is {self.told(best, ' and ')}: give the "
+                             "table a Begin Path, or keep one table per recording")
+        return best[0] if best else None
+
+    def told(self, sounds: list[Path], between: str) -> str:
+        return between.join(str(sound.relative_to(self.root)) for sound in sounds)
+
+
+def _parts(recording: str | Path) -> list[str]:
+    return re.split(r"[\\/]", _folded(str(recording)))
+
+
+def _assigned(file: Path, own: list[Path], known: _Known, column: str) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of a label file that have a sound, a name and a length, and a line about each of the others."""
+    said = file.relative_to(known.root)
+    try:
+        text = paths.read_text(file)
+        if not own and not labels.is_table(text):
+            return NONE, []  # notes may lie beside recordings too
+        rows = labels.read(text, file.name, column)
+    except ValueError as error:
+        if own:
+            raise
+        return NONE, [f"{error}"]
+    sound = {name: known.named(name, file) if name else (own or [None])[0] for name in rows["file"].unique()}
+    if len(own) > 1 and "" in sound:
+        raise ValueError(f"{said} may be of {known.told(own, ' or of ')}: call it {own[0].name}.txt or "
+                         f"{own[1].name}.txt, or let a Raven table say it (Begin File)")
+    rows = rows.assign(sound=[sound[name] for name in rows["file"]], table=str(said))
+    reasons = [f"is of {row.file}, which is not in this folder" if row.file and row.sound is None
+               else "is of no recording: its file is called after none" if row.sound is None
+               else "has no name" if not row.label
+               else "has no length" if row.end_s <= row.start_s else "" for row in rows.itertuples()]
+    left = [f"{said}: {row.label!r} at {row.start_s:g} s {reason}" for row, reason in zip(rows.itertuples(), reasons)
+            if reason]
+    return rows[[not reason for reason in reasons]], left
+
+
+def _again(table: pd.DataFrame) -> list[int]:
+    """The rows (by index) that stand in an earlier label file of their recording too: one for each there."""
+    again = []
+    for _, rows in table.groupby(["sound", "label"], sort=False):
+        kept = []
+        for _, own in rows.groupby("table", sort=False):
+            left = sorted(kept)
+            for row in own.itertuples():
+                first = bisect_left(left, (row.start_s - SAME_S,))
+                last = bisect_right(left, (row.start_s + SAME_S, math.inf))
+                near = [i for i in range(first, last) if abs(left[i][1] - row.end_s) <= SAME_S]
+                if near:
+                    del left[near[0]]
+                    again.append(row.Index)
+                else:
+                    kept.append((row.start_s, row.end_s))
+    return again

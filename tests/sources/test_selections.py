@@ -241,6 +241,104 @@ def test_a_row_with_more_or_fewer_fields_than_the_header_is_named_and_never_shif
             said(raven((1, "S", 0, 1, "A")) + row)
 
 
+# Label files in a folder of recordings
+
+@pytest.fixture
+def lake(tmp_path):
+    """lake(*names) -> a folder with recordings of those names, which nothing decodes."""
+    def made(*names):
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        return tmp_path
+    return made
+
+
+def found(folder):
+    return selections.annotations(folder).to_numpy().tolist()
+
+
+OF = ("Begin File", "File Offset (s)", "Species")  # further columns of a table of several recordings
+
+
+def test_a_table_of_several_recordings_gives_each_its_own_labels(lake):
+    root = lake("r1.wav", "r2.wav", "r3.wav")
+    table = raven((1, "S", 0.1, 0.5, "r1.wav", 0.1, "A"), (2, "S", 6, 6.5, "r2.wav", 1, "B"),
+                  (3, "S", 60, 61, "r9.wav", 2, "C"), more=OF)
+    for name in ("r1.Table.1.selections.txt", "night.txt", "below/night.txt"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(table)
+        got = selections.annotations(root)
+        assert got.to_numpy().tolist() == [["r1.wav", "A", 0.1, 0.5], ["r2.wav", "B", 1, 1.5]]
+        assert got.attrs["skipped"] == [f"{name}: 'C' at 2 s is of r9.wav, which is not in this folder",
+                                        "r3.wav: no label file beside it"]
+        (root / name).unlink()
+    (root / "night.txt").write_text(table.replace("\t2\tC", "\t\tC"))
+    with pytest.raises(ValueError, match="night.txt: line 4 is of r9.wav, others .* no File Offset .*: add that"):
+        selections.annotations(root)
+
+
+def test_the_folders_of_a_begin_path_tell_recordings_of_one_name_apart(lake):
+    root, more = lake("pond/r.wav", "lake/r.wav"), ("Begin File", "Begin Path", "Species")
+    (root / "pond" / "t.txt").write_text(raven((1, "S", 1, 2, "r.wav", r"D:\Field\Lake\r.wav", "A"), more=more))
+    assert found(root) == [["lake/r.wav", "A", 1, 2]]
+    (root / "pond" / "t.txt").write_text(raven((1, "S", 1, 2, "r.wav", "", "A"), more=more))
+    assert found(root) == [["pond/r.wav", "A", 1, 2]]  # beside the table
+    (root / "pond" / "t.txt").rename(root / "t.txt")
+    with pytest.raises(ValueError, match="t.txt: r.wav is lake/r.wav and pond/r.wav: give the table a Begin Path"):
+        selections.annotations(root)
+
+
+def test_a_label_file_that_fits_two_recordings_is_an_error_that_names_all_three(lake):
+    root = lake("a.wav", "a.flac")
+    (root / "a.txt").write_text("1\t2\tfrog\n")
+    match = "a.txt may be of a.flac or of a.wav: call it a.flac.txt or a.wav.txt, or let a Raven table say it"
+    with pytest.raises(ValueError, match=match):
+        selections.annotations(root)
+    (root / "a.txt").write_text(raven((1, "S", 1, 2, "a.wav", 1, "frog"), more=OF))
+    assert found(root) == [["a.wav", "frog", 1, 2]]
+    (root / "a.txt").rename(root / "a.flac.txt")
+    (root / "a.flac.txt").write_text("1\t2\tfrog\n")
+    assert found(root) == [["a.flac", "frog", 1, 2]]
+
+
+def test_a_file_called_after_the_whole_name_belongs_to_that_recording_alone(lake):
+    root = lake("a.wav", "a.wav.wav")
+    for name, label in (("a.wav.txt", "frog"), ("a.wav.wav.txt", "toad")):
+        (root / name).write_text(f"1\t2\t{label}\n")
+    assert found(root) == [["a.wav", "frog", 1, 2], ["a.wav.wav", "toad", 1, 2]]
+
+
+def test_letter_cases_and_unicode_forms_part_a_label_file_from_no_recording_but_the_exact_one_is_preferred(lake):
+    root = lake("A.WAV", "E\u0301.wav", "b.wav", "B.wav")
+    for name in ("a.txt", "É.txt", "b.txt"):
+        (root / name).write_text("1\t2\tfrog\n")
+    assert [row[0] for row in found(root)] == ["A.WAV", "E\u0301.wav", "b.wav"]
+
+
+def test_what_stands_in_two_files_of_a_recording_counts_once(lake):
+    root = lake("a.wav")
+    (root / "a.txt").write_text("1\t2\tfrog\n5\t6\tfrog\n5\t6\tfrog\n7\t8\ttoad\n")
+    (root / "a.Table.2.selections.txt").write_text(
+        raven((1, "S", 1.001, 1.999, "frog"), (2, "S", 5, 6, "frog"), (3, "S", 5, 6, "toad"),
+              (4, "S", 7, 8.01, "toad")))
+    got = selections.annotations(root)
+    assert sorted(got[["label", "start_s", "end_s"]].to_numpy().tolist()) == [
+        ["frog", 1.001, 1.999], ["frog", 5, 6], ["frog", 5, 6], ["toad", 5, 6], ["toad", 7, 8], ["toad", 7, 8.01]]
+    assert got.attrs["skipped"] == ["a.txt: 2 of its labels stand in another file too and count once"]
+
+
+def test_a_table_of_no_recording_is_named_and_notes_are_not(lake):
+    root = lake("a.wav")
+    (root / "a.txt").write_text("1\t2\tfrog\n")
+    (root / "b.txt").write_text(raven((1, "S", 1, 2, "toad")))
+    (root / "c.txt").write_text(raven((1, "S", 2, 1, "toad")))
+    (root / "notes.txt").write_text("rain")
+    skipped = selections.annotations(root).attrs["skipped"]
+    assert skipped[0] == "b.txt: 'toad' at 1 s is of no recording: its file is called after none"
+    assert len(skipped) == 2 and skipped[1].startswith("c.txt: line 2 has no times")
+
+
 # What is written
 
 BLANKS = "".join(c for c in map(chr, range(32, 0x3001)) if c.isspace())  # what reading strips
@@ -309,8 +407,19 @@ def test_half_a_character_in_a_label_or_a_file_name_does_not_end_an_export(tmp_p
     assert selections.read(track)["label"].tolist() == selections.read(table)["label"].tolist() == ["\\ud800", "a", "b"]
 
 
+def test_what_is_exported_is_found_again_beside_its_recording(lake):
+    long = "x" * 246 + ".wav"
+    root = lake("pond/a.wav", "pond/a.flac", "A.wav", "a.wav", long)
+    table = pd.DataFrame([(file, file[:9], 1.0, 2.0, 0.5, 1) for file in sorted(
+        str(f.relative_to(root)) for f in root.rglob("*.*"))], columns=selections.COLUMNS)
+    written = selections.export(table, root / "out", (50, 11_025))
+    for track in written[:-1:2]:
+        track.rename(root / track.relative_to(root / "out" / "audacity"))
+    assert found(root) == table[selections.COLUMNS[:4]].to_numpy().tolist()
+
+
 TEXTS = (raven((1, "Waveform 1", 0.1, 0.5, "r1.wav", 0.1, "A"), (1, "Spectrogram 1", 0.1, 0.5, "r1.wav", 0.1, "A"),
-               (2, "Spectrogram 1", "6,25", 6.5, "r2.wav", 1, '"B'), more=("Begin File", "File Offset (s)", "Species")),
+               (2, "Spectrogram 1", "6,25", 6.5, "r2.wav", 1, '"B'), more=OF),
          raven((1, "S", "0,5", "1,5", "A"), (2, "S", 2, 3, "")) + raven((1, "S", 3, 3.5, "C")),
          raven((1, "S", 0.5, 1.5, "A"), (2, "S", 2, 3, "B")), "0.5\t2.0\tfrog\n3.0\t3.0\tpoint\n4.0\t5.0\n",
          "0,5\t2,25\tfrog\n\\\t100,0\t2000,0\n3\t4\ttoad\n")
