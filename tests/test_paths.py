@@ -39,6 +39,18 @@ def test_a_file_is_whole_or_absent(tmp_path):
     assert path.read_text() == "old" and len(list(path.parent.iterdir())) == 1
 
 
+def test_a_text_is_read_in_the_encodings_that_programs_write(tmp_path):
+    file = tmp_path / "t.txt"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
+        file.write_bytes("Été\r\nx\ry".encode(encoding))
+        assert paths.read_text(file) == "Été\r\nx\ry"
+    for content in (b"\x81\xff", b"\xff\xfea\0b"):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match="t.txt: is text neither in UTF-8 nor in .*: save it as UTF-8"):
+            paths.read_text(file)
+    assert paths.write_text(file, "caf\udce9").read_text("utf-8") == "caf\\udce9"
+
+
 def test_a_key_changes_with_any_part_and_with_nothing_else():
     table = pd.DataFrame({"file": ["a", "b"], "label": ["x", "y"]})
     layer = torch.nn.Linear(2, 2)

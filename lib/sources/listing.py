@@ -14,7 +14,7 @@ import pandas as pd
 
 from lib import audio, paths, progress
 
-__all__ = ["found", "from_csv", "from_classes"]
+__all__ = ["found", "named", "from_csv", "from_classes"]
 
 SYSTEM = {"__macosx", "$recycle.bin", "system volume information", "lost+found", "@eadir", "#recycle", "__pycache__"}
 COLUMNS = ["file", "label", "split", "group", "start_s", "end_s"]
@@ -58,17 +58,19 @@ def _sounds(folder: str, entered: set[tuple[int, int]], links: list[str]) -> Ite
             yield from _sounds(entry.path, entered, links)
 
 
+def named(files: list[Path]) -> tuple[list[Path], list[str]]:
+    """The files whose names a table can hold, and a line for each whose name is no UTF-8."""
+    odd = [file for file in files if any("\ud800" <= letter <= "\udfff" for letter in str(file))]
+    lines = [paths.shown(f"{file}: its name is no UTF-8: rename it") for file in odd]
+    return ([file for file in files if file not in set(odd)] if odd else files), lines
+
+
 def from_classes(root: Path, name: str) -> tuple[pd.DataFrame, list[str]]:
-    """The sounds in class folders, and a line for each that lies outside any or has a name that is no UTF-8, which no
-    table can hold; ValueError where there are none."""
-    inside, outside = [], []
-    for file in found(root):
-        if any("\ud800" <= letter <= "\udfff" for letter in str(file)):
-            outside.append(paths.shown(f"{file}: its name is no UTF-8: rename it"))
-        elif file.parent == root:
-            outside.append(paths.shown(f"{file}: lies outside any class folder"))
-        else:
-            inside.append(file)
+    """The sounds in class folders, and a line for each that lies outside any, or whose name no table can hold;
+    ValueError where there are none."""
+    files, unnamed = named(found(root))
+    inside = [file for file in files if file.parent != root]
+    outside = [f"{file}: lies outside any class folder" for file in files if file.parent == root] + unnamed
     if not inside:
         raise ValueError(f"{name}: no sounds in class folders; looked for {root.name}/CLASS/*.wav (or flac, ogg, mp3, "
                          f"...) and {root.name}/metadata.csv"

@@ -1,26 +1,34 @@
 """Selections: stretches of a recording with a species on them, as people mark them and as a classifier finds them.
 
 A table of selections has a row per stretch: `file, label, start_s, end_s`, and `score` where a classifier made it;
-`file` is relative to the folder of recordings. Audacity keeps one label track per recording (start, end and label
-between tabs, no header), Raven one selection table (a header and tabs). Both can be written and read.
+`file` is relative to the folder of recordings. Audacity keeps one label track per recording, Raven one selection table,
+or one for several recordings. Both can be written and read; lib.sources.labels knows their text.
 """
 
-import io
+import csv
 import math
-from collections import Counter
-from collections.abc import Mapping
+import os
+import re
+import unicodedata
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from lib import paths
-from lib.sources import listing, tables
+from lib.sources import labels, listing, tables
 
-__all__ = ["merge", "checked", "audacity", "raven", "export", "read", "annotations"]
+__all__ = ["merge", "checked", "audacity", "raven", "names", "tracks", "export", "read", "annotations"]
 
 COLUMNS = ["file", "label", "start_s", "end_s", "score", "windows"]
-ENDINGS = (".Table.1.selections.txt", ".selections.txt", ".txt")  # of a label file, behind the name of its recording
-NAMED = ("Species", "Label", "Annotation", "Common Name", "Species Code")  # where a Raven table may keep the species
+TRACK, TABLE = ".txt", ".Table.1.selections.txt"  # of a label file, behind the name of its recording
+ENDINGS = (r"\.Table\.\d+\.selections\.txt", r"\.selections\.txt", r"\.txt")  # the same as people have them
+LONGEST = 200  # bytes of a name: a file's may have 255, and it has an ending and, while it is written, ten more
+SAME_S = 0.001 + 1e-9  # labels of two tables that differ by no more are one
+NONE = labels.read("", "no file").assign(sound=None, table="")
 
 
 def merge(windows: pd.DataFrame, threshold: float) -> pd.DataFrame:
@@ -28,7 +36,11 @@ def merge(windows: pd.DataFrame, threshold: float) -> pd.DataFrame:
 
     A window counts when its score is at least `threshold`; windows that follow each other, overlap or touch, and say
     the same species are one selection, whose score is that of its best window. Where two species meet, half overlapping
-    windows let their selections overlap too."""
+    windows let their selections overlap too. ValueError names a window without a score."""
+    if (unknown := windows["score"].isna()).any():
+        window = windows[unknown].iloc[0]
+        raise ValueError(f"{window['file']}: the window at {window['start_s']:g} s has no score: a model that answers "
+                         "nan must not pass for one that found nothing")
     sure = windows[windows["score"] >= checked(threshold)]
     before = sure.shift()
     goes_on = (sure[["file", "label"]] == before[["file", "label"]]).all(axis=1)
@@ -42,8 +54,8 @@ def merge(windows: pd.DataFrame, threshold: float) -> pd.DataFrame:
 def checked(threshold: float | str) -> float:
     """The threshold as a number; ValueError where it is no probability."""
     try:
-        value = float(threshold)
-    except ValueError:
+        value = math.nan if isinstance(threshold, bool) else float(threshold)
+    except (TypeError, ValueError):
         value = math.nan
     if not 0 < value <= 1:
         raise ValueError(f"threshold is {threshold}: a score is a probability, so it must be above 0 and at most 1, "
@@ -53,114 +65,208 @@ def checked(threshold: float | str) -> float:
 
 def audacity(selections: pd.DataFrame) -> str:
     """The selections of one recording as a label track (File > Import > Labels), without a score, to be read again."""
-    return "".join(f"{s.start_s:.6f}\t{s.end_s:.6f}\t{s.label}\n" for s in selections.itertuples())
+    return "".join(f"{s.start_s:.6f}\t{s.end_s:.6f}\t{labels.shown(s.label)}\n" for s in selections.itertuples())
 
 
 def raven(selections: pd.DataFrame, low_hz: float, high_hz: float) -> str:
     """The same as a selection table (File > Open Selection Table); each box spans what the model hears."""
-    rows = [(i, "Spectrogram 1", 1, f"{s.start_s:.6f}", f"{s.end_s:.6f}", f"{low_hz:.1f}", f"{high_hz:.1f}", s.label,
-             f"{s.score:.4f}") for i, s in enumerate(selections.itertuples(), 1)]
+    rows = [(i, "Spectrogram 1", 1, f"{s.start_s:.6f}", f"{s.end_s:.6f}", f"{low_hz:.1f}", f"{high_hz:.1f}",
+             labels.shown(s.label), f"{s.score:.4f}") for i, s in enumerate(selections.itertuples(), 1)]
     head = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
             "Species", "Score")
     return "".join("\t".join(map(str, row)) + "\n" for row in (head, *rows))
 
 
+def names(files: Iterable[str]) -> dict[str, str]:
+    """What the label files of each recording are called, less their endings: pond/a for pond/a.wav.
+
+    Where that would meet another's on any disk (a.flac, A.wav, a folder a.txt) it is pond/a.wav, and where this would
+    too, or is too long, it ends in a hash. files: all recordings of the folder, relative to it, so that no name depends
+    on which of them have selections. ValueError where one leads out of the folder."""
+    files = sorted(set(files))
+    if out := [file for file in files if Path(file).is_absolute() or ".." in Path(file).parts]:
+        raise ValueError(f"{out[0]!r} leads out of the folder of recordings: files must be relative to it")
+    bare = {file: os.path.splitext(file)[0] for file in files}
+    whole = Counter(map(_folded, files))
+    either = Counter(name for file in files for name in {_folded(file), _folded(bare[file])})
+    folders = {_folded(str(folder)) for file in files for folder in Path(file).parents}
+
+    def free(name: str, claims: Counter) -> bool:
+        return (claims[_folded(name)] == 1 and len(os.fsencode(os.path.basename(name))) <= LONGEST
+                and not folders & {_folded(name + TRACK), _folded(name + TABLE)})
+
+    def named(file: str) -> str:
+        folder, name = os.path.split(file)
+        hashed = f"{os.fsencode(name)[:LONGEST].decode(errors='ignore')}-{paths.key(file)[:8]}"
+        return (bare[file] if free(bare[file], either) else file if free(file, whole)
+                else os.path.join(folder, hashed))
+
+    return {file: named(file) for file in files}
+
+
+def _folded(name: str) -> str:
+    """The same for names that are one file on a disk that does not tell letter cases or Unicode forms apart."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", os.path.normpath(name)).casefold())
+
+
+def tracks(selections: pd.DataFrame, folder: str | Path, name: str, low_hz: float, high_hz: float) -> list[Path]:
+    """Write the label track and the selection table of one recording, called `name`, under audacity/ and raven/."""
+    out = paths.resolve(folder)
+    return [paths.write_text(out / "audacity" / f"{name}{TRACK}", audacity(selections)),
+            paths.write_text(out / "raven" / f"{name}{TABLE}", raven(selections, low_hz, high_hz))]
+
+
 def export(selections: pd.DataFrame, folder: str | Path, band: tuple[float, float],
-           rates: Mapping[str, int] | None = None) -> list[Path]:
+           rates: Mapping[str, int] | None = None, named: Mapping[str, str] | None = None) -> list[Path]:
     """Write a label track and a selection table for each recording that has selections, under audacity/ and raven/.
 
     Each is named after its recording, in the same subfolders, so that Raven finds it and two recordings of one name do
-    not meet. band: Hz that the model hears; `rates` (Hz by file) lower its top to what a recording can hold.
-    `selections.csv` has them all. Returns the files."""
+    not meet: as `named` says (`names` of all recordings), else by `names` of those that have selections. band: Hz that
+    the model hears; `rates` (Hz by file) lower its top to what a recording can hold. `selections.csv` has them all.
+    Returns the files."""
     out, written = paths.resolve(folder), []
-    bare = {file: str(Path(file).with_suffix("")) for file in selections["file"].unique()}
-    several = {name for name, count in Counter(bare.values()).items() if count > 1}
-    for file, name in bare.items():
-        rows = selections[selections["file"] == file]
-        name = str(Path(file)) if name in several else name
+    named = named or names(selections["file"])
+    for file in selections["file"].unique():
         top = min(band[1], (rates or {}).get(file, math.inf) / 2)
-        written.append(paths.write_text(out / "audacity" / f"{name}.txt", audacity(rows)))
-        written.append(paths.write_text(out / "raven" / f"{name}{ENDINGS[0]}", raven(rows, band[0], top)))
+        written += tracks(selections[selections["file"] == file], out, named[file], band[0], top)
     rounded = selections.round({"start_s": 4, "end_s": 4, "score": 4})
-    return [*written, paths.write_text(out / "selections.csv", rounded.to_csv(index=False))]
+    text = rounded.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)  # a carriage return without quotes ends a row
+    return [*written, paths.write_text(out / "selections.csv", text)]
 
 
 def read(file: str | Path, column: str = "") -> pd.DataFrame:
     """A label track of Audacity or a selection table of Raven -> label, start_s, end_s, in the order of the file.
 
     Of Raven `column` names the one with the species (left out: the first of Species, Label, Annotation, Common Name,
-    Species Code that is there); a selection that stands in two views counts once, and of files opened as a sequence
-    `File Offset (s)` is the start. Audacity's lines of frequencies are passed over. Point labels keep start_s = end_s.
-    ValueError names the line."""
+    Species Code that is there); a selection that stands in two views counts once. A table that names its recordings
+    gives them as `file`, and times within them. Audacity's lines of frequencies are passed over. Point labels keep
+    start_s = end_s. ValueError names the line."""
     path = paths.resolve(file)
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", "replace")  # older Ravens on Windows
-    if "Begin Time (s)" in text.partition("\n")[0]:
-        return _raven(path.name, text, column)
-    return _audacity(path.name, text)
-
-
-def _raven(name: str, text: str, column: str) -> pd.DataFrame:
-    table = pd.read_csv(io.StringIO(text), sep="\t", dtype=str, keep_default_na=False)
-    species = [name for name in ([column] if column else NAMED) if name in table]
-    if not species or "End Time (s)" not in table:
-        raise ValueError(f"{name}: no column {column or ' or '.join(NAMED)} with the species and End Time (s) beside "
-                         f"it; it has {', '.join(table.columns)}: name it with column=")
-    same = [name for name in ("Selection", "Channel") if name in table]
-    table = table.drop_duplicates(same) if same else table
-    begin, end = (pd.to_numeric(table[name], errors="coerce") for name in ("Begin Time (s)", "End Time (s)"))
-    start = begin
-    if "File Offset (s)" in table:
-        start = pd.to_numeric(table["File Offset (s)"], errors="coerce").fillna(begin)
-    found = pd.DataFrame({"label": table[species[0]].str.strip(), "start_s": start, "end_s": start + end - begin})
-    bad = found.index[found[["start_s", "end_s"]].isna().any(axis=1)]
-    if len(bad):
-        raise ValueError(f"{name}: line {bad[0] + 2} has no times: {table.loc[bad[0]].to_dict()}")
-    return found.reset_index(drop=True)
-
-
-def _audacity(name: str, text: str) -> pd.DataFrame:
-    rows = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("\\"):
-            continue
-        parts = line.split("\t")
-        try:
-            start, end = float(parts[0]), float(parts[1])
-        except (ValueError, IndexError):
-            raise ValueError(f"{name}: line {number} is {line[:60]!r}: a label track has start, end and label between "
-                             "tabs, in seconds; a Raven table has a header with Begin Time (s)") from None
-        rows.append({"label": parts[2].strip() if len(parts) > 2 else "", "start_s": start, "end_s": end})
-    return pd.DataFrame(rows, columns=["label", "start_s", "end_s"]).astype({"start_s": float, "end_s": float})
+    table = labels.read(paths.read_text(path), path.name, column)
+    return table if table["file"].any() else table.drop(columns="file")
 
 
 def annotations(folder: str | Path, column: str = "") -> pd.DataFrame:
     """All labels in a folder of recordings -> file, label, start_s, end_s; `folder:PATH` reads it as `metadata.csv`.
 
-    REC.wav takes the labels of REC.txt or REC.wav.txt (Audacity) and of REC.Table.1.selections.txt (Raven) beside it.
-    Labels without a name or a length are left out, counted and named (`attrs["skipped"]`), as are recordings without
-    any; `file` is relative to the folder."""
-    root, rows, skipped = paths.resolve(folder), [], []
-    sounds = listing.found(root)
-    for sound in sounds:
-        names = dict.fromkeys(sound.with_name(base + ending) for base in (sound.stem, sound.name) for ending in ENDINGS)
-        beside = [name for name in names if name.is_file()]
-        if not beside:
-            skipped.append(f"{sound.relative_to(root)}: no label file beside it")
-        for path in beside:
-            found = read(path, column)
-            bad = (found["label"] == "") | (found["end_s"] <= found["start_s"])
-            skipped += [f"{path.relative_to(root)}: {row.label!r} at {row.start_s:g} s has no "
-                        f"{'length' if row.label else 'name'}" for row in found[bad].itertuples()]
-            rows.append(found[~bad].assign(file=str(sound.relative_to(root))))
-    if not sum(map(len, rows)):
+    REC.wav takes the labels of REC.txt or REC.wav.txt (Audacity) and of REC.Table.1.selections.txt (Raven) beside it,
+    and what a Raven table anywhere in the folder says of it by name (Begin File). What stands in two files, within a
+    millisecond, counts once. That, labels without a name, a length or a recording, and recordings without a label file
+    are left out, counted and named (`attrs["skipped"]`); `file` is relative to the folder. ValueError where a label
+    fits two recordings."""
+    root = paths.resolve(folder)
+    sounds, unnamed = listing.named(listing.found(root))
+    known, beside, found, skipped = _Known.of(root, sounds), set(), [NONE], unnamed
+    for file in sorted(root.rglob("[!.]*")):
+        if file.suffix.lower() == ".txt" and file.is_file():
+            own = known.owners(file)
+            rows, left = _assigned(file, own, known, column)
+            beside |= {*own, *rows["sound"]}
+            found.append(rows)
+            skipped += left
+    table = pd.concat(found, ignore_index=True)
+    again = _again(table)
+    skipped += [f"{name}: {count} of its labels stand in another file too and count once"
+                for name, count in table["table"][again].value_counts(sort=False).items()]
+    skipped += [f"{sound.relative_to(root)}: no label file beside it" for sound in sounds if sound not in beside]
+    table = table.drop(index=again)
+    if table.empty:
         raise ValueError(f"{root.name}: none of its {len(sounds)} recordings has a label; looked for REC.txt "
-                         f"(Audacity) and REC{ENDINGS[0]} (Raven) beside REC.wav"
+                         f"(Audacity) and REC{TABLE} (Raven) beside REC.wav"
                          + (f"; the first: {skipped[0]}" if skipped else ""))
     tables.tell_skipped(f"{root.name}: left out {len(skipped)}:", skipped)
-    table = pd.concat(rows)[["file", "label", "start_s", "end_s"]].reset_index(drop=True)
+    table = table.sort_values("sound", kind="stable", ignore_index=True)
+    table = table.assign(file=[str(sound.relative_to(root)) for sound in table["sound"]])[COLUMNS[:4]]
     table.attrs["skipped"] = skipped
     return table
+
+
+class _Known(NamedTuple):
+    """The recordings of a folder by what label files call them, whatever the letter case."""
+    root: Path
+    bare: tuple[dict[str, list[tuple[Path, Path]]], ...]  # by its whole name, as exported, and less its ending
+    last: dict[str, list[Path]]  # by its name within its folder
+
+    @classmethod
+    def of(cls, root: Path, sounds: list[Path]) -> "_Known":
+        exported = names(str(sound.relative_to(root)) for sound in sounds)
+        bare, last = (defaultdict(list), defaultdict(list), defaultdict(list)), defaultdict(list)
+        for sound in sounds:
+            called = (sound, root / exported[str(sound.relative_to(root))], sound.parent / sound.stem)
+            for known, name in zip(bare, called):
+                known[_folded(str(name))].append((name, sound))
+            last[_parts(sound)[-1]].append(sound)
+        return cls(root, bare, last)
+
+    def owners(self, file: Path) -> list[Path]:
+        """The recordings beside a label file that it is called after: first by their whole name and to the letter."""
+        fits = (re.fullmatch(f"(?is)(.+){ending}", file.name) for ending in ENDINGS)
+        bases = [file.parent / fit[1] for fit in fits if fit]
+        for known in self.bare:
+            if near := [pair for base in bases for pair in known.get(_folded(str(base)), [])]:
+                return [sound for name, sound in near if name in bases] or [sound for _, sound in near]
+        return []
+
+    def named(self, recording: str, file: Path) -> Path | None:
+        """The recording that a table (`file`) names, by as many folders as agree; None where it is not there."""
+        fit = self.last.get(_parts(recording)[-1], [])
+        fit = [sound for sound in fit if sound.name == recording.rpartition("/")[2]] or fit
+        near = [(len(os.path.commonprefix([_parts(sound)[::-1], _parts(recording)[::-1]])), sound.parent == file.parent)
+                for sound in fit]
+        best = [sound for sound, rank in zip(fit, near) if rank == max(near)]
+        if len(best) > 1:
+            raise ValueError(f"{file.relative_to(self.root)}: {recording} is {self.told(best, ' and ')}: give the "
+                             "table a Begin Path, or keep one table per recording")
+        return best[0] if best else None
+
+    def told(self, sounds: list[Path], between: str) -> str:
+        return between.join(str(sound.relative_to(self.root)) for sound in sounds)
+
+
+def _parts(recording: str | Path) -> list[str]:
+    return re.split(r"[\\/]", _folded(str(recording)))
+
+
+def _assigned(file: Path, own: list[Path], known: _Known, column: str) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of a label file that have a sound, a name and a length, and a line about each of the others."""
+    said = file.relative_to(known.root)
+    try:
+        text = paths.read_text(file)
+        if not own and not labels.is_table(text):
+            return NONE, []  # notes may lie beside recordings too
+        rows = labels.read(text, file.name, column)
+    except ValueError as error:
+        if own:
+            raise
+        return NONE, [f"{error}"]
+    sound = {name: known.named(name, file) if name else (own or [None])[0] for name in rows["file"].unique()}
+    if len(own) > 1 and "" in sound:
+        raise ValueError(f"{said} may be of {known.told(own, ' or of ')}: call it {own[0].name}.txt or "
+                         f"{own[1].name}.txt, or let a Raven table say it (Begin File)")
+    rows = rows.assign(sound=[sound[name] for name in rows["file"]], table=str(said))
+    reasons = [f"is of {row.file}, which is not in this folder" if row.file and row.sound is None
+               else "is of no recording: its file is called after none" if row.sound is None
+               else "has no name" if not row.label
+               else "has no length" if row.end_s <= row.start_s else "" for row in rows.itertuples()]
+    left = [f"{said}: {row.label!r} at {row.start_s:g} s {reason}" for row, reason in zip(rows.itertuples(), reasons)
+            if reason]
+    return rows[[not reason for reason in reasons]], left
+
+
+def _again(table: pd.DataFrame) -> list[int]:
+    """The rows (by index) that stand in an earlier label file of their recording too: one for each there."""
+    again = []
+    for _, rows in table.groupby(["sound", "label"], sort=False):
+        kept = []
+        for _, own in rows.groupby("table", sort=False):
+            left = sorted(kept)
+            for row in own.itertuples():
+                first = bisect_left(left, (row.start_s - SAME_S,))
+                last = bisect_right(left, (row.start_s + SAME_S, math.inf))
+                near = [i for i in range(first, last) if abs(left[i][1] - row.end_s) <= SAME_S]
+                if near:
+                    del left[near[0]]
+                    again.append(row.Index)
+                else:
+                    kept.append((row.start_s, row.end_s))
+    return again
