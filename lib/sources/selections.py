@@ -8,7 +8,7 @@ between tabs, no header), Raven one selection table (a header and tabs). Both ca
 import io
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +16,7 @@ import pandas as pd
 from lib import paths
 from lib.sources import tables
 
-__all__ = ["merge", "checked", "audacity", "raven", "export", "read", "annotations"]
+__all__ = ["merge", "checked", "audacity", "raven", "names", "tracks", "export", "read", "annotations"]
 
 COLUMNS = ["file", "label", "start_s", "end_s", "score", "windows"]
 ENDINGS = (".Table.1.selections.txt", ".selections.txt", ".txt")  # of a label file, behind the name of its recording
@@ -65,6 +65,21 @@ def raven(selections: pd.DataFrame, low_hz: float, high_hz: float) -> str:
     return "".join("\t".join(map(str, row)) + "\n" for row in (head, *rows))
 
 
+def names(files: Iterable[str]) -> dict[str, str]:
+    """What the label files of each recording are called, less their endings: pond/a for pond/a.wav, and pond/a.wav
+    where there is pond/a.flac too. files: all recordings, so that no name depends on which have selections."""
+    bare = {file: str(Path(file).with_suffix("")) for file in files}
+    several = {name for name, count in Counter(bare.values()).items() if count > 1}
+    return {file: file if name in several else name for file, name in bare.items()}
+
+
+def tracks(selections: pd.DataFrame, folder: str | Path, name: str, low_hz: float, high_hz: float) -> list[Path]:
+    """Write the label track and the selection table of one recording below a folder, under a name of `names`."""
+    out = paths.resolve(folder)
+    return [paths.write_text(out / "audacity" / f"{name}.txt", audacity(selections)),
+            paths.write_text(out / "raven" / f"{name}{ENDINGS[0]}", raven(selections, low_hz, high_hz))]
+
+
 def export(selections: pd.DataFrame, folder: str | Path, band: tuple[float, float],
            rates: Mapping[str, int] | None = None) -> list[Path]:
     """Write a label track and a selection table for each recording that has selections, under audacity/ and raven/.
@@ -73,14 +88,9 @@ def export(selections: pd.DataFrame, folder: str | Path, band: tuple[float, floa
     not meet. band: Hz that the model hears; `rates` (Hz by file) lower its top to what a recording can hold.
     `selections.csv` has them all. Returns the files."""
     out, written = paths.resolve(folder), []
-    bare = {file: str(Path(file).with_suffix("")) for file in selections["file"].unique()}
-    several = {name for name, count in Counter(bare.values()).items() if count > 1}
-    for file, name in bare.items():
-        rows = selections[selections["file"] == file]
-        name = str(Path(file)) if name in several else name
+    for file, name in names(selections["file"].unique()).items():
         top = min(band[1], (rates or {}).get(file, math.inf) / 2)
-        written.append(paths.write_text(out / "audacity" / f"{name}.txt", audacity(rows)))
-        written.append(paths.write_text(out / "raven" / f"{name}{ENDINGS[0]}", raven(rows, band[0], top)))
+        written += tracks(selections[selections["file"] == file], out, name, band[0], top)
     rounded = selections.round({"start_s": 4, "end_s": 4, "score": 4})
     return [*written, paths.write_text(out / "selections.csv", rounded.to_csv(index=False))]
 
