@@ -40,7 +40,7 @@ class AudioError(ValueError):
     """A sound file cannot be used; the message names the file and the reason, in one line whatever its name holds."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(paths.shown(message))
+        super().__init__(paths.line(message))
 
 
 class Info(NamedTuple):

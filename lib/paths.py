@@ -1,5 +1,6 @@
 """Where things are, files that are whole or absent, the key of a result, and how a command line is read."""
 import codecs
+import errno
 import hashlib
 import inspect
 import json
@@ -9,62 +10,122 @@ import platform
 import re
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from lib import progress
 
-__all__ = ["ROOT", "cache", "resolve", "atomic", "write_text", "read_text", "shown", "write_json", "locked", "plain",
-           "key", "sha256", "digest", "processor", "processors", "processes", "main_process", "pairs", "nearest",
-           "command"]
+__all__ = ["ROOT", "cache", "resolve", "explained", "atomic", "write_text", "read_text", "write_json", "lock", "locked",
+           "sweep", "line", "plain", "key", "sha256", "digest", "processor", "processors", "processes",
+           "main_process", "pairs", "nearest", "command"]
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder that holds lib/, notebooks/ and papermill_runs/
 BLOCK = 1 << 20  # bytes hashed at a time
+NAME = 255  # bytes that the name of a file may have
+LEFT = re.compile(r"\..*\.[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)  # the names that `atomic` gives
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or what a user may have of it
+CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+ADVICE = {**dict.fromkeys(FULL, "make room, and the same command goes on"),
+          **dict.fromkeys(CLOSED, "take a folder that you can write to"),
+          errno.EISDIR: "a folder has that name, move it away", errno.EEXIST: "a file has that name, move it away",
+          errno.ENOTDIR: "a file has the name of a folder, move it away", errno.ENAMETOOLONG: "take a shorter name"}
 
 
 def cache(*parts: str) -> Path:
-    """A folder for what can be made again (made if missing). The environment variable STUDY_CACHE moves it."""
-    chosen = os.environ.get("STUDY_CACHE")
-    base = resolve(chosen) if chosen else user_cache_path("bioacoustic-mae")
-    folder = base.joinpath(*parts)
-    folder.mkdir(parents=True, exist_ok=True)
+    """A folder for what can be made again (made if missing). The environment variable STUDY_CACHE moves it.
+
+    OSError where it cannot be made, or where there is no home folder: a new folder each time would never be found
+    again, and one that is found again in a folder of all users could be another's."""
+    folder = _cache().joinpath(*parts)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
+def _cache() -> Path:
+    if chosen := os.environ.get("STUDY_CACHE"):
+        return resolve(chosen)
+    home = Path(os.path.expanduser("~"))
+    with suppress(RuntimeError):  # platformdirs raises it where there is no home, or gives a folder named ~
+        base = user_cache_path("bioacoustic-mae")
+        if base.is_absolute() and (home not in base.parents or home.is_dir()):
+            return base
+    raise OSError(f"there is no home folder for the cache (it would be {home}): set STUDY_CACHE to a folder that you "
+                  "can write to")
+
+
 def resolve(path: str | Path) -> Path:
-    """A path as a person wrote it, made absolute: `~` is expanded, a relative path starts at the repository root."""
-    path = Path(path).expanduser()
+    """A path as a person wrote it, made absolute: `~` is expanded, a relative path starts at the repository root.
+
+    `~NAME` is the home of a user of that name, or a plain name where there is none. ValueError for `~` without one."""
+    path = Path(path)
+    try:
+        path = path.expanduser()
+    except RuntimeError:
+        if path.parts[0] == "~":
+            raise ValueError(f"{path}: there is no home folder, write the whole path") from None
     return path if path.is_absolute() else ROOT / path
 
 
 # ------------------------------------------------------------------------------------------------------ files and locks
 
 @contextmanager
+def explained(*places: Path) -> Iterator[None]:
+    """Within, the system's refusal to write one of these files or folders is a line that says what to do.
+
+    It stays an OSError of its kind, with its errno; other errors pass as they are."""
+    try:
+        yield
+    except OSError as error:
+        advice, named = ADVICE.get(error.errno), isinstance(error.filename, (str, bytes))
+        file = Path(os.fsdecode(error.filename)) if named else places[0]
+        near = any(file == place or file in place.parents or place in file.parents for place in places)
+        if not advice or not error.strerror or not near:  # without the system's words it is told already
+            raise
+        file = places[0] if file in places else file
+        with suppress(OSError, ValueError):  # without a cache it lies elsewhere
+            if error.errno in FULL + CLOSED and (_cache() == file or _cache() in file.parents
+                                                 or file in _cache().parents):
+                advice = "make room, or " * (error.errno in FULL) + "set STUDY_CACHE to a folder that you can write to"
+        told = type(error)(f"{file} cannot be written ({error.strerror}): {advice}")
+        told.errno = error.errno
+        raise told from None
+
+
+@contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; at success it replaces `path`, at any error it is removed.
 
     The temporary name keeps the suffix, because soundfile and matplotlib choose the format by it, and is a new one each
-    time, because two runs may write the same figure at once."""
+    time, because two runs may write the same figure at once. Who may read and write the file is what the umask says:
+    safetensors makes files for their owner alone. OSError says what to do where `path` cannot be written."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    suffix = path.suffix if len(os.fsencode(path.suffix)) < NAME // 2 else ""  # so long it is no format
+    end = f".{secrets.token_hex(4)}{suffix}"
+    stem = os.fsencode(path.stem)[: NAME - 1 - len(os.fsencode(end))].decode("utf-8", "ignore")
+    temporary = path.with_name(f".{stem}{end}")
+    with explained(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.touch()
+            mode = temporary.stat().st_mode
+            yield temporary
+            if temporary.stat().st_mode != mode:
+                temporary.chmod(mode)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Writes a complete UTF-8 file with Unix line ends, or nothing.
-
-    Of a file name that is no UTF-8 each odd byte is written out (\\udce9): one such name must not end a long run."""
+    """Writes a complete UTF-8 file with Unix line ends, or nothing. What UTF-8 cannot hold (of a file's name that was
+    none) is written with a backslash."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     return Path(path)
@@ -84,12 +145,6 @@ def read_text(path: str | Path) -> str:
                      "save it as UTF-8")
 
 
-def shown(text: str) -> str:
-    """A name or message in one line that any terminal and file can hold: what does not print is written as \\n, \\x07
-    or, of a name that is no UTF-8, \\udce9."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def write_json(path: str | Path, value: object) -> Path:
     """Writes strict JSON: NaN and Infinity are refused (`plain` turns them into null and the string "inf")."""
     try:
@@ -100,13 +155,41 @@ def write_json(path: str | Path, value: object) -> Path:
 
 
 @contextmanager
+def lock(file: Path, busy: str = "") -> Iterator[None]:
+    """One run at a time holds the lock of this file (made if missing): a second waits, or gets a ValueError with the
+    words of `busy`. A kill leaves no lock, whatever lies there."""
+    held = FileLock(file, timeout=0 if busy else -1)
+    try:
+        with explained(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            held.acquire()
+    except Timeout:
+        raise ValueError(busy) from None
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@contextmanager
 def locked(folder: Path) -> Iterator[Path]:
     """A folder (made if missing) that one run at a time works in; a second waits. What a kill left half-made goes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        for left in folder.glob(".*.*.*"):  # the names that `atomic` gives
-            left.unlink(missing_ok=True)
+    with lock(folder / ".lock"):
+        sweep(folder.glob(".*"))
         yield folder
+
+
+def sweep(files: Iterable[Path]) -> None:
+    """Removes those of these files that have a temporary name of `atomic`: for the run that is alone with them."""
+    for file in files:
+        if LEFT.fullmatch(file.name):
+            file.unlink(missing_ok=True)
+
+
+def line(text: str) -> str:
+    """A text as one line that any terminal and file can hold: what does not print in it (names of files may hold it) is
+    written as \\n, \\x07 or, of a name that is no UTF-8, \\udce9."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 # --------------------------------------------------------------------------------------------------------------- hashes
@@ -219,12 +302,17 @@ def nearest(name: str, names: Sequence[str]) -> str:
     return f", did you mean {near[0]}?" if near else ""
 
 
-def command(function: Callable[..., int | None], words: Sequence[str], about: str) -> int:
+def command(function: Callable[..., int | None], words: Sequence[str], about: str,
+            stopped: str = "the same command goes on") -> int:
     """Calls a function by the words of a command line and gives the exit status: 0, what it returns, 2 for a mistake.
 
     Words without = are its positional arguments, name=value its others, read as the type of the parameter's default
     (bool, int, float, else text); a function with **more takes any name, as text. Without a word that it needs, or for
-    "help", `about` is printed from its second paragraph on. A ValueError or OSError is one line; Ctrl-C gives 130."""
+    "help", `about` is printed from its second paragraph on. A ValueError or OSError is one line; Ctrl-C gives 130, and
+    says by `stopped` what becomes of the work. What the terminal cannot show is printed with a backslash."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # those of a notebook have no encoding
+            stream.reconfigure(errors="backslashreplace")
     signature = inspect.signature(function)
     places = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [p for p in places if p.default is p.empty]
@@ -238,10 +326,10 @@ def command(function: Callable[..., int | None], words: Sequence[str], about: st
         given = {name: _typed(signature, name, text) for name, text in pairs(words[first:]).items()}
         return function(*words[:first], **given) or 0
     except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(line(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
+        print(f"stopped; {stopped}", file=sys.stderr)
         return 130
 
 

@@ -35,8 +35,9 @@ def wrapped(stream: BinaryIO, method: str, *, total: int | None, desc: str, init
 
 
 def say(text: str) -> None:
-    """Prints a line, above the bars that are there."""
-    auto.tqdm.write(text)
+    """Prints a line, above the bars that are there; what stdout cannot show of it with a backslash."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    auto.tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def duration(seconds: float) -> str:

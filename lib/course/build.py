@@ -283,7 +283,7 @@ def main(words: Sequence[str]) -> int:
     if not words or words[0] not in steps:
         print(__doc__.partition("\n\n")[2], file=sys.stderr)
         return 2
-    return paths.command(steps[words[0]], words[1:], __doc__)
+    return paths.command(steps[words[0]], words[1:], __doc__, "the same command begins anew")
 
 
 if __name__ == "__main__":

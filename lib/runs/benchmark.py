@@ -171,4 +171,4 @@ def run(scale: str = "auto", wildlife: str = "chorus", general: str = "chorus", 
 
 
 if __name__ == "__main__":
-    sys.exit(paths.command(run, sys.argv[1:], __doc__))
+    sys.exit(paths.command(run, sys.argv[1:], __doc__, "the same command begins anew"))

@@ -303,7 +303,8 @@ def _run(point: Point, command: Sequence[str], settings: Mapping[str, str], retr
     The process goes into `started`; once `stop` is set, none is started again."""
     begun, words = time.monotonic(), [point.notebook, *(f"{name}={value}" for name, value in point.words.items())]
     try:
-        with FileLock(point.log.with_suffix(".lock"), timeout=0), open(point.log, "a+", encoding="utf-8") as log:
+        with paths.explained(point.log.parent), FileLock(point.log.with_suffix(".lock"), timeout=0), \
+                open(point.log, "a+", encoding="utf-8") as log:
             for attempt in range(1, retries + 2):
                 begin = log.seek(0, os.SEEK_END)
                 now = time.strftime("%Y-%m-%d %H:%M:%S")

@@ -262,4 +262,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(paths.command(main, sys.argv[1:], __doc__))
+    sys.exit(paths.command(main, sys.argv[1:], __doc__, "the same command begins anew"))

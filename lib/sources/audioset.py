@@ -151,19 +151,21 @@ def _decode(job: Shard) -> None:
 
 def _row(job: Shard, clip: dict) -> list:
     """Write a clip and give its line of the manifest, with the problem where it cannot be used."""
-    name, labels, human = clip["video_id"], list(clip["labels"] or []), list(clip["human_labels"] or [])
+    name, labels, human = clip["video_id"] or "", list(clip["labels"] or []), list(clip["human_labels"] or [])
     file, seconds, problem = f"clips/{job.split}/{name[:2]}/{name}.flac", 0.0, ""
     try:
         seconds = _clip((clip["audio"] or {}).get("bytes"), name, job.root / file, job.rate)
-    except audio.AudioError as error:
-        problem = str(error)
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:  # whatever a decoder raises is a fault of the clip
+        problem = str(error) if isinstance(error, audio.AudioError) else f"{type(error).__name__}: {_first(error)}"
     label = [*human, *labels, "unlabelled"][0]
     return [name, file, label, ";".join(labels), ";".join(human), f"{seconds:.3f}", problem]
 
 
 def _clip(content: bytes | None, name: str, file: Path, rate: int) -> float:
     """Decode a clip and write it as 16-bit FLAC, mono, at a rate: its seconds. AudioError says why that cannot be."""
-    if not re.fullmatch(r"[\w-]+", name):
+    if not re.fullmatch(r"[\w-]{1,64}", name, re.ASCII):
         raise audio.AudioError("its video_id is no file name")
     try:
         with soundfile.SoundFile(io.BytesIO(content or b"")) as sound:

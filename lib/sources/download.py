@@ -13,18 +13,17 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import requests
-from filelock import FileLock
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HTTPError, LocalEntryNotFoundError
 
 from lib import paths, progress
 
-__all__ = ["FAILURES", "FetchError", "hub", "url", "UNPACK", "plan", "room", "whole", "copy", "opened", "size",
-           "missing", "sizes", "compare"]
+__all__ = ["FAILURES", "FetchError", "hub", "url", "UNPACK", "plan", "room", "whole", "copy", "opened", "inside",
+           "size", "missing", "sizes", "compare"]
 
 FAILURES = (OSError, HTTPError)  # what a fetch raises; the second comes from the client of the hub
 TRIES = 6           # in a row that bring nothing new, before a download is given up
@@ -48,7 +47,8 @@ def hub(repository: str, names: Sequence[str], folder: Path) -> Path:
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or None  # read at the call: a notebook may set a mirror
     for name in names:
         try:
-            path = Path(hf_hub_download(repository, name, cache_dir=folder, endpoint=endpoint))
+            with paths.explained(folder):
+                path = Path(hf_hub_download(repository, name, cache_dir=folder, endpoint=endpoint))
         except LocalEntryNotFoundError as error:  # no network, or a server that is down: its cause says which
             raise error.__cause__ or error
         except EntryNotFoundError:
@@ -71,8 +71,7 @@ def url(place: str, path: Path, digest: str = "") -> Path:
     A lost connection is taken up again TRIES times. Raises FetchError, or OSError where the file cannot be written.
     """
     part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{part}.lock"):
+    with paths.lock(path.with_name(part.name + ".lock")), paths.explained(path, part):
         if path.exists():  # another run was faster
             return path
         _fill(place, part)
@@ -160,10 +159,11 @@ def room(root: Path, need: float) -> None:
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """As paths.atomic, under a name that the next run writes over: a kill leaves nothing that stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    yield part
-    os.replace(part, path)
+    with paths.explained(path, part):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        os.replace(part, path)
 
 
 def copy(source: BinaryIO, path: Path) -> None:
@@ -183,6 +183,14 @@ def opened(archive: Path) -> Iterator[tarfile.TarFile]:
         except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
             raise ValueError(f"{archive} is cut off or damaged ({error}): delete it, and the same command fetches it "
                              "again") from None
+
+
+def inside(name: str) -> tuple[str, ...]:
+    """The parts of the name of an archive's member, () where it leads out of the folder that it is extracted to.
+
+    Some programs of Windows part them by backslashes; there a colon begins another disk, or hides a stream."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return () if {"/", ".."} & set(parts) or ":" in name else parts
 
 
 def size(file: Path) -> int:

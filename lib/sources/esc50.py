@@ -6,7 +6,7 @@ ROOT/ESC-50-master/audio/*.wav and, last, its meta/esc50.csv: where that lies, t
 
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
@@ -40,7 +40,7 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
     download.url(URL, archive)
     try:
         _extract(archive, root / "ESC-50-master")
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError) as error:  # the last: a password, a method
         raise ValueError(f"{archive} is cut off or damaged ({error}): delete it, and the same command fetches it "
                          "again") from None
     known = paths.sha256(archive) == SHA256
@@ -53,9 +53,10 @@ def prepare(root: Path, splits: list[str], keep: bool) -> None:
 def _extract(archive: Path, folder: Path) -> None:
     """Write the clips and, last, their table; ValueError where they are not those of ESC-50."""
     with zipfile.ZipFile(archive) as packed:
-        inside = {PurePosixPath(i.filename).parts[1:]: i for i in packed.infolist() if not i.is_dir()}
+        inside = {download.inside(i.filename)[1:]: i for i in packed.infolist() if not i.is_dir()}
         table = inside.get(("meta", "esc50.csv"))
-        names = sorted(set(pd.read_csv(packed.open(table))["filename"])) if table else []
+        rows = pd.read_csv(packed.open(table), dtype=str, keep_default_na=False) if table else {}
+        names = sorted(set(rows.get("filename", ())))
         gone = [name for name in names if ("audio", name) not in inside]  # a name that leads out of audio is among them
         if len(names) != CLIPS or gone:
             raise ValueError(f"{archive} is not ESC-50: meta/esc50.csv names {len(names):,} clips of {CLIPS:,}, and "

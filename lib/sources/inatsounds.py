@@ -8,7 +8,7 @@ research and education only, see TERMS.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -108,16 +108,21 @@ def _need(root: Path, lengths: dict[str, dict[str, float]], absent: dict[str, fl
 def _extract(archive: Path, root: Path, split: str) -> None:
     """Write an archive's SPLIT/CATEGORY/NAME below the root, each whole or not at all, but for those there already.
 
-    A .gz cannot be entered in the middle: after a kill it is read again from its start, which costs no writing."""
-    there = download.sizes(root / split)
+    A .gz cannot be entered in the middle: after a kill it is read again from its start, which costs no writing.
+    ValueError where two recordings have a name that some disks take for the same: one would be lost."""
+    there, seen = download.sizes(root / split), set()
     with download.opened(archive) as tar:
         for member in tar:
-            name = PurePosixPath(member.name)
-            inside = len(name.parts) == 3 and name.parts[0] == split and ".." not in name.parts
-            if not inside or "\\" in member.name or name.name.startswith("._") or not member.isfile():
+            parts = download.inside(member.name)
+            if len(parts) != 3 or parts[0] != split or parts[2].startswith("._") or not member.isfile():
                 continue  # folders, the ._ that macOS adds to archives, and whatever would lead out of the root
-            if there.get("/".join(name.parts[1:])) != member.size:
-                download.copy(tar.extractfile(member), root / name)
+            name = "/".join(parts[1:])
+            if name.casefold() in seen:
+                raise ValueError(f"{archive} holds {name} twice: it is not the published archive; delete it, and the "
+                                 "same command fetches it again")
+            seen.add(name.casefold())
+            if there.get(name) != member.size:
+                download.copy(tar.extractfile(member), root / split / name)
 
 
 def _finish(root: Path, split: str, lengths: dict[str, float]) -> None:

@@ -12,7 +12,6 @@ starts at the repository, wherever the command is called: its folder DATA is ign
 copied into the repository's own folders or into an output.
 """
 
-import errno
 import inspect
 import re
 import sys
@@ -21,7 +20,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from lib import paths
 from lib.sources import audioset, esc50, inatsounds
@@ -52,17 +50,10 @@ def prepare(kind: str, /, root: str | Path = "", splits: str | Sequence[str] = "
     options, usual = dict(keep=keep, rate=rate, workers=workers), inspect.signature(prepare).parameters
     if wrong := [o for o, value in options.items() if o not in module.OPTIONS and value != usual[o].default]:
         raise ValueError(f"{kind} has no option {wrong[0]!r}: it takes {', '.join(module.OPTIONS)}")
-    folder.mkdir(parents=True, exist_ok=True)
     print(terms(kind), flush=True)
-    try:
-        with FileLock(folder / ".prepare.lock", timeout=0):
-            module.prepare(folder, [s for s in module.SPLITS if s in chosen], **{o: options[o] for o in module.OPTIONS})
-    except Timeout:
-        raise ValueError(f"{kind}: another process prepares {folder} at this moment: wait for it") from None
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise ValueError(f"{kind}: the disk of {folder} is full: make room, and the same command goes on") from None
+    busy = f"{kind}: another process prepares {folder} at this moment: wait for it"
+    with paths.lock(folder / ".prepare.lock", busy), paths.explained(folder):
+        module.prepare(folder, [s for s in module.SPLITS if s in chosen], **{o: options[o] for o in module.OPTIONS})
 
 
 def recordings(kind: str, place: str | Path = "") -> pd.DataFrame:
@@ -72,8 +63,7 @@ def recordings(kind: str, place: str | Path = "") -> pd.DataFrame:
     is prepared, or where files are missing (those of AudioSet are not looked for: its manifest lists two million)."""
     module, folder = _module(kind), _root(kind, place)
     if module is esc50 and not str(place).strip() and not esc50.home(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".fetch.lock"):  # of several runs at once one fetches and the others wait
+        with paths.lock(folder / ".fetch.lock"):  # of several runs at once one fetches and the others wait
             if not esc50.home(folder):
                 prepare("esc50")
     return module.recordings(folder, place)

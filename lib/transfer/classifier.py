@@ -2,8 +2,9 @@
 
     python -m lib.transfer.classifier MODEL.safetensors FOLDER out=DIR threshold=0.5
 
-writes windows, files and selections as CSV, and the selections as Audacity and Raven files. A folder's sounds are
-looked for in its subfolders too. A relative path starts at the repository, wherever the command is called."""
+writes windows, files and selections as CSV, and the selections as Audacity and Raven files, recording by recording:
+stopped at any moment, the same command goes on. A folder's sounds are looked for in its subfolders too. A relative path
+starts at the repository, wherever the command is called."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,24 +24,18 @@ from lib.checkpoints import Card
 from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
 from lib.sources import listing, selections
-from lib.transfer import probe, readouts
+from lib.transfer import answers, probe, readouts
+from lib.transfer.answers import Answers, Heard, write
 
-__all__ = ["Classifier", "Answers", "frozen", "save", "load", "sounds", "stretches", "predict", "write", "answer"]
+__all__ = ["Classifier", "Answers", "frozen", "save", "load", "sounds", "stretches", "hear", "predict", "write",
+           "answer"]
 
-SILENT = 2.0**-15  # one step of a 16-bit file: what never exceeds it is digital silence, and nothing is said about it
 PIECE = 96  # seconds decoded at a time: about 64 windows of 3 s, half overlapping
 
 
 class Classifier(NamedTuple):
     model: VisionTransformer
     card: Card  # its labels are in the order of the model's outputs
-
-
-class Answers(NamedTuple):
-    """What a classifier says about files: the likeliest species and its probability as label and score; the next."""
-    windows: pd.DataFrame  # file, start_s, end_s, label, score, second, second_score
-    files: pd.DataFrame  # file, duration_s, rate, windows, and the same four of the mean over windows
-    skipped: list[str]  # the files that could not be used, each with its reason
 
 
 def frozen(encoder: MAE, readout: probe.Rung, labels: list[str]) -> VisionTransformer:
@@ -133,7 +128,6 @@ def stretches(file: str | Path, front: FrontEnd) -> Iterator[tuple[np.ndarray, T
         yield np.array([last]), wave[None, last - first :][:, :need]
 
 
-@torch.no_grad()
 def predict(classifier: Classifier, place: str | Path, files: Sequence[str] | None = None, *,
             bar: str | None = "predicting") -> Answers:
     """Every window of every sound of a folder (or of those `files` of it), and each file as its windows' mean.
@@ -141,34 +135,64 @@ def predict(classifier: Classifier, place: str | Path, files: Sequence[str] | No
     Any rate and number of channels; a file is read piece by piece: one of a day takes no more memory than one of a
     minute. What cannot be read or holds digital silence only is named in `skipped`; silent windows are left out too."""
     folder, names = sounds(place) if files is None else (paths.resolve(place), list(files))
+    heard = list(hear(classifier, folder, names, bar=bar))
+    used, skipped = [one for one in heard if not one.skipped], [one.skipped for one in heard if one.skipped]
+    if not used:
+        raise ValueError(f"none of {len(names)} files can be used, the first: {skipped[0]}" if skipped
+                         else "there are no files to predict")
+    windows, rows = (pd.concat(tables, ignore_index=True) for tables in zip(*((one.windows, one.file) for one in used)))
+    return Answers(windows, rows, skipped)
+
+
+@torch.no_grad()
+def hear(classifier: Classifier, folder: Path, names: Sequence[str], *, done: int = 0,
+         bar: str | None = "predicting") -> Iterator[Heard]:
+    """What the classifier says about each of these files of a folder, one after the other, as `predict` describes it.
+
+    Whatever is wrong with a file is a reason to skip it; a model that fails is an error. done: files before these."""
     front, labels = classifier.card.front, np.array(classifier.card.labels)
     device = hardware.accelerator().device
-    log_mel, model, windows, rows, skipped = LogMel(front).to(device), classifier.model.to(device).eval(), [], [], []
-    for name in progress.bar(names, desc=bar, unit="file", leave=False):
+    log_mel, model = LogMel(front).to(device), classifier.model.to(device).eval()
+    for name in progress.bar(names, total=done + len(names), initial=done, desc=bar, unit="file", leave=False):
+        said, about = [], None
         try:
-            about = audio.info(folder / name)
-            said = [_ask(model, log_mel, *some, device) for some in stretches(folder / name, front)]
+            for about, silence, start, waves in _decoded(folder / name, front):
+                said.append(_ask(model, log_mel, start, waves, device, silence))
         except audio.AudioError as error:
-            skipped.append(str(error).replace(str(folder / name), name))
+            if not folder.is_dir():
+                raise OSError(f"{folder} is gone: bring it back, and the same command goes on") from None
+            yield answers.skip(str(error).replace(paths.line(str(folder / name)), paths.line(name)))
             continue
         start, p = (np.concatenate(x) for x in zip(*said))  # (W,) samples, (W, C)
         if not len(start):
-            skipped.append(f"{name}: holds nothing but digital silence")
+            yield answers.skip(f"{name}: holds nothing but digital silence")
             continue
         end = np.minimum(start / front.rate + front.seconds, about.duration_s)
-        windows.append(pd.DataFrame({"file": name, "start_s": start / front.rate, "end_s": end, **_best(p, labels)}))
-        mean = {key: values[0] for key, values in _best(p.mean(0)[None], labels).items()}
-        rows.append({"file": name, "duration_s": about.duration_s, "rate": about.rate, "windows": len(p), **mean})
-    if not rows:
-        raise ValueError(f"none of {len(names)} files can be used, the first: {skipped[0]}" if skipped
-                         else "there are no files to predict")
-    return Answers(pd.concat(windows, ignore_index=True), pd.DataFrame(rows), skipped)
+        windows = {"file": name, "start_s": start / front.rate, "end_s": end, **_best(p, labels)}
+        file = {"file": name, "duration_s": about.duration_s, "rate": about.rate, "windows": len(p)}
+        yield Heard(pd.DataFrame(windows), pd.DataFrame(file | _best(p.mean(0)[None], labels)))
 
 
-def _ask(model: VisionTransformer, log_mel: LogMel, start: np.ndarray, waves: Tensor,
-         device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+def _decoded(file: Path, front: FrontEnd) -> Iterator[tuple[audio.Info, float, np.ndarray, Tensor]]:
+    """What a file is, up to which value its samples are silence, and its `stretches`.
+
+    Whatever a decoder raises is an AudioError, unless it is the computer's fault."""
+    try:
+        about, silence = audio.info(file), audio.step(file)
+        for start, waves in stretches(file, front):
+            yield about, silence, start, waves
+    except (audio.AudioError, MemoryError):
+        raise
+    except Exception as error:
+        if getattr(error, "errno", None) in paths.FULL:
+            raise
+        raise audio.AudioError(f"{file}: cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _ask(model: VisionTransformer, log_mel: LogMel, start: np.ndarray, waves: Tensor, device: torch.device,
+         silence: float) -> tuple[np.ndarray, np.ndarray]:
     """Starts (W',) and probabilities (W', C) of the windows that are not silent."""
-    heard = waves.abs().amax(1) > SILENT  # (W,)
+    heard = waves.abs().amax(1) > silence  # (W,)
     start, waves = start[heard.numpy()], waves[heard]
     if not len(start):
         return start, np.empty((0, model.num_classes))
@@ -184,28 +208,18 @@ def _best(p: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     return {"label": labels[first], "score": p[row, first], "second": labels[second], "second_score": p[row, second]}
 
 
-def write(answers: Answers, card: Card, folder: str | Path, threshold: float) -> pd.DataFrame:
-    """Write answers as CSV, and windows from `threshold` on as selections.csv, audacity/ and raven/; returns these."""
-    out, found = paths.resolve(folder), selections.merge(answers.windows, threshold)
-    for name, table in (("windows", answers.windows), ("files", answers.files)):
-        paths.write_text(out / f"{name}.csv", table.round(4).to_csv(index=False))
-    paths.write_text(out / "skipped.txt", "".join(line + "\n" for line in answers.skipped))
-    rates = answers.files.set_index("file")["rate"].to_dict()
-    selections.export(found, out, (card.front.low_hz, card.front.high_hz), rates)
-    return found
-
-
 def answer(model: str, folder: str, *, out: str = "", threshold: str = "0.5") -> None:
-    """The command line, see the top of this file."""
+    """The command line, see the top of this file. Each recording's answers are written before the next is heard."""
     score = selections.checked(threshold)
     if not out:
         raise ValueError("got no out=DIR: it is called as MODEL FOLDER out=DIR threshold=0.5")
-    classifier = load(model)
-    answers = predict(classifier, folder)
-    found = write(answers, classifier.card, out, score)
-    print(f"{len(answers.files)} files, {len(answers.windows):,} windows, {len(found)} selections of "
-          f"{found['label'].nunique()} species with a score of {score:g} or more; {len(answers.skipped)} files skipped",
-          *answers.skipped, sep="\n  ")
+    card, _ = checkpoints.described(model)
+    root, names = sounds(folder)
+    with answers.opened(out, card, paths.resolve(folder), score, names) as book:
+        left = [name for name in names if name not in book.done]
+        for name, heard in zip(left, hear(load(model), root, left, done=len(names) - len(left)) if left else ()):
+            book.add(name, heard)
+        print(book.summary(), *book.skipped(), sep="\n  ")
 
 
 if __name__ == "__main__":

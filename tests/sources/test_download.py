@@ -1,6 +1,7 @@
 """Downloads: resumed, checked, and every failure one line that names the URL."""
 
 import hashlib
+import io
 
 import pytest
 from layouts import Site
@@ -100,3 +101,13 @@ def test_a_full_disk(site, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "_append", full)
     with pytest.raises(download.FetchError, match="the disk of .* is full after 0 bytes; make room"):
         download.url(f"{site.url}/a.bin", tmp_path / "a.bin")
+
+
+def test_a_place_that_cannot_be_written_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "file").touch()
+    for write in (lambda path: download.url("http://127.0.0.1:9/x", path), lambda path: download.copy(None, path)):
+        with pytest.raises(OSError, match="file cannot be written .*: a file has that name, move it away$"):
+            write(tmp_path / "file" / "x.wav")
+    with pytest.raises(OSError, match="cannot be written .File name too long.: take a shorter name$"):
+        download.copy(io.BytesIO(), tmp_path / ("x" * 255))
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

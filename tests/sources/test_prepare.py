@@ -1,5 +1,6 @@
 """The public data sets, as miniatures of their layouts: prepared from a server, killed, damaged, read as tables."""
 
+import io
 import json
 import random
 import shutil
@@ -12,10 +13,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import layouts
+import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 import torch
+from filelock import FileLock
 
 from lib import audio, paths, sources
 from lib.sources import audioset, download, esc50, inatsounds, prepare
@@ -206,7 +209,9 @@ def test_inatsounds_says_what_is_wrong(site, archives, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name, kind", [
     ("../evil.wav", None), ("val/a/../../../evil.wav", None), ("/evil.wav", None), ("val/../evil.wav", None),
-    ("val/a/..\\..\\evil.wav", None), ("val/a/link.wav", tarfile.SYMTYPE), ("val/a/link.wav", tarfile.LNKTYPE)])
+    ("val/a/..\\..\\evil.wav", None), ("val/a/link.wav", tarfile.SYMTYPE), ("val/a/link.wav", tarfile.LNKTYPE),
+    ("C:/a/evil.wav", None), ("val/a/C:evil.wav", None), ("val\\..\\evil.wav", None), ("\\evil\\evil.wav", None),
+    ("val/a/pipe.wav", tarfile.FIFOTYPE), ("val/a/device.wav", tarfile.CHRTYPE)])
 def test_nothing_is_written_outside(archives, tmp_path, name, kind):
     root = tmp_path / "root"
     root.mkdir()
@@ -221,8 +226,34 @@ def test_nothing_is_written_outside(archives, tmp_path, name, kind):
     assert not list(tmp_path.rglob("*evil*")) and not list(root.rglob("*.wav"))
 
 
+@pytest.mark.parametrize("second", ["val/a/x.wav", "val/a/X.WAV", "./val/a/x.wav"])
+def test_inatsounds_two_recordings_of_one_name_are_refused(archives, tmp_path, second):
+    """The one that came last would be kept, or the first after a kill, or either on a disk of Windows."""
+    shutil.copy2(archives[0] / "val.json.tar.gz", tmp_path)
+    with tarfile.open(tmp_path / "val.tar.gz", "w:gz") as tar:
+        for name, size in (("val/a/x.wav", 100), (second, 200)):
+            about = tarfile.TarInfo(name)
+            about.size = size
+            tar.addfile(about, io.BytesIO(bytes(size)))
+    with pytest.raises(ValueError, match="val.tar.gz holds a/[xX].(wav|WAV) twice: it is not the published archive"):
+        prepare.prepare("inatsounds", tmp_path, splits="val")
+
+
+def test_inatsounds_packed_by_windows_is_read(site, archives, tmp_path):
+    prepare.prepare("inatsounds", tmp_path / "posix", splits="val")
+    root = tmp_path / "windows"
+    root.mkdir()
+    with tarfile.open(archives[0] / "val.tar.gz") as posix, tarfile.open(root / "val.tar.gz", "w:gz") as tar:
+        for member in posix:
+            content = posix.extractfile(member) if member.isfile() else None
+            member.name = member.name.replace("/", "\\")
+            tar.addfile(member, content)
+    prepare.prepare("inatsounds", root, splits="val")
+    assert layouts.tree(root / "val") == layouts.tree(tmp_path / "posix" / "val")
+
+
 @pytest.mark.parametrize("error, code, said", [(KeyboardInterrupt(), 130, "stopped; the same command goes on"),
-                                               (OSError(28, "No space left on device"), 2, "is full: make room")])
+                                               (OSError(28, "No space left"), 2, "left): make room, and the same")])
 def test_an_interrupt_and_a_full_disk_are_one_line(site, tmp_path, monkeypatch, capsys, error, code, said):
     def stop(*_):
         raise error
@@ -341,6 +372,24 @@ def test_audioset_says_what_is_wrong(tmp_path):
         prepare.prepare("audioset", root, splits="eval", rate=16_000)
 
 
+@pytest.mark.parametrize("name", [None, "", "../../evil", "a/b", "x" * 300, "käuz", "C:x", "nul\0"])
+def test_audioset_an_id_that_is_no_file_name_is_one_bad_clip(tmp_path, name):
+    job = audioset.Shard("", tmp_path / "part.csv", tmp_path / "root", "eval", 22_050)
+    content = layouts.flac(500.0, 0.1, np.random.default_rng(0))
+    row = audioset._row(job, {"video_id": name, "audio": {"bytes": content}, "labels": None, "human_labels": None})
+    assert row[-1] == "its video_id is no file name" and not list(tmp_path.iterdir())
+
+
+def test_audioset_whatever_a_decoder_raises_is_one_bad_clip(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a decoder\nfell over")
+
+    monkeypatch.setattr(audio, "resample", fail)
+    root = layouts.audioset(tmp_path, count=1, splits=("eval",), corrupt=False)
+    said = pd.read_csv(root / "manifest-eval.csv", keep_default_na=False)["problem"]
+    assert said.tolist() == ["RuntimeError: a decoder"] * 6
+
+
 # --------------------------------------------------------------------------------------------------------------- ESC-50
 
 def test_esc50_comes_into_the_cache_by_itself(tmp_path, monkeypatch, capsys):
@@ -387,7 +436,7 @@ def test_esc50_by_hand_and_what_is_wrong(tmp_path, monkeypatch):
         prepare.recordings("esc50", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../../evil.wav", "/evil.wav"])
+@pytest.mark.parametrize("name", ["../../evil.wav", "/evil.wav", "..\\..\\evil.wav", "C:evil.wav", "..", "."])
 def test_esc50_writes_nothing_outside(tmp_path, monkeypatch, name):
     monkeypatch.setattr(esc50, "CLIPS", 1)
     with zipfile.ZipFile(tmp_path / "ESC-50-master.zip", "w") as packed:
@@ -396,6 +445,24 @@ def test_esc50_writes_nothing_outside(tmp_path, monkeypatch, name):
     with pytest.raises(ValueError, match="is not ESC-50: .* 1 of them are missing"):
         prepare.prepare("esc50", tmp_path)
     assert not list(tmp_path.rglob("*.wav"))
+
+
+def test_esc50_packed_by_windows_is_read_and_what_cannot_be_is_refused_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(esc50, "CLIPS", 20)
+    archive = layouts.archive(tmp_path / "posix.zip")
+    with zipfile.ZipFile(archive) as posix, zipfile.ZipFile(tmp_path / "ESC-50-master.zip", "w") as packed:
+        for member in posix.infolist():
+            about = zipfile.ZipInfo("x")
+            about.filename = member.filename.replace("/", "\\")
+            packed.writestr(about, posix.read(member))
+    prepare.prepare("esc50", tmp_path)
+    assert len(prepare.recordings("esc50", tmp_path)) == 20
+    (tmp_path / "other").mkdir()
+    for rows in ("clip\n1.wav\n", "filename\n1.wav\n\n", "filename,fold\n1.wav\n,2\n"):
+        with zipfile.ZipFile(tmp_path / "other" / "ESC-50-master.zip", "w") as packed:
+            packed.writestr("top/meta/esc50.csv", rows)
+        with pytest.raises(ValueError, match="ESC-50-master.zip is not ESC-50: meta/esc50.csv names . clips of 20"):
+            prepare.prepare("esc50", tmp_path / "other")
 
 
 # ------------------------------------------------------------------------------------------------------------------ all
@@ -411,9 +478,24 @@ def test_terms_and_command_line(tmp_path, capsys):
 
 
 def test_only_one_at_a_time(tmp_path):
-    from filelock import FileLock
     with FileLock(tmp_path / ".prepare.lock"), pytest.raises(ValueError, match="another process prepares"):
         prepare.prepare("esc50", tmp_path)
+
+
+def test_a_root_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    assert prepare.main(["esc50", f"root={tmp_path / 'file'}"]) == 2
+    assert capsys.readouterr().err.endswith("file cannot be written (File exists): a file has that name, move it "
+                                            "away\n")
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
+    with pytest.raises(PermissionError, match="denied.: set STUDY_CACHE to a folder that you can write to") as caught:
+        prepare.recordings("esc50")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_large_table_is_fast(tmp_path):

@@ -1,18 +1,26 @@
+import errno
 import json
+import os
 import shutil
+import tempfile
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from toys import ARCH, FRONT, mess, tone, tones
 
 from lib import audio, checkpoints, data, metrics, paths, training
 from lib.checkpoints import Card
 from lib.mae import MAE
-from lib.transfer import classifier, finetune, probe, readouts
+from lib.sources import selections
+from lib.transfer import answers, classifier, finetune, probe, readouts
 from lib.transfer.classifier import Classifier
 
 LABELS = ["high", "low", "mid"]
@@ -187,8 +195,8 @@ def test_the_command_writes_all_files(trained, tmp_path, capsys):
     said = ("2 files, 6 windows, 2 selections of 2 species with a score of 0.4 or more; 1 files skipped\n"
             "  pond/broken.wav: is empty")
     assert capsys.readouterr().out.startswith(said)
-    written = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
-    assert written == ["audacity/pond/high.txt", "audacity/pond/low.txt", "files.csv",
+    written = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("[!.]*.*"))
+    assert written == ["answers.json", "audacity/pond/high.txt", "audacity/pond/low.txt", "done.jsonl", "files.csv",
                        "raven/pond/high.Table.1.selections.txt",
                        "raven/pond/low.Table.1.selections.txt", "selections.csv", "skipped.txt", "windows.csv"]
     files = pd.read_csv(tmp_path / "out" / "files.csv")
@@ -214,3 +222,241 @@ def test_a_mistake_is_one_line(words, said, tmp_path, capsys):
     assert command(*words) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+# A season
+
+@pytest.fixture(scope="module")
+def season(tmp_path_factory):
+    """A saved classifier, a folder of five recordings, and what an uninterrupted run says of them."""
+    root = tmp_path_factory.mktemp("season")
+    known, rng = toy(), np.random.default_rng(0)
+    model = classifier.save(known.model, known.card, root)
+    for name, hz in (("a.wav", 300), ("pond/b.wav", 1500), ("pond/c,\n\"c\".flac", 5000), ("x.wav", 400)):
+        (root / "new" / name).parent.mkdir(parents=True, exist_ok=True)
+        audio.write(root / "new" / name, tone(hz, 0.9, rng), 22_050)
+    (root / "new" / "broken.wav").touch()
+    assert command(str(model), str(root / "new"), f"out={root / 'out'}", "threshold=0.1") == 0
+    return model, root / "new", root / "out"
+
+
+def tree(out):
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
+class Kill(BaseException):
+    """No more than this is done: as kill -9, without its mess."""
+
+
+@contextmanager
+def killed(after: int, share: float):
+    """Ends the command at a write, of which a share is still made; nothing is tidied up."""
+    append, left = answers.Book._append, [after]
+    with pytest.MonkeyPatch.context() as patch:
+        def dying(self, name, text):
+            if not left[0]:
+                append(self, name, text[: int(share * len(text))])
+                patch.setattr(answers.Book, "_cut", lambda book: None)
+                raise Kill
+            left[0] -= 1
+            return append(self, name, text)
+
+        patch.setattr(answers.Book, "_append", dying)
+        yield
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(moments=st.lists(st.tuples(st.integers(0, 24), st.floats(0, 1)), min_size=1, max_size=3))
+def test_killed_at_any_moment_the_same_command_ends_with_the_same_files(season, moments):
+    model, new, whole = season
+    known = classifier.load(model)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "load", lambda path: known)  # at once
+        words = str(model), str(new), f"out={folder}/out", "threshold=0.1"
+        for after, share in moments:
+            with killed(after, share), suppress(Kill):
+                command(*words)
+        assert command(*words) == 0 and tree(Path(folder) / "out") == tree(whole)
+
+
+def test_a_second_call_hears_nothing_again_and_says_the_same(season, monkeypatch, capsys):
+    model, new, out = season
+    monkeypatch.setattr(classifier, "hear", None)
+    before = tree(out)
+    assert command(str(model), str(new), f"out={out}", "threshold=0.1") == 0
+    assert capsys.readouterr().out.startswith("4 files, 16 windows, ") and tree(out) == before
+
+
+def test_the_command_writes_what_the_tables_of_predict_say(season, tmp_path):
+    model, new, out = season
+    known = classifier.load(model)
+    said = classifier.predict(known, new, bar=None)
+    found = classifier.write(said, known.card, tmp_path / "out", 0.1)
+    ours, theirs = tree(out), tree(tmp_path / "out")
+    assert len(found) and theirs == {name: ours[name] for name in ours if name not in (answers.WHOSE, answers.DONE)}
+    for name, table in (("windows", said.windows), ("files", said.files), ("selections", found)):
+        read = pd.read_csv(out / f"{name}.csv")
+        assert read["file"].tolist() == table["file"].tolist() and read["label"].tolist() == table["label"].tolist()
+
+
+@pytest.mark.parametrize("change, said", [
+    ({"threshold": "0.2"}, "holds other answers (threshold 0.1 instead of 0.2): choose another out, or delete it"),
+    ({"new": "new/pond"}, "holds other answers (folder "),
+    ({"model": "other.safetensors"}, "holds other answers (model "),
+    ({"answers.json": None}, "holds other answers (windows.csv, but no answers.json that says whose it is): "),
+    ({"windows.csv": b""}, "windows.csv has 0 of the ")])
+def test_answers_of_two_kinds_never_mix(season, tmp_path, capsys, change, said):
+    root = shutil.copytree(season[1].parent, tmp_path / "season")
+    whole = root / "out" / "answers.json"
+    whole.write_text(whole.read_text().replace(str(season[1]), str(root / "new")))
+    other = toy(seed=1)
+    classifier.save(other.model, replace(other.card, name="other"), root)
+    for name in change.keys() & {"answers.json", "windows.csv"}:
+        (root / "out" / name).write_bytes(change[name]) if change[name] is not None else (root / "out" / name).unlink()
+    before = tree(root / "out")
+    assert command(str(root / change.get("model", "toy.safetensors")), str(root / change.get("new", "new")),
+                   f"out={root / 'out'}", f"threshold={change.get('threshold', '0.1')}") == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert tree(root / "out") == before
+
+
+def test_only_one_run_writes_into_a_folder(season, capsys):
+    model, new, out = season
+    with paths.lock(out / ".lock"):
+        assert command(str(model), str(new), f"out={out}", "threshold=0.1") == 2
+    assert "another run writes its answers there at this moment" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_model_is_loaded(season, tmp_path, monkeypatch, capsys):
+    model, new, _ = season
+    monkeypatch.setattr(classifier, "load", None)
+    (tmp_path / "file").touch()
+    assert command(str(model), str(new), f"out={tmp_path / 'file'}") == 2
+    monkeypatch.setattr(Path, "touch", refusing(errno.EROFS))
+    assert command(str(model), str(new), f"out={tmp_path / 'out'}") == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("file cannot be written (File exists): a file has that name, move it away")
+    assert second.endswith("(Read-only file system): take a folder that you can write to")
+
+
+def refusing(number: int, after: int = 0):
+    """A stand-in for a function of the system that refuses from a call on."""
+    left = [after]
+
+    def refuse(*_, **__):
+        if not left[0]:
+            raise OSError(number, os.strerror(number))
+        left[0] -= 1
+    return refuse
+
+
+def test_a_disk_that_gets_full_is_one_line_and_the_same_command_goes_on(season, tmp_path, monkeypatch, capsys):
+    model, new, whole = season
+    words = str(model), str(new), f"out={tmp_path / 'out'}", "threshold=0.1"
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", refusing(errno.ENOSPC, after=7))
+        assert command(*words) == 2
+    said = capsys.readouterr().err
+    assert said.endswith("(No space left on device): make room, and the same command goes on\n")
+    assert said.count("\n") == 1
+    kept = (tmp_path / "out" / "done.jsonl").read_text().splitlines()
+    assert len(kept) == 1 and len(pd.read_csv(tmp_path / "out" / "windows.csv")) == 4  # nothing of the next recording
+    assert command(*words) == 0 and tree(tmp_path / "out") == tree(whole)
+
+
+def test_whatever_a_decoder_raises_skips_one_file_and_is_named(season, tmp_path, monkeypatch, capsys):
+    model, new, _ = season
+    stream = audio.stream
+
+    def failing(file, *how):
+        if Path(file).name == "b.wav":
+            raise RuntimeError("a decoder\nfell over")
+        return stream(file, *how)
+
+    monkeypatch.setattr(audio, "stream", failing)
+    assert command(str(model), str(new), f"out={tmp_path / 'out'}") == 0
+    said = (tmp_path / "out" / "skipped.txt").read_text().splitlines()
+    assert said == ["broken.wav: is empty (0 bytes)",
+                    "pond/b.wav: cannot be read (RuntimeError: a decoder\\nfell over)"]
+    assert "3 files, 12 windows" in (out := capsys.readouterr().out) and "2 files skipped" in out
+
+
+@pytest.mark.parametrize("error, code", [(KeyboardInterrupt(), 130), (MemoryError(), None),
+                                         (OSError(errno.ENOSPC, "No space left on device"), 2)])
+def test_what_is_no_fault_of_a_file_ends_the_run(season, tmp_path, monkeypatch, capsys, error, code):
+    def failing(*_):
+        raise error
+
+    monkeypatch.setattr(audio, "stream", failing)
+    words = str(season[0]), str(season[1]), f"out={tmp_path / 'out'}"
+    if code is None:
+        with pytest.raises(MemoryError):
+            command(*words)
+    else:
+        assert command(*words) == code
+    assert not (tmp_path / "out" / "skipped.txt").read_text()
+
+
+def test_a_model_that_fails_is_no_fault_of_the_files(season, tmp_path, monkeypatch):
+    def failing(*_):
+        raise RuntimeError("CUDA error")
+
+    monkeypatch.setattr(classifier, "_ask", failing)
+    with pytest.raises(RuntimeError, match="CUDA error"):
+        command(str(season[0]), str(season[1]), f"out={tmp_path / 'out'}")
+    assert not (tmp_path / "out" / "skipped.txt").read_text()
+
+
+def test_a_disk_of_recordings_that_is_pulled_out_is_no_season_of_bad_files(season, tmp_path, capsys, monkeypatch):
+    new = shutil.copytree(season[1], tmp_path / "new")
+    ask = classifier._ask
+
+    def pulled(*given):
+        if new.exists():
+            new.rename(tmp_path / "away")
+        return ask(*given)
+
+    words = str(season[0]), str(new), f"out={tmp_path / 'out'}"
+    with monkeypatch.context() as pulling:
+        pulling.setattr(classifier, "_ask", pulled)
+        assert command(*words) == 2
+    assert "new is gone: bring it back, and the same command goes on" in capsys.readouterr().err
+    (tmp_path / "away").rename(new)
+    assert command(*words) == 0 and "4 files, 16 windows" in capsys.readouterr().out
+
+
+NAMES = ["line\nfeed.wav", "return\r.wav", "tab\t.wav", 'quote".wav', "comma,.wav", "back\\slash.wav", "~nobody.wav",
+         "~.wav", " blank .wav", "\x85\u2028.wav", "ü" * 123 + ".wav", "x" * 250 + ".wav", "bad\udcff.wav", "a.wav.wav"]
+
+
+def test_no_name_ends_a_run_and_all_are_read_back(season, tmp_path, capsys):
+    (tmp_path / "new").mkdir()
+    for name in NAMES:
+        shutil.copy(season[1] / "a.wav", tmp_path / "new" / name)
+    assert command(str(season[0]), str(tmp_path / "new"), f"out={tmp_path / 'out'}", "threshold=0.01") == 0
+    used = pd.read_csv(tmp_path / "out" / "files.csv")["file"].tolist()
+    skipped = (tmp_path / "out" / "skipped.txt").read_text(encoding="utf-8").splitlines()
+    assert skipped[0] == r"bad\udcff.wav: its name is no UTF-8: rename it" and len(used) == len(NAMES) - 1
+    told = {name.encode("utf-8", "backslashreplace").decode() for name in NAMES}
+    assert set(used) <= told and len(used) == len(set(used))
+    tracks = [p for p in (tmp_path / "out" / "raven").rglob("*") if p.is_file()]
+    assert len(tracks) == len(NAMES) - len(skipped) and all(p.stat().st_size for p in tracks)
+    names = [*NAMES, "nul\0.wav", "gone.wav"]
+    said = classifier.predict(classifier.load(season[0]), tmp_path / "new", names, bar=None)
+    assert len(said.files) == len(used) and len(said.files) + len(said.skipped) == len(names)
+
+
+def test_a_name_that_the_disk_of_the_answers_does_not_take_is_told(season, tmp_path, monkeypatch, capsys):
+    tracks = selections.tracks
+
+    def fat(rows, folder, name, *band):
+        if name == "x":
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return tracks(rows, folder, name, *band)
+
+    monkeypatch.setattr(selections, "tracks", fat)
+    assert command(str(season[0]), str(season[1]), f"out={tmp_path / 'out'}", "threshold=0.1") == 0
+    said = (tmp_path / "out" / "skipped.txt").read_text().splitlines()
+    assert said[1] == f"x.wav: its label files cannot have this name on the disk of {tmp_path / 'out'}"
+    assert "x.wav" in pd.read_csv(tmp_path / "out" / "selections.csv")["file"].tolist()
