@@ -125,7 +125,7 @@ def test_a_csv_that_was_written_is_read_or_refused_by_line(rows, extra, newline,
         return
     assert not extra
     kept = [row for row in rows if any(row)]
-    for got, (name, label, split) in zip(table.fillna("").itertuples(), kept, strict=True):
+    for got, (name, label, split) in zip(table.astype(object).fillna("").itertuples(), kept, strict=True):
         assert got.label == label.strip() and got.split == split
         assert got.file == listing._path(file.parent, name.strip()) if name.strip() else got.file == ""
 
