@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib import paths
-from lib.runs import provenance, summary
+from lib.runs import provenance, shape, summary
 from lib.runs.names import POOLS, base, name_of
 from lib.runs.papers import paper, reference
 
@@ -243,13 +243,15 @@ def _try(path: Path) -> None:
 
 
 def read(path: Path) -> dict | None:
+    """A record, or None where there is none; ValueError names the file, and the field that no record has like this."""
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return content if content["parameters"] is not None and content["version"] is not None else None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path.name} in {path.parent.name} is not a run record ({error!r}): remove it") from error
+        record = paths.read_json(path)
+        shape.check(record, VERSION)
+    except ValueError as error:
+        raise ValueError(f"{path.name} in {path.parent.name} is not a run record ({error}): remove it") from None
+    return record
 
 
 def _records(folder: Path) -> list[dict]:
