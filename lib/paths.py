@@ -85,7 +85,7 @@ def read_json(file: str | Path) -> object:
         return json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refused, object_pairs_hook=_once)
     except (OSError, ValueError, RecursionError) as error:
         reason = "its letters are not UTF-8" if isinstance(error, UnicodeError) else getattr(error, "strerror", error)
-        raise ValueError(f"{path.name} is not JSON: {reason}") from None
+        raise ValueError(f"{path} is not JSON: {reason}") from None
 
 
 def _refused(constant: str) -> None:
