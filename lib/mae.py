@@ -5,6 +5,7 @@ sound: AudioMAE, Huang et al. 2022, and MSM-MAE, Niizumi et al. 2022). Nothing o
 touches, the masked `encode` and the time-only window shift, are pinned by parity tests, as is the patch embedding.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -44,6 +45,13 @@ class Arch:
     def __post_init__(self) -> None:
         if self.decoder not in ("window", "plain"):
             raise ValueError(f'decoder is "window" or "plain", got {self.decoder!r}')
+        for name in ("frames", "mels", "dim", "depth", "heads", "decoder_dim", "decoder_depth", "decoder_heads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
+        if min(self.patch) < 1:
+            raise ValueError(f"patch is {self.patch}: it must be 1 or more frames and mels")
+        if not 0 < self.floor < math.inf:
+            raise ValueError(f"floor is {self.floor}: it must be more than 0, since the variance of a patch may be 0")
         for name, dim, heads in (("dim", self.dim, self.heads), ("decoder_dim", self.decoder_dim, self.decoder_heads)):
             if dim % heads or dim % 4:
                 raise ValueError(f"{name} = {dim} must be a multiple of its {heads} heads and of 4 (the position "

@@ -23,6 +23,9 @@ EPS = torch.finfo(torch.float32).eps    # 1.19e-07: kaldi's floor under the loga
 SILENCE = math.log(EPS)                 # -15.9424: log-mel of true silence in both
 CHUNK, CHUNK_GPU = 1024, 65_536         # frames transformed at once: they fit a processor's cache, they fill a GPU
 BLOCK = 32                              # filters multiplied at once: neighbours share few FFT bins, the rest is zeros
+LARGEST = {"rate": 10_000_000, "window": 32_768, "hop": 32_768, "n_fft": 32_768, "mels": 512, "frames": 16_384}
+LONGEST = 2**24                         # samples of a model's input: so that a damaged card cannot fill the memory
+KINDS = ("inat", "kaldi", "msm")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,21 @@ class FrontEnd:
     frames: int             # frames of the model's input
     empty: int = 0          # filters known to catch no FFT bin; another number is warned about
     subtract: str = ""      # "median": of every clip each band's median over time is taken off (see `above_median`)
+
+    def __post_init__(self) -> None:
+        needs = [(name, 1 <= getattr(self, name) <= most, f"1 to {most:,}") for name, most in LARGEST.items()]
+        needs += [("kind", self.kind in KINDS, f"one of {', '.join(KINDS)}"),
+                  ("window", self.window <= self.n_fft, f"at most n_fft = {self.n_fft}"),
+                  ("low_hz", 0 <= self.low_hz < self.high_hz, f"0 or more and less than high_hz = {self.high_hz}"),
+                  ("high_hz", self.high_hz <= self.rate / 2, f"at most half the rate of {self.rate} Hz"),
+                  *((name, 0 < getattr(self, name) < math.inf, "more than 0") for name in ("std", "divisor")),
+                  *((name, math.isfinite(getattr(self, name)), "a finite number") for name in ("mean", "pad")),
+                  ("frames", self.window <= self.samples <= LONGEST, f"{self.window} to {LONGEST:,} samples in all"),
+                  ("empty", 0 <= self.empty <= self.mels, f"0 to mels = {self.mels}"),
+                  ("subtract", self.subtract in ("", "median"), '"median" or ""')]
+        for name, fits, need in needs:
+            if not fits:
+                raise ValueError(f"FrontEnd {self.name}: {name} is {getattr(self, name)!r}, need {need}")
 
     @property
     def samples(self) -> int:
@@ -152,14 +170,11 @@ class LogMel(torch.nn.Module):
     def __init__(self, front: FrontEnd):
         super().__init__()
         self.front = front
-        if front.kind not in _KINDS:
-            raise ValueError(f"FrontEnd {front.name}: kind is {front.kind!r}, need one of {', '.join(_KINDS)}")
         bank = filters(front)
         empty = int((bank.sum(dim=0) == 0).sum())
         if empty != front.empty:
             _warn_once(f"{empty} of {front.mels} mel filters of {front.name} catch no bin of the {front.n_fft}-point "
-                       "FFT "
-                       "and stay at the floor: use a longer n_fft (zero-padded) or fewer mels")
+                       "FFT and stay at the floor: use a longer n_fft (zero-padded) or fewer mels")
         window = torch.hann_window(front.window, periodic=front.kind != "kaldi")           # kaldi's is symmetric
         if front.kind == "inat":         # magnitudes in steps of a 16-bit file, a full sine's peak = its amplitude
             bank = bank * _loudness(front)
@@ -241,7 +256,7 @@ class LogMel(torch.nn.Module):
         for clips, into in zip(framed.split(max(1, chunk // T)), out.split(max(1, chunk // T))):
             for part, there in zip(clips.split(chunk, dim=1), into.split(chunk, dim=1)):
                 room = padded[: part.shape[0] * part.shape[1]].view(*part.shape[:2], -1)   # (b, t, n_fft)
-                _KINDS[front.kind](self, part, room, there.view(-1, front.mels))
+                _RECIPES[front.kind](self, part, room, there.view(-1, front.mels))
         return out
 
     def _power(self, frames, room):
@@ -274,7 +289,7 @@ def _msm(log_mel, frames, room, out):
     log_mel._mel(log_mel._power(frames, room), out).add_(EPS).log_()
 
 
-_KINDS = {"inat": _inat, "kaldi": _kaldi, "msm": _msm}
+_RECIPES = dict(zip(KINDS, (_inat, _kaldi, _msm)))
 _SAID = set()
 
 

@@ -21,9 +21,9 @@ from platformdirs import user_cache_path
 
 from lib import progress
 
-__all__ = ["ROOT", "cache", "resolve", "explained", "atomic", "write_text", "read_text", "write_json", "lock", "locked",
-           "sweep", "line", "plain", "key", "sha256", "digest", "processor", "processors", "processes",
-           "main_process", "pairs", "nearest", "command"]
+__all__ = ["ROOT", "cache", "resolve", "explained", "atomic", "write_text", "read_text", "write_json", "read_json",
+           "lock", "locked", "sweep", "line", "plain", "key", "sha256", "digest", "processor", "processors",
+           "processes", "main_process", "pairs", "nearest", "command"]
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder that holds lib/, notebooks/ and papermill_runs/
 BLOCK = 1 << 20  # bytes hashed at a time
@@ -152,6 +152,30 @@ def write_json(path: str | Path, value: object) -> Path:
     except ValueError as error:
         raise ValueError(f"{path}: not strict JSON ({error}); replace NaN by null and infinity by \"inf\"") from error
     return write_text(path, text + "\n")
+
+
+def read_json(file: str | Path) -> object:
+    """What a JSON file from outside holds; ValueError is one line that names it, where it cannot be read or is not
+    strict JSON: NaN and Infinity are refused, and a name that stands twice in one object."""
+    path = Path(file)
+    if not path.is_file():
+        raise ValueError(f"{path.name} is no file in {path.parent}")
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refused, object_pairs_hook=_once)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = "its letters are not UTF-8" if isinstance(error, UnicodeError) else getattr(error, "strerror", error)
+        raise ValueError(f"{path} is not JSON: {reason}") from None
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no number in JSON: use null or \"inf\"")
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(found := dict(pairs)) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in found if names.count(name) > 1)!r} stands twice in one object")
+    return found
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 from timm.optim import param_groups_weight_decay
 from torch import Tensor
 
@@ -115,7 +114,7 @@ def earlier(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFrame,
     if not weights.exists():
         return None
     model = MAE(arch, training.generator(recipe.seed))
-    model.load_state_dict(load_file(weights))
+    training.load_weights(model, weights)
     return model.eval()
 
 

@@ -282,6 +282,15 @@ def save_weights(model: nn.Module, file: Path) -> None:
                       "saved state") from None
 
 
+def load_weights(model: nn.Module, file: Path) -> None:
+    """Give a model what `save_weights` wrote of one like it; ValueError names a file that is not this."""
+    try:
+        model.load_state_dict(load_file(file))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{file} does not load ({reason}): remove it, and the training is made again") from None
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[bool]:
     """Only one run at a time in a folder, a second waits. True in the process of the run that may write."""
@@ -310,7 +319,7 @@ def kept(folder: Path, model: nn.Module, train: Callable[[], object], *, reuse: 
         if writes and there:  # states first: a new run must not go on from what a kill has left
             _remove(folder, "state-*.pt", "best-*", *(() if reuse else ("*.json", "*.safetensors")))
         if there and reuse:
-            model.load_state_dict(load_file(weights))
+            load_weights(model, weights)
         else:
             train()
             hardware.accelerator().wait_for_everyone()  # each has loaded what is removed now

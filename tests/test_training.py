@@ -152,6 +152,19 @@ def test_a_damaged_state_is_named(tmp_path):
         train(tmp_path)
 
 
+@pytest.mark.parametrize("damage", [lambda data: data[:-4], lambda data: b"", lambda data: b"no weights"])
+def test_weights_that_were_damaged_are_named(tmp_path, damage):
+    file, model = tmp_path / "weights.safetensors", torch.nn.Linear(3, 2)
+    training.save_weights(model, file)
+    training.load_weights(model, file)
+    for other, wrong in ((model, damage(file.read_bytes())), (torch.nn.Linear(5, 2), file.read_bytes())):
+        file.write_bytes(wrong)
+        with pytest.raises(ValueError, match="weights.safetensors does not load .*: remove it") as error:
+            training.load_weights(other, file)
+        assert "\n" not in str(error.value)
+        training.save_weights(model, file)
+
+
 def test_ctrl_c_goes_through_and_the_run_goes_on_from_the_last_state(tmp_path, every_third):
     whole, weights = train()
 

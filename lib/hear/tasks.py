@@ -5,10 +5,11 @@ TASK/task_metadata.json, labelvocabulary.csv, SPLIT.json ({"a.wav": ["dog"]}, or
 published one, `lib.hear.offline` makes some of the same layout offline.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path, PurePosixPath
+from reprlib import repr as short
+from types import NoneType
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,11 @@ TASKS = {
 MD5 = {"beehive_fold0": "f9e045f9b2ddf5643edc1143304c80aa", "beehive_fold1": "8bced7ce8336bf23fd61c61f04aee109"}
 PASS = 84 * 16_000  # samples embedded at once, as in hear-eval-kit
 VERSION = 2         # of the kept embeddings
+METADATA = {"task_name": [str], "embedding_type": [str], "prediction_type": [str], "split_mode": [str],
+            "splits": [list], "evaluation": [list], "sample_duration": [int, float, NoneType],
+            "evaluation_params": [dict, NoneType]}  # what is read of a task's metadata
+WORDS = {str: "a text", list: "a list of texts", int: "a whole number", float: "a number", dict: "an object",
+         NoneType: "null"}
 
 
 # ------------------------------------------------------------------------------------------------------------- folders
@@ -73,9 +79,7 @@ def read(folder: str | Path) -> Task:
         inside = sorted(f.parent.name for deep in ("*", "tasks/*") for f in folder.glob(f"{deep}/task_metadata.json"))
         advice = f"it holds the tasks {', '.join(inside)}" if inside else "see tasks.fetch and offline.make"
         raise ValueError(f"{folder} is no HEAR task: it has no task_metadata.json; {advice}")
-    about = json.loads((folder / "task_metadata.json").read_text(encoding="utf-8"))
-    vocabulary = pd.read_csv(folder / "labelvocabulary.csv", dtype=str, keep_default_na=False)
-    labels = tuple(vocabulary.assign(idx=vocabulary["idx"].astype(int)).sort_values("idx")["label"])
+    about, labels = _about(folder), _vocabulary(folder)
     kind, prediction, folds = about["embedding_type"], about["prediction_type"], _folds(about, folder)
     if (kind, prediction) not in (("scene", "multiclass"), ("scene", "multilabel"), ("event", "multilabel")):
         raise ValueError(f"{folder.name} has {prediction} labels for {kind} embeddings: "
@@ -87,15 +91,43 @@ def read(folder: str | Path) -> Task:
                          f"{kind} tasks: {', '.join(usable)} are")
     names = sorted({split for fold in folds for part in fold for split in part})
     splits = {name: _answers(folder, name, kind, prediction, labels) for name in names}
-    return Task(folder, about["task_name"], kind, prediction, about["sample_duration"], labels, splits, folds, scores,
-                (about.get("evaluation_params") or {}).get("event_postprocessing_grid"))
+    return Task(folder, about["task_name"], kind, prediction, about.get("sample_duration"), labels, splits, folds,
+                scores, (about.get("evaluation_params") or {}).get("event_postprocessing_grid"))
+
+
+def _about(folder: Path) -> dict:
+    """A task's metadata, with the fields that are read of it, each of its kind."""
+    about = paths.read_json(folder / "task_metadata.json")
+    if not isinstance(about, dict):
+        raise ValueError(f"{folder.name}: task_metadata.json is {short(about)}, it must be an object")
+    for name, kinds in METADATA.items():
+        value = about.get(name)
+        if type(value) not in kinds or isinstance(value, list) and not (value and all(type(v) is str for v in value)):
+            needed = " or ".join(WORDS[kind] for kind in kinds)
+            raise ValueError(f"{folder.name}: {name} of task_metadata.json is {short(value)}, it must be {needed}")
+    return about
+
+
+def _vocabulary(folder: Path) -> tuple[str, ...]:
+    try:
+        table = pd.read_csv(folder / "labelvocabulary.csv", dtype=str, keep_default_na=False)
+        return tuple(table.assign(idx=table["idx"].astype(int)).sort_values("idx")["label"])
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{folder.name}: labelvocabulary.csv is no table of idx, a whole number, and label ({reason})"
+                         ) from None
 
 
 def _answers(folder: Path, split: str, kind: str, prediction: str, labels: Sequence[str]) -> dict[str, list]:
     if not (file := folder / f"{split}.json").exists():
         raise ValueError(f"{folder.name} has no {split}.json, though its metadata name the split {split}")
-    answers = json.loads(file.read_text(encoding="utf-8"))
+    answers = paths.read_json(file)
+    if not isinstance(answers, dict):
+        raise ValueError(f"{folder.name}: {file.name} is {short(answers)}, it must be an object, sounds with labels")
     for sound, answer in answers.items():
+        if not isinstance(answer, list) or kind == "event" and not all(map(_is_event, answer)):
+            needed = 'a list of {"label", "start", "end"} with times in ms' if kind == "event" else "a list of labels"
+            raise ValueError(f"{folder.name}: {sound} of {file.name} has {short(answer)}, it must be {needed}")
         names = [str(a["label"] if kind == "event" else a) for a in answer]
         if unknown := set(names) - set(labels):
             raise ValueError(f"{folder.name}: {sound} of {split} has the label {min(unknown)!r}, which "
@@ -104,6 +136,11 @@ def _answers(folder: Path, split: str, kind: str, prediction: str, labels: Seque
             raise ValueError(f"{folder.name}: {sound} of {split} has {len(names)} labels; a multiclass task needs one "
                              "for each recording")
     return answers
+
+
+def _is_event(answer: object) -> bool:
+    return isinstance(answer, dict) and "label" in answer and all(type(answer.get(k)) in (int, float)
+                                                                  for k in ("start", "end"))
 
 
 def _folds(about: Mapping, folder: Path) -> tuple[Fold, ...]:

@@ -23,7 +23,8 @@ def merged(records: Iterable[dict]) -> list[dict]:
             folded.setdefault(_but_for_the_fold(record), {})[record["data"]["wildlife"]["fold"]] = record
         else:
             whole.append(record)
-    return whole + [_joined([five[k] for k in range(FOLDS)]) for five in folded.values() if len(five) == FOLDS]
+    fives = [five for five in folded.values() if set(five) == set(range(FOLDS))]
+    return whole + [_joined([five[k] for k in range(FOLDS)]) for five in fives]
 
 
 def _but_for_the_fold(record: dict) -> str:
@@ -42,8 +43,8 @@ def _joined(five: list[dict]) -> dict:
     joined["data"]["wildlife"] |= {"name": pool, "fold": f"all {FOLDS}"}
     joined["parameters"] = {**five[0]["parameters"], "wildlife": pool}
     joined["name"] = re.sub(r"_fold_\d", "", five[0]["name"])
-    joined["seconds"] = sum(one["seconds"] for one in five)
-    unfit = [one["git"] for one in five if not provenance.publishable(one)]
+    joined["seconds"] = sum(one.get("seconds") or 0 for one in five)
+    unfit = [one.get("git") for one in five if not provenance.publishable(one)]
     joined |= {"git": unfit[0]} if unfit else {}  # a fold of uncommitted code is enough
     for name, answers in joined.items():
         if name.startswith("answers"):
@@ -54,10 +55,11 @@ def _joined(five: list[dict]) -> dict:
 def _answers(parts: list[dict]) -> dict:
     """Hits, targets and groups of each split, end to end; a group lies in one fold."""
     found = {}
-    for split in parts[0]:
-        lists = {key: np.concatenate([np.asarray(part[split][key]) for part in parts]) for key in parts[0][split]}
+    for split in [split for split in parts[0] if all(split in part for part in parts)]:
+        lists = {key: np.concatenate([np.asarray(part[split][key]) for part in parts]) for key in parts[0][split]
+                 if all(key in part[split] for part in parts)}
         if "groups" in lists:
-            first = np.cumsum([0, *(1 + max(part[split]["groups"]) for part in parts[:-1])])
+            first = np.cumsum([0, *(1 + max(part[split]["groups"], default=0) for part in parts[:-1])])
             lists["groups"] += np.repeat(first, [len(part[split]["groups"]) for part in parts])
         found[split] = {key: values.tolist() for key, values in lists.items()}
     return found
@@ -65,9 +67,10 @@ def _answers(parts: list[dict]) -> dict:
 
 def _score(record: dict, name: str, answers: dict) -> None:
     """Puts top-1 of all recordings where the record has it for these answers, in place of the folds' own scores."""
-    place = record["metrics"] if not name else record["metrics"].get(name) or record["baselines"][name]
-    for split, part in answers.items():
-        known = record["answers"][split]
+    place = record["metrics"] if not name else record["metrics"].get(name) or record.get("baselines", {}).get(name)
+    whole = record.get("answers", {})
+    for split in [split for split in answers if place is not None and split in whole]:
+        part, known = answers[split], whole[split]
         top1 = _top1(tuple(part["hits"]), tuple(known["targets"]), tuple(known["groups"]))
         scores = place[split] if split in place else place
         scores |= {"top1": dict(zip(("value", "low", "high"), (None if np.isnan(v) else v for v in top1))),
@@ -91,6 +94,6 @@ def _mean(values: list) -> object:
         mean = {key: _mean([value[key] for value in values]) for key in first
                 if all(isinstance(value, dict) and key in value for value in values)}
         return mean | {end: None for end in ("low", "high") if end in mean}
-    if isinstance(first, (int, float)) and not isinstance(first, bool):
+    if all(type(value) in (int, float) for value in values):
         return float(np.mean(values)) if len(set(values)) > 1 else first
     return first

@@ -13,8 +13,6 @@ It goes on after a failure and lists what failed; stopped and called again it go
     list=all       shows them with their numbers and whether they are recorded, list=missing the numbers that are not
     through="accelerate launch --multi_gpu --num_processes 4"   what starts each run, in place of this Python"""
 import ast
-import itertools
-import json
 import logging
 import math
 import os
@@ -28,12 +26,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
 from types import ModuleType
-from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
 from lib import paths
 from lib.runs import record
+from lib.runs.points import Point, points
 
 __all__ = ["Point", "points", "launch", "script", "sweep", "main"]
 
@@ -208,40 +206,6 @@ def _ended(notebook: str, kind: str, message: str) -> int:
 
 # --------------------------------------------------------------------------------------------------------------- sweeps
 
-class Point(NamedTuple):
-    notebook: str
-    name: str    # what the grid says of it
-    words: dict  # its parameters, those that are fixed among them
-
-    @property
-    def log(self) -> Path:
-        """What its run prints, attempt after attempt; two descriptions with the same point share it."""
-        name = re.sub(r"[^\w=.,+-]", "_", self.name)[:150] + "-" + paths.key(self.notebook, self.words)[:6]
-        return paths.cache("logs", Path(self.notebook).stem) / f"{name}.log"
-
-
-def points(file: str) -> list[Point]:
-    """What a sweep file describes, in the order in which it is run; the last name of the grid changes fastest."""
-    path = paths.resolve(file)
-    if not path.is_file():
-        raise ValueError(f"there is no sweep description {file}")
-    try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not JSON: {error}") from None
-    if not isinstance(plan, dict) or not {"notebook", "grid"} <= set(plan):
-        raise ValueError(f"{file} must hold notebook and grid (and may hold fixed), it holds "
-                         f"{', '.join(map(str, plan)) if hasattr(plan, '__iter__') else plan}")
-    if not plan["grid"] or not all(isinstance(plan.get(part, {}), dict) for part in ("grid", "fixed")):
-        raise ValueError(f"{file}: grid and fixed must be objects, names with values, and grid must hold a name")
-    for name, values in plan["grid"].items():
-        if not isinstance(values, list) or not values:
-            raise ValueError(f"{file}: {name} of its grid is {values!r}: it must be a list of values, such as [0, 7]")
-    grid = [dict(zip(plan["grid"], values)) for values in itertools.product(*plan["grid"].values())]
-    return [Point(plan["notebook"], ",".join(f"{name}={value}" for name, value in words.items()),
-                  {**plan.get("fixed", {}), **words}) for words in grid]
-
-
 def sweep(file: str, *, jobs: int = 1, retries: int = 0, point: str = "", list: str = "", through: str = "") -> int:
     """Makes the runs of a sweep file that have no record yet, or lists them, see the top of this file.
 
@@ -253,12 +217,15 @@ def sweep(file: str, *, jobs: int = 1, retries: int = 0, point: str = "", list: 
         raise ValueError("use jobs=1 or more, retries=0 or more, and list=all or list=missing")
     if point and not (point.isdigit() and int(point) < len(chosen)):
         raise ValueError(f"point is {point}: {file} has {len(chosen)} points, counted from 0")
+    try:  # a mistake in the description is said once, before anything runs
+        defaults = record.defaults_of(record.notebook_path(chosen[0].notebook))
+        for one in chosen:
+            _values(one.notebook, defaults, one.words)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
     if list:
         return _list(chosen, list)
     chosen = [chosen[int(point)]] if point else chosen
-    defaults = record.defaults_of(record.notebook_path(chosen[0].notebook))
-    for one in chosen:  # a mistake in the description is said once, before anything runs
-        _values(one.notebook, defaults, one.words)
     print(f"{len(chosen)} runs of {chosen[0].notebook}, {jobs} at a time; logs in {chosen[0].log.parent}", flush=True)
     settings = {**os.environ, "STUDY_SKIP_RECORDED": "1"}
     if jobs > 1:  # one thread each: two busy runs on two cores are faster than one run on both

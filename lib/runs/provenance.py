@@ -46,4 +46,4 @@ def publishable(record: Mapping) -> bool:
     """Whether the README may show a record: not one that was made from code with uncommitted changes.
 
     Records that do not name their machine are older than this rule: they stay in until they are made again."""
-    return "machine" not in record or not str(record["git"]).endswith("-dirty")
+    return "machine" not in record or not str(record.get("git")).endswith("-dirty")

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib import paths
-from lib.runs import provenance, summary
+from lib.runs import provenance, shape, summary
+from lib.runs.names import POOLS, base, name_of
 from lib.runs.papers import paper, reference
 
 if TYPE_CHECKING:  # each is imported where it is used, so that the launcher speaks at once
@@ -29,7 +29,6 @@ __all__ = ["VERSION", "Run", "start", "records", "recorded", "beside", "referenc
 
 VERSION = 2  # of the results: raised when the same parameters would give other numbers; older records are left out
 NOTEBOOKS = paths.ROOT / "notebooks"
-POOLS = ("wildlife", "general")  # the parameters that name data
 SHOWN = ("panel", "max_hours", "root", "new", "out")  # parameters that change nothing that is measured
 RECIPE = ("scale", "data_seed", "preset", "subtract", "proxy_weights")  # 04 alone compares values of one, preset
 LATER = {"subtract": "none", "preset": "audiomae"}  # what runs did before there were these parameters
@@ -42,7 +41,7 @@ GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_m
 def notebook_path(notebook: str) -> Path:
     """A notebook by its path, its name, or the beginning of its name that no other has, such as "05"."""
     path = paths.resolve(notebook) if notebook.endswith(".ipynb") else NOTEBOOKS / f"{notebook}.ipynb"
-    if path.exists() or path.with_suffix(".py").exists():
+    if path.is_file() or path.with_suffix(".py").is_file():
         return path
     names = sorted({p.stem for p in (*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("*.py"))})
     meant = [name for name in names if notebook and name.startswith(notebook)]
@@ -56,15 +55,20 @@ def notebook_path(notebook: str) -> Path:
 
 def defaults_of(path: Path) -> dict[str, object]:
     """Names and default values of a notebook's `parameters` cell, read from the .py of the pair if there is one."""
-    if path.with_suffix(".py").exists():
-        cells = re.split(r"(?m)^# %%", path.with_suffix(".py").read_text(encoding="utf-8"))
-        found = [c.partition("\n")[2] for c in cells if re.match(r".*tags=\[[^]]*[\"']parameters[\"']", c)]
-    else:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        found = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    try:
+        if path.with_suffix(".py").exists():
+            cells = re.split(r"(?m)^# %%", path.with_suffix(".py").read_text(encoding="utf-8"))
+            found = [c.partition("\n")[2] for c in cells if re.match(r".*tags=\[[^]]*[\"']parameters[\"']", c)]
+        else:
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            found = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
+        nodes = [node for node in ast.parse(found[0]).body if assigned(node)] if found else []
+        defaults = {assigned(node): ast.literal_eval(node.value) for node in nodes}
+    except (ValueError, SyntaxError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path.name} is no notebook whose parameters can be read ({error!r})") from None
     if not found:
         raise ValueError(f"{path.name} has no cell tagged `parameters`: it takes none and leaves no record")
-    return {assigned(node): ast.literal_eval(node.value) for node in ast.parse(found[0]).body if assigned(node)}
+    return defaults
 
 
 def assigned(node: ast.stmt) -> str | None:
@@ -80,7 +84,7 @@ def folder(scale_name: str) -> Path:
     if os.environ.get("STUDY_RUNS"):
         return paths.resolve(os.environ["STUDY_RUNS"])
     if scale_name == "smoke":
-        return Path(tempfile.gettempdir()) / "bioacoustic-mae-smoke"
+        return paths.cache("smoke")  # the user's own: in a machine's temporary folder others may have planted it
     return paths.ROOT / "papermill_runs"
 
 
@@ -101,23 +105,6 @@ def table_hash(table: pd.DataFrame, split: bool = True, settings: str = "") -> s
     return hashlib.sha256("\n".join([*rows, settings] if settings else rows).encode()).hexdigest()[:6]
 
 
-def base(source: str) -> str:
-    """The part of a data name that is no place on a disk.
-
-    `chorus:empty=0.6` -> `chorus_empty_0.6`, `folder:~/sounds/frogs/` -> `frogs`, and with `?fold=2` `frogs_fold_2`."""
-    source, asked, fold = str(source).partition("?fold=")
-    kind, _, place = source.partition(":")
-    name = source
-    if place and kind != "chorus":
-        path = Path(place.rstrip("/\\").replace("\\", "/"))
-        if path.name == "metadata.csv":
-            path = path.parent
-        elif path.suffix == ".csv":
-            path = path.with_suffix("")
-        name = path.name or kind
-    return re.sub(r"[^\w.-]+", "_", name) + (f"_fold_{fold}" if asked else "")
-
-
 def _data(values: Mapping[str, object], tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, object]]:
     data = {}
     for pool, table in tables.items():
@@ -131,17 +118,6 @@ def _data(values: Mapping[str, object], tables: Mapping[str, pd.DataFrame]) -> d
         if "duration_s" in table:
             data[pool]["hours"] = round(float(table["duration_s"].sum()) / 3600, 3)
     return data
-
-
-def name_of(notebook: str, values: Mapping[str, object], defaults: Mapping[str, object], data: Mapping[str, Mapping],
-          grid: Sequence[str]) -> str:
-    """A record's name: what the notebook varies, seed, scale and data; then what differs from its default."""
-    first = (*grid, "seed", "scale")
-    named = {k: values[k] for k in first if k in values}
-    if data:
-        named["data"] = "+".join(dict.fromkeys(str(pool["name"]) for pool in data.values()))
-    named |= {k: v for k, v in values.items() if k not in (*first, *POOLS) and v != paths.plain(defaults.get(k))}
-    return ",".join(f"{k}={v}" for k, v in named.items()).replace("/", "_").replace(":", "_") or notebook
 
 
 class Recorded(Exception):
@@ -243,20 +219,39 @@ def start(notebook: str, tables: Mapping[str, pd.DataFrame] | None = None, /, **
     name = name_of(path.stem, taken, defaults, data, GRID.get(path.stem, ()))
     run = Run(path.stem, name, taken, data, folder(chosen.name))
     old = read(run.folder / run.notebook / f"{name}.json") if os.environ.get("STUDY_SKIP_RECORDED") else None
-    if old and (old["version"], _whole(old["parameters"], defaults)) == (VERSION, taken) \
-            and all(old["data"][pool]["hash"] == d["hash"] for pool, d in data.items()):
+    if old and old["version"] == VERSION and _whole(old["parameters"], defaults) == taken \
+            and all(old["data"].get(pool, {}).get("hash") == d["hash"] for pool, d in data.items()):
         raise Recorded(name)
+    if paths.main_process():
+        _try(run.folder / run.place)
     return run
 
 
+def _try(path: Path) -> None:
+    """OSError where a record could not be written: a run says so before its work, and not behind it."""
+    trial = path.with_name(f".{path.stem}.{os.getpid():08d}{path.suffix}")  # as long as the name while writing
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+        reason = "a folder has its name" if path.is_dir() else ""
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise OSError(f"the record {path.name} could not be written in {path.parent} ({reason}): make that possible, "
+                      "or set STUDY_RUNS to a folder of yours")
+
+
 def read(path: Path) -> dict | None:
+    """A record, or None where there is none; ValueError names the file, and the field that no record has like this."""
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return content if content["parameters"] is not None and content["version"] is not None else None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path.name} in {path.parent.name} is not a run record ({error!r}): remove it") from error
+        record = paths.read_json(path)
+        shape.check(record, VERSION)
+    except ValueError as error:
+        raise ValueError(f"{path.name} in {path.parent.name} is not a run record ({error}): remove it") from None
+    return record
 
 
 def _records(folder: Path) -> list[dict]:

@@ -87,7 +87,8 @@ def _build(card: Card, state: dict[str, Tensor], name: str) -> VisionTransformer
         model = mae.vit(card.arch, num_classes=labels, global_pool="avg", fc_norm=False)
     else:
         model = readouts.classifier(card.arch, readout, labels)
-    if wrong := sorted(model.state_dict().keys() ^ state.keys()):
+    ours, theirs = ({key: x.shape for key, x in tensors.items()} for tensors in (model.state_dict(), state))
+    if wrong := sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)):
         raise ValueError(f"{name} is no plain ViT with a head (LoRA's updates must be merged first); the first of "
                          f"{len(wrong)} tensors that do not fit is {wrong[0]}")
     model.load_state_dict(state)

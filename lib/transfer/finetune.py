@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
@@ -245,7 +244,7 @@ class Looks:
         """Give the model the weights of the best look; where val was not looked at, it stays as it is."""
         hardware.accelerator().wait_for_everyone()
         if self.rows:
-            model.load_state_dict(load_file(self.folder / f"best-{self._best()}.safetensors"))
+            training.load_weights(model, self.folder / f"best-{self._best()}.safetensors")
 
     def table(self) -> pd.DataFrame:
         """step, top1: a row a look, those of an earlier run in this folder among them."""

@@ -12,7 +12,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor
 
 from lib import mel, paths
-from lib.checkpoints import Card, chirp_numbers, read
+from lib.checkpoints import Card, chirp_numbers, read, shapes
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd
 from lib.patches import Grid
@@ -22,7 +22,8 @@ __all__ = ["Asset", "PUBLIC", "KINDS", "load", "convert"]
 
 Tensors = dict[str, Tensor]
 DROPPED = ("fc_norm.", "head.", "head_dist.")  # of finetuned public files: a classifier's own norm and head
-NEEDED = ("cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.attn.qkv.weight")
+NEEDED = {"cls_token": 3, "pos_embed": 3, "patch_embed.proj.weight": 4, "blocks.0.attn.qkv.weight": 2}  # and axes
+DECODER = {"mask_token": 3, "decoder_pos_embed": 3, "decoder_blocks.0.norm1.weight": 1}  # with decoder_embed.weight
 TABLES = ("pos_embed", "decoder_pos_embed")
 
 
@@ -31,7 +32,9 @@ def _mel_first(names: Tensors, grid: Grid) -> Tensors:
     (t, f), turned = grid, dict(names)
     for key in [k for k in names if k.endswith("attn.q_bias")]:
         block = key.removesuffix("q_bias")
-        q, v = turned.pop(key), turned.pop(block + "v_bias")
+        q, v = turned.pop(key), turned.pop(block + "v_bias", torch.empty(0))
+        if q.ndim != 1 or q.shape != v.shape:
+            raise ValueError(f"{key} is {tuple(q.shape)}, its v_bias {tuple(v.shape)}: they must be of one length")
         turned[block + "qkv.bias"] = torch.cat([q, torch.zeros_like(q), v])  # its keys have no bias
     for table in [k for k in TABLES if k in names]:
         x = names[table]
@@ -43,6 +46,8 @@ def _mel_first(names: Tensors, grid: Grid) -> Tensors:
     side = names["patch_embed.proj.weight"].shape[2:]  # mel, time
     turned["patch_embed.proj.weight"] = names["patch_embed.proj.weight"].transpose(2, 3)
     for key in [k for k in ("decoder_pred.weight", "decoder_pred.bias") if k in names]:
+        if names[key].shape[:1] != (side.numel(),):
+            raise ValueError(f"{key} is {tuple(names[key].shape)}, for patches of {side.numel()} pixels")
         turned[key] = names[key].unflatten(0, side).transpose(0, 1).flatten(0, 1)  # pixels time first
     return turned
 
@@ -156,21 +161,23 @@ def convert(state_dict: Mapping[str, Tensor], kind: str, *, grid: tuple[int, int
     if rows < 1 + t * f or (rows - 1) % f:
         raise ValueError(f"the saved position table has {rows - 1} patches; a {t} x {f} grid needs {t * f}, and a "
                          f"longer table must be a multiple of {f}")
-    model = MAE(_arch(names, Grid(t, f), heads, decoder_heads, asset.norm_pixels), torch.Generator().manual_seed(0))
-    wanted, bare = model.state_dict(), "decoder_embed.weight" not in names
+    arch, bare = _arch(names, Grid(t, f), heads, decoder_heads, asset.norm_pixels), "decoder_embed.weight" not in names
     ours = {k if k.startswith(("decoder", "mask_token")) else f"encoder.{k}": v[:, : 1 + t * f] if k in TABLES else v
             for k, v in names.items()}
+    wanted, fresh = shapes(lambda: MAE(arch)), []
     if bare:
-        ours |= {k: v for k, v in wanted.items() if not k.startswith("encoder.")}
+        fresh = [k for k in wanted if not k.startswith("encoder.")]
         if "encoder.norm.weight" not in ours:  # a finetuned encoder has fc_norm behind the mean instead
-            ours |= {k: wanted[k] for k in ("encoder.norm.weight", "encoder.norm.bias")}
-    wrong = [f"{k} {tuple(v.shape)}" for k, v in ours.items() if k not in wanted or wanted[k].shape != v.shape]
-    if wrong := wrong + sorted(set(wanted) - set(ours)):
+            fresh += ["encoder.norm.weight", "encoder.norm.bias"]
+    ours = {k: v for k, v in ours.items() if k not in fresh}
+    wrong = [f"{k} {tuple(v.shape)}" for k, v in ours.items() if wanted.get(k) != v.shape]
+    if wrong := wrong + sorted(wanted.keys() - ours.keys() - set(fresh)):
         raise ValueError(f"{len(wrong)} tensors do not fit {kind} with {heads} heads on a {t} x {f} grid, the first is "
                          f"{wrong[0]}")
-    model.load_state_dict(ours, strict=True)
+    model = MAE(arch, torch.Generator().manual_seed(0))
+    model.load_state_dict(ours | {k: model.state_dict()[k] for k in fresh}, strict=True)
     whose, why = " (a classifier's)" if dropped else "", " (the file has no decoder)" if bare else ""
-    print(f"{kind}: loaded {len(names)} tensors, dropped {dropped}{whose}, fresh {len(ours) - len(names)}{why}"
+    print(f"{kind}: loaded {len(names)} tensors, dropped {dropped}{whose}, fresh {len(fresh)}{why}"
           + asset.said.format(f"{t} x {f}"))
     return model.eval()
 
@@ -184,7 +191,8 @@ def _arch(names: Tensors, grid: Grid, heads: int, decoder_heads: int | None, nor
             raise ValueError("a plain decoder's number of heads cannot be read off its tensors: give decoder_heads")
         decoder = dict(decoder="window" if _windows(names) else "plain", decoder_dim=names["mask_token"].shape[-1],
                        decoder_depth=_depth(names, "decoder_blocks"),
-                       decoder_heads=decoder_heads or names["decoder_blocks.0.attn.logit_scale"].numel())
+                       decoder_heads=decoder_heads or next(x for k, x in names.items()
+                                                            if k.endswith("logit_scale")).numel())
     if heads < 1 or dim % heads:
         raise ValueError(f"heads={heads} does not divide the width {dim} of this checkpoint; ViT-B has 12")
     return Arch(frames=grid.t * pt, mels=grid.f * pf, patch=(pt, pf), dim=dim, depth=_depth(names, "blocks"),
@@ -192,7 +200,11 @@ def _arch(names: Tensors, grid: Grid, heads: int, decoder_heads: int | None, nor
 
 
 def _depth(names: Tensors, blocks: str) -> int:
-    return 1 + max(int(k.split(".")[1]) for k in names if k.startswith(blocks + "."))
+    """How many blocks there are; ValueError where one of a row is missing."""
+    found = {k.split(".")[1] for k in names if k.startswith(blocks + ".")}
+    if missing := [str(n) for n in range(len(found)) if str(n) not in found]:
+        raise ValueError(f"there are {len(found)} of {blocks}, but none is {blocks}.{missing[0]}")
+    return len(found)
 
 
 def _windows(names: Tensors) -> bool:
@@ -212,9 +224,12 @@ def _names(state_dict: Mapping[str, Tensor], kind: str) -> Tensors:
             key = key.replace("decoder.blocks", "decoder_blocks").removeprefix("decoder.").removeprefix("encoder.")
             x = x.float().reciprocal().log() if key.endswith("attn.tau") else x.float()
             names[key.replace(".tau", ".logit_scale")] = x
-    if missing := [k for k in NEEDED if k not in names]:
+    needed = NEEDED | (DECODER if "decoder_embed.weight" in names else {})
+    if missing := [k for k in needed if k not in names]:
         raise ValueError(f"this is no {kind} encoder: {', '.join(missing)} is missing among its {len(state_dict)} "
                          "tensors")
+    if wrong := [k for k, axes in (needed | {"decoder_pos_embed": 3}).items() if k in names and names[k].ndim != axes]:
+        raise ValueError(f"this is no {kind} encoder: {wrong[0]} is of shape {tuple(names[wrong[0]].shape)}")
     got, wanted = names["patch_embed.proj.weight"].shape[1], PUBLIC[kind].channels
     if got != wanted:
         raise ValueError(f"this is no {kind} encoder: it takes pictures of {got} channels instead of {wanted}")

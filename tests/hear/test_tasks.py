@@ -438,3 +438,35 @@ def test_fetch_refuses_what_is_not_the_archive(published):
     root, _ = published(cut=5000)
     with pytest.raises(ValueError, match="cut off or damaged"):
         tasks.fetch("beijing_opera", root)
+
+
+# -------------------------------------------------------------------------------------- folders that others have made
+
+@pytest.mark.parametrize("file, text, said", [
+    ("task_metadata.json", "[1]", "task_metadata.json is [1], it must be an object"),
+    ("task_metadata.json", "{", "task_metadata.json is not JSON"),
+    ("task_metadata.json", {"evaluation": "top1_acc"}, "evaluation of task_metadata.json is 'top1_acc'"),
+    ("task_metadata.json", {"evaluation": []}, "evaluation of task_metadata.json is []"),
+    ("task_metadata.json", {"splits": [1, 2]}, "splits of task_metadata.json is [1, 2]"),
+    ("task_metadata.json", {"sample_duration": "4 s"}, "sample_duration of task_metadata.json is '4 s'"),
+    ("task_metadata.json", {"embedding_type": None}, "embedding_type of task_metadata.json is None, it must be a text"),
+    ("labelvocabulary.csv", "a,b\n1,2\n", "labelvocabulary.csv is no table of idx"),
+    ("labelvocabulary.csv", "idx,label\nx,low\n", "labelvocabulary.csv is no table of idx"),
+    ("labelvocabulary.csv", "", "labelvocabulary.csv is no table of idx"),
+    ("test.json", "[]", "test.json is [], it must be an object, sounds with labels"),
+    ("test.json", {"x.wav": "low"}, "x.wav of test.json has 'low', it must be a list of labels")])
+def test_a_folder_of_another_shape_is_one_line(tmp_path, file, text, said):
+    folder = of_kind(tmp_path / "mini", "multiclass")
+    if isinstance(text, dict):
+        changed(folder, file, **text)
+    else:
+        (folder / file).write_text(text)
+    with pytest.raises(ValueError) as error:
+        tasks.read(folder)
+    assert said in str(error.value) and "mini" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_an_event_without_its_times_is_named(tmp_path):
+    folder = of_kind(tmp_path / "mini", "event")
+    with pytest.raises(ValueError, match="x.wav of .*json has .*it must be a list of {\"label\", \"start\", \"end\"}"):
+        tasks.read(changed(folder, "test.json", **{"x.wav": [{"label": "low", "start": "0"}]}))

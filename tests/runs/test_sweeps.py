@@ -63,7 +63,7 @@ def test_points_are_the_grid_in_order(plan):
      "ratio of its grid is 7: it must be a list of values"),
     ('{"notebook": "05_mix_ratio", "grid": {"seed": []}}', "seed of its grid is []: it must be a list of values"),
     ('{"notebook": "05_mix_ratio", "grid": {"ratio": "inf"}}', "ratio of its grid is 'inf': it must be"),
-    ("[1]", "must hold notebook and grid (and may hold fixed), it holds 1"), ("7", "it holds 7"),
+    ("[1]", "must hold notebook and grid (and may hold fixed), it holds [1]"), ("7", "it holds 7"),
     ('{"notebook": "05_mix_ratio", "grid": [1]}', "grid and fixed must be objects"),
     ('{"notebook": "05_mix_ratio", "grid": {}}', "grid must hold a name"),
     ('{"notebook": "05_mix_ratio", "grid": {"seed": [0]}, "fixed": 3}', "grid and fixed must be objects")])
