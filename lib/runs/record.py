@@ -213,6 +213,8 @@ def start(notebook: str, tables: Mapping[str, pd.DataFrame] | None = None, /, **
         raise ValueError(f"the wildlife pool has no recordings in {' and '.join(sorted(absent))}: an experiment learns "
                          "on train, chooses on val and scores both val and test; name them in a split column, or leave "
                          "that column out and `folder` makes the split")
+    if len(tables or {}) > 1:
+        _apart(tables["wildlife"], tables["general"])
     chosen, taken = _taken(defaults, parameters)
     data = _data(taken, tables or {})
     taken.update({pool: d["name"] for pool, d in data.items() if pool in taken})  # and no path
@@ -225,6 +227,16 @@ def start(notebook: str, tables: Mapping[str, pd.DataFrame] | None = None, /, **
     if paths.main_process():
         _try(run.folder / run.place)
     return run
+
+
+def _apart(wildlife: pd.DataFrame, general: pd.DataFrame) -> None:
+    """ValueError where pretraining would hear in one pool what is asked about in the other."""
+    asked = wildlife.loc[wildlife["split"].isin(["val", "test"]), "file"]
+    heard = general.loc[general["split"].isin(["train", "unlabelled"]), "file"]
+    if (both := asked[asked.isin(heard)]).any():
+        raise ValueError(f"{both.nunique()} recordings of the wildlife pool's val and test are in train of the general "
+                         f"pool ({both.iloc[0]}): what a model is asked about must not be what it has heard; take them "
+                         "out of one pool")
 
 
 def _try(path: Path) -> None:

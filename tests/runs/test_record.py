@@ -400,6 +400,14 @@ def test_an_experiment_wants_all_three_splits():
                    **record.defaults_of(record.notebook_path("05_mix_ratio")))
 
 
+def test_what_is_asked_about_in_one_pool_is_not_heard_in_the_other():
+    wildlife = pd.DataFrame({"file": list("abc"), "label": "x", "split": ["train", "val", "test"]})
+    general = wildlife.assign(split=["train", "val", "train"])
+    with pytest.raises(ValueError, match=r"1 recordings of the wildlife pool's val and test are in train .*\(c\)"):
+        runs.start("05_mix_ratio", {"wildlife": wildlife, "general": general},
+                   **{k: v for k, v in record.defaults_of(record.notebook_path("05")).items() if k not in record.SHOWN})
+
+
 def test_records_beside_a_run_share_its_scale_and_recordings():
     def row(scale, digest, budget="sweep", weights=""):
         return {"scale": scale, "data.wildlife.hash": digest, "budget": budget, "weights": weights}
