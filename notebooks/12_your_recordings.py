@@ -311,7 +311,7 @@ plots.table(found.head(10)).format(precision=2)
 tracks = sorted((folder / "answers" / "audacity").rglob("*.txt"))[:1]
 tables = sorted((folder / "answers" / "raven").rglob("*.txt"))[:1]
 for path in (*tracks, *tables) if len(found) else ():  # nothing found, nothing to compare
-    print(plots.plain(path.name), *path.read_text(encoding="utf-8").split("\n")[:4], "\n", sep="\n")
+    print(plots.plain(path.name), *path.read_text(encoding="utf-8").split("\n")[:4], "", sep="\n")
 
 # %% [markdown]
 # **Checkpoint.** Both files, read back by the function that reads yours, are the same selections. If this passes, go on.
