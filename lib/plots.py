@@ -1,9 +1,16 @@
-"""Pictures and sounds in one style: time runs left to right, mel upwards, hidden patches are grey."""
+"""Pictures, tables and sounds in one style: time runs left to right, mel upwards, hidden patches are grey.
 
+Names of classes, files, pools and models come from outside and may hold anything: they are shown as the text they are,
+through `table` as HTML, `label` in figures, `escaped` in HTML of one's own and `plain` in print."""
+
+import html
 import inspect
 import io
 import os
+import re
 from collections.abc import Callable, Sequence
+from functools import cache
+from numbers import Number
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,18 +22,23 @@ import torchaudio
 from IPython.display import Audio, Code
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib_inline.backend_inline import set_matplotlib_formats
+from pandas.io.formats.style import Styler
 
 from lib import mel, patches, paths
 from lib.mel import FrontEnd
 from lib.patches import Mask
 
-__all__ = ["style", "save", "spec", "masked", "reconstruction", "boxes", "curve", "source", "sound", "HIDDEN"]
+__all__ = ["style", "save", "plain", "escaped", "label", "table", "spec", "masked", "reconstruction", "boxes", "curve",
+           "source", "sound", "HIDDEN"]
 
 HIDDEN = "0.75"  # the grey of a hidden patch
 CMAP = "magma"
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, and what is no UTF-8
+LONGEST = 60  # characters of a name in a figure
 
 
 def style(photo: bool = True) -> None:
@@ -50,12 +62,68 @@ def save(figure: Figure, name: str) -> None:
         figure.savefig(part, dpi=120, metadata={"Software": None})
 
 
-def spec(ax: Axes, x: torch.Tensor, front: FrontEnd, title: str = "", limits: tuple[float, float] | None = None,
-         cmap: str = CMAP) -> AxesImage:
+def plain(text: object) -> str:
+    """A text in one line that can be written as UTF-8: line ends and tabs are blanks, what has no sign (as bytes of a
+    file's name that are no UTF-8) stands there with a backslash."""
+    return UNSEEN.sub(lambda found: " " if found[0].isspace() else _spelt(found[0]), str(text))
+
+
+def escaped(text: object) -> str:
+    """A text for HTML, between tags or in the quotes of an attribute: `plain`, and no part of it is markup."""
+    return html.escape(plain(text))
+
+
+def label(text: object, longest: int = LONGEST) -> str:
+    """A text for a title, a tick, a legend or a note of a figure: `plain`, none of it is math, and all of it is drawn.
+
+    Characters without a glyph are spelt with a backslash. The middle of what is longer than `longest` is left out."""
+    glyphs = _glyphs(findfont(FontProperties()))
+    shown = "".join(c if ord(c) in glyphs else _spelt(c) for c in plain(text))
+    if len(shown) > longest:
+        end = longest // 3
+        shown = f"{shown[: longest - end - 1]}…{shown[len(shown) - end :]}"
+    blank = " " if shown.startswith("_") else ""  # a legend leaves out what begins with it
+    return blank + shown.replace("$", r"\$")
+
+
+@cache
+def _glyphs(font: str) -> frozenset[int]:
+    return frozenset(get_font(font).get_charmap())
+
+
+def _spelt(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def table(frame: pd.DataFrame) -> Styler:
+    """A frame as an HTML table, to be formatted further, in which every text is `escaped`, also the names of rows and
+    columns: a format finds a column by its escaped name. (pandas' own `escape` forgets itself at the next `format`.)"""
+    shown = frame.rename(index=_cell, columns=_cell).rename_axis(index=_cell, columns=_cell)
+    for place, dtype in enumerate(frame.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype):
+            cells = np.empty(len(frame), dtype=object)  # as objects: pandas would make floats of whole numbers
+            cells[:] = [_cell(value) for value in frame.iloc[:, place]]
+            shown.isetitem(place, cells)
+    styler = shown.style
+    texts = [*shown.index.names, *shown.columns.names, *shown.index, *shown.columns, *shown.to_numpy().ravel()]
+    if re.search(r"[$\\]", " ".join(map(str, texts))):
+        styler.set_table_attributes('class="tex2jax_ignore mathjax_ignore"')  # Jupyter sets math in tables too
+    return styler
+
+
+def _cell(value: object) -> object:
+    """A value of a table: numbers and nothing as they are, all else as escaped text."""
+    number = isinstance(value, Number) or pd.api.types.is_scalar(value) and pd.isna(value)
+    return value if number else html.escape(plain(value), quote=False)
+
+
+def spec(ax: Axes, x: torch.Tensor, front: FrontEnd, title: str | Sequence[str] = "",
+         limits: tuple[float, float] | None = None, cmap: str = CMAP) -> AxesImage:
     """Draw one spec (T, M), or (1, T, M) or (1, 1, T, M): seconds along x, kHz at their mel positions along y, NaN in
     grey.
 
-    limits: the values at the ends of the colour scale; None takes the 1 % and 99.8 % quantiles of this picture.
+    title: a line, or several, as `label` writes them. limits: the values at the ends of the colour scale; None takes
+    the 1 % and 99.8 % quantiles of this picture.
     """
     x = torch.as_tensor(x).detach().float().cpu().reshape(x.shape[-2:]).numpy()  # (T, M)
     low, high = limits or np.nanquantile(x, [0.01, 0.998])
@@ -65,7 +133,8 @@ def spec(ax: Axes, x: torch.Tensor, front: FrontEnd, title: str = "", limits: tu
     centres = mel.centres(front)  # (M,) Hz
     ticks = [khz for khz in (0.5, 1, 2, 4, 8) if khz * 1000 < front.high_hz]
     ax.set_yticks([int((centres - 1000 * khz).abs().argmin()) + 0.5 for khz in ticks], [f"{khz:g}" for khz in ticks])
-    ax.set(title=title, xlabel="time (s)", ylabel="frequency (kHz)")
+    lines = [title] if isinstance(title, str) else title
+    ax.set(title="\n".join(map(label, lines)), xlabel="time (s)", ylabel="frequency (kHz)")
     return image
 
 

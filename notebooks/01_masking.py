@@ -482,7 +482,7 @@ at = survived[survived["ratio"].isin((0.5, 0.75, 0.9))]
 for what, shown, caption in (("calls lost", "{:.1%}", "calls without a visible patch"),
                              ("longest gap (s)", "{:.2f}", "longest gap in a call, s")):
     wide = at.pivot(index="mask", columns="ratio", values=what).loc[list(DRAWN)]
-    display(wide.style.format(shown).format_index("{:.2f}", axis=1).set_caption(caption))
+    display(plots.table(wide).format(shown).format_index("{:.2f}", axis=1).set_caption(caption))
 
 # %%
 at_75 = at[(at["ratio"] == 0.75) & (at["mask"] != "2-D")].sort_values("calls lost", ascending=False)
@@ -567,7 +567,7 @@ def table_of_copies(specs):
 
 copies = {name: table_of_copies(x) for name, x in specs.items()}
 for name, errors in copies.items():
-    bold = errors.style.format("{:.3f}").highlight_min(axis=1, props="font-weight: bold")
+    bold = plots.table(errors).format("{:.3f}").highlight_min(axis=1, props="font-weight: bold")
     display(bold.set_caption(f"{name}: mean squared error (1 = 17.86 dB squared)"))
 
 # %%
@@ -632,7 +632,7 @@ for target, y in (("as it is", x), ("each patch normalised", own_units(x))):
         clip = pd.Series((error * hidden).sum(1) / hidden.sum(1))  # (B,)
         rows.append({"target": target, "guess": guess, **clip.groupby(calling).mean()})
 print(calling.value_counts().to_dict())
-pd.DataFrame(rows).set_index(["target", "guess"]).style.format("{:.2f}")
+plots.table(pd.DataFrame(rows).set_index(["target", "guess"])).format("{:.2f}")
 
 # %% [markdown]
 # What to see (wildlife, 64 recordings of which 46 have a call in these three seconds; `tiny`, `seed=0`, `data_seed=0`): as it is, the spec is **much
@@ -690,7 +690,7 @@ for sound, x in {**specs, "trill": trill.expand(16, -1, -1, -1)}.items():
                  for g in ("all", "same row", "nearest")}
         rows.append({"sound": sound, "token": name, **error})
 strips = pd.DataFrame(rows).set_index(["sound", "token"])
-strips.style.format("{:.3f}")
+plots.table(strips).format("{:.3f}")
 
 # %% [markdown]
 # Each line is the error of three copies (for strips "same row" *is* "all": they have one row).

@@ -501,7 +501,7 @@ for ratio in (0.5, 0.95):
 
 # %%
 ratios = pd.DataFrame({f"{ratio:.0%} hidden": score(model, ratio) for ratio in (0.5, 0.8, 0.95)}).T
-ratios.style.format("{:.3f}")
+plots.table(ratios).format("{:.3f}")
 
 # %% [markdown]
 # **See** (`tiny`, seed 0): between 50 % and 80 % hidden the loss hardly changes (0.884 and 0.889 on wildlife), at 95 % it does (0.935), although
@@ -530,7 +530,7 @@ ax.legend(fontsize="small");
 
 # %%
 longer = score(stored) if norm_pixels else {}
-pd.DataFrame({"this notebook's": end, "ready": longer}).T.style.format("{:.3f}")
+plots.table(pd.DataFrame({"this notebook's": end, "ready": longer}).T).format("{:.3f}")
 
 # %%
 some = patches.Mask(*(view[rows[:2]] for view in mask))
@@ -644,7 +644,7 @@ squared = {"network": error} | {name: (make(target, drawn) - target).square().me
                                 for name, make in guesses.items()}
 comparison = pd.DataFrame({name: {place: float(e[where].mean()) for place, where in regions.items()}
                            for name, e in squared.items()}).T
-comparison.style.format("{:.3f}")
+plots.table(comparison).format("{:.3f}")
 
 # %% [markdown]
 # **See** (`tiny`, `chorus`, seed 0, one seed: no verdict): the network (0.889) is better than the best simple guess, the usual patch of the row
@@ -701,7 +701,7 @@ for name, plan, begin in (("(a) continued", more, model), ("(b) wildlife only", 
 scores = {"start of (a) and (c)": {"clips": recipe.clips, **end}}
 scores |= {name: {"clips": whole.clips, **score(one_of)} for name, one_of in three.items()}
 compared = pd.DataFrame(scores).T.astype({"clips": int})
-compared.style.format({"clips": "{:,}", "wildlife": "{:.3f}", "general": "{:.3f}"})
+plots.table(compared).format({"clips": "{:,}", "wildlife": "{:.3f}", "general": "{:.3f}"})
 
 # %%
 third = three["(c) decoder frozen"]

@@ -178,7 +178,8 @@ place = pca.fit_transform((mean - mean.mean(0)) / std)  # (R, 2)
 label = table["label"]
 kind = table.get("taxon", label.where(label.isin(label.value_counts().index[:6]), "others"))
 figure, ax = plt.subplots(figsize=(6.2, 3.8))
-sns.scatterplot(x=place[:, 0], y=place[:, 1], hue=kind.to_numpy(), s=14, linewidth=0, ax=ax)
+sns.scatterplot(x=place[:, 0], y=place[:, 1], s=14, linewidth=0, ax=ax,
+                hue=kind.map(plots.label, na_action="ignore").to_numpy())
 shares = pca.explained_variance_ratio_
 ax.set(xlabel=f"first component ({shares[0]:.0%} of the variance)",
        ylabel=f"second ({shares[1]:.0%})")
@@ -375,7 +376,7 @@ shown = pd.DataFrame([{"rung": name, "test": s["test"].value, "val": s["val"].va
                       for name, s in steps.items()]).sort_values("test")
 formats = {"val": "{:.1%}", "test": "{:.1%}", "weights": "{:,.0f}", "seconds": "{:.0f}"}
 formats |= dict.fromkeys(("gain on test", "low", "high"), "{:+.1%}")
-shown.style.format(formats, na_rep="").hide(axis="index")
+plots.table(shown).format(formats, na_rep="").hide(axis="index")
 
 # %%
 four = [100 * steps[name]["test"].value
@@ -396,7 +397,7 @@ for y, name in enumerate(shown["rung"]):
 ax.axvline(100 * chance["val"].top1.value, color="0.6", linestyle=":")
 ax.set(yticks=range(len(shown)), yticklabels=shown["rung"], xlim=(0, None),
        xlabel="top-1, class average (%): dot test with its 95 % interval, diamond val",
-       title=f"{init}, {run.data['wildlife']['name']}, {setting.name}, seed {seed}");
+       title=f"{init}, {plots.label(run.data['wildlife']['name'])}, {setting.name}, seed {seed}");
 
 # %% [markdown]
 # *Figure 4. The readout ladder: one encoder, one set of recordings. Orange is the standard protocol, green lets the encoder move, the dotted line is chance.* **See:**
@@ -478,7 +479,7 @@ if len(past):
     theirs = theirs.join(ours.add_prefix(f"{setting.name}: "), how="outer").join(seeds)
 order = [n for n in ("chance", *starts.NAMES) if n in theirs.index]
 whole = ["seeds"] if "seeds" in theirs else []
-theirs.loc[order].style.format("{:.2f}", na_rep="").format("{:.0f}", subset=whole, na_rep="")
+plots.table(theirs.loc[order]).format("{:.2f}", na_rep="").format("{:.0f}", subset=whole, na_rep="")
 
 # %% [markdown]
 # ## Every ladder that has been climbed

@@ -274,7 +274,7 @@ ways = {"restricted before the softmax (here)": metrics.restrict(every, classes)
 top1 = lambda p: metrics.class_average(metrics.topk_hits(p, targets, 1), targets)  # noqa: E731
 pooled = {way: {how: top1(metrics.pool(p, rows, len(some), how))
                 for how in ("mean", "max", "logit")} for way, p in ways.items()}
-pd.DataFrame(pooled).T.style.format("{:.1%}")
+plots.table(pd.DataFrame(pooled).T).format("{:.1%}")
 
 # %% [markdown]
 # Columns are how a recording's windows become one answer: mean of probabilities (the paper's "single prediction", as the public code does it), the maximum, the
@@ -328,10 +328,11 @@ by_class["group"] = by_class["label"].map(kind)
 by_class["in train"] = by_class["label"].map(train["label"].value_counts())
 by_group = by_class.groupby("group").agg(species=("label", "size"),
                                          recordings=("recordings", "sum"), top1=("recall", "mean"))
-by_group.style.format({"top1": "{:.1%}"})
+plots.table(by_group).format({"top1": "{:.1%}"})
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 3.2))
+by_class["group"] = by_class["group"].map(plots.label, na_action="ignore")
 sns.scatterplot(by_class, x="in train", y="recall", hue="group", style="group", ax=ax)
 ax.set(xlabel="recordings of the species in train", ylabel="recall on val", ylim=(-0.05, 1.05))
 ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
@@ -392,7 +393,7 @@ if len(table):
     columns = dict(seeds=("seed", "nunique"), test=("test.top1.value", "mean"),
                    lowest=("test.top1.value", "min"), highest=("test.top1.value", "max"),
                    val=("top1.value", "mean"), trained=("trainable.share", "mean"))
-    display(arms.agg(**columns).style.format("{:.1%}", subset=list(columns)[1:], na_rep=""))
+    display(plots.table(arms.agg(**columns)).format("{:.1%}", subset=list(columns)[1:], na_rep=""))
 
 # %%
 main = runs.beside(table[~table["halved"]], run) if len(table) else table
@@ -424,7 +425,7 @@ for name, style in (("logistic", ":"), ("cnn", "--")):
         axes[1].axvline(100 * main[column].mean(), color="0.4", linestyle=style,
                         label=curve.OPPONENTS[name])
         axes[1].legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small")
-where = (f"{main['data'][0]}, {main['scale'][0]}, seeds: {main['seed'].nunique()}"
+where = (f"{plots.label(main['data'][0])}, {main['scale'][0]}, seeds: {main['seed'].nunique()}"
          if len(main) else "no sweep records yet")
 axes[1].set(title=f"measured: {where}\nAudioSet is a stand-in",
             xlabel="top-1 on test, class average (%)", xlim=(0, None))
@@ -449,7 +450,7 @@ for arm in [n for n in order if len(main) and n in set(main["init"])]:
               "paper": theirs[arm] - theirs["random"] if base == "random" else np.nan}
              for base, change in bases if change]
 points = ["change", "low", "high", "paper"]
-(verdicts.compared(rows).style.format("{:+.1f}", subset=points, na_rep="")
+(plots.table(verdicts.compared(rows)).format("{:+.1f}", subset=points, na_rep="")
  .format("{:.1f}", subset=["smallest found"], na_rep="").hide() if rows
  else print("no sweep records yet"))
 
@@ -462,7 +463,7 @@ points = ["change", "low", "high", "paper"]
 # %%
 first = pd.read_csv(paths.ROOT / "papermill_runs/first_table.csv", index_col="start")
 caption = "the first table: test top-1 in %, gains in points"
-first.style.format("{:.1f}", na_rep="").set_caption(caption)
+plots.table(first).format("{:.1f}", na_rep="").set_caption(caption)
 
 # %% [markdown]
 # And the second: version 2 of `chorus`, opponents that can learn, this repository's recipe, random weights with the recipe that is best for *them*, five seeds. From the records of notebook 05, where one encoder was pretrained
@@ -476,10 +477,10 @@ if len(second):
     arms |= {name: second[f"baselines.{name}.test.top1.value"] for name in opponents}
     table2 = pd.DataFrame({name: (100 * tops.astype(float)).agg(["mean", "min", "max"])
                            for name, tops in arms.items()}).T
-    display(table2.style.format("{:.1f}").set_caption("test top-1 in %, over seeds"))
+    display(plots.table(table2).format("{:.1f}").set_caption("test top-1 in %, over seeds"))
     gains = curve.compared(second)
     gains = gains[gains["read"] == "finetuned"].drop(columns="read")
-    display(gains.style.format("{:+.1f}", subset=["change", "low", "high"])
+    display(plots.table(gains).format("{:+.1f}", subset=["change", "low", "high"])
             .format("{:.1f}", subset=["smallest found"]).hide())
 else:
     print("no records of budgets yet")
@@ -558,7 +559,7 @@ search = search.groupby(settings, sort=False).agg(seeds=("seed", "count"), val=(
                                                   test=("test", "mean")).reset_index()
 search = search.sort_values(["encoder", "val"], ascending=[False, False])
 varied = [column for column in settings if search[column].nunique() > 1]
-search[[*varied, "seeds", "val", "test"]].style.format(
+plots.table(search[[*varied, "seeds", "val", "test"]]).format(
     {"val": "{:.1f}", "test": "{:.1f}", "lr": "{:g}", "layer_decay": "{:g}", "drop_path": "{:g}",
      "drop_patches": "{:g}"}).hide()
 
@@ -576,7 +577,7 @@ same = same[same["readout"].str.contains("mean|frequency") & same["encoder"].isi
 lines = same.pivot(index=["heard", "readout"], columns="encoder", values="test")
 lines = lines[both].sort_index(ascending=[False, False])
 lines["gain"] = lines[both[1]] - lines[both[0]]
-lines.style.format("{:.1f}")
+plots.table(lines).format("{:.1f}")
 
 # %% [markdown]
 # **See** (data_seed 1, seed 0, the two frequency rows above the median three seeds; no intervals): behind a mean random weights stay far below, with a LayerNorm always, with a batch norm until the median is off, and pretraining is "worth" 8 to 19 points. Where the mel rows are
@@ -597,7 +598,8 @@ for name in sorted(set(table["preset"])) if len(table) else []:
         tops = 100 * tops[list(starts_asked)].dropna().mean().rename(starts_asked)
         gains.append({"preset": name, **tops, "change": change})
 gains.sort(key=lambda row: row["random weights"])
-(verdicts.compared(gains).style.format("{:.1f}", subset=[*starts_asked.values(), "smallest found"])
+(plots.table(verdicts.compared(gains))
+ .format("{:.1f}", subset=[*starts_asked.values(), "smallest found"])
  .format("{:+.1f}", subset=["change", "low", "high"]).hide() if gains
  else print("no sweep records yet"))
 
@@ -609,7 +611,7 @@ gains.sort(key=lambda row: row["random weights"])
 
 # %%
 pretexts = pd.read_csv(paths.ROOT / "papermill_runs" / "search_pretext.csv")
-pretexts.style.format({"val": "{:.1f}", "test": "{:.1f}", "loss": "{:.3f}", "clips": "{:,}"},
+plots.table(pretexts).format({"val": "{:.1f}", "test": "{:.1f}", "loss": "{:.3f}", "clips": "{:,}"},
                       na_rep="").hide()
 
 # %% [markdown]

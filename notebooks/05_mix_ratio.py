@@ -348,7 +348,7 @@ def against_wildlife_only(group: pd.DataFrame) -> pd.DataFrame:
 
 
 compared = swept.groupby(["data", "scale"]).apply(against_wildlife_only) if len(swept) else swept
-(display(compared.style.format("{:+.1f}", subset=["change", "low", "high"])
+(display(plots.table(compared).format("{:+.1f}", subset=["change", "low", "high"])
          .format("{:.1f}", subset=["smallest found"]).format("{:g}", subset=["ratio"]))
  if len(compared) else print("no sweep records yet"))
 
@@ -373,7 +373,7 @@ plots.save(figure, "05_budget") if setting.name != "smoke" and len(table) else N
 
 # %%
 compared = curve.compared(table)
-(display(compared.style.format("{:+.1f}", subset=["change", "low", "high"])
+(display(plots.table(compared).format("{:+.1f}", subset=["change", "low", "high"])
          .format("{:.1f}", subset=["smallest found"]).hide()) if len(compared)
  else print("no records of budgets yet"))
 

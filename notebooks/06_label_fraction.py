@@ -236,7 +236,7 @@ for ax, part in zip(axes, (grown, real)):
         ax.fill_between(100 * arm.index, 100 * arm["min"], 100 * arm["max"],
                         color=f"C{i}", alpha=0.15, linewidth=0)
     ax.set(xscale="log", xlabel="labelled recordings, of train",
-           title=part["data"].iloc[0] if len(part) else "not run")
+           title=plots.label(part["data"].iloc[0]) if len(part) else "not run")
     shares = sorted(set(part["labelled_share"])) if len(part) else []
     ax.set_xticks([100 * share for share in shares], [f"{share:.0%}" for share in shares])
     ax.minorticks_off()
@@ -259,7 +259,7 @@ for size in [s for s in sizes if len(grown) and s in set(grown["fraction"])]:
         change = verdicts.between(here[here["init"] == name], here[here["init"] == "random"])
         rows += [{"per species": size, "init": name, "change": change}] if change else []
 gained = verdicts.compared(rows)
-(gained.style.format("{:+.1f}", subset=["change", "low", "high"], na_rep="")
+(plots.table(gained).format("{:+.1f}", subset=["change", "low", "high"], na_rep="")
  .format("{:.1f}", subset=["smallest found"], na_rep="") if rows else print("no sweep records yet"))
 
 # %% [markdown]
@@ -290,7 +290,7 @@ if len(longer):
                              "change": change})
     if rows:
         longer = verdicts.compared(rows)
-        display(longer.style.format("{:.1f}", subset=longer.select_dtypes("float").columns)
+        display(plots.table(longer).format("{:.1f}", subset=longer.select_dtypes("float").columns)
                 .format("{:,.0f}", subset=longer.filter(like="steps,").columns)
                 .format("{:+.1f}", subset=["change", "low", "high"]).hide())
 

@@ -595,7 +595,7 @@ for name in curate.FILTERS[1:]:
                 rows.append({"filter": name, "against": against, "finetuned on": on,
                              "change": change})
 if rows:
-    shown = verdicts.compared(rows).style.format("{:+.1f}", subset=["change", "low", "high"])
+    shown = plots.table(verdicts.compared(rows)).format("{:+.1f}", subset=["change", "low", "high"])
     display(shown.format("{:.1f}", subset=["smallest found"]).hide())
 else:
     print("no sweep records yet")

@@ -203,7 +203,7 @@ pd.DataFrame({t.name: {"after HEAR's": results_hear.PAPER.get(t.name, "DCASE 201
 # %%
 answers = frozen.evaluate(net.embedder, row, seed, setting.predictor)
 measured = pd.DataFrame(answers).T[["metric", "score", "low", "high", "recordings"]]
-measured.style.format("{:.1%}", subset=["score", "low", "high"])
+plots.table(measured).format("{:.1%}", subset=["score", "low", "high"])
 
 # %% [markdown]
 # Each a small network trained on the frozen features, chosen on valid, scored on test, with a 95 % interval over the test recordings. Nothing of the encoder was trained on any label.
@@ -230,7 +230,7 @@ scores = (table.set_index(["model", "seed"])[[f"tasks.{name}.score" for name in 
 if len(scores):
     scores.columns = list(offline.NAMES)
     means = results_hear.ladder().loc[lambda t: t.index.isin(designs.DESIGNS)]
-    display(means.style.format("{:.1f}", subset=[c for c in means if c != "seeds"]))
+    display(plots.table(means).format("{:.1f}", subset=[c for c in means if c != "seeds"]))
 
 # %%
 def both(place, axes):
@@ -246,7 +246,7 @@ def both(place, axes):
         ax.plot(group["paper_change"], group.index, "D", color="0.2",
                 markerfacecolor="none", label="paper")
         ax.axvline(0, color="0.6", linewidth=0.8)
-        ax.set(yticks=group.index, yticklabels=group["task"],
+        ax.set(yticks=group.index, yticklabels=group["task"].map(plots.label),
                title=f"{place}: {name} − {group['against'][0]}", xlabel="points")
         ax.invert_yaxis()
 
@@ -303,7 +303,7 @@ prices = (table.groupby("model")[[c for c in table if c.startswith("costs.")]].m
           .rename(columns=lambda c: c.removeprefix("costs.")) if len(table) else pd.DataFrame())
 prices = prices.reindex([m for m in designs.DESIGNS if m in prices.index])
 whole = ["patches a second", "pretraining clips/s", "in use s of sound/s"]
-(prices.style.format("{:.2f}").format("{:.0f}", subset=whole)
+(plots.table(prices).format("{:.2f}").format("{:.0f}", subset=whole)
  if len(prices) else print("no records yet"))
 
 # %% [markdown]

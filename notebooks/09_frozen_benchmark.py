@@ -256,7 +256,7 @@ plots.source(predictor.network)
 answers = frozen.evaluate(ear, row, seed, options)
 measured = pd.DataFrame(answers).T
 shown = measured[["metric", "score", "low", "high", "recordings", "trainings"]]
-shown.style.format("{:.1%}", subset=["score", "low", "high"], na_rep="-")
+plots.table(shown).format("{:.1%}", subset=["score", "low", "high"], na_rep="-")
 
 # %% [markdown]
 # **See:** the interval says what these test recordings allow; with 120 recordings 8 points either way are normal. HEAR's leaderboard has no intervals.
@@ -281,10 +281,11 @@ for ax, task in zip(axes[0], shown):
     seen, labels = confusion(task)
     image = ax.imshow(seen, cmap="viridis", origin="lower", vmin=0)
     step = max(1, len(labels) // 6)
-    ax.set(title=f"{task.name}: chance {1 / len(labels):.0%}", xlabel="said", ylabel="true",
-           xticks=range(0, len(labels), step), yticks=range(0, len(labels), step))
-    ax.set_xticklabels(labels[::step])
-    ax.set_yticklabels(labels[::step])
+    ax.set(title=f"{plots.label(task.name)}: chance {1 / len(labels):.0%}",
+           xlabel="said", ylabel="true", xticks=range(0, len(labels), step),
+           yticks=range(0, len(labels), step))
+    ax.set_xticklabels(map(plots.label, labels[::step]))
+    ax.set_yticklabels(map(plots.label, labels[::step]))
     figure.colorbar(image, ax=ax, label="share of the true class")
 
 # %% [markdown]
@@ -313,7 +314,7 @@ print(f"mean of {len(answers)} tasks: {mean:.1%}")
 table = results_hear.runs()
 floors = results_hear.ladder()
 scores = [c for c in floors if c != "seeds"]
-floors.style.format("{:.1f}", subset=scores) if len(floors) else print("no records yet")
+plots.table(floors).format("{:.1f}", subset=scores) if len(floors) else print("no records yet")
 
 # %%
 three = ["logmel", "untrained", "512"]
@@ -336,8 +337,8 @@ gains = verdicts.compared(gains)
 figure, axes = plt.subplots(1, max(1, len(pairs)), figsize=(14, 3), sharey=True, squeeze=False)
 for ax, (a, b) in zip(axes[0], pairs):
     own = gains[(gains["model"] == a) & (gains["against"] == b)]
-    ax.errorbar(own["change"], own["task"], xerr=[own["change"] - own["low"],
-                                                  own["high"] - own["change"]], fmt="o")
+    ax.errorbar(own["change"], own["task"].map(plots.label),
+                xerr=[own["change"] - own["low"], own["high"] - own["change"]], fmt="o")
     ax.axvline(0, color="0.6", linewidth=0.8)
     ax.set(title=f"{a} − {b}", xlabel="points")
 if not pairs:
@@ -350,7 +351,7 @@ plots.save(figure, "09_frozen_benchmark") if setting.name != "smoke" else None
 # The same as numbers, in points. A row *differs* when its p is below 0.05 after Holm's correction over the table; *smallest found* is the true difference that such a pair finds with 80 % power.
 
 # %%
-(gains.style.format("{:+.1f}", subset=["change", "low", "high"])
+(plots.table(gains).format("{:+.1f}", subset=["change", "low", "high"])
  .format("{:.1f}", subset=["smallest found"]).hide(axis="index")
  if len(gains) else print("no records yet"))
 
@@ -378,7 +379,7 @@ def by_ear(a, b):
 here = {"scale": setting.name, "data_seed": data_seed, "general": general}  # clips at hand
 alike = all(set(table[key]) == {value} for key, value in here.items()) if len(table) else False
 if alike and {"ready", "logmel"} <= set(arms) and benchmark == "offline" and general == "chorus":
-    display(verdicts.compared(by_ear("ready", "logmel")).style.format(precision=1).hide())
+    display(plots.table(verdicts.compared(by_ear("ready", "logmel"))).format(precision=1).hide())
 
 # %% [markdown]
 # ## The papers' numbers

@@ -302,8 +302,8 @@ busy = wild.sort_values(["calls", "harmonicity"], ascending=False)
 # one of each group first
 repeated = busy.duplicated(kind if kind == "taxon" else "label").sort_values(kind="stable")
 six = [tone, wind, event, *repeated.index[:3]]
-names = [f"{table['label'][i]}\nh {table['harmonicity'][i]:.2f}\ns {table['stationarity'][i]:.2f}"
-         for i in six]
+names = [(table["label"][i], f"h {table['harmonicity'][i]:.2f}",
+          f"s {table['stationarity'][i]:.2f}") for i in six]
 columns = ["label", "pool", "calls", "harmonicity", "stationarity"]
 table.loc[six, columns].round(2).reset_index(drop=True)
 
@@ -351,8 +351,9 @@ def panel(chosen, masks, error=True):
         errors, pictures = guessed(net, x, mask)
         for i, row in enumerate(axes):
             wrong, ax = (pictures[i] - x[i]).abs(), row[1 + wide * j]
-            text = f"MSE {wrong.square().mean():.2f}\nhidden {errors[i][mask.hidden[i]].mean():.2f}"
-            plots.spec(ax, pictures[i], front, f"{name}\n{text}", limits[i])
+            hidden = errors[i][mask.hidden[i]].mean()
+            title = [name, f"MSE {wrong.square().mean():.2f}", f"hidden {hidden:.2f}"]
+            plots.spec(ax, pictures[i], front, title, limits[i])
             boxed(ax, mask.hidden[i], arch, front)
             if error:
                 plots.spec(row[2 + wide * j], wrong, front, "|error|", (0, 1.5), "gray_r")
@@ -494,7 +495,7 @@ def summary(part, who):
 both = {(pool, who): summary(part, who) for pool, part in table.groupby("pool")
         for who in ("model", "copy")}
 patterns = pd.concat(both, names=["pool", "guess", "pattern"])
-patterns.style.format({"error": "{:.3f}", "ratio to C": "{:.2f}", "lowest in": "{:.0%}"})
+plots.table(patterns).format({"error": "{:.3f}", "ratio to C": "{:.2f}", "lowest in": "{:.0%}"})
 
 # %% [markdown]
 # **See:** the ratio to C is the median over recordings, "lowest in" the share of recordings for which a pattern is the easiest. If copying has the
@@ -652,7 +653,7 @@ for (name, (one, its_front)), column in zip(further.items(), axes.T):
         limits = tuple(x[i].quantile(torch.tensor([0.01, 0.998])).tolist())
         wrong = (pictures[i] - x[i]).square().mean()
         plots.spec(column[2 * i], x[i], its_front,
-                   f"{name.replace('_', ' ')}\n{names[i].splitlines()[0]}", limits)
+                   [name.replace("_", " "), names[i][0]], limits)
         plots.spec(column[2 * i + 1], pictures[i], its_front, f"MSE {wrong:.3f}", limits)
         boxed(column[2 * i + 1], mask.hidden[i], one.arch, its_front)
 for ax in axes.flat:
@@ -677,7 +678,7 @@ for name, (one, its_front) in further.items():
                    "error on hidden": float(error)}
 sizes[model]["clips"] = 0 if weights else recipe.clips
 formats = {"patches": "{:.0f}", "clips": "{:,.0f}", "error on hidden": "{:.3f}"}
-pd.DataFrame(sizes).T.style.format(formats)
+plots.table(pd.DataFrame(sizes).T).format(formats)
 
 # %% [markdown]
 # ## Attention
@@ -748,7 +749,7 @@ shares = {"all alike": goes(torch.full((1, 1, 1 + L, 1 + L), 1 / (1 + L))),
           "untrained": goes(attention.maps(untrained, some))}
 shares |= {f"block {b + 1}" + (" (last)" if b == arch.depth - 1 else ""):
            goes(attention.maps(net, some, b)) for b in range(arch.depth)}
-pd.DataFrame(shares).T.style.format("{:.1%}")
+plots.table(pd.DataFrame(shares).T).format("{:.1%}")
 
 # %% [markdown]
 # **See:** the first row is what attention would be if nothing mattered. Whatever is far above it was learned: to look along time (same mel row),
@@ -769,7 +770,7 @@ def looks(references):
     """Each of the six sounds with the attention of two patches, red frames around them."""
     figure, axes = plt.subplots(3, 6, figsize=(10.8, 4.6), sharex=True, sharey=True)
     for i, cells in enumerate(axes.reshape(6, 3)):
-        plots.spec(cells[0], specs[six[i]], front, names[i].splitlines()[0])
+        plots.spec(cells[0], specs[six[i]], front, names[i][0])
         if table["file"][six[i]] in calls:
             plots.boxes(cells[0], calls[table["file"][six[i]]], front, table["at_s"][six[i]],
                         linewidth=0.8)
@@ -777,7 +778,7 @@ def looks(references):
             seen = attention.from_patch(maps, grid, (t, f))[i]  # (t, f)
             top = float(seen.flatten().quantile(0.98))
             big = seen.repeat_interleave(arch.patch[0], 0).repeat_interleave(arch.patch[1], 1)
-            plots.spec(ax, big, front, f"from column {t},\nrow {f}", (0, top), "viridis")
+            plots.spec(ax, big, front, [f"from column {t},", f"row {f}"], (0, top), "viridis")
             ax.add_patch(Rectangle((t * step_s, f * arch.patch[1]), step_s, arch.patch[1],
                                    fill=False, edgecolor="r", linewidth=1.5))
     for ax in axes.flat:
@@ -938,7 +939,8 @@ def judged(answer, truth, draws=2000):
 found_by = {who: judged(x, truth[reached]) for who, x in answers.items()} if rhythms else {}
 periods = pd.DataFrame(found_by).T
 percent = dict.fromkeys(("a period found", "right", "right by chance"), "{:.0%}")
-periods.style.format(percent | {"p": "{:.3f}", "rank correlation": "{:+.2f}"}) if rhythms else None
+percent |= {"p": "{:.3f}", "rank correlation": "{:+.2f}"}
+plots.table(periods).format(percent) if rhythms else None
 
 # %%
 if rhythms:
@@ -1002,7 +1004,7 @@ if rhythms:
     low, high = np.quantile([auc.to_numpy()[c].mean(0) for c in redraw], [0.025, 0.975], axis=0)
     to_calls = pd.DataFrame({"AUC": auc.mean(), "low": low, "high": high,
                              "above 0.5 in": (auc > 0.5).mean()})
-    display(to_calls.style.format("{:.2f}").format("{:.0%}", subset=["above 0.5 in"])
+    display(plots.table(to_calls).format("{:.2f}").format("{:.0%}", subset=["above 0.5 in"])
             .set_caption(f"{len(auc)} recordings"))
 
 # %% [markdown]

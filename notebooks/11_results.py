@@ -186,8 +186,9 @@ for ax, (data, world) in zip(axes[0], pools):
         value = part["measured"].to_numpy(float)
         ends = np.abs(part[["measured_low", "measured_high"]].to_numpy(float).T - value)
         ax.errorbar([sizes.index(size) + 0.06 * i for size in part["size"]], value, ends, fmt="o-",
-                    markersize=4, elinewidth=0.8, color=colours[init], label=init)
-    ax.set(title=data, xticks=range(len(sizes)), xticklabels=sizes,
+                    markersize=4, elinewidth=0.8, color=colours[init],
+                    label=plots.label(init))
+    ax.set(title=plots.label(data), xticks=range(len(sizes)), xticklabels=sizes,
            xlabel="labelled recordings per species")
 axes[0, 0].set(ylabel="top-1 on test (%)", ylim=(0, None))
 named = {name: line for ax in axes[0] for line, name in zip(*ax.get_legend_handles_labels())}
@@ -228,9 +229,9 @@ for (place, experiment), row in zip([(p, tables[p]) for p in ("Figure 4", "Figur
     for y, one in enumerate(ours.itertuples()):
         low, high = one.measured - one.measured_low, one.measured_high - one.measured
         row[1].errorbar(one.measured, y, xerr=[[max(0, low)], [max(0, high)]], fmt="o", color="C0")
-    row[1].set(title=f"measured: {', '.join(dict.fromkeys(ours['data'])) or 'not run'}",
+    row[1].set(title=f"measured: {', '.join(map(plots.label, ours['data'].unique())) or 'not run'}",
                xlabel="top-1 on test (%)")
-    row[1].set(yticks=range(len(ours)), yticklabels=ours["setting"])
+    row[1].set(yticks=range(len(ours)), yticklabels=ours["setting"].map(plots.label))
     row[1].invert_yaxis()
 
 # %% [markdown]
@@ -276,7 +277,7 @@ def panel(ax, part, worlds):
             y += 1
         y += 1  # a gap
     ax.axvline(0, color="0.6", linewidth=0.8)
-    ax.set(yticks=ticks, yticklabels=names, ylim=(y - 0.5, -1))
+    ax.set(yticks=ticks, yticklabels=[plots.label(name, 100) for name in names], ylim=(y - 0.5, -1))
     ax.tick_params(axis="y", labelsize="small")
 
 # %%
@@ -304,7 +305,8 @@ for i, (data, scale) in enumerate(worlds):
     own = drawn[(drawn["data"] == data) & (drawn["scale"] == scale)]
     seeds = sorted({f"{n:.0f}" for n in own["seeds"]})
     marks.append(plt.Line2D([], [], marker="o", color=f"C{i}",
-                            label=f"measured: {data}, {scale}, seeds: {' or '.join(seeds)}"))
+                            label=f"measured: {plots.label(data)}, {scale}, seeds: "
+                                  + " or ".join(seeds)))
 figure.legend(handles=marks, loc="outside upper left", fontsize="small", ncols=2)
 (plots.save(figure, "11_results") if runs.scale("auto").name != "smoke" and len(shown)
  else None)
@@ -389,7 +391,7 @@ contradictions = pd.DataFrame([
      "Bird-MAE's paper: up to 37 mAP points between readouts of the same features",
      f"linear probe: {ours('Table 2', 'audioset_ssl+inat_ssl')}; other readouts: below Table 2"),
 ], columns=["the paper says", "and also", "measured here"])
-contradictions.style.set_uuid("paper").hide(axis="index").set_properties(
+plots.table(contradictions).set_uuid("paper").hide(axis="index").set_properties(
     **{"text-align": "left", "vertical-align": "top", "white-space": "normal"})
 
 # %% [markdown]
@@ -424,8 +426,11 @@ designs = pd.concat([results_hear.rows(place) for place in results_hear.BASES], 
 designs = designs[designs["verdict"] != "not run"]
 shown = {"paper_change": "paper", "change": "measured", "low": "low", "high": "high",
          "verdict": "verdict"}
-(designs.set_index(["place", "setting", "task"])[list(shown)].rename(columns=shown)
- .style.format("{:+.1f}", subset=list(shown.values())[:-1]) if len(designs) else print("not run"))
+if len(designs):
+    tasks = designs.set_index(["place", "setting", "task"])[list(shown)].rename(columns=shown)
+    display(plots.table(tasks).format("{:+.1f}", subset=list(shown.values())[:-1]))
+else:
+    print("not run")
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3.6))
@@ -443,7 +448,7 @@ if len(means):
 floors = results_hear.ladder()
 if len(floors):
     shades = ["0.6" if name in ("logmel", "untrained") else "C0" for name in floors.index]
-    right.barh(floors.index, floors["mean"], color=shades)
+    right.barh(floors.index.map(plots.label), floors["mean"], color=shades)
     right.set(xlabel="mean of five tasks (%)")
     right.invert_yaxis()
 for ax, there in ((left, means), (right, floors)):

@@ -118,7 +118,7 @@ run = runs.start("12_your_recordings", {"wildlife": table}, wildlife=wildlife, m
 counts = species.counts(table)
 print(f"scale {setting.name}; {len(table)} recordings of {len(counts)} species in "
       f"{sources.units(table).nunique()} groups, {table['duration_s'].sum() / 3600:.2f} h")
-counts.head(12).style.format({"minutes": "{:.1f}"})
+plots.table(counts.head(12)).format({"minutes": "{:.1f}"})
 
 # %% [markdown]
 # The twelve commonest species. *Groups* are what counts: ten pieces of one frog are one frog. What to know before training on this table:
@@ -197,7 +197,7 @@ else:
     seen = finetune.predict(model, heard, part, labels, workers=setting.workers)
 report = species.scores(seen, labels)
 shares = {c: "{:.0%}" for c in report if c.startswith(("recall", "precision"))}
-report.sort_values("recall", ascending=False).style.format(shares, na_rep="none named")
+plots.table(report.sort_values("recall", ascending=False)).format(shares, na_rep="none named")
 
 # %%
 order = report.sort_values("recall")
@@ -207,7 +207,8 @@ for ax, what in zip(axes, ("recall", "precision")):
     ax.hlines(height, order[f"{what}_low"], order[f"{what}_high"], color="0.7", linewidth=4)
     ax.plot(order[what], height, "o", color="C0", markersize=5)
     ax.set(xlabel=what, xlim=(-0.03, 1.03), ylim=(-0.7, len(order) - 0.3))
-names = [f"{name} ({n} in {g})" for name, n, g in zip(order.index, order["n"], order["groups"])]
+names = [f"{plots.label(name)} ({n} in {g})"
+         for name, n, g in zip(order.index, order["n"], order["groups"])]
 axes[0].set_yticks(height, names, fontsize="small")
 axes[0].set_title("test: recordings in groups after each name");
 
@@ -240,7 +241,7 @@ right_of = [right[score >= t].mean() if (score >= t).any() else np.nan for t in 
 sure = pd.DataFrame({"threshold": steps, "answered": [(score >= t).mean() for t in steps],
                      "right of these": right_of})
 formats = {"threshold": "{:.2g}", "answered": "{:.0%}", "right of these": "{:.0%}"}
-sure.style.format(formats, na_rep="none").hide()
+plots.table(sure).format(formats, na_rep="none").hide()
 
 # %% [markdown]
 # Recordings here, windows below: a single window is less certain than the mean of several. None of it speaks about sounds that are no species of
@@ -264,7 +265,7 @@ card = checkpoints.Card("classifier", encoder.arch, heard, said,
 kept = classifier.save(model, card, folder)
 loaded = classifier.load(kept)
 print(f"{kept.name} {kept.stat().st_size / 1e6:.1f} MB, sha256 {loaded.card.sha256[:12]}; "
-      f"its card says:\n{loaded.card.trained_on}")
+      f"its card says:\n{plots.plain(loaded.card.trained_on)}")
 
 # %% [markdown]
 # ## New files
@@ -287,8 +288,8 @@ if not new:
     audio.write(place / "night" / "muted.wav", torch.zeros(3 * about.front.rate), about.front.rate)
 answers = classifier.predict(loaded, new or place)
 print(f"{len(answers.files)} files, {len(answers.windows)} windows; "
-      f"skipped {len(answers.skipped)}:", *answers.skipped, sep="\n- ")
-answers.windows.head(6).round(2)
+      f"skipped {len(answers.skipped)}:", *map(plots.plain, answers.skipped), sep="\n- ")
+plots.table(answers.windows.head(6)).format(precision=2)
 
 # %% [markdown]
 # Every file is read once, piece by piece: one of a whole day takes as little memory as one of a minute. Windows of one species that follow each
@@ -297,8 +298,9 @@ answers.windows.head(6).round(2)
 
 # %%
 found = classifier.write(answers, loaded.card, folder / "answers", band)
-print(*sorted(str(p.relative_to(folder)) for p in (folder / "answers").rglob("*.*"))[:12], sep="\n")
-found.head(10).round(2)
+written = sorted(str(p.relative_to(folder)) for p in (folder / "answers").rglob("*.*"))
+print(*map(plots.plain, written[:12]), sep="\n")
+plots.table(found.head(10)).format(precision=2)
 
 # %% [markdown]
 # `windows.csv`, `files.csv` and `selections.csv` are for a spreadsheet or R. In Audacity: open the sound, *File > Import > Labels*, take the `.txt`
@@ -309,7 +311,7 @@ found.head(10).round(2)
 tracks = sorted((folder / "answers" / "audacity").rglob("*.txt"))[:1]
 tables = sorted((folder / "answers" / "raven").rglob("*.txt"))[:1]
 for path in (*tracks, *tables) if len(found) else ():  # nothing found, nothing to compare
-    print(f"{path.name}\n" + "\n".join(path.read_text(encoding="utf-8").split("\n")[:4]), "\n")
+    print(plots.plain(path.name), *path.read_text(encoding="utf-8").split("\n")[:4], "", sep="\n")
 
 # %% [markdown]
 # **Checkpoint.** Both files, read back by the function that reads yours, are the same selections. If this passes, go on.
@@ -336,7 +338,7 @@ if not new:
     ax.set(xlabel="time (s)",
            title="long.flac: grey is the truth, dots are windows (larger: surer), "
                  f"red are selections from {band:g} on")
-    ax.set_yticks(list(rank.values()), list(rank), fontsize="small")
+    ax.set_yticks(list(rank.values()), map(plots.label, rank), fontsize="small")
 
 # %% [markdown]
 # *Figure 2. The long recording: what is in it (grey), what each window was taken for (dots, larger for a higher score) and what became a selection
@@ -365,14 +367,17 @@ plan = planner.needed(law, target)
 print(plan.text)
 print(f"law: error = {law.law[0]:.2f} n^-{law.law[1]:.2f} + {law.law[2]:.2f}; "
       f"{len(trial.labels)} species"
-      + (f"; left out, too few {unit}s: {', '.join(trial.left_out)}" if trial.left_out else ""))
-pd.DataFrame({f"{unit}s per species": law.sizes, "top-1": [f"{1 - e.value:.1%}" for e in law.error],
-              "95 %": [f"{1 - e.high:.1%} to {1 - e.low:.1%}" for e in law.error]}).style.hide()
+      + (f"; left out, too few {unit}s: {plots.plain(', '.join(trial.left_out))}"
+         if trial.left_out else ""))
+steps = pd.DataFrame({f"{unit}s per species": law.sizes,
+                      "top-1": [f"{1 - e.value:.1%}" for e in law.error],
+                      "95 %": [f"{1 - e.high:.1%} to {1 - e.low:.1%}" for e in law.error]})
+plots.table(steps).hide()
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 4))
 planner.plan(ax, planner.summary(trial, law, target))
-ax.set_title(f"{run.data['wildlife']['name']}: {plan.verdict}");
+ax.set_title(f"{plots.label(run.data['wildlife']['name'])}: {plan.verdict}");
 
 # %% [markdown]
 # *Figure 3. The pilot, the power law through it, and where it leads; beyond the last dot (grey) nothing was measured.* **See:** how fast the band
@@ -401,7 +406,7 @@ if len(records):
     shown = records[["scale", "method", "seed", "top1.value", "test.top1.value", "test.top1.low",
                      "test.top1.high", "pilot.unit", "pilot.answer.verdict"]].copy()
     shown.insert(0, "recordings", records.apply(experiments.pools_of, axis=1))
-    display(shown.style.format("{:.1%}", subset=[c for c in shown if "top1" in c],
+    display(plots.table(shown).format("{:.1%}", subset=[c for c in shown if "top1" in c],
                                na_rep="no interval").hide())
 
 # %% [markdown]
@@ -424,7 +429,7 @@ if frogs:
     print(*(f"- {warning}" for warning in frogs["warnings"]), frogs["pilot"]["answer"]["text"],
           sep="\n")
     each = pd.DataFrame(frogs["species"]).set_index("species")
-    display(each.style.format(shares, na_rep="none named"))
+    display(plots.table(each).format(shares, na_rep="none named"))
 else:
     print("no record of them here")
 

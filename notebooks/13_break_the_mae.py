@@ -137,7 +137,7 @@ def errors(run):
 
 def compare(**shown):
     found = {name.replace("_", " "): errors(run) for name, run in shown.items()}
-    return pd.DataFrame(found).T.style.format("{:.4f}")
+    return plots.table(pd.DataFrame(found).T).format("{:.4f}")
 
 
 compare(healthy=healthy, healthy_another_seed=again)
@@ -495,7 +495,8 @@ for name, x in asks.items():
     rank = (alike >= alike.diagonal()[:, None]).sum(1)
     found[name] = {"finds its own window": float((rank == 1).float().mean()),
                    "cosine to it": float(alike.diagonal().median())}
-pd.DataFrame(found).T.style.format({"finds its own window": "{:.1%}", "cosine to it": "{:.2f}"})
+plots.table(pd.DataFrame(found).T).format(
+    {"finds its own window": "{:.1%}", "cosine to it": "{:.2f}"})
 
 # %% [markdown]
 # **See** (181 val windows, chance 0.6 %): with 0 behind it a clip finds its own window in 0.6 % of cases, with silence in 40.3 %, without any padding
@@ -583,7 +584,7 @@ ax.legend(sides, fontsize="small");
 # truth is 5.3 %. By recording and by group val says nearly what test says (7.6 and 4.5, 7.3 and 5.2 %), and test hardly moves.
 
 # %%
-leak.style.format("{:.1%}")
+plots.table(leak).format("{:.1%}")
 
 # %% [markdown]
 # <details><summary>What it is</summary>
@@ -645,7 +646,7 @@ asked = {name: [answers(prepare, order) for order in orders]
 truth = known["label"].to_numpy()[test]
 right = {name: {f"order {k + 1}": (guess == truth).mean() for k, (_, guess) in enumerate(three)}
          for name, three in asked.items()}
-pd.DataFrame(right).T.style.format("{:.1%}")
+plots.table(pd.DataFrame(right).T).format("{:.1%}")
 
 # %% [markdown]
 # > **Your diagnosis.** The accuracies are close to each other, in both rows. Is there anything wrong at all? What would you compare next? (The line
@@ -736,7 +737,7 @@ wide, many = rows["random"].shape[1], len(names)
 claim = {"pretrained (ours)": probed(rows["pretrained"], published(wide, many)),
          "random weights (opponent)": probed(rows["random"], faults.seven(wide, many))}
 print(f"chance is {chance:.1%}, the loss of a guess that knows nothing {np.log(many):.2f}")
-pd.DataFrame(claim, index=["right on test", "training loss"]).T.style.format(
+plots.table(pd.DataFrame(claim, index=["right on test", "training loss"]).T).format(
     {"right on test": "{:.1%}", "training loss": "{:.2f}"})
 
 # %% [markdown]

@@ -2,6 +2,7 @@
 import inspect
 import io
 import re
+import warnings
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -10,12 +11,20 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from names import NASTY, NO_UTF8, Page
 
 from lib import mel, patches, paths, plots
 from lib.mae import MAE, Arch
 from lib.transfer import planner
 
 FRONT, PATCH = mel.INAT, (16, 16)
+QUICK = settings(max_examples=100, deadline=None, derandomize=True)
+ANY = st.text(st.characters(exclude_categories=()))  # surrogates too
+TABLE = ("style", "table", "thead", "tbody", "tr", "th", "td")
 
 
 @pytest.fixture(autouse=True)
@@ -166,3 +175,112 @@ def test_a_plan_is_drawn_as_it_was_recorded():
     np.testing.assert_allclose([segment[:, 1] for segment in points[2][0].get_segments()],
                                [[0.3, 0.45], [0.5, 0.65], [0.6, 0.75]])
     plt.close(figure)
+
+
+# Names are text -------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", [*NASTY, NO_UTF8])
+def test_a_name_is_text_wherever_it_stands_in_a_table_and_however_that_is_formatted(name):
+    index = pd.MultiIndex.from_arrays([pd.Index([name], dtype=object), [0.5]], names=[name, "i"])
+    columns = pd.Index(["n", name, "list"], name=name, dtype=object)
+    frame = pd.DataFrame([[1.25, name, [name]]], index, columns, dtype=object)
+    table = plots.table(frame).format({"n": "{:.1f}"}).format("{}", subset=["list"]).hide(level=1)
+    page, shown = Page(table.to_html()), plots.plain(name)
+    assert page.only(*TABLE) and page.cells.count(shown) == 5 and "1.2" in page.cells
+    assert plots.plain([name]) in page.cells
+    ignored = "mathjax_ignore" in dict(page.tags)["table"].get("class", "")  # Jupyter sets $a$ in a table
+    assert ignored == bool({"$", "\\"} & {*shown, *plots.plain([name])})
+
+
+@QUICK
+@given(ANY, ANY)
+def test_any_text_is_text_in_a_table(one, other):
+    frame = pd.DataFrame([[one], [other]], pd.Index([other, one], dtype=object), ["a"], dtype=object)
+    page = Page(plots.table(frame).to_html())
+    assert page.only(*TABLE)
+    assert page.cells[2:] == [plots.plain(text) for text in (other, one, one, other)]
+
+
+def test_numbers_and_what_is_missing_stay_in_a_table():
+    frame = pd.DataFrame({"share": [0.125, np.nan], "<n>": pd.Series([1, None], dtype=object), "yes": [True, False]})
+    table = plots.table(frame).format({"share": "{:.1%}", "&lt;n&gt;": "{:d}"}, na_rep="none")
+    assert Page(table.to_html()).cells[1:] == ["share", "<n>", "yes", "0", "12.5%", "1", "True", "1", "none", "none",
+                                               "False"]
+    assert Page(plots.table(pd.DataFrame()).to_html()).cells == []
+
+
+@QUICK
+@given(ANY)
+def test_any_text_is_text_between_tags_and_in_an_attribute(text):
+    page = Page(f'<p title="{plots.escaped(text)}">{plots.escaped(text)}</p>')
+    assert page.tags == [("p", {"title": plots.plain(text)})] and page.text == plots.plain(text)
+
+
+@QUICK
+@given(ANY)
+def test_plain_is_one_line_of_utf8_that_loses_nothing_printable(text):
+    line = plots.plain(text)
+    assert len(line.encode().decode().splitlines()) <= 1 and plots.plain(line) == line
+    assert "".join(filter(str.isprintable, text)) in line or any(not c.isprintable() for c in text)
+
+
+def test_what_is_no_utf8_is_shown_with_a_backslash():
+    assert plots.plain(NO_UTF8) == plots.label(NO_UTF8) == plots.escaped(NO_UTF8) == r"fr\udcffg"
+    assert plots.label("青蛙") == r"\u9752\u86d9"  # without a glyph; a box would be the same for both
+
+
+FIGURE = FigureCanvasAgg(Figure(figsize=(4, 0.5), dpi=50, layout="none"))
+
+
+def pixels(text: str, **look) -> np.ndarray:
+    note = FIGURE.figure.text(0, 0.3, text, **look)
+    FIGURE.draw()
+    note.remove()
+    return np.asarray(FIGURE.buffer_rgba()).copy()
+
+
+@QUICK
+@given(st.text("$\\_{}^%&#ab 1<|", max_size=12))
+@example(r"$\frac$ $x")
+@example(r"a\$b$")
+def test_a_label_is_drawn_as_the_text_it_is(text):
+    shown = f" {text}" if text.startswith("_") else text
+    assert (pixels(plots.label(text)) == pixels(shown, parse_math=False)).all()
+
+
+@QUICK
+@given(ANY)
+@example("$" * 300)
+@example("\0")
+def test_any_text_can_be_a_label_without_a_warning(text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pixels(plots.label(text))
+    assert len(plots.label(text).replace(r"\$", "$")) <= plots.LONGEST + 1
+
+
+@pytest.mark.parametrize("name", [*NASTY, NO_UTF8])
+def test_a_name_is_drawn_in_titles_ticks_legends_and_notes(name, spec):
+    figure, axes = plt.subplots(1, 2, figsize=(6, 3))
+    image = plots.spec(axes[0], spec[0], FRONT, name)
+    label = plots.label(name)
+    assert image.axes.get_title() == label and "\n" not in label
+    axes[1].plot([0, 1], label=label)
+    axes[1].set_xticks([0.5], [label])
+    axes[1].annotate(label, (0, 0))
+    legend = axes[1].legend()
+    assert [text.get_text() for text in legend.get_texts()] == [label]  # also of what begins with _
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.canvas.draw()
+
+
+def test_a_long_name_keeps_its_begin_and_its_end():
+    label = plots.label("Rana " + "x" * 300 + " 7")
+    assert len(label) == plots.LONGEST and label.startswith("Rana x") and "…" in label and label.endswith("x 7")
+    assert len(plots.label("x" * 300, 100)) == 100 and plots.label("x" * 60) == "x" * 60
+
+
+def test_a_title_of_a_spec_may_have_several_lines(spec):
+    image = plots.spec(plt.subplots()[1], spec[0], FRONT, ["one\ntwo", "$3"])
+    assert image.axes.get_title() == "one two\n\\$3"

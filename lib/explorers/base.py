@@ -6,10 +6,9 @@ two busy cores these hang nbconvert and papermill (nbclient issue 312). Everythi
 the controls, the arrows change a value, the space bar presses a button. Made for ipywidgets 7.7 (Colab) and 8.
 """
 import base64
-import html
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -25,8 +24,8 @@ from PIL import Image
 from lib import audio, plots, recordings
 from lib.mel import FrontEnd, LogMel
 
-__all__ = ["View", "Sound", "Excerpts", "Explorer", "boxes_within", "loudest", "jpeg", "uri", "dropdown", "slider",
-           "button", "row"]
+__all__ = ["View", "Sound", "Excerpts", "Explorer", "boxes_within", "loudest", "jpeg", "uri", "dropdown", "named",
+           "slider", "button", "row"]
 
 WIDE, LABEL = "28em", {"description_width": "11em"}
 
@@ -113,6 +112,11 @@ def dropdown(name: str, options: Sequence, **more) -> ipywidgets.Dropdown:
     return ipywidgets.Dropdown(options=options, description=name, layout=Layout(width=WIDE), style=LABEL, **more)
 
 
+def named(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Names from outside as a dropdown's options: what is shown, and the name."""
+    return [(plots.plain(name), name) for name in names]
+
+
 def slider(name: str, value, low: float, high: float, step: float = 1):
     """A slider that answers when it is let go or an arrow key is pressed: of a pair, of whole numbers or of any."""
     whole = ipywidgets.IntRangeSlider if isinstance(value, tuple) else ipywidgets.IntSlider
@@ -182,26 +186,26 @@ class Explorer:
         """A recording of the reader's own, which is chosen at once."""
         self.sounds_of[name] = sound
         with self.quietly():
-            self.recording.options = list(self.sounds_of)
+            self.recording.options = named(self.sounds_of)
             self.recording.value = name
             self.moved(self.recording)
         self.show()
 
     def say(self, problem: str) -> None:
         """One line about what went wrong, instead of a traceback; "" takes it away."""
-        note = f'<p role="alert" style="margin: 0"><b>Note:</b> {html.escape(problem)}</p>'
+        note = f'<p role="alert" style="margin: 0"><b>Note:</b> {plots.escaped(problem)}</p>'
         self.message.value = note if problem else ""
 
     def show(self) -> None:
         """Draw what the controls say."""
         view = self.update(**self.choice())
         style = 'style="padding: 0 1em 0 0; text-align: left; background: none"'
-        names = "".join(f"<th {style}>{html.escape(name)}</th>" for name in view.numbers)
+        names = "".join(f"<th {style}>{plots.escaped(name)}</th>" for name in view.numbers)
         values = "".join(f"<td {style}>{_number(value)}</td>" for value in view.numbers.values())
-        sentence = f'<p role="status" style="line-height: 1.4; margin: 0.3em 0">{html.escape(view.text)}</p>'
+        sentence = f'<p role="status" style="line-height: 1.4; margin: 0.3em 0">{plots.escaped(view.text)}</p>'
         table = f'<table style="line-height: 1.3; border: none"><tr>{names}</tr><tr>{values}</tr></table>'
         self.text.value = sentence + table
-        self.picture.value = f'<img style="max-width: 100%" alt="{html.escape(view.alt)}" src="{uri(view.image)}">'
+        self.picture.value = f'<img style="max-width: 100%" alt="{plots.escaped(view.alt)}" src="{uri(view.image)}">'
         self.sounds.value = ""  # what was heard belongs to another picture
 
     def play(self) -> None:
@@ -228,6 +232,6 @@ def _number(value: float) -> str:
 
 
 def _player(title: str, sound: Sound) -> str:
-    title, source = html.escape(title), uri(plots.sound(sound.wave, sound.rate).data, "audio/mpeg")
+    title, source = plots.escaped(title), uri(plots.sound(sound.wave, sound.rate).data, "audio/mpeg")
     return (f'<figure style="margin: 0.3em 1em 0 0"><figcaption>{title}</figcaption><audio controls '
             f'aria-label="{title}" style="width: 250px; height: 36px" src="{source}"></audio></figure>')

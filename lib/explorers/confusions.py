@@ -38,7 +38,7 @@ class Confusions(Explorer):
         self.ax = self.canvas.figure.add_axes([0.04, 0.5 / 2.7, 0.9, 1 - 0.8 / 2.7])
         wrong = np.flatnonzero(self.guess != self.truth)
         pairs = pd.Series(list(zip(self.truth[wrong], self.guess[wrong])), dtype=object).value_counts()
-        named = [(f"{labels[a]} taken for {labels[b]} ({n})", (a, b)) for (a, b), n in pairs.items()]
+        named = [(plots.plain(f"{labels[a]} taken for {labels[b]} ({n})"), (a, b)) for (a, b), n in pairs.items()]
         self.pair = base.dropdown("confusion", [(f"all of them ({len(wrong)})", None), *named])
         self.order = base.dropdown("order", list(ORDERS))
         self.place = base.slider("mistake", 1, 1, max(1, len(wrong)))
@@ -110,7 +110,7 @@ class Confusions(Explorer):
         for i, k in enumerate(best):
             color, hatch, suffix = TRUE if k == self.truth[row] else FALSE
             ax.barh(-i, self.p[row, k], color=color, hatch=hatch, height=0.45)
-            ax.text(0, -i + 0.28, self.labels[k] + suffix, fontsize=FONT - 0.5, va="bottom")
+            ax.text(0, -i + 0.28, plots.label(self.labels[k]) + suffix, fontsize=FONT - 0.5, va="bottom")
         ax.set(ylim=(-BARS + 0.6, 0.75), xlim=(0, 1), yticks=[], xlabel="probability", title=f"the {BARS} likeliest")
         small_print(ax)
         ax.spines[["top", "right", "left"]].set_visible(False)

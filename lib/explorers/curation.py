@@ -38,7 +38,7 @@ class Curation(Explorer):
         self.windows, self.panels = Excerpts(train, front, events), Panels([plots.CMAP] * SHOWN, width=8.0)
         self.canvas = Canvas(3.0)
         self.ax = self.canvas.figure.add_axes([0.2, 0.5 / 2.7, 0.76, 1 - 0.8 / 2.7])
-        self.filter = base.dropdown("filter", list(scores))
+        self.filter = base.dropdown("filter", base.named(scores))
         self.percent = base.slider("windows kept (%)", 50, 1, 100)
         known = [name for name, (_, call) in LISTS.items() if call is None or calls is not None]
         self.which = base.dropdown("look at", known)
@@ -112,7 +112,7 @@ class Curation(Explorer):
                        color=["#0173b2", "#de8f05"][: len(groups)])[2]
         for bar in bars[-1] if len(groups) > 1 else ():
             bar.set_hatch("///")  # told apart without colours too
-        ax.set(xlabel=f"score by {filter}", title="all windows, dashed: threshold")
+        ax.set(xlabel=f"score by {plots.label(filter)}", title="all windows, dashed: threshold")
         small_print(ax)
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(fontsize=FONT - 1, frameon=False)

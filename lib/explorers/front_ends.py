@@ -29,7 +29,8 @@ class FrontEnds(Explorer):
         self.axes = self.canvas.figure.subplots(1, 2, gridspec_kw={
             "width_ratios": [2.2, 1], "left": 0.05, "right": 0.99, "bottom": 0.17, "top": 0.9, "wspace": 0.1})
         first = mel.INAT
-        self.recording, self.front = base.dropdown("recording", list(sounds)), base.dropdown("begin from", list(FRONTS))
+        self.recording = base.dropdown("recording", base.named(sounds))
+        self.front = base.dropdown("begin from", list(FRONTS))
         self.window = base.dropdown("window (samples)", LENGTHS, value=first.window)
         self.n_fft = base.dropdown("FFT (points)", LENGTHS, value=first.n_fft)
         self.hop = base.slider("hop (samples)", first.hop, 16, 1024, 16)

@@ -45,8 +45,9 @@ def read(name: str, content: bytes, seconds: float) -> Sound:
     if len(content) > LIMIT:
         raise AudioError(f"{name} has {len(content) / 1e6:.1f} MB, at most {LIMIT / 1e6:.0f} MB can be uploaded: "
                          "cut out a part, or put it into a folder and use folder:PATH")
+    ending = Path(name).suffix
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"sound{Path(name).suffix}"
+        file = Path(folder) / f"sound{ending if ending[1:].isalnum() and len(ending) < 8 else ''}"  # one a disk takes
         file.write_bytes(content)
         try:
             rate, silence = audio.info(file).rate, audio.step(file)

@@ -84,7 +84,7 @@ class Panels(Canvas):
             x = torch.as_tensor(panel.x).detach().float().cpu().numpy()
             image.set_data(x.T)
             image.set_clim(*(panel.limits or np.nanquantile(x, [0.01, 0.998])))
-            ax.title.set_text(panel.title)
+            ax.title.set_text(plots.label(panel.title))
             if panel.calls is not None:
                 plots.boxes(ax, panel.calls, front)
             if panel.mark:

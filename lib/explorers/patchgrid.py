@@ -88,7 +88,8 @@ class PatchExplorer(Explorer):
                                  f"{front.mels}: give each model the front end it was trained with")
         self.models = {name: (model.eval(), front) for name, (model, front) in models.items()}
         self.sounds_of = dict(sounds)
-        self.recording, self.model = base.dropdown("recording", list(sounds)), base.dropdown("model", list(models))
+        self.recording = base.dropdown("recording", base.named(sounds))
+        self.model = base.dropdown("model", base.named(models))
         self.column, self.mel_row = base.slider("time column", 1, 1, 2), base.slider("mel row", 1, 1, 2)
         self.grid = PatchGrid(label=label)
         self._lay()

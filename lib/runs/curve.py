@@ -110,7 +110,7 @@ def _table(runs: pd.DataFrame) -> str:
               for name, words in OPPONENTS.items() if _top1(name) in runs]
     heads = ("pretraining", "encoders", "seeds", "finetuned (lowest to highest)", *[f"minus {base}" for base in BASES],
              "frozen", "minus random weights")
-    names = " + ".join(dict.fromkeys(str(runs.iloc[0][f"data.{pool}.name"]) for pool in record.POOLS))
+    names = " + ".join(dict.fromkeys(verdicts.quoted(runs.iloc[0][f"data.{pool}.name"]) for pool in record.POOLS))
     head = (f"**What pretraining buys** (notebook 05, {names}, {runs.iloc[0]['scale']}, 7 : 1): top-1 on test in "
             "percent, mean over seeds; differences in points with 95 % intervals over finetuning seeds and species, "
             "which of one encoder say nothing of other pretrainings")

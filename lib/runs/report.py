@@ -101,7 +101,8 @@ def _criteria(table: pd.DataFrame) -> str:
 
 def _table(known: pd.DataFrame) -> str:
     heads = ("claim", "criterion", "on", "measured [95 %]", "smallest found", "verdict")
-    lines = [[f"{row.place}: {row.claim}", row.criterion, f"{row.data}, {row.scale}, seeds: {row.seeds:.0f}",
+    lines = [[f"{row.place}: {row.claim}", row.criterion,
+              verdicts.quoted(f"{row.data}, {row.scale}, seeds: {row.seeds:.0f}"),
               results.cell(row.change, row.low, row.high, sign="+"), results.cell(row.power80), f"**{row.verdict}**"]
              for row in known.itertuples()]
     return verdicts.markdown(heads, lines)
@@ -117,7 +118,7 @@ def _opponents() -> str:
             against = rows.dropna(subset=["against"]).set_index("against")
             minus = [results.cell(*against.loc[name, ["change", "low", "high"]], sign="+")
                      if name in against.index else "-" for name in names]
-            lines.append([f"{data}, {scale}", label, f"{first['seeds']:.0f}",
+            lines.append([verdicts.quoted(f"{data}, {scale}"), verdicts.quoted(label), f"{first['seeds']:.0f}",
                           results.cell(*first[["measured", "measured_low", "measured_high"]]), *minus])
     heads = ("recordings", "model", "seeds", "test [95 %]", *(f"minus {name}" for name in names))
     return verdicts.markdown(heads, lines) if lines else "Not run."
@@ -129,7 +130,7 @@ def _readouts() -> str:
         return ""
     head = "**Readouts of the same frozen features** (notebook 03): test in percent, mean over seeds"
     lines = [[name, *map(results.cell, row)] for name, *row in table.itertuples(name=None)]
-    return f"{head}\n\n{verdicts.markdown(['', *table], lines)}"
+    return f"{head}\n\n{verdicts.markdown(['', *map(verdicts.quoted, table)], lines)}"
 
 
 def _detectors() -> str:
@@ -142,7 +143,8 @@ def _detectors() -> str:
 
 
 def _deviations() -> str:
-    return _whole(pd.read_csv(PAGE.with_name("deviations.csv"), dtype=str, keep_default_na=False))
+    table = pd.read_csv(PAGE.with_name("deviations.csv"), dtype=str, keep_default_na=False)
+    return verdicts.markdown(list(table), table.to_numpy().tolist())  # written as Markdown
 
 
 def _pools() -> str:
@@ -150,8 +152,8 @@ def _pools() -> str:
 
 
 def _whole(table: pd.DataFrame) -> str:
-    """A table as it is, in markdown; "-" for what is missing."""
-    cells = table.astype(object).map(lambda value: "-" if pd.isna(value) else str(value))  # astype(str) keeps NaN
+    """A table of plain text in markdown; "-" for what is missing."""
+    cells = table.astype(object).map(lambda value: "-" if pd.isna(value) else verdicts.quoted(value))
     return verdicts.markdown(list(table), cells.to_numpy().tolist())
 
 

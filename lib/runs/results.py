@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lib import metrics
+from lib import metrics, plots
 from lib.runs import criteria, curve, experiments, record, verdicts
 from lib.runs.experiments import BY_PLACE, CURATION, EXPERIMENTS, PUBLIC, TOP1, Experiment, Reading, load, published
 
@@ -232,11 +232,11 @@ def text(table: pd.DataFrame, split: str, digits: int = 1) -> str:
         measured += " (no interval)" if pd.notna(row.seeds) and pd.isna(row.measured_low) else ""
         change = cell(row.change, row.low, row.high, sign="+")
         change += " (no interval)" if pd.notna(row.change) and pd.isna(row.low) else ""
-        where = "-" if pd.isna(row.data) else f"{row.data}, {row.scale}"
+        where = "-" if pd.isna(row.data) else verdicts.quoted(f"{row.data}, {row.scale}")
         where += "" if pd.isna(row.seeds) else f", {row.seeds:.0f}"
-        lines.append([row.setting, cell(row.paper, digits=digits), measured, cell(row.val),
-                      "-" if pd.isna(row.against) else row.against, cell(row.paper_change, digits=digits, sign="+"),
-                      change, cell(row.power80), where, row.verdict])
+        against = "-" if pd.isna(row.against) else verdicts.quoted(row.against)
+        lines.append([verdicts.quoted(row.setting), cell(row.paper, digits=digits), measured, cell(row.val), against,
+                      cell(row.paper_change, digits=digits, sign="+"), change, cell(row.power80), where, row.verdict])
     return verdicts.markdown([head.format(split=split) for head in HEADS], lines)
 
 
@@ -268,7 +268,8 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
         circled = runs["name"] == highlight
         ax.plot(x[circled], value[circled], "o", color="C0", markersize=4, markeredgecolor="C3", markeredgewidth=2)
         seen, seeds = runs["samples_seen"].iloc[0], runs["seed"].nunique()
-        ax.set_title(f"measured: {data.replace(' + ', chr(10) + '+ ')}\n{scale}, {int(seen):,} clips, seeds: {seeds}")
+        pools = "\n+ ".join(map(plots.label, data.split(" + ")))
+        ax.set_title(f"measured: {pools}\n{plots.label(scale)}, {int(seen):,} clips, seeds: {seeds}")
     names = {0: "wildlife\nonly", np.inf: "general\nonly"}
     for ax in unused:
         ax.remove()

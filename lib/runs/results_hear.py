@@ -181,9 +181,9 @@ def _ladder_text(table: pd.DataFrame) -> str:
             "(notebook 09_frozen_benchmark)")
     if table.empty:
         return f"{head}: not run."
-    lines = [[name, *(f"{score:.1f}" for score in scores), f"{seeds:.0f}"]
+    lines = [[verdicts.quoted(name), *(f"{score:.1f}" for score in scores), f"{seeds:.0f}"]
              for name, *scores, seeds in table.itertuples(name=None)]
-    return f"{head}\n\n{verdicts.markdown(['model', *table], lines)}"
+    return f"{head}\n\n{verdicts.markdown(['model', *map(verdicts.quoted, table)], lines)}"
 
 
 def inside(committed: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 Shares are from 0 to 1, as in `lib.metrics`. Hits are (R,) of one run or (S, R) of runs with S seeds, on the same
 recordings in the same order."""
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,15 +11,16 @@ import pandas as pd
 from scipy import stats
 from scipy.special import softmax
 
-from lib import metrics
+from lib import metrics, plots
 
 __all__ = ["MADE", "LEVEL", "FEWEST", "POWER", "Difference", "difference", "between", "crossed", "holm", "compared",
-           "verdict", "markdown", "restrict_as_published"]
+           "verdict", "markdown", "quoted", "restrict_as_published"]
 
 MADE = "chorus"  # how the names of generated pools begin
 LEVEL = 0.05     # of all verdicts of a table together; an interval holds 1 - LEVEL
 FEWEST = 3       # seeds of a verdict: of two, up to 8 % of pairs without a difference seem to have one
 POWER = 1 + stats.norm.ppf(0.8) / stats.norm.ppf(1 - LEVEL / 2)  # 1.43 half widths are found with 80 % power
+MARKS = re.compile(r"[\\`*\[\]~&<|$]|(?<![^\W_])_|_(?![^\W_])")  # Markdown's; within a word _ is a letter
 
 
 class Difference(NamedTuple):
@@ -140,8 +142,19 @@ def verdict(direction: float, value: float, p: float, seeds: int, data: str) -> 
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table as text: the names of the columns, a rule, and a line for every row."""
+    """A table as text: the names of the columns, a rule, and a line for every row. Cells are Markdown: names from
+    outside come `quoted`."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def quoted(text: object) -> str:
+    """A name from outside for Markdown: `plots.plain`, and no part of it is markup, math or the end of a cell."""
+    return MARKS.sub(_entity, plots.plain(text))
+
+
+def _entity(found: re.Match) -> str:
+    entity = f"&#{ord(found[0])};"  # is never markup; Jupyter looks for math later, in what a tag has not parted
+    return f"<span>{entity}</span>" if found[0] in "$\\" else entity
 
 
 def restrict_as_published(logits: np.ndarray, classes: Sequence[int]) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import audio
+from lib import audio, plots
 from lib.mel import FrontEnd
 from lib.sources import tables
 from lib.transfer.finetune import Predictions
@@ -71,7 +71,7 @@ def _of_files(table: pd.DataFrame, front: FrontEnd) -> Iterator[str]:
 
 
 def _some(names: Iterable[object]) -> str:
-    names = [Path(str(name)).name for name in names]
+    names = [plots.plain(Path(str(name)).name) for name in names]
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import nbformat
@@ -54,6 +55,12 @@ def toy(tmp_path_factory):
 def test_pair_agrees(py):
     assert py.with_suffix(".ipynb").exists(), f"build it: python -m lib.course.build build {py.stem}"
     assert not build.pair(py, py.with_suffix(".ipynb"))
+
+
+@pytest.mark.parametrize("py", SOURCES, ids=lambda path: path.stem)
+def test_names_in_a_table_are_text_since_every_styled_table_is_of_plots(py):
+    code = "\n".join(cell.source for cell in build.source(py).cells if cell.cell_type == "code")
+    assert not re.search(r"(?<!\bplots)\.(style\b|to_html\()", code), "plots.table(frame) for frame.style"
 
 
 @pytest.mark.parametrize("ipynb", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,10 +1,12 @@
 import json
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from names import NASTY
 
-from lib import metrics, paths
+from lib import metrics, paths, plots
 from lib.runs import experiments, record, results, verdicts
 
 BY_PLACE = {e.place: e for e in results.EXPERIMENTS}
@@ -247,3 +249,16 @@ def test_wildlife_only_stands_beside_every_general_pool(runs):
     assert pools == {"chorus": ["0", "7", "inf", "inf"], "chorus + frogs": ["0", "7", "inf", "inf"]}
     only = table[table["setting"] == "0"]
     assert only["measured"].nunique() == 1 and (only["seeds"] == 3).all()
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_pools_and_settings_may_be_called_anything(name, runs):
+    row = dict.fromkeys(results.COLUMNS, np.nan) | {"setting": name, "against": name, "data": name, "scale": name}
+    *_, line = results.text(pd.DataFrame([row | {"verdict": "-"}]), "test").split("\n")
+    assert line.count("|") == len(results.HEADS) + 1 and "<img" not in line and "$" not in line
+    write(runs, "05_mix_ratio", .3, ratio=0)
+    table = experiments.load(BY_PLACE["Table 4"]).assign(data=f"{name} + other")
+    figure = results.mix_ratio(table, record.reference("mix_ratio", metric="top1"))
+    figure.canvas.draw()
+    assert f"{plots.label(name)}\n+ other" in figure.axes[1].get_title()
+    plt.close(figure)

@@ -1,10 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from names import NASTY, NO_UTF8, Page
 from scipy import stats
 from scipy.special import softmax
 
-from lib import metrics
+from lib import metrics, plots
 from lib.runs import verdicts
 
 
@@ -150,3 +154,35 @@ def test_verdict(direction, value, p, said):
     for made in ("chorus", "chorus_empty_0.6-1a2b3c", "chorus + chorus_other_species-1a2b3c"):
         assert verdicts.verdict(direction, value, p, 3, made) == f"in the generator's world: {said}"
     assert verdicts.verdict(direction, value, p, 2, "frogs") == "few seeds, no verdict"
+
+
+def read(markdown: str) -> Page:
+    """What a reader of a table gets from it, and from the text after it."""
+    page = Page(MarkdownIt("gfm-like", {"linkify": False}).render(markdown))
+    assert page.only("table", "thead", "tbody", "tr", "th", "td", "p", "span", "strong")
+    return page
+
+
+def cells(*names: str) -> list[str]:
+    text = verdicts.markdown(["name", "**next**"], [[verdicts.quoted(name), "**right**"] for name in names])
+    return read(text).cells[2:]
+
+
+@pytest.mark.parametrize("name", [*NASTY, NO_UTF8])
+def test_a_name_is_text_in_markdown_and_stays_in_its_cell(name):
+    assert cells(name, "other") == [plots.plain(name).strip(), "right", "other", "right"]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.text(st.characters(exclude_categories=())) | st.text("\\`*_[]()<>&|$~#!a1 -.:\n"))
+def test_any_text_is_text_in_markdown(text):
+    assert cells(text)[0] == plots.plain(text).strip()
+
+
+def test_markdown_of_harmless_names_stays_as_it_is():
+    for name in ("audioset_ssl+inat_ssl (stand-in)", "chorus empty 0.2 + chorus, tiny, seeds: 3", "confidence 50%"):
+        assert verdicts.quoted(name) == name
+
+
+def test_math_in_a_name_is_parted_by_tags():
+    assert verdicts.quoted("$a$") == "<span>&#36;</span>a<span>&#36;</span>"  # Jupyter looks for it in the page's text

@@ -77,3 +77,11 @@ def test_what_is_wrong_is_named(tmp_path):
                  "1 files lie in more than one split under other names (low0.wav)"):
         assert text in said, said
     assert str(tmp_path) not in said
+
+
+def test_a_warning_is_one_line_whatever_a_species_is_called(tmp_path):
+    table = tones(tmp_path).replace({"label": {"low": "two\nlines"}})
+    rare = table.iloc[[0]].assign(label="rare\tone", split="train")
+    said = species.warnings(pd.concat([table, rare], ignore_index=True).assign(group="one"), FRONT)
+    assert any("two lines" in warning for warning in said)
+    assert any("rare one" in warning for warning in said) and not any("\n" in warning for warning in said)
