@@ -4,7 +4,8 @@ The house, from the ground up; each floor imports only from those below it (test
 
     the heart    flat, read in this order: audio, mel, patches, mae, sampler, recordings, data, training, pretrain,
                  checkpoints; beside them hardware (device and precision), metrics (scores and intervals), attention
-                 (where a ViT looks), plots (one look), paths (files, keys, processes, command lines), progress
+                 (where a ViT looks), plots (one look), paths (files, keys, processes, command lines), progress,
+                 container and mp3 (whether a sound file is whole)
     sources/     where recordings come from: one table for all, downloads, public data sets, the synthetic chorus
     transfer/    what a pretrained encoder is good for: starts, public weights, finetuning, probes, curation, classifier
     hear/        MSM-MAE's benchmark of frozen features, and HEAR's interface to our models
