@@ -183,13 +183,12 @@ class Opened:
 
     def take(self, count: int) -> torch.Tensor:
         """The next frames, the mean of their channels (count,); AudioError if some are absent or not finite."""
-        more = count - len(self.held)
+        wave, more = self.held, count - len(self.held)
         if more > 0:
             unit = WHOLE if self.sound.format == "MP3" else 1
-            wave = torch.cat([self.held, self._decoded(min(-(-more // unit) * unit, self.frames - self.place))])
-        else:
-            wave = self.held
-        self.held = wave[count:]
+            wave = self._decoded(min(-(-more // unit) * unit, self.frames - self.place))
+            wave = torch.cat([self.held, wave]) if len(self.held) else wave
+        self.held = wave[count:].clone()
         return wave[:count]
 
     def _decoded(self, count: int) -> torch.Tensor:

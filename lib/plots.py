@@ -18,7 +18,6 @@ import pandas as pd
 import seaborn as sns
 import soundfile
 import torch
-import torchaudio
 from IPython.display import Audio, Code
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,7 +27,7 @@ from matplotlib.patches import Rectangle
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from pandas.io.formats.style import Styler
 
-from lib import mel, patches, paths
+from lib import audio, mel, patches, paths
 from lib.mel import FrontEnd
 from lib.patches import Mask
 
@@ -195,7 +194,7 @@ def source(function: Callable) -> Code:
 def sound(wave: torch.Tensor, rate: int, seconds: float = 3.0, at: int = 22_050) -> Audio:
     """A player for the first seconds of a wave (N,), levelled to a common peak; MP3, which keeps a notebook small."""
     wave = torch.as_tensor(wave).detach().float().cpu()[: int(seconds * rate)]
-    wave = torchaudio.functional.resample(wave, rate, at) if rate != at else wave
+    wave = audio.resample(wave, rate, at) if rate != at else wave
     buffer = io.BytesIO()
     soundfile.write(buffer, (0.7 * wave / wave.abs().max().clamp(min=1e-6)).numpy(), at, format="MP3")
     player = Audio(buffer.getvalue())
