@@ -194,7 +194,7 @@ class Opened:
     def _decoded(self, count: int) -> torch.Tensor:
         try:
             samples = self.sound.read(count, dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, ValueError, MemoryError) as error:  # a damaged MP3 reads behind its own end
+        except (soundfile.LibsndfileError, ValueError) as error:  # ValueError: a damaged MP3 reads behind its own end
             raise AudioError(f"{self.file}: cannot be decoded to its end, cut off or damaged ({error})") from error
         if len(samples) < count:
             raise AudioError(f"{self.file}: cut off, {self.place + len(samples):,} of {self.frames:,} samples decoded")
@@ -229,10 +229,13 @@ def opened(file) -> soundfile.SoundFile:
         if isinstance(error, AudioError):
             raise
         raise AudioError(f"{file}: is no name of a file ({error})") from None
-    if sound.frames < 1 or not SLOWEST <= sound.samplerate:
-        slow = f"has {sound.samplerate} samples a second, at least {SLOWEST} are needed"
+    wrong = ("has a header but no samples" if sound.frames < 1 else
+             "does not say how long it is: write it anew" if sound.frames > 2**60 else
+             f"has {sound.samplerate} samples a second, at least {SLOWEST} are needed" if sound.samplerate < SLOWEST
+             else "")
+    if wrong:
         sound.close()
-        raise AudioError(f"{file}: {slow if sound.frames > 0 else 'has a header but no samples'}")
+        raise AudioError(f"{file}: {wrong}")
     return sound
 
 
