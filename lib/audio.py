@@ -28,11 +28,10 @@ OTHER = set(".m4a .mp4 .aac .wma .amr .3gp .3gpp .webm .mka .mkv .mov .ape .wv .
 STEPS = {"PCM_S8": 2.0**-7, "PCM_U8": 2.0**-7, "PCM_24": 2.0**-23, "PCM_32": 2.0**-31, "FLOAT": 0.0, "DOUBLE": 0.0}
 SLOWEST = 100  # Hz, of a recording: what says less would be enormous when it is resampled
 BLOCK = 2**20  # frames decoded at a time, where what they hold is not needed
-# libsndfile 1.2.2 gives other samples than in the whole file where an MP3 of a low rate is read but for whole frames of
-# its own, soon behind a jump (Opus too), and behind a jump to the last page of an Ogg file
-WHOLE = 1152  # samples of an MP3 frame, or of two
-LEAD = 24 * WHOLE  # frames decoded before what is wanted
-TAIL = BLOCK  # frames at the end of an Ogg file to which no jump leads; no page holds more
+# libsndfile 1.2.2 gives other samples than in the whole file soon behind a jump in an MP3 or Vorbis, behind one to the
+# last page of a Vorbis file, and anywhere behind one in an Opus file whose time does not begin at 0
+LEAD = 28_000  # frames decoded before what is wanted
+TAIL = BLOCK  # frames at the end of a Vorbis file to which no jump leads; no page holds more
 LARGEST = 10**6  # numbers in the filter that is kept for two rates
 
 
@@ -157,7 +156,7 @@ class Opened:
     def __init__(self, file) -> None:
         self.file, self.sound = file, opened(file)
         self.rate, self.frames, self.channels = self.sound.samplerate, self.sound.frames, self.sound.channels
-        self.held, self.place = torch.zeros(0), 0  # decoded and not yet taken; the frame that is decoded next
+        self.seekable, self.place = self.sound.seekable(), 0  # the frame that is decoded next
 
     def __enter__(self) -> "Opened":
         return self
@@ -169,29 +168,21 @@ class Opened:
         """Go to a frame of a file of which nothing was taken; the same samples follow as without a jump."""
         near = first
         if self.sound.format in ("MP3", "OGG"):
-            near = max(0, first - LEAD) // WHOLE * WHOLE
+            near = max(0, first - LEAD)
         if self.sound.format == "OGG":
-            near = max(0, min(near, self.frames - TAIL))
-        if near and self.sound.seekable():
+            near = 0 if self.sound.subtype == "OPUS" else max(0, min(near, self.frames - TAIL))
+        if near and self.seekable:
             try:
                 self.place = self.sound.seek(near)
             except soundfile.LibsndfileError:  # as of a FLAC with a damaged header, which decodes
                 self.sound.close()
                 self.sound = opened(self.file)
-        while self.place - len(self.held) < first:
-            self.take(min(BLOCK, first - self.place + len(self.held)))
+        while self.place < first:
+            self.take(min(BLOCK, first - self.place))
 
     def take(self, count: int) -> torch.Tensor:
         """The next frames, the mean of their channels (count,); AudioError if some are absent or not finite."""
-        wave, more = self.held, count - len(self.held)
-        if more > 0:
-            unit = WHOLE if self.sound.format == "MP3" else 1
-            wave = self._decoded(min(-(-more // unit) * unit, self.frames - self.place))
-            wave = torch.cat([self.held, wave]) if len(self.held) else wave
-        self.held = wave[count:].clone()
-        return wave[:count]
-
-    def _decoded(self, count: int) -> torch.Tensor:
+        self.sound.seekable = lambda: False  # else soundfile jumps to where it is after each read, see LEAD
         try:
             samples = self.sound.read(count, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, ValueError) as error:  # ValueError: a damaged MP3 reads behind its own end

@@ -17,11 +17,13 @@ from lib import mp3
 __all__ = ["Incomplete", "Header", "Mended", "inspect"]
 
 SLACK = 1024  # bytes that may be missing or left over: recorders count their header as samples, or fill a block
-NEVER = {0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF}  # sizes of a writer that could not go back to its header
+# about these are the sizes of a writer that could not go back to its header: sox, GStreamer, arecord, ffmpeg
+NEVER = (0x7F000000, 0x7FFF0000, 0x7FFFF000, 0x7FFFFF00, 0x80000000, 0xFFFFF000, 2**32)
 WRAP = 2**32  # a 32-bit size of a longer file begins again at 0
 LAST = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"JUNK", b"junk", b"PAD ", b"wamd", b"guan", b"cue ", b"fact",
-        b"smpl", b"inst", b"ANNO", b"NAME", b"AUTH", b"(c) ", b"info", b"free"}  # chunks that may follow the samples
+        b"smpl", b"inst", b"ANNO", b"NAME", b"AUTH", b"(c) ", b"info", b"free", b"_PMX", b"axml"}  # behind the samples
 FIRST = {b"RIFF", b"RIFX", b"RF64", b"FORM", b"riff", b"caff", b".snd", b"fLaC"}  # what a file of its own begins with
+GUESSED = "whose length the decoder only guesses: make a WAV of it (ffmpeg -i IN OUT.wav)"
 PAGE = 65_307  # bytes of the longest Ogg page
 
 
@@ -97,13 +99,13 @@ def _inspected(raw: BinaryIO, size: int) -> Header | None:
         return _caf(raw, size)
     if head[:4] in (b".snd", b"dns."):
         return _au(raw, size, ">" if head[:4] == b".snd" else "<")
-    if head[:4] == b"fLaC":
-        return _flac(raw)
-    if head[:4] == b"OggS":
-        return _ogg(raw, size)
-    if head[:3] == b"ID3" or mp3.length(head):
-        return _mp3(raw, size)
-    return None
+    with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        begin = mp3.behind_tags(content, 0)  # some FLAC files have them too
+        if content[begin : begin + 4] == b"fLaC":
+            return _flac(content, begin)
+        if head[:4] == b"OggS":
+            return _ogg(content, size)
+        return _mp3(content)
 
 
 def _size(raw: BinaryIO) -> int:
@@ -139,19 +141,37 @@ class Chunks(NamedTuple):
         raise Incomplete("has a header but no samples")
 
     def only(self, raw: BinaryIO, place: int, size: int) -> bool:
-        """Whether nothing but chunks fill a file from a place on; the last may be cut, where its name is known."""
-        for start in {place + -place % self.pad, place}:  # some writers forget the padding
-            end = start
-            for name, begin, count in self.walk(raw, start, size):
-                if name[:4] in FIRST or not name[:4].isascii() or not name[:4].decode().isprintable() or count < 0:
+        """Whether no samples fill a file from a place on: chunks, of which the last may be cut, and a short rest.
+
+        Some writers forget the padding of a chunk, others fill a block behind the last."""
+        head, end, sure = struct.calcsize(self.head), place, False
+        while end < size - head:
+            for start in dict.fromkeys((end + -end % self.pad, end)):
+                raw.seek(start)
+                name, count = struct.unpack(self.head, raw.read(head).ljust(head, b"\0"))
+                count -= head * self.counts_head
+                known = name[:4] in LAST
+                if count >= 0 and name[:4].strip(b"\0") and name[:4] not in FIRST and (known or start + count < size):
+                    end, sure = start + head + count, sure or known
                     break
-                end = begin + count
-                if end > size + 1:
-                    return name[:4] in LAST
             else:
-                if size - 1 <= end:
-                    return True
-        return False
+                break
+        return size - 1 <= end or sure and (size - end <= SLACK or _blank(raw, end))
+
+
+def _blank(raw: BinaryIO, place: int) -> bool:
+    """Whether nothing was written from a place on: zeros, or the ones of an erased card."""
+    raw.seek(place)
+    fill = raw.read(1)
+    while fill in (b"\0", b"\xff") and (block := raw.read(1 << 20)):
+        if block.strip(fill):
+            return False
+    return fill in (b"\0", b"\xff", b"")
+
+
+def _never(count: int) -> bool:
+    """Whether a size says that it was never written."""
+    return count == 0 or count > 2**61 or any(-64 <= count - never <= 8 for never in NEVER)
 
 
 def _held(raw: BinaryIO, chunks: Chunks | None, place: int, count: int, size: int) -> int:
@@ -161,21 +181,22 @@ def _held(raw: BinaryIO, chunks: Chunks | None, place: int, count: int, size: in
     there = size - place
     behind = there - count
     apart = chunks is not None and behind >= -1 and chunks.only(raw, place + count, size)
-    if count > 2**61 or count in NEVER and behind and not apart:
+    if _never(count) and behind and not apart:
         return there
     if -behind > max(SLACK, place):
         raise Incomplete(f"cut off, {there:,} of {count:,} bytes of samples are there")
-    if behind <= SLACK or apart:
+    if behind <= SLACK or apart or _blank(raw, place + count):
         return min(count, there)
     if behind >= WRAP - SLACK:
         return min(there, count + WRAP * round(behind / WRAP))
     raw.seek(place + count)
-    if (begin := raw.read(4)) in FIRST:
+    if raw.read(4) in FIRST:
         raise Incomplete(_joined(place + count))
-    while begin and not begin.strip(b"\0"):
-        begin = raw.read(1 << 20)
-    if not begin:
-        return count  # a recorder that reserves space
+    begin = max(place, place + count - SLACK)
+    raw.seek(begin)
+    near = raw.read(2 * SLACK)  # a size that is off by a few bytes
+    if chunks and any(name in near and chunks.only(raw, begin + near.index(name), size) for name in LAST):
+        return count
     raise Incomplete(f"its header counts {count:,} bytes of samples, and {behind:,} more follow that are none of its "
                      "chunks: if they are sound, have the header written anew (sox --ignore-length IN.wav OUT.wav)")
 
@@ -195,11 +216,15 @@ def _wave(raw: BinaryIO, size: int, chunks: Chunks) -> Header | None:
         raise Incomplete("has a header but no samples")
     if long is not None and count in (0, 0xFFFFFFFF):
         count = long
+    if form[:2] == b"\x55\x00":
+        raise Incomplete(f"holds MP3 in a WAV, {GUESSED}")
     held = _held(raw, chunks, place, count, size)
     if held <= count:  # the decoder stops at the end of the file by itself
         return None
     if chunks.head[0] == ">":
         raise Incomplete("its header does not count its samples: have it written anew (sox --ignore-length)")
+    if long is None and held == size - place < WRAP:
+        return _with(raw, place - 4, struct.pack("<I", held))
     sizes = struct.pack("<4sIQQQI", b"ds64", 28, held + 72 + len(form), held, 0, 0)
     return Header(b"RF64\xff\xff\xff\xffWAVE" + sizes + struct.pack("<4sI", b"fmt ", len(form)) + form
                   + b"data\xff\xff\xff\xff", place)
@@ -246,47 +271,44 @@ def _with(raw: BinaryIO, place: int, field: bytes) -> Header:
 
 # --------------------------------------------------------------------------------------------------------- FLAC and Ogg
 
-def _flac(raw: BinaryIO) -> None:
-    raw.seek(18)
-    if not int.from_bytes(raw.read(8)) & (1 << 36) - 1:
+def _flac(content: mmap.mmap, begin: int) -> None:
+    if not int.from_bytes(content[begin + 18 : begin + 26]) & (1 << 36) - 1:
         raise Incomplete("does not say how long it is, since it was written to a pipe: write it anew "
                          "(flac -d, then flac)")
-    with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        second = 0
-        while (second := content.find(b"fLaC", second + 4)) > 0:
-            if content[second + 4] & 0x7F == 0 and content[second + 5 : second + 8] == b"\x00\x00\x22":
-                raise Incomplete(_joined(second))
+    second = begin
+    while (second := content.find(b"fLaC", second + 4)) > 0:
+        if content[second + 4] & 0x7F == 0 and content[second + 5 : second + 8] == b"\x00\x00\x22":
+            raise Incomplete(_joined(second))
 
 
 def _joined(second: int) -> str:
     return f"a second recording begins at byte {second:,}: files were joined, take them apart"
 
 
-def _ogg(raw: BinaryIO, size: int) -> None:
-    with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        last = content.rfind(b"OggS", max(0, size - PAGE - 700))  # version, flags, ..., number of segments at 26
-        if last < 0 or size < last + 27 or not content[last + 5] & 4:  # 4 = last page of the stream
-            raise Incomplete("cut off, its last Ogg page is missing")
-        segments = content[last + 26]
-        if size < last + 27 + segments + sum(content[last + 27 : last + 27 + segments]):
-            raise Incomplete("cut off within its last Ogg page")
-        place = 0
-        while content[place : place + 6] == b"OggS\x00\x02":  # 2 = first page of a stream: they all stand in front
-            segments = content[place + 26]
-            place += 27 + segments + sum(content[place + 27 : place + 27 + segments])
-        second = content.find(b"OggS\x00\x02", place)
-    if second > 0:
+def _ogg(content: mmap.mmap, size: int) -> None:
+    last = content.rfind(b"OggS", max(0, size - PAGE - 700))  # version, flags, ..., number of segments at 26
+    if last < 0 or size < last + 27 or not content[last + 5] & 4:  # 4 = last page of the stream
+        raise Incomplete("cut off, its last Ogg page is missing (if it never had one: ffmpeg -i IN -c copy OUT)")
+    segments = content[last + 26]
+    if size < last + 27 + segments + sum(content[last + 27 : last + 27 + segments]):
+        raise Incomplete("cut off within its last Ogg page")
+    place = 0
+    while content[place : place + 6] == b"OggS\x00\x02":  # 2 = first page of a stream: they all stand in front
+        segments = content[place + 26]
+        place += 27 + segments + sum(content[place + 27 : place + 27 + segments])
+    if (second := content.find(b"OggS\x00\x02", place)) > 0:
         raise Incomplete(_joined(second))
 
 
-def _mp3(raw: BinaryIO, size: int) -> Header | None:
-    with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        found = mp3.frames(content)
+def _mp3(content: mmap.mmap) -> Header | None:
+    found = mp3.frames(content)
     if found is None:
+        if mp3.layer_2(content):
+            raise Incomplete(f"is MPEG layer II, {GUESSED}")
         return None
     if found.other >= 0:
         raise Incomplete(f"its frames are of two kinds from byte {found.other:,} on (rate or channels): files were "
                          "joined, take them apart")
-    if found.told is not None and found.told > found.count + 1:  # some encoders count the one that tells
+    if found.told is not None and found.told > found.count + (not found.cut):  # some encoders count the one that tells
         raise Incomplete(f"cut off, {found.count:,} of {found.told:,} MP3 frames are there")
     return None if found.told == found.count else Header(mp3.info(found.head, found.count), found.first)

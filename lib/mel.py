@@ -51,7 +51,6 @@ class FrontEnd:
     def __post_init__(self) -> None:
         needs = [(name, 1 <= getattr(self, name) <= most, f"1 to {most:,}") for name, most in LARGEST.items()]
         needs += [("kind", self.kind in KINDS, f"one of {', '.join(KINDS)}"),
-                  ("window", self.window <= self.n_fft, f"at most n_fft = {self.n_fft}"),
                   ("low_hz", 0 <= self.low_hz < self.high_hz, f"0 or more and less than high_hz = {self.high_hz}"),
                   ("high_hz", self.high_hz <= self.rate / 2, f"at most half the rate of {self.rate} Hz"),
                   *((name, 0 < getattr(self, name) < math.inf, "more than 0") for name in ("std", "divisor")),

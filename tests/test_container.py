@@ -47,7 +47,8 @@ def whole(file, samples: int) -> None:
     assert audio.info(file).frames == len(audio.read(file)) == sum(map(len, audio.stream(file, RATE, 1))) == samples
 
 
-@pytest.mark.parametrize("claimed", [0, 1, 44, 1000, 0x7FFFF000, 0x80000000, 0xFFFFFFFF], ids=hex)
+@pytest.mark.parametrize("claimed", [0, 1, 44, 1000, 0x7F000008, 0x7FFF0000, 0x7FFFF000, 0x7FFFFFDB, 0x80000000,
+                                     0xFFFFF000, 0xFFFFFFDB, 0xFFFFFFFF], ids=hex)
 def test_a_wav_whose_sizes_are_absent_or_a_little_too_large_is_read_to_its_end(claimed, tmp_path):
     true = 2 * len(NOISE)
     count = true + claimed if 0 < claimed <= 1000 else claimed
@@ -111,9 +112,14 @@ def chunk(name: bytes, content: bytes) -> bytes:
 @pytest.mark.parametrize("behind, said", [
     (chunk(b"LIST", b"INFOICMT" + struct.pack("<I", 4000) + b"x" * 4000), None),
     (chunk(b"guan", b"x" * 3001) + chunk(b"wamd", b"y" * 10), None), (chunk(b"bext", b"z" * 9000)[:5000], None),
-    (b"\0" * 50_000, None), (b"\xff" * 900, None),
+    (b"\0" * 50_000, None), (b"\xff" * 5000, None), (b"\x9f" * 900, None),
+    (chunk(b"iXML", b"x" * 5000) + b"\n\n\n", None), (chunk(b"guan", b"x" * 2700) + b"\0" * 480, None),
+    (chunk(b"iXML", b"x" * 5000) + b"TAG" + b"y" * 125, None), (b"\0\0" + chunk(b"LIST", b"x" * 5000), None),
+    (b"".join(name + struct.pack("<I", 1501) + b"x" * 1501 for name in (b"abcd", b"LIST", b"efgh")), None),
+    (chunk(b"\xe9xyz", b"x" * 3000), None),
     (b"\x9f" * 50_000, "header counts 88,200 bytes of samples, and 50,000 more follow")],
-    ids=["list", "chunks", "cut chunk", "reserved", "block", "junk"])
+    ids=["list", "chunks", "cut chunk", "reserved", "erased", "block", "lines", "sector", "tag", "near", "no padding",
+         "vendor", "junk"])
 def test_what_may_stand_behind_the_samples_of_a_wav(behind, said, tmp_path):
     file = sound(tmp_path / "a.wav")
     file.write_bytes(file.read_bytes() + behind)
@@ -153,6 +159,66 @@ def test_joined_mp3_files_are_read_whole_and_of_two_kinds_refused(tmp_path):
     (tmp_path / "ab.mp3").write_bytes(first + other)
     with pytest.raises(audio.AudioError, match=f"two kinds from byte {len(first):,} on .* joined, take them apart"):
         audio.read(tmp_path / "ab.mp3")
+
+
+@pytest.mark.parametrize("subtype", ["GSM610", "IMA_ADPCM", "MS_ADPCM", "ULAW", "DOUBLE"])
+def test_a_wav_of_any_coding_without_sizes_is_read_to_its_end(subtype, tmp_path):
+    file = sound(tmp_path / "a.wav", subtype=subtype)
+    samples = len(audio.read(file))
+    sizes(file, (file.read_bytes().index(b"data") + 4, "<I", 0))
+    whole(file, samples)
+
+
+def test_an_mp3_that_was_cut_within_its_last_frame_is_refused_where_it_tells_its_length(tmp_path):
+    file = sound(tmp_path / "a.mp3", "MP3")
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(audio.AudioError, match="cut off, .* MP3 frames are there"):
+        audio.read(file)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_a_tag_holds_it_is_no_frame(seed, tmp_path):
+    noise = np.random.default_rng(seed).bytes(60_000)
+    file = sound(tmp_path / "a.mp3", "MP3")
+    samples = len(audio.read(file))
+    foot = struct.pack("<8s4I8x", b"APETAGEX", 2000, len(noise) + 32, 1, 0)
+    head = struct.pack("<8s4I8x", b"APETAGEX", 2000, len(noise) + 32, 1, 1 << 29)
+    file.write_bytes(file.read_bytes() + head + noise + foot)
+    whole(file, samples)
+    file.write_bytes(bare_mp3(tmp_path / "b.mp3").read_bytes() + noise)
+    assert len(audio.read(file)) == len(audio.read(tmp_path / "b.mp3"))
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000])
+def test_parts_of_an_mp3_of_few_bits_are_those_of_the_whole(rate, tmp_path):
+    """The parts of a frame may lie in many frames before it; soundfile's jump after each read would lose them."""
+    wave = np.tile(NOISE, 8) * np.repeat(np.linspace(0, 1, 16), RATE)
+    file = bare_mp3(tmp_path / "a.mp3", wave, rate, bitrate_mode="CONSTANT", compression_level=0.99)
+    whole = audio.read(file)
+    torch.testing.assert_close(torch.cat(list(audio.stream(file, rate, 1))), whole, rtol=0, atol=1e-6)
+    for first in range(0, len(whole) - 2000, 7919):
+        part = audio.read(file, None, first / rate, 2000 / rate)
+        torch.testing.assert_close(part, whole[first : first + 2000], rtol=0, atol=1e-6)
+
+
+def test_what_stands_behind_a_tag_is_looked_at_too(tmp_path):
+    tag = b"ID3\x04\x00\x00\x00\x00\x02\x00" + bytes(256)
+    file = sound(tmp_path / "a.flac", "FLAC")
+    content = tag + file.read_bytes()
+    file.write_bytes(content)
+    whole(file, len(NOISE))
+    file.write_bytes(content + content[len(tag) :])
+    with pytest.raises(audio.AudioError, match="a second recording begins"):
+        audio.read(file)
+
+
+def test_sound_whose_length_the_decoder_guesses_is_refused(tmp_path):
+    (tmp_path / "a.mp3").write_bytes((b"\xff\xfd\x90\x00" + bytes(480)) * 50)  # layer II
+    with pytest.raises(audio.AudioError, match="a.mp3: is MPEG layer II, .* make a WAV of it"):
+        audio.read(tmp_path / "a.mp3")
+    file = sizes(sound(tmp_path / "b.wav"), (20, "<H", 0x55))
+    with pytest.raises(audio.AudioError, match="b.wav: holds MP3 in a WAV"):
+        audio.read(file)
 
 
 def test_a_flac_of_unknown_length_is_refused(tmp_path):

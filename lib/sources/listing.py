@@ -6,6 +6,7 @@ Folders are taken as they are: on real disks lie hidden files, links, phones' fo
 import csv
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,11 +86,15 @@ def from_csv(file: Path, name: str) -> pd.DataFrame:
     Between its fields stand commas, semicolons or tabs, whichever its first line has most of. ValueError names the
     line that has too many fields."""
     text = paths.read_text(file)
+    head = re.match(r"\s*(sep=.[\r\n]+)?\s*", text)[0]  # blank lines, and one of Excel's own
+    text = text[len(head) :]
     first = text.partition("\n")[0]
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), skipinitialspace=True)
+    delimiter = max(",;\t", key=first.count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
-        columns = [column.strip() for column in next(lines, [])]
-        rows = [_fields(row, columns, f"{name}: {file.name}, line {lines.line_num}") for row in lines if any(row)]
+        columns = [column.strip().lower() for column in next(lines, [])]
+        rows = [_fields(row, columns, f"{name}: {file.name}, line {len(head.splitlines()) + lines.line_num}")
+                for row in lines if any(row)]
     except csv.Error as error:
         raise ValueError(f"{name}: {file.name} cannot be read as a table (line {lines.line_num}: {error}); it needs a "
                          "header line file,label[,split,group]") from None
@@ -106,6 +111,9 @@ def from_csv(file: Path, name: str) -> pd.DataFrame:
                          "per recording")
     table = pd.DataFrame(rows, columns=columns)[[column for column in COLUMNS if column in columns]]
     table = table.replace("", np.nan)
+    if delimiter != ",":  # such spreadsheets write half a second as 0,5
+        seconds = [column for column in ("start_s", "end_s") if column in table]
+        table[seconds] = table[seconds].replace(",", ".", regex=True)
     return table.assign(file=[place if pd.isna(place) else _path(file.parent, place) for place in table["file"]])
 
 

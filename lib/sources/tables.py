@@ -23,8 +23,8 @@ from lib.sources import chorus, listing, prepare
 __all__ = ["FOLDS", "recordings", "folder", "check", "units", "folds", "subset", "padded_share", "copies",
            "problem", "tell_skipped"]
 
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
-          "test": "test", "eval": "test", "unlabelled": "unlabelled", "unlabeled": "unlabelled"}
+SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+          "test": "test", "testing": "test", "eval": "test", "unlabelled": "unlabelled", "unlabeled": "unlabelled"}
 FOLDS = 5                        # of `folder:PATH?fold=0` ... 4
 
 
@@ -238,13 +238,13 @@ def check(table: pd.DataFrame, name: str = "the table") -> pd.DataFrame:
         i = int(np.argmax(wrong.to_numpy()))
         raise ValueError(f"{name}: row {i} is not usable: start_s={given.iloc[i, 0]}, end_s={given.iloc[i, 1]}; "
                          "a segment needs 0 <= start_s < end_s, in seconds")
-    _apart(table, name)
     if "group" in table:
         pairs = table[["group", "split"]].replace({"split": {"unlabelled": "train"}})
         pairs = pairs.dropna(subset="group").drop_duplicates()
         if (twice := pairs["group"].duplicated()).any():
             raise ValueError(f"{name}: group {pairs.loc[twice, 'group'].iloc[0]!r} is in more than one split: "
                              "recordings of one place or animal must stay together")
+    _apart(table, name)
     if "kept" in table:
         odd = [not (k and min(k) >= 0) if isinstance(k, tuple) else k is not None and k == k for k in table["kept"]]
         if any(odd):  # NaN is not itself

@@ -77,12 +77,19 @@ def test_a_name_that_is_no_utf_8_is_a_counted_skip(tmp_path):
     ("file;label;split\r\na.wav;Kröte;train\r\nb.wav;\"Rana; rot\";test\r\n", "utf-8-sig"),
     ("file\tlabel\tsplit\na.wav\tKröte\ttrain\nb.wav\tRana; rot\ttest\n", "utf-16"),
     ("file,label,split,,\na.wav,Kröte,train,,\n\n ,,,,\nb.wav, Rana; rot , test\n", "cp1252"),
+    ("\nsep=;\r\nFile;Label;Split\r\na.wav;Kröte;training\r\nb.wav;\"Rana; rot\";Test\r\n", "utf-8"),
     ('file, label ,split,note\nsub\\c.wav,Kröte,train,"a,\nb"\nb.wav,Rana; rot,test\n', "utf-8")])
 def test_tables_of_spreadsheets_are_read(text, encoding, tmp_path):
     for name in ("a.wav", "b.wav", "sub/c.wav"):
         sound(tmp_path / name, len(name) * 100)
     (tmp_path / "metadata.csv").write_bytes(text.encode(encoding))
     assert read(tmp_path)[["label", "split"]].to_numpy().tolist() == [["Kröte", "train"], ["Rana; rot", "test"]]
+
+
+def test_a_spreadsheet_with_decimal_commas(tmp_path):
+    sound(tmp_path / "a.wav", seconds=2.0)
+    (tmp_path / "metadata.csv").write_text("file;label;start_s;end_s\na.wav;frog;0,5;1,25\n")
+    assert read(tmp_path)[["start_s", "end_s"]].to_numpy().tolist() == [[0.5, 1.25]]
 
 
 def test_segments_and_copies_in_several_splits_are_told(tmp_path, capsys):
