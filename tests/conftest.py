@@ -4,11 +4,17 @@ import json
 
 import pytest
 import torch
+from hypothesis import settings
 from safetensors.torch import load_file
 
 from lib import paths
 
 SHARED = paths.ROOT.parent / "shared"
+
+# properties: a hundred examples in the suite, always the same; pytest --hypothesis-profile=many FILE for thousands
+settings.register_profile("suite", max_examples=100, deadline=None, derandomize=True, database=None)
+settings.register_profile("many", max_examples=5000, deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture

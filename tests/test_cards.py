@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from toys import ARCH, FRONT
@@ -145,7 +145,6 @@ def test_a_classifier_whose_head_is_of_another_shape_is_refused(kept, tmp_path):
         one_line(error.value, "heard.safetensors", *change)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.data())
 def test_whatever_a_card_holds_it_is_read_or_refused_in_one_line(kept, asked, data):
     which = data.draw(st.integers(0, 1))
@@ -240,7 +239,6 @@ def test_a_safetensors_header_that_lies_is_one_line(tmp_path, kept, data):
         one_line(error.value, "toy.safetensors")
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.data())
 def test_a_file_of_weights_with_other_bytes_is_read_or_refused_in_one_line(kept, tmp_path_factory, data):
     kind = data.draw(st.sampled_from([".safetensors", ".pth", ".old.pth"]))
@@ -266,7 +264,6 @@ PLAIN = {k.removeprefix("encoder."): v for k, v in MAE(replace(
     ARCH, frames=1024, mels=128), training.generator(0)).state_dict().items()}
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.data())
 def test_public_weights_of_any_shapes_are_read_or_refused_in_one_line(tmp_path_factory, data):
     state = dict(PLAIN)

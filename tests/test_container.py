@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lib import audio, mp3, paths
@@ -273,7 +273,6 @@ def files(tmp_path_factory):
     return made | {"bare MP3": bare_mp3(folder / "bare", NOISE[: RATE // 2]).read_bytes(), "other": folder}
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(form=st.sampled_from([*CONTAINERS, "bare MP3"]), data=st.data())
 def test_whatever_becomes_of_a_file_check_and_reader_agree(files, form, data):
     content = bytearray(files[form])
@@ -300,7 +299,6 @@ def test_whatever_becomes_of_a_file_check_and_reader_agree(files, form, data):
     file.unlink()
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(riff=st.integers(0, 2**32 - 1), count=st.one_of(st.integers(0, 2**32 - 1), st.integers(20_000, 24_000)),
        behind=st.sampled_from([b"", chunk(b"LIST", b"x" * 77), chunk(b"id3 ", b"y" * 5001)]))
 def test_whatever_sizes_a_wav_claims_nothing_of_it_is_lost_in_silence(files, riff, count, behind):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from filelock import FileLock
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
@@ -99,7 +99,6 @@ SYSTEM = st.binary(min_size=1, max_size=255).map(lambda name: name.replace(b"/",
 TEXT = st.text(st.characters(exclude_categories=()))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(name=SYSTEM.filter(lambda name: name not in (b".", b"..")), text=TEXT)
 def test_any_name_the_system_takes_holds_any_text(name, text):
     with tempfile.TemporaryDirectory() as folder:
@@ -113,7 +112,6 @@ def test_any_name_the_system_takes_holds_any_text(name, text):
         assert [os.fsencode(p.name) for p in Path(folder).iterdir()] == [name]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(name=st.binary().map(os.fsdecode), text=st.text())
 def test_json_gives_back_names_that_are_no_text(name, text):
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -22,7 +22,6 @@ from lib.mae import MAE, Arch
 from lib.transfer import planner
 
 FRONT, PATCH = mel.INAT, (16, 16)
-QUICK = settings(max_examples=100, deadline=None, derandomize=True)
 ANY = st.text(st.characters(exclude_categories=()))  # surrogates too
 TABLE = ("style", "table", "thead", "tbody", "tr", "th", "td")
 
@@ -192,7 +191,6 @@ def test_a_name_is_text_wherever_it_stands_in_a_table_and_however_that_is_format
     assert ignored == bool({"$", "\\"} & {*shown, *plots.plain([name])})
 
 
-@QUICK
 @given(ANY, ANY)
 def test_any_text_is_text_in_a_table(one, other):
     frame = pd.DataFrame([[one], [other]], pd.Index([other, one], dtype=object), ["a"], dtype=object)
@@ -209,14 +207,12 @@ def test_numbers_and_what_is_missing_stay_in_a_table():
     assert Page(plots.table(pd.DataFrame()).to_html()).cells == []
 
 
-@QUICK
 @given(ANY)
 def test_any_text_is_text_between_tags_and_in_an_attribute(text):
     page = Page(f'<p title="{plots.escaped(text)}">{plots.escaped(text)}</p>')
     assert page.tags == [("p", {"title": plots.plain(text)})] and page.text == plots.plain(text)
 
 
-@QUICK
 @given(ANY)
 def test_plain_is_one_line_of_utf8_that_loses_nothing_printable(text):
     line = plots.plain(text)
@@ -239,7 +235,6 @@ def pixels(text: str, **look) -> np.ndarray:
     return np.asarray(FIGURE.buffer_rgba()).copy()
 
 
-@QUICK
 @given(st.text("$\\_{}^%&#ab 1<|", max_size=12))
 @example(r"$\frac$ $x")
 @example(r"a\$b$")
@@ -248,7 +243,6 @@ def test_a_label_is_drawn_as_the_text_it_is(text):
     assert (pixels(plots.label(text)) == pixels(shown, parse_math=False)).all()
 
 
-@QUICK
 @given(ANY)
 @example("$" * 300)
 @example("\0")

@@ -3,7 +3,7 @@ import json
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_record import given as values
 from test_record import toy  # noqa: F401
@@ -66,7 +66,6 @@ def test_what_a_disk_refuses_is_replaced_and_two_stay_two():
 LETTERS = st.builds(lambda text, times: text * times, st.text(max_size=12), st.integers(0, 40))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.dictionaries(st.sampled_from(["seed", "ratio", "scale", "weights", "wildlife"]),
                        LETTERS | st.integers() | st.floats() | st.lists(st.text(max_size=5), max_size=3)),
        LETTERS, LETTERS)

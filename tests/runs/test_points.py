@@ -2,7 +2,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wild import VALUES, mutations, one_line, write
 
@@ -73,7 +73,6 @@ def test_every_sweep_of_the_repository_is_one():
     assert all(points.points(str(file)) for file in (paths.ROOT / "papermill_runs").glob("*.sweep.json"))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(plan=mutations(PLAN) | VALUES | st.builds(lambda grid: GRID | {"grid": grid}, VALUES))
 def test_whatever_a_sweep_file_holds_it_is_read_or_refused_in_one_line(tmp_path_factory, plan):
     file = write(tmp_path_factory.getbasetemp() / "plan.json", plan)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wild import VALUES, mutations, one_line, write
 
@@ -83,7 +83,6 @@ def test_every_record_of_the_repository_is_one():
     assert len(files) > 400 and all(record.read(file)["version"] == record.VERSION for file in files)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.data())
 def test_whatever_a_record_holds_it_is_read_or_refused_in_one_line(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "05_mix_ratio"

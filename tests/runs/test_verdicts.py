@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from names import NASTY, NO_UTF8, Page
@@ -173,7 +173,6 @@ def test_a_name_is_text_in_markdown_and_stays_in_its_cell(name):
     assert cells(name, "other") == [plots.plain(name).strip(), "right", "other", "right"]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.text(st.characters(exclude_categories=())) | st.text("\\`*_[]()<>&|$~#!a1 -.:\n"))
 def test_any_text_is_text_in_markdown(text):
     assert cells(text)[0] == plots.plain(text).strip()

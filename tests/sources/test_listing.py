@@ -6,7 +6,7 @@ import unicodedata
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from toys import tone
 
@@ -117,7 +117,6 @@ def test_a_recording_in_two_splits_is_refused_in_every_source():
 NAMES = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), min_size=1, max_size=8)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(rows=st.lists(st.tuples(NAMES, NAMES, st.sampled_from(["train", "val", "test", ""])), min_size=1, max_size=6),
        extra=st.booleans(), newline=st.sampled_from(["\n", "\r\n"]), delimiter=st.sampled_from(",;\t"))
 def test_a_csv_that_was_written_is_read_or_refused_by_line(rows, extra, newline, delimiter, tmp_path_factory):
@@ -137,7 +136,6 @@ def test_a_csv_that_was_written_is_read_or_refused_by_line(rows, extra, newline,
         assert got.file == listing._path(file.parent, name.strip()) if name.strip() else got.file == ""
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["train", "val", "test", "unlabelled"]),
                           st.integers(0, 9), st.integers(1, 4)), min_size=1, max_size=8))
 def test_what_is_let_through_shares_no_second_between_splits(rows):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from toys import tone
 
@@ -349,10 +349,8 @@ NAMES = st.builds("{}{}".format, st.text("aAé\u0301\\. -ß", min_size=1, max_si
 FILES = st.lists(NAMES, min_size=1, max_size=3).map("/".join).filter(
     lambda file: not {"", ".", ".."} & set(file.split("/")))
 TIMES = st.tuples(*[st.floats(0, 1e9, allow_subnormal=False)] * 2).map(sorted)
-often = settings(max_examples=100, deadline=None, derandomize=True)
 
 
-@often
 @given(st.lists(st.tuples(FILES, LABELS, TIMES, st.floats(0, 1)), min_size=1, max_size=3))
 def test_what_is_exported_is_read_back_whatever_labels_and_files_are_called(rows):
     table = pd.DataFrame([(file, label, *times, score, 1) for file, label, times, score in rows],
@@ -371,7 +369,6 @@ def test_what_is_exported_is_read_back_whatever_labels_and_files_are_called(rows
             assert [row["label"] for row in csv.DictReader(opened)] == table["label"].tolist()
 
 
-@often
 @given(st.lists(FILES, min_size=1, max_size=8, unique=True), st.data())
 def test_a_recording_s_name_is_its_own_on_any_disk_and_short_enough(files, data):
     named = selections.names(files)
@@ -428,7 +425,6 @@ SPLICES = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 9), st.one_of(
     st.text(max_size=3))), min_size=1, max_size=4)
 
 
-@often
 @given(st.sampled_from(TEXTS), SPLICES, st.sampled_from(["utf-8", "utf-16", "cp1252"]))
 def test_a_damaged_label_file_loses_no_row_without_a_word(text, splices, encoding):
     for at, length, put in splices:
