@@ -185,10 +185,12 @@ def _held(raw: BinaryIO, chunks: Chunks | None, place: int, count: int, size: in
         return there
     if -behind > max(SLACK, place):
         raise Incomplete(f"cut off, {there:,} of {count:,} bytes of samples are there")
-    if behind <= SLACK or apart or _blank(raw, place + count):
+    if behind <= SLACK or apart:
         return min(count, there)
     if behind >= WRAP - SLACK:
         return min(there, count + WRAP * round(behind / WRAP))
+    if _blank(raw, place + count):
+        return count
     raw.seek(place + count)
     if raw.read(4) in FIRST:
         raise Incomplete(_joined(place + count))

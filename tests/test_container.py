@@ -237,11 +237,11 @@ KINDS = sorted((form, subtype) for form in soundfile.available_formats().keys() 
 @pytest.mark.parametrize("form, subtype", KINDS)
 def test_a_part_holds_the_samples_of_the_whole_file(form, subtype, tmp_path):
     rate = 48_000 if subtype == "OPUS" else RATE
-    file = sound(tmp_path / "a", form, subtype, np.concatenate([NOISE, NOISE[::-1]]), rate)
+    file = sound(tmp_path / "a", form, subtype, rate=rate)
     wave, rate = audio.read(file), audio.info(file).rate
     joined = torch.cat(list(audio.stream(file, rate, 1)))
     torch.testing.assert_close(joined, wave, rtol=0, atol=1e-6)
-    for start in np.linspace(0, (len(wave) - 500) / rate, 12):
+    for start in np.linspace(0, (len(wave) - 500) / rate, 6):
         first = round(float(start) * rate)
         part = audio.read(file, None, float(start), 500 / rate)
         torch.testing.assert_close(part, wave[first : first + 500], rtol=0, atol=1e-6)
