@@ -183,7 +183,7 @@ def _held(raw: BinaryIO, chunks: Chunks | None, place: int, count: int, size: in
     apart = chunks is not None and behind >= -1 and chunks.only(raw, place + count, size)
     if _never(count) and behind and not apart:
         return there
-    if -behind > max(SLACK, place):
+    if -behind > max(SLACK, min(place, 4 * SLACK)):
         raise Incomplete(f"cut off, {there:,} of {count:,} bytes of samples are there")
     if behind <= SLACK or apart:
         return min(count, there)

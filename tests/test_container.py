@@ -105,6 +105,13 @@ def test_two_files_joined_are_refused_where_only_the_first_would_be_heard(form, 
             audio.read(tmp_path / "ab")
 
 
+def test_a_long_header_is_no_licence_to_lose_as_much_sound(tmp_path):
+    content = sound(tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(content[:36] + chunk(b"JUNK", bytes(200_000)) + content[36:-50_000])
+    with pytest.raises(audio.AudioError, match="cut off, 38,200 of 88,200 bytes of samples are there"):
+        audio.read(tmp_path / "a.wav")
+
+
 def chunk(name: bytes, content: bytes) -> bytes:
     return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
