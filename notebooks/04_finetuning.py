@@ -308,7 +308,8 @@ assert len(some) < len(val) or abs(by_hand - result.scores["val"].top1.value) < 
 
 # %%
 opponents = baseline.logistic(begin.front, pools["wildlife"], seed, workers=setting.workers)
-opponents["cnn"] = baseline.cnn(begin.front, pools["wildlife"], seed, workers=setting.workers)
+opponents["cnn"] = baseline.cnn(begin.front, pools["wildlife"], seed, steps=setting.cnn_steps,
+                                workers=setting.workers)
 named = {init: result, **opponents}
 pd.DataFrame({name: {split: str(s.top1) for split, s in e.scores.items()}
               for name, e in named.items()}).T

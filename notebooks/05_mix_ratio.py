@@ -285,7 +285,8 @@ assert not scores["val"].top1.low > scores["val"].top1.value
 opponents = baseline.logistic(front, pools["wildlife"], seed, workers=setting.workers)
 frozen = {}  # by readout, the one with the most numbers last
 if budget not in ("main", "sweep"):  # three minutes more on two cores: these do without
-    opponents["cnn"] = baseline.cnn(front, pools["wildlife"], seed, workers=setting.workers)
+    opponents["cnn"] = baseline.cnn(front, pools["wildlife"], seed, steps=setting.cnn_steps,
+                                    workers=setting.workers)
     frozen = baseline.frozen(pretrained.model, heard, pools["wildlife"], seed,
                              workers=setting.workers)
 named = {**opponents, **{f"frozen: {kind}": e for kind, e in frozen.items()}}

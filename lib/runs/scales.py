@@ -45,6 +45,7 @@ class Scale:
     drop_patches: float   # share of patches left out of a finetuning clip: 0.75 makes it four times faster on a CPU
     chorus: str           # size of the synthetic data
     workers: int          # loader processes
+    cnn_steps: int = 590  # of the small CNN that learns beside our models
     micro_batch: int = 0  # clips that go through a model at once in training; 0: the whole batch
 
     def arch(self, **changes) -> Arch:
@@ -104,7 +105,7 @@ SCALES = {s.name: s for s in (
     # Seconds: only shows that every line runs. Its numbers mean nothing and its records are not kept.
     Scale("smoke", Arch(dim=32, depth=1, heads=2, decoder="plain", decoder_dim=16, decoder_depth=1, decoder_heads=2),
           batch=16, lr=1e-3, pretrain_clips=64, sweep_clips=64, finetune_epochs=1, finetune_batch=16, finetune_lr=1e-3,
-          mixup=False, drop_patches=0.75, chorus="smoke", workers=0),
+          mixup=False, drop_patches=0.75, chorus="smoke", workers=0, cnn_steps=20),
     # Two CPU cores, minutes: 2.4-2.6 times faster than 192-d x 6, which buys clips. A sweep draws no more than the main
     # job: from 10,000 to 640,000 clips notebook 05's curve is flat, and what verdicts need is seeds.
     Scale("tiny", starts.READY_ARCH, batch=32, lr=1e-3, pretrain_clips=24_000, sweep_clips=24_000, finetune_epochs=60,
