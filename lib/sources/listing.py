@@ -63,7 +63,8 @@ def named(files: list[Path]) -> tuple[list[Path], list[str]]:
     """The files whose names a table can hold, and a line for each whose name is no UTF-8."""
     odd = [file for file in files if any("\ud800" <= letter <= "\udfff" for letter in str(file))]
     lines = [paths.line(f"{file}: its name is no UTF-8: rename it") for file in odd]
-    return ([file for file in files if file not in set(odd)] if odd else files), lines
+    left_out = set(odd)
+    return [file for file in files if file not in left_out], lines
 
 
 def from_classes(root: Path, name: str) -> tuple[pd.DataFrame, list[str]]:

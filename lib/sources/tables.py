@@ -10,7 +10,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +144,7 @@ def copies(table: pd.DataFrame) -> Iterator[str]:
     """A sentence where files of the same content lie in several splits under other names."""
     split = table.drop_duplicates("file").set_index("file")["split"]
     alike = split.index.to_series()
-    for look in (os.path.getsize, _middle, lambda file: sha256(Path(file).read_bytes()).digest()):  # the dearest last
+    for look in (os.path.getsize, _middle, lambda file: paths.sha256(Path(file))):  # the dearest last
         found = alike.map({file: look(file) for file in alike})
         alike = alike[found.duplicated(keep=False)]
     same = [files for files in alike.groupby(found).groups.values() if split[list(files)].nunique() > 1]

@@ -119,9 +119,9 @@ def _refuse_others(folder: Path, whose: dict) -> None:
     if not there:
         return
     try:
-        known = json.loads((folder / WHOSE).read_text(encoding="utf-8"))
+        known = paths.read_json(folder / WHOSE)
         other = [f"{name} {known[name]} instead of {value}" for name, value in whose.items() if known[name] != value]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         other = [f"{there[0]}, but no {WHOSE} that says whose it is"]
     if other:
         raise ValueError(f"{folder} holds other answers ({other[0]}): choose another out, or delete it")
