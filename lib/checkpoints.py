@@ -46,7 +46,7 @@ class Card:
     source: str  # where it came from: the command or notebook, or the public file
     sha256: str = ""  # of the weights file
     chirp: list[float] = field(default_factory=list)  # `chirp_numbers`
-    # of a classifier (lib.transfer.classifier), in the order of its outputs; a MAE has none
+    # of a classifier (lib.field.classifier), in the order of its outputs; a MAE has none
     labels: list[str] = field(default_factory=list)
 
 
@@ -73,7 +73,7 @@ def load(path: str | Path) -> tuple[MAE, Card]:
     card, weights = described(path)
     if card.labels:
         raise ValueError(f"{weights.name} is a classifier of {len(card.labels)} species, not a MAE: load it with "
-                         "lib.transfer.classifier")
+                         "lib.field.classifier")
     model = MAE(card.arch)
     model.load_state_dict(read(weights), strict=True)
     check_chirp(chirp_numbers(model.eval(), card.front), card)

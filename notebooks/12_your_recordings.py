@@ -60,9 +60,10 @@ import torch
 
 from lib import audio, checkpoints, metrics, paths, plots, runs, sources
 from lib.course import exercises
+from lib.field import classifier, planner, species
 from lib.runs import cost, experiments, record
 from lib.sources import selections
-from lib.transfer import baseline, classifier, finetune, planner, probe, starts, species
+from lib.transfer import baseline, finetune, probe, starts
 
 plots.style()
 

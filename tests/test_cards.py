@@ -15,8 +15,9 @@ from wild import VALUES, mutations, one_line, write
 
 from lib import checkpoints, mel, paths, training
 from lib.checkpoints import Card
+from lib.field import classifier
 from lib.mae import MAE, Arch
-from lib.transfer import classifier, finetune, public
+from lib.transfer import finetune, public
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from lib import paths
 
 HEART = ["progress", "paths", "mp3", "container", "audio", "mel", "patches", "mae", "sampler", "recordings", "data",
          "hardware", "training", "pretrain", "checkpoints", "metrics", "attention", "plots"]
-FLOORS = [{"heart"}, {"sources"}, {"transfer"}, {"hear", "explorers"}, {"runs"}, {"course"}, {"notebooks"}]
+FLOORS = [{"heart"}, {"sources"}, {"transfer"}, {"field"}, {"hear", "explorers"}, {"runs"}, {"course"}, {"notebooks"}]
 FLOOR = {part: level for level, parts in enumerate(FLOORS) for part in parts}
 FILES = [path.relative_to(paths.ROOT) for path in sorted((paths.ROOT / "lib").rglob("*.py")) if path != paths.ROOT
          / "lib" / "__init__.py"]

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from names import NASTY, NO_UTF8, Page
 
 from lib import mel, patches, paths, plots
+from lib.field import planner
 from lib.mae import MAE, Arch
-from lib.transfer import planner
 
 FRONT, PATCH = mel.INAT, (16, 16)
 ANY = st.text(st.characters(exclude_categories=()))  # surrogates too

@@ -1,1 +1,1 @@
-"""What a pretrained encoder is good for: probes, finetuning, curation, a classifier of your own recordings."""
+"""What a pretrained encoder is good for: probes, finetuning, curation, and what it has to be compared with."""

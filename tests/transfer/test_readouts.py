@@ -7,8 +7,9 @@ from toys import ARCH, FRONT, tones
 
 from lib import training
 from lib.checkpoints import Card
+from lib.field import classifier
 from lib.mae import MAE
-from lib.transfer import classifier, finetune, readouts
+from lib.transfer import finetune, readouts
 
 T, F, D = *ARCH.grid, ARCH.dim
 LEARN = finetune.Recipe(batch=6, lr=3e-3, mixup=False, mask_mels=0, mask_frames=0, layer_decay=1.0, evaluate=0)

@@ -8,7 +8,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from toys import FRONT, tones
 
 from lib import audio
-from lib.transfer import species
+from lib.field import species
 from lib.transfer.finetune import Predictions
 
 LABELS = ["frog", "newt", "toad"]

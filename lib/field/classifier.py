@@ -1,6 +1,6 @@
 """A species classifier that is kept: saved with its card, loaded on another machine, asked about files of any length.
 
-    python -m lib.transfer.classifier MODEL.safetensors FOLDER out=DIR threshold=0.5
+    python -m lib.field.classifier MODEL.safetensors FOLDER out=DIR threshold=0.5
 
 writes windows, files and selections as CSV, and the selections as Audacity and Raven files, recording by recording:
 stopped at any moment, the same command goes on. A folder's sounds are looked for in its subfolders too. A relative path
@@ -21,11 +21,12 @@ from torch import Tensor
 
 from lib import audio, checkpoints, hardware, mae, paths, progress
 from lib.checkpoints import Card
+from lib.field import answers
+from lib.field.answers import Answers, Heard, write
 from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
 from lib.sources import listing, selections
-from lib.transfer import answers, probe, readouts
-from lib.transfer.answers import Answers, Heard, write
+from lib.transfer import probe, readouts
 
 __all__ = ["Classifier", "Answers", "frozen", "save", "load", "sounds", "stretches", "hear", "predict", "write",
            "answer"]

@@ -18,10 +18,11 @@ from toys import ARCH, FRONT, mess, tone, tones
 
 from lib import audio, checkpoints, data, metrics, paths, training
 from lib.checkpoints import Card
+from lib.field import answers, classifier
+from lib.field.classifier import Classifier
 from lib.mae import MAE
 from lib.sources import selections
-from lib.transfer import answers, classifier, finetune, probe, readouts
-from lib.transfer.classifier import Classifier
+from lib.transfer import finetune, probe, readouts
 
 LABELS = ["high", "low", "mid"]
 

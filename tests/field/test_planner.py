@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from lib.field import planner
 from lib.patches import Grid
-from lib.transfer import planner
 from lib.transfer.probe import Features
 
 SIZES = np.array([1, 2, 3, 4, 6, 8])
