@@ -1,6 +1,6 @@
 """Sound files: what is in one, read a part of it, cut it into windows, write one.
 
-A wave is a float32 tensor (N,) in [-1, 1], mono. soundfile decodes (WAV, FLAC, OGG, MP3), torchaudio or soxr resample.
+A wave is a float32 tensor (N,) in [-1, 1], mono. soundfile decodes (WAV, FLAC, OGG, MP3), a windowed sinc resamples.
 All of a file is read, or none of it: its length is what its bytes hold, whatever its header says (lib.container), and a
 broken file is an `AudioError` with its name and the reason, never a shorter wave.
 """
@@ -17,7 +17,6 @@ import numpy as np
 import soundfile
 import soxr
 import torch
-import torchaudio
 
 from lib import container, paths
 
@@ -32,7 +31,8 @@ BLOCK = 2**20  # frames decoded at a time, where what they hold is not needed
 # last page of a Vorbis file, and anywhere behind one in an Opus file whose time does not begin at 0
 LEAD = 28_000  # frames decoded before what is wanted
 TAIL = BLOCK  # frames at the end of a Vorbis file to which no jump leads; no page holds more
-LARGEST = 10**6  # numbers in the filter that is kept for two rates
+LARGEST = 10**6  # numbers in the filters that are kept for two rates
+CROSSINGS, ROLLOFF = 32, 0.99  # of the sinc: zero crossings on a side, its band edge as a share of half the lower rate
 
 
 class AudioError(ValueError):
@@ -109,23 +109,41 @@ def stream(file, rate: int, seconds: int = 60) -> Iterator[torch.Tensor]:
 def resample(wave: torch.Tensor, old: int, new: int) -> torch.Tensor:
     """A wave (..., N) at `old` Hz -> (..., ceil(N * new / old)) at `new` Hz, in bounded memory for any two rates.
 
-    torchaudio's default filter (6 zero crossings) lets a tone just above half the new rate through at -12 dB, as a
-    false lower tone. 32 crossings take it to -55 dB and cost no measurable time. That filter has as many numbers as the
-    rates' product over their squared common divisor: where these are too many (47,999 Hz to 22,050: 4 GB), soxr
-    resamples."""
-    common = math.gcd(old, new)
+    To the bit torchaudio.functional.resample(wave, old, new, lowpass_filter_width=32), which needs a torch of its own
+    version: Smith's windowed sinc (ccrma.stanford.edu/~jos/resample). torchaudio's default of 6 crossings lets a tone
+    just above half the new rate through at -12 dB, as a false lower tone. 32 crossings take it to -55 dB and cost no
+    measurable time. The filters have more numbers than the rates' product over their squared common divisor: where
+    these are too many (47,999 Hz to 22,050: 4 GB), soxr resamples."""
+    if old == new:
+        return wave
+    common, length = math.gcd(old, new), -(-wave.shape[-1] * new // old)
+    flat = wave.reshape(wave.shape[:-1].numel(), wave.shape[-1])                        # (B, N)
     if (old // common) * (new // common) <= LARGEST:
-        return _resampler(old, new, wave.dtype, wave.device)(wave)
-    length = -(-wave.shape[-1] * new // old)
-    padded = torch.nn.functional.pad(wave, (0, old // new + 1)).reshape(-1, wave.shape[-1] + old // new + 1)
-    made = soxr.resample(padded.T.cpu().numpy(), old, new)[:length]                     # (length, ...)
-    return torch.from_numpy(np.ascontiguousarray(made.T)).reshape(*wave.shape[:-1], length).to(wave.device)
+        kernels, width = _sincs(old // common, new // common, wave.dtype, wave.device)
+        padded = torch.nn.functional.pad(flat, (width, width + old // common))
+        made = torch.nn.functional.conv1d(padded[:, None], kernels, stride=old // common)  # (B, new, N / old)
+        made = made.transpose(1, 2).reshape(len(flat), -1)[:, :length]
+    else:
+        padded = torch.nn.functional.pad(flat, (0, old // new + 1))
+        made = soxr.resample(padded.T.cpu().numpy(), old, new)[:length]                 # (length, B)
+        made = torch.from_numpy(np.ascontiguousarray(made.T)).to(wave.device)
+    return made.reshape(*wave.shape[:-1], length)
 
 
 @cache
-def _resampler(old: int, new: int, dtype: torch.dtype, device: torch.device) -> torchaudio.transforms.Resample:
-    """Keeps its filter, which torchaudio.functional.resample makes anew at every call; the samples are the same."""
-    return torchaudio.transforms.Resample(old, new, lowpass_filter_width=32, dtype=dtype).to(device)
+def _sincs(old: int, new: int, dtype: torch.dtype, device: torch.device) -> tuple[torch.Tensor, int]:
+    """For rates without a common divisor: a filter for each of `new` places between samples (new, 1, old + 2 width),
+    and the samples that one reaches to either side. Sample j of the result is a sum over x[i] sinc(i / old - j / new).
+    """
+    edge = ROLLOFF * min(old, new)
+    width = math.ceil(CROSSINGS * old / edge)
+    t = torch.arange(0, -new, -1, dtype=dtype)[:, None, None] / new                     # (new, 1, 1)
+    t = t + torch.arange(-width, width + old, dtype=dtype) / old                        # (new, 1, old + 2 width)
+    t = (t * edge).clamp(-CROSSINGS, CROSSINGS)
+    hann = torch.cos(t * math.pi / CROSSINGS / 2) ** 2
+    t = t * math.pi
+    sinc = torch.where(t == 0, torch.ones_like(t), t.sin() / t)
+    return (sinc * (hann * (edge / old))).to(device), width
 
 
 def windows(samples: int, length: int, step: int) -> list[int]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import librosa
 import numpy as np
 import torch
-import torchaudio
 
 __all__ = ["FrontEnd", "INAT", "AUDIOMAE", "BIRDMAE", "MSM_MAE", "LogMel", "above_median", "filters", "centres",
            "normalise", "unnormalise", "to_wave", "check_rate"]
@@ -135,15 +134,25 @@ def check_rate(front: FrontEnd, rate: int) -> None:
 
 def filters(front: FrontEnd) -> torch.Tensor:
     """The mel filters as a matrix (n_fft / 2 + 1, mels), float32: each column a triangle over the FFT's bins."""
-    if front.kind == "msm":      # triangles linear in Hz, Slaney's area: librosa's default
-        return torchaudio.functional.melscale_fbanks(front.n_fft // 2 + 1, front.low_hz, front.high_hz, front.mels,
-                                                     front.rate, norm="slaney", mel_scale="slaney")
+    if front.kind == "msm":
+        return _slaney(front)
     hz = torch.arange(front.n_fft // 2 + 1, dtype=torch.float64) * front.rate / front.n_fft
     mel = 1127 * torch.log1p(hz / 700)[:, None]                                          # (bins, 1), HTK's mel axis
     edge = 1127 * torch.log1p(_edges(front) / 700)                                        # (mels + 2,), equal steps
     rise = (mel - edge[:-2]) / (edge[1:-1] - edge[:-2])                                  # (bins, mels)
     fall = (edge[2:] - mel) / (edge[2:] - edge[1:-1])                                    # (bins, mels)
     return torch.minimum(rise, fall).clamp(min=0).float()
+
+
+def _slaney(front):
+    """Triangles linear in Hz, each of the same area, librosa's default (bins, mels): in float32 from the start, which
+    makes them torchaudio.functional.melscale_fbanks(norm="slaney", mel_scale="slaney") to the bit."""
+    hz = torch.linspace(0, front.rate // 2, front.n_fft // 2 + 1)[:, None]               # (bins, 1)
+    mel = torch.linspace(*librosa.hz_to_mel([front.low_hz, front.high_hz]), front.mels + 2)
+    edge = torch.where(mel < 15, mel * (200 / 3), 1000 * torch.exp((math.log(6.4) / 27) * (mel - 15)))  # (mels + 2,)
+    rise = (hz - edge[:-2]) / (edge[1:-1] - edge[:-2])                                   # (bins, mels)
+    fall = (edge[2:] - hz) / (edge[2:] - edge[1:-1])                                     # (bins, mels)
+    return torch.minimum(rise, fall).clamp(min=0) * (2 / (edge[2:] - edge[:-2]))
 
 
 def centres(front: FrontEnd) -> torch.Tensor:

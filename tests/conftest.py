@@ -34,6 +34,12 @@ def golden():
 
 
 @pytest.fixture
+def torchaudio():
+    """The reference for filters and resampling; lib does without, because there is none for a torch above 2.11."""
+    return pytest.importorskip("torchaudio", reason="torchaudio is not installed: pip install -r .ci/parity.txt")
+
+
+@pytest.fixture
 def golden_keys() -> dict:
     """Names and shapes of the published full-size checkpoints: skips only when the folder is absent."""
     if not (SHARED / "golden").is_dir():

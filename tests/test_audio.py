@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-import torchaudio
 
 from lib import audio, paths
 from lib.sources import tables
 
 SHARED = paths.ROOT.parent / "shared" / "real_audio"
+NUMBERS = [0.0004358, 0.0463980, -0.1405545, -0.0463946,
+           0.0050735, 0.0617349, -0.1405574, -0.0617326,
+           0.0052913, 0.0617269, -0.1405561, -0.0617232]
 
 
 def tone(seconds=2.0, rate=22_050, hz=440.0):
@@ -108,13 +110,25 @@ def test_a_recording_of_one_sample_a_second_is_refused(tmp_path):
         audio.read(tmp_path / "a.wav", 22_050)
 
 
-@pytest.mark.parametrize("old", [8_000, 44_100, 48_000])
+@pytest.mark.parametrize("old, new", [(8_000, 22_050), (44_100, 22_050), (48_000, 22_050), (22_050, 16_000),
+                                      (16_000, 48_000), (96_000, 32_000), (22_050, 22_050)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_kept_filter_resamples_as_a_new_one_does(old, dtype):
-    wave = tone(0.5, old).to(dtype)
-    for _ in range(2):
-        wanted = torchaudio.functional.resample(wave, old, 22_050, lowpass_filter_width=32)
-        assert torch.equal(audio.resample(wave, old, 22_050), wanted)
+def test_the_usual_rates_are_resampled_as_by_torchaudio_to_the_bit(torchaudio, old, new, dtype):
+    for wave in (tone(0.5, old).to(dtype), torch.ones(2, 3, 7, dtype=dtype), torch.ones(1, dtype=dtype)):
+        for _ in range(2):  # a new filter, and a kept one
+            wanted = torchaudio.functional.resample(wave, old, new, lowpass_filter_width=32)
+            assert torch.equal(audio.resample(wave, old, new), wanted)
+
+
+def test_resampled_sound_keeps_its_numbers_whatever_the_version_of_torch():
+    """Those of torchaudio 2.11.0, with which every stored record was made."""
+    made = torch.cat([audio.resample(tone(0.1, old), old, 22_050)[[0, 1, 1000, -1]] for old in (8_000, 44_100, 48_000)])
+    torch.testing.assert_close(made, torch.tensor(NUMBERS), atol=1e-6, rtol=0)
+
+
+def test_a_wave_of_any_length_has_the_length_that_is_said():
+    for samples in (0, 1, 2, 440, 441, 442):
+        assert audio.resample(torch.zeros(2, 3, samples), 44_100, 16_000).shape == (2, 3, -(-samples * 160 // 441))
 
 
 def test_a_part_of_a_long_file_reads_only_that_part(tmp_path, monkeypatch):

@@ -28,5 +28,12 @@ def test_threads_that_wait_leave_the_processor_to_others_unless_told_otherwise()
 
 @pytest.mark.parametrize("notebook", sorted((paths.ROOT / "notebooks").glob("*.py")), ids=lambda path: path.stem)
 def test_a_notebook_imports_lib_before_anything_that_loads_torch(notebook):
-    first = re.search(r"(?m)^ *(?:from|import) (lib|torch|torchaudio|timm|accelerate)\b", notebook.read_text("utf-8"))
+    first = re.search(r"(?m)^ *(?:from|import) (lib|torch|timm|accelerate)\b", notebook.read_text("utf-8"))
     assert first[1] == "lib"
+
+
+def test_nothing_here_needs_torchaudio_which_newer_torches_have_none_of():
+    used = [str(file.relative_to(paths.ROOT)) for folder in ("lib", "notebooks")
+            for file in sorted((paths.ROOT / folder).rglob("*.py"))
+            if re.search(r"(?m)^ *(?:import|from) torchaudio\b", file.read_text("utf-8"))]
+    assert used == []

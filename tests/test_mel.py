@@ -7,7 +7,6 @@ import librosa
 import numpy as np
 import pytest
 import torch
-import torchaudio
 from safetensors.torch import load_file
 
 from lib import mel, paths
@@ -84,7 +83,7 @@ def test_filters_without_a_bin():
 
 @pytest.mark.parametrize("spec", [mel.AUDIOMAE, mel.BIRDMAE], ids=lambda spec: spec.name)
 @pytest.mark.parametrize("seconds", [0.2, 1.0, 3.3])
-def test_kaldi_equals_torchaudio(spec, seconds):
+def test_kaldi_equals_torchaudio(torchaudio, spec, seconds):
     wave = torch.cat([chirp(spec, seconds), torch.zeros(spec.rate // 10)])[None] + 0.03    # with a constant in it
     theirs = torchaudio.compliance.kaldi.fbank(wave - wave.mean(), htk_compat=True, sample_frequency=spec.rate,
                                                use_energy=False, window_type="hanning", num_mel_bins=128, dither=0.0,
@@ -96,14 +95,26 @@ def test_kaldi_equals_torchaudio(spec, seconds):
     assert (ours[~loud] < -10).all()
 
 
-def test_msm_equals_torchaudio_and_librosa():
+@pytest.mark.parametrize("rate, n_fft, mels, low, high", [(16_000, 400, 80, 50, 8_000), (48_000, 512, 40, 20, 900),
+                                                          (22_050, 1024, 128, 0, 11_025), (32_000, 2048, 64, 99, 9e3)])
+@pytest.mark.filterwarnings("ignore:At least one mel filterbank")
+def test_slaney_s_filters_are_torchaudio_s_to_the_bit(torchaudio, rate, n_fft, mels, low, high):
+    front = replace(mel.MSM_MAE, rate=rate, n_fft=n_fft, mels=mels, low_hz=low, high_hz=high)
+    theirs = torchaudio.functional.melscale_fbanks(n_fft // 2 + 1, low, high, mels, rate, "slaney", "slaney")
+    assert torch.equal(mel.filters(front), theirs)
+
+
+def test_slaney_s_filters_are_librosa_s():
+    theirs = torch.from_numpy(librosa.filters.mel(sr=16_000, n_fft=400, n_mels=80, fmin=50, fmax=8_000)).T
+    torch.testing.assert_close(mel.filters(mel.MSM_MAE), theirs, atol=1e-6, rtol=0)
+
+
+def test_msm_equals_torchaudio(torchaudio):
     spec, wave = mel.MSM_MAE, noise(1, 16_000)
     power = torchaudio.transforms.MelSpectrogram(16_000, 400, 400, 160, 50, 8_000, n_mels=80, norm="slaney",
                                                  mel_scale="slaney")(wave)
     ours = mel.LogMel(spec)(wave, normalise=False)[0, 0]
     torch.testing.assert_close(ours, (power[0].T + torch.finfo(torch.float32).eps).log(), atol=2e-3, rtol=0)
-    theirs = torch.from_numpy(librosa.filters.mel(sr=16_000, n_fft=400, n_mels=80, fmin=50, fmax=8_000)).T
-    torch.testing.assert_close(mel.filters(spec), theirs, atol=1e-6, rtol=0)
 
 
 @golden

@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.version import Version
 
 __all__ = ["URL", "CELL", "badges", "dress", "missing", "prepare"]
 
@@ -99,18 +98,11 @@ def _version(name: str) -> str | None:
 def missing(text: str, version=_version) -> list[str]:
     """The requirements (lines of requirements.txt up to LATER) that `version(name)`, None where absent, does not meet.
 
-    A torch that is there is kept whatever its version, and a torchaudio that does not match it is asked for."""
+    A torch that is there is kept whatever its version."""
     lines = [line.partition("#")[0].strip() for line in text.partition(LATER)[0].splitlines()]
-    torch, absent = version("torch"), []
-    for one in [Requirement(line) for line in lines if line]:
-        have = version(one.name)
-        if torch and one.name == "torch":
-            continue
-        if torch and one.name == "torchaudio":
-            one = Requirement(f"torchaudio=={Version(torch).base_version}")  # 2.11.1 is not for torch 2.11.0
-        if not (have and one.specifier.contains(have, prereleases=True)):
-            absent.append(str(one))
-    return absent
+    wanted = [(one, version(one.name)) for one in [Requirement(line) for line in lines if line]]
+    return [str(one) for one, have in wanted
+            if not have or one.name != "torch" and not one.specifier.contains(have, prereleases=True)]
 
 
 def _install(absent: list[str]) -> None:

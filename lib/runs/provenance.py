@@ -3,13 +3,12 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from importlib import metadata
-from importlib.util import find_spec
 
 from lib import paths
 
 __all__ = ["commit", "computed_with", "publishable"]
 
-PACKAGES = ("torch", "torchaudio", "timm", "accelerate", "numpy")  # torchaudio need not be there
+PACKAGES = ("torch", "timm", "accelerate", "numpy")
 CODE = ("lib", ":(glob)notebooks/*.py", "requirements.txt")  # what a record's numbers come from
 
 
@@ -35,7 +34,7 @@ def computed_with() -> dict[str, object]:
     from lib import hardware
 
     acc = hardware.accelerator()
-    versions = {name: metadata.version(name) if find_spec(name) else None for name in PACKAGES}
+    versions = {name: metadata.version(name) for name in PACKAGES}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     machine = {"processor": paths.processor(), "gpu": gpu, "precision": hardware.precision()}
     return {"device": str(acc.device), "machine": machine, "threads": torch.get_num_threads(),
