@@ -32,7 +32,8 @@ LEFT = re.compile(r"\..*\.[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)  # the names that `
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or what a user may have of it
 CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 ADVICE = {**dict.fromkeys(FULL, "make room, and the same command goes on"),
-          **dict.fromkeys(CLOSED, "take a folder that you can write to"),
+          **dict.fromkeys(CLOSED, "take a folder that you can write to" if os.name == "posix" else
+                          "close the program that has it open (as a spreadsheet), or take another folder"),
           errno.EISDIR: "a folder has that name, move it away", errno.EEXIST: "a file has that name, move it away",
           errno.ENOTDIR: "a file has the name of a folder, move it away", errno.ENAMETOOLONG: "take a shorter name"}
 

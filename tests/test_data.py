@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
 import pickle
 import subprocess
@@ -294,6 +295,18 @@ def test_a_draw_repeats_whatever_the_workers_and_the_order(tmp_path):
         assert all(torch.equal(a, b) for a, b in zip(flat, backwards, strict=True))
     other = Clips(table, front, 6)
     assert any(not torch.equal(other[draw][0], Clips(table, front, 5)[draw][0]) for draw in batches[0])
+
+
+def test_a_loader_s_processes_may_be_fresh_ones_as_on_windows_and_macos(tmp_path):
+    clips, batches = Clips(tones(tmp_path, 2, 0, 0), FRONT, 5), [[Draw(0, 0), Draw(1, 1)]]
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        (spawned,) = data.loader(clips, batches, 1)
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+    (alone,) = data.loader(clips, batches)
+    assert torch.equal(spawned.x, alone.x) and spawned.files == alone.files
 
 
 @pytest.mark.parametrize("ahead", [False, True])

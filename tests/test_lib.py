@@ -1,4 +1,4 @@
-"""What importing lib sets before torch is loaded."""
+"""What importing lib sets before torch is loaded, and what no module of it does."""
 import os
 import re
 import subprocess
@@ -32,8 +32,15 @@ def test_a_notebook_imports_lib_before_anything_that_loads_torch(notebook):
     assert first[1] == "lib"
 
 
+def having(pattern: str, *folders: str) -> list[str]:
+    """The files below these folders that hold this pattern."""
+    files = [file for folder in folders for file in sorted((paths.ROOT / folder).rglob("*.py"))]
+    return [str(file.relative_to(paths.ROOT)) for file in files if re.search(pattern, file.read_text("utf-8"))]
+
+
 def test_nothing_here_needs_torchaudio_which_newer_torches_have_none_of():
-    used = [str(file.relative_to(paths.ROOT)) for folder in ("lib", "notebooks")
-            for file in sorted((paths.ROOT / folder).rglob("*.py"))
-            if re.search(r"(?m)^ *(?:import|from) torchaudio\b", file.read_text("utf-8"))]
-    assert used == []
+    assert having(r"(?m)^ *(?:import|from) torchaudio\b", "lib", "notebooks") == []
+
+
+def test_no_system_chooses_the_line_ends_of_what_is_written():
+    assert having(r"(?<!paths)\.write_text\((?!.*newline=)", "lib") == []

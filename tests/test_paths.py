@@ -3,6 +3,8 @@ import io
 import json
 import math
 import os
+import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +23,17 @@ from lib import paths, progress
 
 def test_the_root_holds_the_library():
     assert (paths.ROOT / "lib" / "paths.py").is_file()
+
+
+def test_every_file_of_the_repository_can_lie_on_windows_and_macos():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=paths.ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is no repository of git")
+    names = listed.stdout.split("\0")[:-1]
+    assert len({name.casefold() for name in names}) == len(names)  # two names of one spelling are one file there
+    assert max(map(len, names)) <= 180  # of the 260 that a whole path may have
+    odd = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ](/|$)|(^|/)(con|prn|aux|nul|com\d|lpt\d)(\.|/|$)', re.IGNORECASE)
+    assert [name for name in names if odd.search(name)] == []
 
 
 def test_paths_start_at_the_root_and_home_is_expanded(monkeypatch):

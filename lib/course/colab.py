@@ -112,7 +112,7 @@ def _install(absent: list[str]) -> None:
     print(f"installing {', '.join(absent)}" + (f"; {', '.join(kept)} stay" if kept else ""))
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "constraints.txt"
-        constraints.write_text("".join(f"{line}\n" for line in kept))
+        constraints.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8", newline="\n")
         done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                                "--constraint", str(constraints), *absent], capture_output=True, text=True)
     if done.returncode:

@@ -148,7 +148,7 @@ class Book:
                 self._count(entry, {DONE: self.ends[DONE] + len(raw), **entry["ends"]})
         if not self.done:
             for name in HEADS:
-                (self.folder / name).write_text(_head(name))
+                (self.folder / name).write_bytes(_head(name).encode())
                 self.ends[name] = len(_head(name))
         for name, end in self.ends.items():
             file = self.folder / name

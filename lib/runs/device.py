@@ -128,10 +128,13 @@ def _number(x: object) -> object:
 
 @contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Within, Late after so many seconds, also where the process waits for another."""
+    """Within, Late after so many seconds, also where the process waits for another; never on Windows: no alarm."""
     def late(number: int, frame: FrameType | None) -> None:
         raise Late
 
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:

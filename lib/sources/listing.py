@@ -32,7 +32,7 @@ def found(folder) -> list[Path]:
         top, links = links, []
         for place in top:
             files += _sounds(place, entered, links)
-    return sorted(files)
+    return sorted(files, key=lambda file: file.parts)  # a WindowsPath's own order knows no case: other splits there
 
 
 def _sounds(folder: str, entered: set[tuple[int, int]], links: list[str]) -> Iterator[Path]:

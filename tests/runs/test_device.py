@@ -2,6 +2,7 @@
 is late leaves the rest as it is; a sweep makes whole seeds while the time lasts."""
 import itertools
 import json
+import signal
 import time
 
 import pandas as pd
@@ -88,6 +89,12 @@ def test_what_a_part_raises_is_a_block_and_the_next_goes_on(report, capsys):
     assert "ZeroDivisionError: division by zero" in text and report.troubles == ["one: ZeroDivisionError"]
     assert found["two"] == [{"clips/s": 1234.5}, {"clips/s": 0.001}] and "1,23" in text and "1.0e-03" in text
     assert capsys.readouterr().out == text
+
+
+def test_where_there_is_no_alarm_as_on_windows_a_part_is_not_cut_short(report, monkeypatch):
+    monkeypatch.delattr(signal, "SIGALRM")
+    report.part("long", lambda: "well", 10)
+    assert written(report)[1] == {"long": "well"} and not report.troubles
 
 
 def test_a_part_that_hangs_is_stopped_and_leaves_what_it_had(report):

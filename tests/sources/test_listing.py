@@ -2,6 +2,7 @@
 import csv
 import os
 import unicodedata
+from pathlib import PureWindowsPath
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,13 @@ def test_hidden_and_system_folders_are_no_classes(tmp_path):
                  "$RECYCLE.BIN/c.wav", "System Volume Information/d.wav", "frog/@eaDir/a.wav", "toad/.Trash-0/e.wav"):
         sound(tmp_path / name)
     assert sorted(read(tmp_path)["name"]) == ["frog/a.wav", "frog/deep/b.wav"]
+
+
+def test_recordings_have_the_same_order_on_every_system(tmp_path, monkeypatch):
+    names = ["B/a.wav", "B/c.WAV", "Z/x.wav", "a/b.wav", "c/b.wav"]  # on Windows a path's own order knows no case
+    there = [PureWindowsPath("C:/sounds", name) for name in reversed(names)]
+    monkeypatch.setattr(listing, "_sounds", lambda *_: there)
+    assert listing.found(tmp_path) == [PureWindowsPath("C:/sounds", name) for name in names]
 
 
 def test_linked_folders_are_followed_once_and_by_their_own_names(tmp_path):
