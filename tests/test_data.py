@@ -692,7 +692,7 @@ print("left", flush=True)
 def test_a_process_that_leaves_its_workers_ends(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(paths.ROOT), *sys.path])}
     done = subprocess.run([sys.executable, "-c", ABANDONED, str(tmp_path)], env=environment, capture_output=True,
-                          text=True, timeout=60)
+                          text=True, timeout=300)
     assert done.stdout == "left\n" and done.returncode == 0, done.stderr
 
 
