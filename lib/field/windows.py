@@ -1,0 +1,33 @@
+"""The windows of a sound file of any length, in bounded memory: what a frozen model or a classifier is asked about."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lib import audio
+
+__all__ = ["windows"]
+
+PIECE = 96  # seconds decoded at a time: about 64 windows of 3 s, half overlapping
+
+
+def windows(file: str | Path, rate: int, samples: int, step: int, grid: int = 1) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """A file's windows, some at a time: first samples (W,) and waves (W, samples), mono at `rate`.
+
+    One begins every `step` samples, and where these leave something over at the end one more ends with the file, or up
+    to grid - 1 samples before (a front end's hop). A file shorter than a window gives one short wave. AudioError as in
+    `audio.read`."""
+    wave, first, done = torch.zeros(0), 0, 0  # samples at hand, the place of the first of them, and windows given
+    for piece in audio.stream(file, rate, PIECE):
+        wave = torch.cat([wave, piece])
+        ready = max(0, (first + len(wave) - samples) // step + 1)
+        if ready > done:
+            yield step * np.arange(done, ready), wave[done * step - first:].unfold(0, samples, step)[: ready - done]
+            start = (ready - 1) * step  # the last window may lie within the last but one
+            wave, first, done = wave[start - first:].clone(), start, ready  # a slice would keep the whole piece
+    last = max(0, first + len(wave) - samples) // grid * grid
+    if not done or last > (done - 1) * step:
+        yield np.array([last]), wave[None, last - first:][:, :samples]
