@@ -14,15 +14,17 @@ import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from toys import ARCH, FRONT, mess, tone, tones
 
 from lib import audio, checkpoints, data, metrics, paths, training
 from lib.checkpoints import Card
-from lib.field import answers, classifier
+from lib.field import answers, calibration, classifier, detector
+from lib.field import windows as pieces
 from lib.field.classifier import Classifier
 from lib.mae import MAE
 from lib.sources import selections
-from lib.transfer import finetune, probe, readouts
+from lib.transfer import finetune, probe, readouts, reference
 
 LABELS = ["high", "low", "mid"]
 
@@ -79,20 +81,61 @@ def test_a_changed_or_foreign_file_is_refused(tmp_path):
         classifier.save(known.model, replace(known.card, labels=[*LABELS, "more"]), tmp_path)
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_a_frozen_encoder_with_its_readout_is_one_model(classes, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """Tones shorter than, just as long as, and longer than a window, and a MAE with its card."""
+    root = tmp_path_factory.mktemp("three")
+    table = pd.concat([tones(root / f"{seconds:.2f}", seconds=seconds, seed=k) for k, seconds in
+                       enumerate((0.2, FRONT.seconds, 1.1))], ignore_index=True)
+    return table, MAE(ARCH, training.generator(0)).eval(), toy().card
+
+
+@pytest.mark.parametrize("kind", ["mean", "frequency", "spread", detector.LOGMEL])
+def test_a_kept_detector_answers_exactly_as_what_was_evaluated_at_every_length(kind, three, tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
-    table, encoder = tones(tmp_path), MAE(ARCH, training.generator(0)).eval()
-    table = table[table["label"].isin(LABELS[:classes])].reset_index(drop=True)
-    features = probe.features(encoder, FRONT, table, bar=None)
-    readout = probe.logistic(features, "mean", Cs=(1.0,))
-    model = classifier.frozen(encoder, readout, features.labels)
-    logits = torch.cat([x for x, _ in finetune.window_logits(model, FRONT, table, bar=None)])
-    # bfloat16 where the processor has it
-    np.testing.assert_allclose(logits.softmax(-1), readout.probabilities(np.arange(len(logits))), atol=0.01)
-    path = classifier.save(model, replace(toy().card, labels=features.labels), tmp_path)
-    x = torch.randn(2, 1, FRONT.frames, FRONT.mels, generator=training.generator(2))
-    assert torch.equal(classifier.load(path).model(x), model(x))
+    table, encoder, card = three
+    encoder = detector.logmel(FRONT) if kind == detector.LOGMEL else encoder
+    if kind == detector.LOGMEL:
+        features = reference.features(encoder, table, bar=None)
+    else:
+        features = probe.features(encoder, FRONT, table, bar=None, tokens=False)
+        features = replace(features, kinds={kind: features.kinds[kind]})
+    learnt, _ = detector.learn({"toy": features}, (0.3,))
+    rows, targets, groups = detector.windows(features, "val")
+    told = calibration.calibrate(learnt.odds(features.kinds[learnt.kind][rows]), targets, groups)
+    ours = kind != detector.LOGMEL
+    about = replace(card, labels=learnt.labels, arch=ARCH if ours else None, encoder=kind if ours else encoder.name,
+                    encoder_key="" if ours else encoder.key, calibration=told.numbers)
+    kept = classifier.load(classifier.save(detector.detector(learnt, encoder, card), about, tmp_path))
+    said = classifier.predict(kept, "/", [file[1:] for file in table["file"]], bar=None)
+    theirs = calibration.scores(learnt.odds(features.kinds[learnt.kind]), told.slope, told.offset)
+    np.testing.assert_allclose(said.scores, theirs, atol=1e-4)
+    assert said.windows["score"].to_numpy() == pytest.approx(said.scores.max(1))
+
+
+def test_of_another_models_encoder_only_the_head_is_kept_and_other_weights_are_refused(three, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    theirs = replace(detector.logmel(FRONT), name="birdnet", key="one")
+    monkeypatch.setattr(reference, "load", lambda name: theirs)
+    learnt, _ = detector.learn({"birdnet": reference.features(theirs, three[0], bar=None)}, (0.3,))
+    card = replace(toy().card, labels=learnt.labels, arch=None, front=None, encoder="birdnet", encoder_key="one")
+    path = classifier.save(detector.detector(learnt, theirs), card, tmp_path)
+    assert set(load_file(path)) == set(detector.HEAD)
+    first = three[0]["file"].iloc[0]
+    answers = classifier.predict(classifier.load(path), first, bar=None)
+    assert len(classifier.write(answers, card, tmp_path / "out", 0.001)) == 3
+    monkeypatch.setattr(reference, "load", lambda name: replace(theirs, key="two"))
+    with pytest.raises(ValueError, match=r"trained on other weights of birdnet \(one\) than are here \(two\)"):
+        classifier.load(path)
+
+
+def test_two_species_at_once_are_both_found_and_noise_never(tmp_path):
+    card = replace(toy().card, labels=["high", "low", "noise"], thresholds=[0.6, 0.7, 0.1])
+    windows = pd.DataFrame({"file": "a.wav", "start_s": [0.0, 1.5], "end_s": [3.0, 4.5]})
+    found = answers.found(windows, np.array([[0.8, 0.7, 0.9], [0.5, 0.9, 0.9]]), card)
+    assert found[["label", "start_s", "end_s", "windows"]].to_numpy().tolist() == [["high", 0, 3, 1],
+                                                                                  ["low", 0, 4.5, 2]]
+    assert set(answers.found(windows, np.full((2, 3), 0.65), card, 0.65)["label"]) == {"high", "low"}
 
 
 def test_low_rank_updates_are_refused(tmp_path):
@@ -102,7 +145,7 @@ def test_low_rank_updates_are_refused(tmp_path):
         classifier.save(known.model, known.card, tmp_path)
 
 
-# Windows of a stream
+# Windows of a file
 
 @pytest.mark.parametrize("samples", [100, 511, 512, 8_575, 8_576, 8_577, 8_704, 12_671, 12_672, 12_673, 22_050, 100_000,
                                      100_128, 111_111])
@@ -113,8 +156,8 @@ def test_windows_are_those_of_the_experiments(samples, tmp_path, monkeypatch):
     ours = data.Windows(pd.DataFrame({"file": [str(file)], "label": "a", "split": "test"}), FRONT)
     theirs = [ours[i][0] for i in range(len(ours))]
     for seconds in (1, 2, 96):
-        monkeypatch.setattr(classifier, "PIECE", seconds)
-        starts, waves = zip(*classifier.stretches(file, FRONT))
+        monkeypatch.setattr(pieces, "PIECE", seconds)
+        starts, waves = zip(*pieces.windows(file, *toy().window))
         assert np.concatenate(starts).tolist() == ours.places[:, 1].tolist()
         got = [one for some in waves for one in some]
         assert len(got) == len(theirs)
