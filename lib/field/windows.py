@@ -1,17 +1,20 @@
 """The windows of a sound file of any length, in bounded memory: what a frozen model or a classifier is asked about."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
-from lib import audio
+from lib import audio, progress
+from lib.transfer.reference import Frozen
 
-__all__ = ["windows"]
+__all__ = ["windows", "answers"]
 
 PIECE = 96  # seconds decoded at a time: about 64 windows of 3 s, half overlapping
+BATCH = 16  # windows that a model takes at once
 
 
 def windows(file: str | Path, rate: int, samples: int, step: int, grid: int = 1) -> Iterator[tuple[np.ndarray, Tensor]]:
@@ -31,3 +34,20 @@ def windows(file: str | Path, rate: int, samples: int, step: int, grid: int = 1)
     last = max(0, first + len(wave) - samples) // grid * grid
     if not done or last > (done - 1) * step:
         yield np.array([last]), wave[None, last - first:][:, :samples]
+
+
+def answers(file: str | Path, model: Frozen, head: Callable[[np.ndarray], np.ndarray], *,
+            bar: str | None = "listening") -> tuple[pd.DataFrame, np.ndarray]:
+    """What a readout of a frozen model says of a file's windows, half overlapping: start_s and end_s, scores (W, C).
+
+    head: features (n, D) -> scores (n, C), such as a classifier's predict_proba. Beyond the scores, an hour takes no
+    more memory than two minutes."""
+    seconds, starts, scores = audio.info(file).duration_s, [], []
+    with progress.bar(total=round(seconds), desc=bar, unit="s", leave=False) as shown:
+        for first, waves in windows(file, model.rate, model.samples, model.samples // 2):
+            for at, part in zip(torch.from_numpy(first).split(BATCH), waves.split(BATCH)):
+                starts.append(at.numpy() / model.rate)
+                scores.append(head(model.features(part).numpy()))
+                shown.update(round(starts[-1][-1]) - shown.n)
+    start = np.concatenate(starts)
+    return pd.DataFrame({"start_s": start, "end_s": np.minimum(start + model.seconds, seconds)}), np.concatenate(scores)

@@ -2,9 +2,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from toys import ARCH, FRONT
 
-from lib import audio
+from lib import audio, training
+from lib.checkpoints import Card
 from lib.field import windows
+from lib.mae import MAE
+from lib.transfer import reference
 
 
 @pytest.mark.parametrize("seconds, rate, starts", [(0.5, 8000, [0]), (1.0, 8000, [0]), (2.6, 8000, [0, 1, 2, 3, 3.2]),
@@ -28,3 +32,15 @@ def test_pieces_have_no_seams_and_the_last_window_lies_on_the_grid(tmp_path, mon
     assert len(found) > 2 and first.tolist() == [0, 9000, 18_000, 27_000, 33_200]
     for at, wave in zip(first, torch.cat([waves for _, waves in found])):
         torch.testing.assert_close(wave, whole[at: at + 24_000])
+
+
+def test_the_answers_of_a_file_are_those_of_its_windows(tmp_path):
+    model = reference.ours(MAE(ARCH, training.generator(0)), Card("toy", ARCH, FRONT, "nothing", "none", "a test"))
+    file = tmp_path / "a.wav"
+    soundfile.write(file, np.random.default_rng(0).normal(0, 0.1, FRONT.rate * 5), FRONT.rate)
+    at, scores = windows.answers(file, model, lambda x: x[:, :3], bar=None)
+    wave, firsts = audio.read(file, model.rate), audio.windows(FRONT.rate * 5, model.samples, model.samples // 2)
+    assert (at["start_s"] * model.rate).round().tolist() == firsts and at["end_s"].iloc[-1] == 5
+    for first, score in zip(firsts, scores):
+        np.testing.assert_allclose(model.features(wave[None, first: first + model.samples])[0, :3].numpy(), score,
+                                   atol=1e-5)
