@@ -4,6 +4,7 @@ A softmax shares one certainty among all labels. Here each is asked by itself, s
 both score, and "noise" is what none of them is. What is kept is a small module that answers as what was evaluated."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,16 +15,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from lib import metrics, paths, progress
+from lib import checkpoints, mel, metrics, paths, progress
 from lib.checkpoints import Card
 from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
 from lib.sources import tables
-from lib.transfer import probe, reference
+from lib.transfer import probe, public, reference, starts
 from lib.transfer.probe import Features
 from lib.transfer.reference import Frozen
 
-__all__ = ["LOGMEL", "HEAD", "logmel", "Learnt", "learn", "windows", "recordings", "Detector", "detector", "empty"]
+__all__ = ["LOGMEL", "HEAD", "logmel", "load", "hear", "Learnt", "learn", "windows",
+           "without", "recordings", "Detector", "detector", "empty"]
 
 LOGMEL = "logmel"
 HEAD = ("mean", "scale", "head.weight", "head.bias")  # a detector's own tensors
@@ -40,6 +42,26 @@ def logmel(front: FrontEnd) -> Frozen:
 
     what = "statistics of the log-mel, nothing learnt"
     return Frozen(LOGMEL, what, front.rate, front.samples, 2 * front.mels, paths.key(front), features)
+
+
+def load(name: str) -> tuple[MAE, Card] | Frozen:
+    """A model by its name: a MAE of ours with its card ("ready", public weights, the path of a checkpoint), "birdnet",
+    as `reference.load` has them, or "logmel"."""
+    kind, _, file = name.partition(":")
+    if kind in public.KINDS:
+        return public.load(kind, file or "hub", frames=public.PUBLIC[kind].front.frames)
+    if kind == "birdnet":
+        return reference.load(name)
+    return logmel(mel.INAT) if name == LOGMEL else starts.load_ready() if name == "ready" else checkpoints.load(name)
+
+
+def hear(model: tuple[MAE, Card] | Frozen, table: pd.DataFrame) -> dict[str, Features]:
+    """What a model says about every window of a table, and the log-mel beside it, by their names: what it must beat."""
+    if isinstance(model, Frozen):
+        return {one.name: reference.features(one, table) for one in (model, logmel(mel.INAT))}
+    mae, card = model
+    return {card.name: probe.features(mae, card.front, table, tokens=False),
+            LOGMEL: reference.features(logmel(card.front), table)}
 
 
 class Learnt(NamedTuple):
@@ -95,6 +117,15 @@ def windows(features: Features, split: str) -> tuple[np.ndarray, np.ndarray, np.
     return rows, targets, pd.factorize(tables.units(features.table))[0][row]
 
 
+def without(features: Features, label: str) -> Features:
+    """The features without the recordings of a label."""
+    keep = (features.table["label"] != label).to_numpy()
+    own = keep[features.row]
+    return replace(features, table=features.table[keep].reset_index(drop=True), columns=features.columns[own],
+                   row=(keep.cumsum() - 1)[features.row[own]], kinds={k: x[own] for k, x in features.kinds.items()},
+                   labels=[name for name in features.labels if name != label])
+
+
 def recordings(learnt: Learnt, features: Features) -> probe.Rung:
     """The same as a readout of `probe`, which scores recordings: each window's likeliest label."""
     x = features.kinds[learnt.kind]
@@ -116,13 +147,22 @@ class Detector(nn.Module):
         return self.head((self.encoder.features(waves).to(self.mean) - self.mean) / self.scale)
 
 
-def detector(learnt: Learnt, encoder: Frozen | MAE, card: Card | None = None) -> Detector:
-    """What was learnt as one module, above a model behind `reference`'s interface, or a MAE of ours with its card."""
-    made = (Detector(reference.ours(encoder, card, learnt.kind), len(learnt.labels), encoder.encoder)
-            if isinstance(encoder, MAE) else Detector(encoder, len(learnt.labels)))
+def detector(learnt: Learnt, model: tuple[MAE, Card] | Frozen) -> tuple[Detector, dict]:
+    """What was learnt on `hear`'s features as one module, and what of its card says which encoder it is."""
+    front = mel.INAT if isinstance(model, Frozen) else model[1].front
+    if learnt.name == LOGMEL:
+        model = logmel(front)
+    if isinstance(model, Frozen):
+        made = Detector(model, len(learnt.labels))
+        about = {"arch": None, "front": front if learnt.name == LOGMEL else None, "encoder": model.name,
+                 "encoder_key": model.key}
+    else:
+        mae, card = model
+        made = Detector(reference.ours(mae, card, learnt.kind), len(learnt.labels), mae.encoder)
+        about = {"arch": mae.arch, "front": front, "encoder": learnt.kind}
     own = zip(HEAD, (learnt.mean, learnt.scale, learnt.weight, learnt.bias))
     made.load_state_dict({name: torch.from_numpy(x) for name, x in own}, strict=False)
-    return made.eval()
+    return made.eval(), about
 
 
 def empty(card: Card) -> Detector:

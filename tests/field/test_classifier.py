@@ -24,7 +24,7 @@ from lib.field import windows as pieces
 from lib.field.classifier import Classifier
 from lib.mae import MAE
 from lib.sources import selections
-from lib.transfer import finetune, probe, readouts, reference
+from lib.transfer import finetune, readouts, reference
 
 LABELS = ["high", "low", "mid"]
 
@@ -90,25 +90,19 @@ def three(tmp_path_factory):
     return table, MAE(ARCH, training.generator(0)).eval(), toy().card
 
 
-@pytest.mark.parametrize("kind", ["mean", "frequency", "spread", detector.LOGMEL])
+@pytest.mark.parametrize("kind", ["mean", "frequency", "spread", "embedding"])
 def test_a_kept_detector_answers_exactly_as_what_was_evaluated_at_every_length(kind, three, tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
-    table, encoder, card = three
-    encoder = detector.logmel(FRONT) if kind == detector.LOGMEL else encoder
-    if kind == detector.LOGMEL:
-        features = reference.features(encoder, table, bar=None)
-    else:
-        features = probe.features(encoder, FRONT, table, bar=None, tokens=False)
-        features = replace(features, kinds={kind: features.kinds[kind]})
-    learnt, _ = detector.learn({"toy": features}, (0.3,))
+    table, *model = three
+    name, features = next((name, one) for name, one in detector.hear(model, table).items() if kind in one.kinds)
+    learnt, _ = detector.learn({name: replace(features, kinds={kind: features.kinds[kind]})}, (0.3,))
     rows, targets, groups = detector.windows(features, "val")
-    told = calibration.calibrate(learnt.odds(features.kinds[learnt.kind][rows]), targets, groups)
-    ours = kind != detector.LOGMEL
-    about = replace(card, labels=learnt.labels, arch=ARCH if ours else None, encoder=kind if ours else encoder.name,
-                    encoder_key="" if ours else encoder.key, calibration=told.numbers)
-    kept = classifier.load(classifier.save(detector.detector(learnt, encoder, card), about, tmp_path))
+    told = calibration.calibrate(learnt.odds(features.kinds[kind][rows]), targets, groups)
+    made, about = detector.detector(learnt, model)
+    card = replace(model[1], labels=learnt.labels, calibration=told.numbers, **about)
+    kept = classifier.load(classifier.save(made, card, tmp_path))
     said = classifier.predict(kept, "/", [file[1:] for file in table["file"]], bar=None)
-    theirs = calibration.scores(learnt.odds(features.kinds[learnt.kind]), told.slope, told.offset)
+    theirs = calibration.scores(learnt.odds(features.kinds[kind]), told.slope, told.offset)
     np.testing.assert_allclose(said.scores, theirs, atol=1e-4)
     assert said.windows["score"].to_numpy() == pytest.approx(said.scores.max(1))
 
@@ -118,11 +112,10 @@ def test_of_another_models_encoder_only_the_head_is_kept_and_other_weights_are_r
     theirs = replace(detector.logmel(FRONT), name="birdnet", key="one")
     monkeypatch.setattr(reference, "load", lambda name: theirs)
     learnt, _ = detector.learn({"birdnet": reference.features(theirs, three[0], bar=None)}, (0.3,))
-    card = replace(toy().card, labels=learnt.labels, arch=None, front=None, encoder="birdnet", encoder_key="one")
-    path = classifier.save(detector.detector(learnt, theirs), card, tmp_path)
+    made, about = detector.detector(learnt, theirs)
+    path = classifier.save(made, card := replace(toy().card, labels=learnt.labels, **about), tmp_path)
     assert set(load_file(path)) == set(detector.HEAD)
-    first = three[0]["file"].iloc[0]
-    answers = classifier.predict(classifier.load(path), first, bar=None)
+    answers = classifier.predict(classifier.load(path), three[0]["file"].iloc[0], bar=None)
     assert len(classifier.write(answers, card, tmp_path / "out", 0.001)) == 3
     monkeypatch.setattr(reference, "load", lambda name: replace(theirs, key="two"))
     with pytest.raises(ValueError, match=r"trained on other weights of birdnet \(one\) than are here \(two\)"):
