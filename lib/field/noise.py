@@ -13,7 +13,6 @@ __all__ = ["NAME", "marked", "widened", "gaps", "everyday", "added"]
 NAME = "noise"
 ALIKE = {NAME, "other", "background", "silence", "none"}  # labels of one's own that mean the same
 LEAST_S = 1.0  # a shorter gap is a pause of the animal
-COLUMNS = ["file", "label", "split", "group", "source", "duration_s", "start_s", "end_s"]
 CLIPS = 8  # times the everyday sounds of chorus' smallest size, one clip a class: five for train, three for val
 
 
