@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from toys import ARCH, FRONT, mess, tone, tones
 
-from lib import audio, checkpoints, data, metrics, paths, training
+from lib import audio, checkpoints, data, mae, metrics, paths, training
 from lib.checkpoints import Card
 from lib.field import answers, calibration, classifier, detector
 from lib.field import windows as pieces
@@ -74,9 +74,9 @@ def test_a_changed_or_foreign_file_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(ValueError, match="it was changed or cut off"):
         classifier.load(path)
-    mae = checkpoints.save(MAE(ARCH, training.generator(0)), Card("mae", ARCH, FRONT, "", "", ""), tmp_path)
+    other = checkpoints.save(MAE(ARCH, training.generator(0)), Card("mae", ARCH, FRONT, "", "", ""), tmp_path)
     with pytest.raises(ValueError, match="mae.safetensors is a MAE and names no species"):
-        classifier.load(mae)
+        classifier.load(other)
     with pytest.raises(ValueError, match="has 3 outputs, its card 4 labels"):
         classifier.save(known.model, replace(known.card, labels=[*LABELS, "more"]), tmp_path)
 
@@ -120,6 +120,19 @@ def test_of_another_models_encoder_only_the_head_is_kept_and_other_weights_are_r
     monkeypatch.setattr(reference, "load", lambda name: replace(theirs, key="two"))
     with pytest.raises(ValueError, match=r"trained on other weights of birdnet \(one\) than are here \(two\)"):
         classifier.load(path)
+
+
+def test_a_classifier_that_was_kept_before_there_was_a_calibration_still_answers(tmp_path):
+    """A frozen encoder with the mean of its patches and a softmax, and a card without the newer fields."""
+    model = mae.vit(ARCH, num_classes=3, global_pool="avg", fc_norm=False).eval()
+    path = classifier.save(model, toy().card, tmp_path)
+    card = json.loads(path.with_suffix(".json").read_text())
+    newer = ("encoder", "encoder_key", "calibration", "thresholds")
+    path.with_suffix(".json").write_text(json.dumps({k: v for k, v in card.items() if k not in newer}))
+    loaded = classifier.load(path)
+    odds = torch.randn(2, 3, generator=training.generator(2))
+    np.testing.assert_allclose(loaded.scores(odds), odds.softmax(-1), atol=1e-7)
+    assert answers.thresholds(loaded.card).tolist() == [0.5] * 3
 
 
 def test_two_species_at_once_are_both_found_and_noise_never(tmp_path):
