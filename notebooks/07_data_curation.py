@@ -109,8 +109,9 @@ clips = runs.clips(setting, budget)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("07_data_curation", pools, filter=filter, teacher=teacher, threshold=threshold,
-                 control=control, scale=scale, seed=seed, data_seed=data_seed, wildlife=wildlife, general=general,
-                 preset=preset, subtract=subtract, proxy_weights=proxy_weights, budget=budget)
+                 control=control, scale=scale, seed=seed, data_seed=data_seed,
+                 wildlife=wildlife, general=general, preset=preset, subtract=subtract,
+                 proxy_weights=proxy_weights, budget=budget)
 print(f"scale {setting.name}: filter {experiments.named(filter, teacher)}, threshold {threshold}, "
       f"control {control}; {clips:,} pretraining clips")
 
@@ -556,7 +557,8 @@ def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
             ax.plot([x - 0.1, x + 0.1], [one.mean()] * 2, color=f"C{k}", linewidth=3)
     ax.set(title=title, ylim=(0, 1.1 * rows["value"].max()),
            xlim=(-0.5, max(1, len(names)) - 0.5))
-    ticks = [name.replace("confidence", "conf.").replace("_", "\n").replace(" by ", "\n") for name in names]
+    ticks = [name.replace("confidence", "conf.").replace("_", "\n").replace(" by ", "\n")
+             for name in names]
     ax.set_xticks(range(len(names)), ticks, fontsize="small")
     ax.title.set_size("small")
 

@@ -144,7 +144,7 @@ ax.legend();
 
 # %%
 nearest = int((times[0] / 1000 - click_s).abs().argmin())
-reach = getattr(ear, "reach", 1)  # columns: a model with one vector a window hears it anywhere there
+reach = getattr(ear, "reach", 1)  # columns; with one vector a window it is heard in many
 assert abs(int(change.argmax()) - nearest) <= reach and float(times[0, -1]) <= 6000
 print(f"largest change at {times[0, int(change.argmax())]:.0f} ms, "
       f"the nearest column is at {times[0, nearest]:.0f} ms")
