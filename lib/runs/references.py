@@ -22,6 +22,7 @@ __all__ = ["FILE", "measure", "own_scores", "table", "markdown"]
 
 FILE = paths.ROOT / "papermill_runs" / "references.csv"
 POOLS = ("birds", "frogs", "animals")
+VERSION = 1  # of what is kept of a fold: raised when the same models and recordings would give other numbers
 NEWER = 800_000  # xeno-canto's numbers of 2023 and later: BirdNET V2.4 came out in June 2023
 OWN, EMBEDDING, READY = "BirdNET, its own scores", "BirdNET, frozen", "ready weights, frozen"
 FROZEN = (OWN, EMBEDDING, READY)
@@ -40,12 +41,12 @@ seeds. AudioMAE and Bird-MAE are not measured: their weights are on the hub, whi
 
 def measure(pools: str = "../shared/real_audio") -> None:
     """Asks the frozen models about the pools in a folder (birds, frogs, animals), and writes the file."""
-    models, begun = [reference.load("birdnet"), reference.load("ready")], provenance.commit()
-    made = [_pool(pool, f"folder:{pools}/{pool}", *models) for pool in POOLS]
-    machine = provenance.computed_with()["machine"]
-    found = pd.concat(made, ignore_index=True).assign(commit=begun, processor=machine["processor"])
-    paths.write_text(FILE, found.to_csv(index=False))
-    print(f"written: {FILE.name}, {len(found):,} recordings")
+    begun, found = provenance.commit(), []
+    models = [reference.load("birdnet"), reference.load("ready")]
+    for pool in POOLS:
+        found.append(_pool(pool, f"folder:{pools}/{pool}", *models).assign(commit=begun, processor=paths.processor()))
+        paths.write_text(FILE, pd.concat(found, ignore_index=True).to_csv(index=False))
+        print(f"{FILE.name}: {sum(map(len, found)):,} recordings, {pool} are in")
 
 
 def _pool(pool: str, name: str, birdnet: Frozen, ready: Frozen) -> pd.DataFrame:
@@ -61,7 +62,16 @@ def _pool(pool: str, name: str, birdnet: Frozen, ready: Frozen) -> pd.DataFrame:
 
 
 def _fold(asked: pd.DataFrame, birdnet: Frozen, ready: Frozen) -> pd.DataFrame:
-    """The test recordings of one fold, in the order of the table."""
+    """The test recordings of one fold, in the order of the table; computed once."""
+    used = asked.reindex(columns=["file", "label", "split", "group", "start_s", "end_s", "duration_s"])
+    file = paths.cache("references") / f"{paths.key(VERSION, birdnet.key, ready.key, used)}.csv"
+    if not file.exists():
+        paths.write_text(file, _tested(asked, birdnet, ready).to_csv(index=False))
+    return pd.read_csv(file, dtype={"file": str, "group": str})
+
+
+def _tested(asked: pd.DataFrame, birdnet: Frozen, ready: Frozen) -> pd.DataFrame:
+    """What each model makes of the test recordings of one fold."""
     heard, seen = (reference.features(model, asked, bar=None) for model in (birdnet, ready))
     rows = heard.table[heard.table["split"] == "test"]
     number = rows["file"].str.extract(r"XC(\d+)\.\w+$")[0].astype(float)  # of xeno-canto, by which files are named
