@@ -23,20 +23,21 @@ __all__ = ["FILE", "measure", "own_scores", "table", "markdown"]
 FILE = paths.ROOT / "papermill_runs" / "references.csv"
 POOLS = ("birds", "frogs", "animals")
 VERSION = 1  # of what is kept of a fold: raised when the same models and recordings would give other numbers
-NEWER = 800_000  # xeno-canto's numbers of 2023 and later: BirdNET V2.4 came out in June 2023
+NEWER = 800_000  # xeno-canto's number of about May 2023: BirdNET V2.4 came out in that year
 OWN, EMBEDDING, READY = "BirdNET, its own scores", "BirdNET, frozen", "ready weights, frozen"
 FROZEN = (OWN, EMBEDDING, READY)
 KNOWN = 0.5  # of the tested species must be named by a model whose own scores are asked
 
 HEAD = """BirdNET V2.4 (Kahl et al. 2021; CC BY-NC-SA 4.0) is trained on labelled bird recordings, xeno-canto's among \
 them: most of these recordings, those of the test folds too, it may have heard, with their species. That is no fault \
-of BirdNET and no fair comparison; *new* are recordings with a number above 800,000, uploaded when V2.4 was about \
-finished, which it is less likely to have heard. *Its own scores* learn nothing here: the highest or the mean of its \
-windows, by which is better on val, among the tested species; of those it does not name it gets none right. *Frozen* \
-is logistic regression on what a model says of each window of the train folds, C chosen on val. The others are means \
-over seeds, from the records of notebooks 04 and 05; *finetuned* is the start that is best on val. Class-averaged \
-top-1 on test in percent; *minus BirdNET* is paired with BirdNET, frozen, over species and, where there are any, \
-seeds. AudioMAE and Bird-MAE are not measured: their weights are on the hub, which was not within reach."""
+of BirdNET and no fair comparison; *new* are recordings with a number above 800,000, uploaded from about May 2023 on, \
+the year in which V2.4 came out: it is less likely to have heard them. *Its own scores* learn nothing here: the \
+highest or the mean of its windows, by which is better on val, among the tested species; of those that it does not \
+name it gets none right. *Frozen* is logistic regression on what a model says of each window of the train folds, C \
+chosen on val. The others are means over seeds, from the records of notebooks 04 and 05; *finetuned* is the start that \
+is best on val. Class-averaged top-1 on test in percent; *minus BirdNET* is paired with BirdNET, frozen, over species \
+and, where there are any, seeds. AudioMAE and Bird-MAE are not measured: their weights are on the hub, which was not \
+within reach."""
 
 
 def measure(pools: str = "../shared/real_audio") -> None:
