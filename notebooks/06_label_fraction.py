@@ -262,6 +262,7 @@ for ax, part in zip(axes, (grown, real)):
 if other:
     axes[0].plot(*100 * np.array(list(frozen.items())).T, "s--", color="0.3",
                  label=f"{other.name}, frozen, this seed")
+    axes[0].set_xticks([100 * share for share in frozen], [f"{share:.0%}" for share in frozen])
 axes[0].set(ylabel="top-1 on test, class average (%)", ylim=(0, None))
 if len(grown) or other:
     axes[0].legend(fontsize="small")

@@ -34,10 +34,10 @@ of BirdNET and no fair comparison; *new* are recordings with a number above 800,
 the year in which V2.4 came out: it is less likely to have heard them. *Its own scores* learn nothing here: the \
 highest or the mean of its windows, by which is better on val, among the tested species; of those that it does not \
 name it gets none right. *Frozen* is logistic regression on what a model says of each window of the train folds, C \
-chosen on val. The others are means over seeds, from the records of notebooks 04 and 05; *finetuned* is the start that \
-is best on val. Class-averaged top-1 on test in percent; *minus BirdNET* is paired with BirdNET, frozen, over species \
-and, where there are any, seeds. AudioMAE and Bird-MAE are not measured: their weights are on the hub, which was not \
-within reach."""
+chosen on val. The others are means over seeds, from the records of notebooks 04 and 05; *finetuned* is the start or \
+ratio that is best on val. Class-averaged top-1 on test in percent; *minus BirdNET* is paired with BirdNET, frozen, \
+over species and, where there are any, seeds. AudioMAE and Bird-MAE are not measured: their weights are on the hub, \
+which was not within reach."""
 
 
 def measure(pools: str = "../shared/real_audio") -> None:
@@ -116,7 +116,7 @@ def table(file: Path, committed: bool = False) -> pd.DataFrame:
     known = pd.read_csv(file, dtype={"file": str, "group": str}) if file.exists() else pd.DataFrame({"commit": []})
     if committed and known["commit"].astype(str).str.endswith("-dirty").any() or known.empty:
         return pd.DataFrame()
-    found, runs = [], experiments.load(experiments.BY_PLACE["Table 3"], committed)
+    found, runs = [], _recorded(committed)
     for pool, rows in known.groupby("pool", sort=False):
         hits = {name: rows[name].to_numpy(float)[None] for name in FROZEN if rows[name].notna().all()}
         hits |= dict(_trained(runs, rows))
@@ -128,12 +128,20 @@ def table(file: Path, committed: bool = False) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def _recorded(committed: bool) -> pd.DataFrame:
+    """The records of notebooks 04 and 05 that may be compared, with the label of their start or ratio."""
+    starts, ratios = (experiments.load(experiments.BY_PLACE[place], committed) for place in ("Table 3", "Table 4"))
+    ratios = ratios.assign(label="pretrained at ratio " + ratios["label"]) if len(ratios) else ratios
+    runs = pd.concat([starts, ratios], ignore_index=True)
+    if runs.empty:
+        return runs
+    usual = runs["budget"].eq("sweep") & runs["preset"].eq("study") & runs["subtract"].eq("median")
+    return runs[usual]
+
+
 def _trained(runs: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
     """The hits (S, R) of the recorded models of a pool: without pretraining, and finetuned from the best start."""
-    if runs.empty:
-        return
-    usual = runs["budget"].eq("sweep") & runs["preset"].eq("study") & runs["subtract"].eq("median")
-    own = runs[usual & runs["data.wildlife.hash"].eq(rows["hash"].iloc[0])]
+    own = runs[runs["data.wildlife.hash"].eq(rows["hash"].iloc[0])] if len(runs) else runs
     if own.empty:
         return
     best = own.groupby("label")["top1.value"].mean().idxmax()  # on val
