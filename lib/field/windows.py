@@ -13,7 +13,7 @@ from lib.transfer.reference import Frozen
 
 __all__ = ["windows", "answers"]
 
-PIECE = 96  # seconds decoded at a time: about 64 windows of 3 s, half overlapping
+PIECE = 24  # seconds decoded at a time: little, since freed memory of many sizes is not all given back
 BATCH = 16  # windows that a model takes at once
 
 
