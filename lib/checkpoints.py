@@ -26,7 +26,7 @@ from lib import mae, paths
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 
-__all__ = ["Card", "save", "load", "described", "shapes", "check_chirp", "chirp", "read", "chirp_numbers"]
+__all__ = ["Card", "save", "load", "described", "shapes", "check_chirp", "rising", "chirp", "read", "chirp_numbers"]
 
 KINDS = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text that can be printed",
          list[float]: "a list of numbers", list[str]: "a list of texts", tuple[int, int]: "two whole numbers"}
@@ -39,15 +39,19 @@ class Card:
     """What a checkpoint is, kept as NAME.json beside its weights."""
 
     name: str
-    arch: Arch
-    front: FrontEnd  # the front end belongs to the checkpoint: other specs would be another language
+    arch: Arch | None  # None: the encoder is another's and not in the file (see `encoder`)
+    front: FrontEnd | None  # belongs to the checkpoint: other specs would be another language
     trained_on: str  # data, clips and seed, in words
     licence: str
     source: str  # where it came from: the command or notebook, or the public file
     sha256: str = ""  # of the weights file
     chirp: list[float] = field(default_factory=list)  # `chirp_numbers`
-    # of a classifier (lib.field.classifier), in the order of its outputs; a MAE has none
+    # of a classifier (lib.field.classifier), in the order of its outputs; a MAE has none, nor what follows
     labels: list[str] = field(default_factory=list)
+    encoder: str = ""  # of a frozen one what its head reads (lib.field.detector), "" of a finetuned one
+    encoder_key: str = ""  # of another's encoder: `reference.Frozen.key`
+    calibration: list[float] = field(default_factory=list)  # slope, then offset, of each label's log odds
+    thresholds: list[float] = field(default_factory=list)  # of each label's score
 
 
 def save(model: MAE, card: Card, folder: str | Path, dtype: torch.dtype = torch.float32) -> Path:
@@ -114,9 +118,10 @@ def _made(kind: type, about: object, place: str) -> object:
     if unknown := [name for name in about if name not in hints]:
         raise ValueError(f"{place} has {short(unknown[0])}, which no card has")
     for name, value in about.items():
-        if is_dataclass(hints[name]):
-            value = _made(hints[name], value, name)
-        elif not _fits(value, hints[name]):
+        inner = next((one for one in (hints[name], *get_args(hints[name])) if is_dataclass(one)), None)
+        if inner and (value is not None or inner is hints[name]):
+            value = _made(inner, value, name)
+        elif not inner and not _fits(value, hints[name]):
             raise ValueError(f"{name} of {place} is {short(value)}, it must be {KINDS[hints[name]]}")
         values[name] = tuple(value) if get_origin(hints[name]) is tuple else value
     return kind(**values)
@@ -140,8 +145,17 @@ def _check(card: Card) -> None:
         raise ValueError(f"sha256 of the card is {short(card.sha256)}, it must be 64 hex digits")
     if len(set(card.labels)) < len(card.labels) or not all(label.strip() for label in card.labels):
         raise ValueError("labels of the card hold one twice or an empty one")
-    if (card.front.mels, card.front.frames % card.arch.patch[0]) != (card.arch.mels, 0) \
-            or card.front.frames > card.arch.frames:
+    for name, each in (("calibration", 2), ("thresholds", 1)):
+        if (count := len(getattr(card, name))) not in (0, each * len(card.labels)):
+            raise ValueError(f"{name} of the card has {count} numbers, {len(card.labels)} labels need "
+                             f"{each * len(card.labels)}")
+    if not all(0 < threshold <= 1 for threshold in card.thresholds):
+        raise ValueError("thresholds of the card are not all above 0 and at most 1")
+    if (card.arch or not (card.encoder and card.encoder_key)) and None in (card.arch, card.front):
+        name = "arch" if card.arch is None else "front"
+        raise ValueError(f"{name} is None, it must be an object")
+    if card.arch and ((card.front.mels, card.front.frames % card.arch.patch[0]) != (card.arch.mels, 0)
+                      or card.front.frames > card.arch.frames):
         raise ValueError(f"front gives {card.front.frames} frames x {card.front.mels} mels, arch takes "
                          f"{card.arch.frames} x {card.arch.mels}")
 
@@ -164,6 +178,10 @@ def shapes(make: Callable[[], nn.Module]) -> dict[str, tuple]:
 def _compare(card: Card, saved: Mapping[str, tuple], name: str) -> None:
     """ValueError unless the tensors of a file are those of its card's arch, of a classifier those of its encoder."""
     arch, whole = card.arch, not card.labels
+    if not whole and len(saved.get("head.weight", (0, 0))) != 2:
+        raise ValueError(f"{name}: head.weight is {saved['head.weight']}, it must be (labels, width)")
+    if arch is None:
+        return
     encoder, L = "encoder." if whole else "", arch.grid.t * arch.grid.f
     wanted = {f"{encoder}pos_embed": (1, 1 + L, arch.dim),
               f"{encoder}patch_embed.proj.weight": (arch.dim, 1, *arch.patch),
@@ -181,8 +199,6 @@ def _compare(card: Card, saved: Mapping[str, tuple], name: str) -> None:
     if wrong:
         raise ValueError(f"{name} does not fit the arch of its card: the first of {len(wrong)} tensors is {wrong[0]}, "
                          f"{saved.get(wrong[0], 'missing')} instead of {wanted.get(wrong[0], 'none')}")
-    if not whole and len(saved.get("head.weight", (0, 0))) != 2:
-        raise ValueError(f"{name}: head.weight is {saved['head.weight']}, it must be (labels, width)")
 
 
 def check_chirp(got: list[float], card: Card) -> None:
@@ -193,12 +209,17 @@ def check_chirp(got: list[float], card: Card) -> None:
                          "the front end or the model has changed since")
 
 
+def rising(rate: int, samples: int) -> Tensor:
+    """A fixed chirp (1, samples): from 200 Hz up to 40 % of the band, in the length of a model's window."""
+    t = torch.arange(samples, dtype=torch.float64) / rate  # s
+    top = 0.4 * rate / 2
+    wave = 0.1 * torch.sin(2 * torch.pi * (200 * t + (top - 200) / (2 * (samples / rate)) * t**2))
+    return wave.float()[None]
+
+
 def chirp(front: FrontEnd) -> Tensor:
-    """The log-mel (1, 1, T, M) of a fixed rising chirp in the length of the model's window, on the CPU."""
-    t = torch.arange(front.samples, dtype=torch.float64) / front.rate  # s
-    top = 0.4 * front.rate / 2  # from 200 Hz up to 40 % of the band, in the length of the model's window
-    wave = 0.1 * torch.sin(2 * torch.pi * (200 * t + (top - 200) / (2 * front.seconds) * t**2))
-    return LogMel(front)(wave.float()[None], frames=front.frames)
+    """The log-mel (1, 1, T, M) of the rising chirp, on the CPU."""
+    return LogMel(front)(rising(front.rate, front.samples), frames=front.frames)
 
 
 def chirp_numbers(model: MAE, front: FrontEnd) -> list[float]:

@@ -7,7 +7,7 @@ touches, the masked `encode` and the time-only window shift, are pinned by parit
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from timm.models.swin_transformer_v2_cr import SwinTransformerV2CrBlock
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from lib import patches
+from lib import patches, paths
 from lib.patches import Grid, Mask
 
 __all__ = ["Arch", "MAE", "Result", "sincos", "vit"]
@@ -41,6 +41,8 @@ class Arch:
     decoder_heads: int = 16
     norm_pixels: bool = True  # the target is each patch minus its mean over its std; a guess is then in those units
     floor: float = 1e-6  # added to a patch's variance there: a larger one keeps the noise of quiet patches small
+    # width of the hidden layer of every block's MLP over that of the block, encoder and decoder
+    mlp_ratio: float = field(default=4.0, metadata=paths.LATER)
 
     def __post_init__(self) -> None:
         if self.decoder not in ("window", "plain"):
@@ -50,6 +52,8 @@ class Arch:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         if min(self.patch) < 1:
             raise ValueError(f"patch is {self.patch}: it must be 1 or more frames and mels")
+        if not (self.mlp_ratio < math.inf and min(self.dim, self.decoder_dim) * self.mlp_ratio >= 1):
+            raise ValueError(f"mlp_ratio is {self.mlp_ratio}: a block's MLP must have a hidden layer of 1 or more")
         if not 0 < self.floor < math.inf:
             raise ValueError(f"floor is {self.floor}: it must be more than 0, since the variance of a patch may be 0")
         for name, dim, heads in (("dim", self.dim, self.heads), ("decoder_dim", self.decoder_dim, self.decoder_heads)):
@@ -111,11 +115,16 @@ def vit(arch: Arch, kind: Callable[..., VisionTransformer] = VisionTransformer, 
     """The stock timm ViT of this shape (or another `kind` of it), without a head; `changes` are timm's own arguments,
     such as num_classes."""
     options = dict(img_size=(arch.frames, arch.mels), patch_size=arch.patch, in_chans=1, embed_dim=arch.dim,
-                   depth=arch.depth,
-                   num_heads=arch.heads, norm_layer=Norm, num_classes=0, global_pool="", embed_layer=Embed) | changes
+                   depth=arch.depth, num_heads=arch.heads, mlp_ratio=_mlp(arch, arch.dim), norm_layer=Norm,
+                   num_classes=0, global_pool="", embed_layer=Embed) | changes
     model = kind(**options)
     model.patch_embed.strict_img_size = False  # a shorter spec takes a prefix of the position table
     return model
+
+
+def _mlp(arch: Arch, dim: int) -> float:
+    """timm's mlp_ratio for a block: it takes the whole part of dim * ratio, which rounding may put below the width."""
+    return (round(dim * arch.mlp_ratio) + 0.5) / dim
 
 
 class MAE(nn.Module):
@@ -135,11 +144,12 @@ class MAE(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, d))
         self.decoder_pos_embed = nn.Parameter(sincos(d, self.grid), requires_grad=False)
         if arch.decoder == "window":
-            block = partial(WindowBlock, d, arch.decoder_heads, tuple(self.grid), (4, 4), init_values=None,
-                            norm_layer=Norm)
+            block = partial(WindowBlock, d, arch.decoder_heads, tuple(self.grid), (4, 4), mlp_ratio=_mlp(arch, d),
+                            init_values=None, norm_layer=Norm)
             blocks = [block(shift_size=(2, 0) if i % 2 else (0, 0)) for i in range(arch.decoder_depth)]
         else:
-            blocks = [Block(d, arch.decoder_heads, qkv_bias=True, norm_layer=Norm) for _ in range(arch.decoder_depth)]
+            blocks = [Block(d, arch.decoder_heads, _mlp(arch, d), qkv_bias=True, norm_layer=Norm)
+                      for _ in range(arch.decoder_depth)]
         self.decoder_blocks = nn.Sequential(*blocks)
         self.decoder_norm = Norm(d)
         self.decoder_pred = nn.Linear(d, arch.patch[0] * arch.patch[1])

@@ -12,7 +12,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -30,6 +30,7 @@ BLOCK = 1 << 20  # bytes hashed at a time
 NAME = 255  # bytes that the name of a file may have
 LEFT = re.compile(r"\..*\.[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)  # the names that `atomic` gives
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or what a user may have of it
+LATER = {"later": True}  # metadata of a dataclass's field that came when results were kept already, see `plain`
 CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 ADVICE = {**dict.fromkeys(FULL, "make room, and the same command goes on"),
           **dict.fromkeys(CLOSED, "take a folder that you can write to" if os.name == "posix" else
@@ -220,9 +221,12 @@ def line(text: str) -> str:
 # --------------------------------------------------------------------------------------------------------------- hashes
 
 def plain(value: object) -> object:
-    """Numpy and torch values, dataclasses and NamedTuples as JSON: infinity is the string "inf", NaN is null."""
+    """Numpy and torch values, dataclasses and NamedTuples as JSON: infinity is the string "inf", NaN is null.
+
+    A field that is `LATER` is left out at its default, so that what was named before it came keeps its name."""
     if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
+        said = {f: getattr(value, f.name) for f in fields(value)}
+        return plain({f.name: x for f, x in said.items() if f.metadata != LATER or x != f.default})
     if hasattr(value, "_asdict"):
         return plain(value._asdict())
     if isinstance(value, Mapping):

@@ -66,6 +66,7 @@ from lib import data, mel, metrics, plots, runs, sources
 from lib.course import exercises
 from lib.runs import cost, experiments, report, verdicts
 from lib.transfer import probe, starts
+from lib.transfer import reference as outside
 
 plots.style()
 
@@ -84,6 +85,8 @@ wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT o
 general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
 # empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
 weights: str = ""  # public weights: hub, or a local file
+# birdnet, ready, audiomae or a checkpoint: as lib.transfer.reference names it
+reference: str = ""  # another frozen model, whose two rungs stand beside; empty for none
 # median: a frame is heard as it lies above what its band has in this clip; none: as in both papers
 subtract: str = "median"  # taken off the log-mel where labels are learned: median or none
 # sweep is what the records use, also those of notebook 04; main is fewer
@@ -99,9 +102,10 @@ print(f"scale {setting.name}: {clips:,} clips for each pretraining")
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
 run = runs.start("03_linear_probe", pools, init=init, scale=scale, seed=seed, data_seed=data_seed,
-                 wildlife=wildlife, general=general, weights=weights, subtract=subtract,
-                 budget=budget)
+                 wildlife=wildlife, general=general, weights=weights, reference=reference,
+                 subtract=subtract, budget=budget)
 table = pools["wildlife"].reset_index(drop=True)
+other = outside.load(reference) if reference else None
 
 # %% [markdown]
 # ## What will be computed
@@ -289,6 +293,8 @@ print(f"|mean| / std of a channel, median: {np.median(np.abs(x.mean(0)) / (x.std
 #
 # **Nearest neighbours** learns nothing: a window asks the $k$ train windows at the smallest angle. **Logistic regression** is the same linear classifier as (2), but solved to
 # its end, on all windows (each recording with the same weight), with a penalty: no learning rate can be to blame.
+#
+# With `reference="birdnet"`, on recordings of birds, the same two readouts stand on BirdNET's embeddings as well: what a model that learnt its species from labels has to say (its package is not among the requirements; the error says what to install).
 
 # %%
 for kind in ("mean", "frequency", "spread"):
@@ -296,6 +302,12 @@ for kind in ("mean", "frequency", "spread"):
     ladder[f"logistic regression, {kind}"] = probe.logistic(known, kind)
 references = [name for name in ladder if name.startswith(("k-NN", "logistic"))]
 results |= {name: probe.evaluate(ladder[name], known, seed) for name in references}
+if other:  # the same two on what another frozen model says of the same recordings
+    theirs = outside.features(other, table)
+    for readout, learn in (("k-NN", probe.neighbours), ("logistic regression", probe.logistic)):
+        ladder[f"{readout}, {other.name}"] = rung = learn(theirs, "embedding")
+        results[f"{readout}, {other.name}"] = probe.evaluate(rung, theirs, seed)
+        references.append(f"{readout}, {other.name}")
 pd.DataFrame({name: {"chosen k or C": ladder[name].chosen,
                      **{split: f"{s.top1.value:.1%}" for split, s in results[name].scores.items()}}
               for name in references}).T

@@ -60,7 +60,8 @@ from IPython.display import Markdown
 from lib import mel, plots, runs, sources
 from lib.course import exercises
 from lib.runs import cost, criteria, experiments, report, verdicts
-from lib.transfer import finetune, starts
+from lib.transfer import finetune, probe, starts
+from lib.transfer import reference as outside
 
 plots.style(photo=False)
 
@@ -83,6 +84,8 @@ wildlife: str = "chorus"  # the pool with the species: chorus, inatsounds:ROOT o
 general: str = "chorus"  # the other pool: chorus, audioset:ROOT, esc50 or folder:PATH
 # empty means a stand-in for AudioSet, and the hub for imagenet_sl and birdmae
 weights: str = ""  # public weights: hub, or a local file
+# birdnet, ready, audiomae or a checkpoint: as lib.transfer.reference names it
+reference: str = ""  # a frozen model whose curve is drawn beside; empty for none
 # study: this repository's, see 04; audiomae: AdamW, layer decay; paper: Adam, as the first author's
 # fork has it; lora: few weights
 preset: str = "study"  # the recipe of finetuning: study, audiomae, paper or lora
@@ -101,7 +104,9 @@ pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, da
 part = sources.subset(pools["wildlife"], fraction, seed)
 run = runs.start("06_label_fraction", pools, init=init, fraction=fraction, equal_steps=equal_steps,
                  scale=scale, seed=seed, data_seed=data_seed, wildlife=wildlife, general=general,
-                 weights=weights, preset=preset, subtract=subtract, budget=budget)
+                 weights=weights, reference=reference, preset=preset, subtract=subtract,
+                 budget=budget)
+other = outside.load(reference) if reference else None
 train, kept = (t[t["split"] == "train"] for t in (pools["wildlife"], part))
 print(f"{fraction}: {len(kept)} of {len(train)} labelled recordings "
       f"of {kept['label'].nunique()} species ({len(kept) / len(train):.0%})")
@@ -201,6 +206,19 @@ for split, s in result.scores.items():
           f"each guess among {s.chosen_from}")
 
 # %% [markdown]
+# With `reference="birdnet"`, on birds, a third arm: logistic regression on what that frozen model says of the same recordings, C chosen on val. It needs no more than its
+# features, so that all sizes are asked at once.
+
+# %%
+frozen = {}  # share of train: top-1 on test
+for size in sizes if other else ():
+    rest = sources.subset(pools["wildlife"], size, seed)
+    heard = outside.features(other, rest)
+    scores = probe.evaluate(probe.logistic(heard, "embedding"), heard, seed).scores
+    frozen[(rest["split"] == "train").sum() / len(train)] = scores["test"].top1.value
+    print(f"{other.name}, frozen, {size} per species: test top-1 {scores['test'].top1}")
+
+# %% [markdown]
 # ## The record
 
 # %%
@@ -208,6 +226,7 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
                   samples_seen=begin.samples,
                   labels=tuned.labels, labelled=len(kept), labelled_share=len(kept) / len(train),
                   answers=result.answers, start=begin.what, finetuning_steps=len(tuned.log),
+                  **({"frozen": list(frozen.items())} if other else {}),
                   recipes={"arch": begin.model.arch, "finetune": recipe})
 
 # %% [markdown]
@@ -240,9 +259,14 @@ for ax, part in zip(axes, (grown, real)):
     shares = sorted(set(part["labelled_share"])) if len(part) else []
     ax.set_xticks([100 * share for share in shares], [f"{share:.0%}" for share in shares])
     ax.minorticks_off()
+if other:
+    axes[0].plot(*100 * np.array(list(frozen.items())).T, "s--", color="0.3",
+                 label=f"{other.name}, frozen, this seed")
+    axes[0].set_xticks([100 * share for share in frozen], [f"{share:.0%}" for share in frozen])
 axes[0].set(ylabel="top-1 on test, class average (%)", ylim=(0, None))
-if len(grown):
+if len(grown) or other:
     axes[0].legend(fontsize="small")
+if len(grown):
     plots.save(figure, "06_label_fraction") if setting.name != "smoke" else None
 
 # %% [markdown]

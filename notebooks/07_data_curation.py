@@ -61,15 +61,17 @@ from sklearn.metrics import precision_recall_curve
 from lib import mel, metrics, plots, pretrain, recordings, runs, sources
 from lib.course import exercises
 from lib.explorers import curation
-from lib.runs import cost, report, verdicts
+from lib.runs import cost, experiments, report, verdicts
 from lib.sources import chorus
-from lib.transfer import curate, finetune, mobilenet, starts
+from lib.transfer import curate, finetune, mobilenet, reference, starts
 
 plots.style()
 
 # %% tags=["parameters"]
 # none, confidence, confidence_oof, loss or energy
 filter: str = "confidence"  # what windows are scored by
+# empty: of a classifier that is trained here; birdnet: of BirdNET, where it is installed, on birds
+teacher: str = ""  # whose confidence filter="confidence" takes: empty or birdnet
 # a share of the windows such as "50%", or every window with at least this score, such as 0.88
 threshold: str = "50%"  # what is kept
 # windows: as many of every recording as the filter keeps, at random; recordings: of as many
@@ -98,17 +100,19 @@ max_hours: float = 1.0  # a run that would take longer on this machine is refuse
 # A parameter that makes no sense is refused here, before anything is computed.
 
 # %%
-value = curate.check(filter, threshold, control)
+value = curate.check(filter, threshold, control, teacher)
+taught_by = reference.load(teacher) if teacher else None
 setting = runs.scale(scale)
 if proxy_weights:  # whether they can be had
     mobilenet.network(2, size=setting.proxy(seed).size, weights=proxy_weights)
 clips = runs.clips(setting, budget)
 pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, data_seed),
          "general": sources.recordings(general, "general", setting.chorus, data_seed)}
-run = runs.start("07_data_curation", pools, filter=filter, threshold=threshold, control=control,
-                 scale=scale, seed=seed, data_seed=data_seed, wildlife=wildlife, general=general,
-                 preset=preset, subtract=subtract, proxy_weights=proxy_weights, budget=budget)
-print(f"scale {setting.name}: filter {filter}, threshold {threshold}, "
+run = runs.start("07_data_curation", pools, filter=filter, teacher=teacher, threshold=threshold,
+                 control=control, scale=scale, seed=seed, data_seed=data_seed,
+                 wildlife=wildlife, general=general, preset=preset, subtract=subtract,
+                 proxy_weights=proxy_weights, budget=budget)
+print(f"scale {setting.name}: filter {experiments.named(filter, teacher)}, threshold {threshold}, "
       f"control {control}; {clips:,} pretraining clips")
 
 # %% [markdown]
@@ -140,7 +144,7 @@ labelled = setting.finetuning(preset, seed, pretrained=clips > 0)
 train = table[table["split"] == "train"]
 # what a scorer is pretrained on
 told, rows = dataclasses.replace(recipe, clips=runs.clips(setting, "sweep")), []
-if filter.startswith("confidence"):
+if filter.startswith("confidence") and not teacher:
     # three, each on two thirds of the recordings, cost as much as two
     selectors = 2 if filter == "confidence_oof" else 1
     general_only = dataclasses.replace(told, ratio=np.inf)
@@ -159,7 +163,7 @@ cost.sheet(rows, max_hours)
 
 # %% [markdown]
 # **See:** what a filter costs beside what it is to improve. Measured a moment ago from a few steps on random clips, on the machine in the corner. Scores that an earlier run left are
-# read, and finetuning on the kept windows is shorter where recordings lose all of theirs, so it may be less; reading and the small network at the end are not counted, so it may be more.
+# read, and finetuning on the kept windows is shorter where recordings lose all of theirs, so it may be less; reading, a `teacher` and the small network at the end are not counted, so it may be more.
 #
 # ## Four scores
 #
@@ -171,6 +175,8 @@ cost.sheet(rows, max_hours)
 # - **confidence** (Figure 4): the selector is a classifier trained on the full train split. It scores windows *that it was trained on*.
 # - **confidence_oof**: the same out of fold. Three selectors, each scoring only recordings of groups (place, animal) that it has not met. What it says
 #   is a judgement, not a memory.
+#   With `teacher="birdnet"` the same filter runs with a second teacher: BirdNET, which learnt its species from other labels, says how sure it is of the recording's. It knows birds, and
+#   none of `chorus`; that it never met these very recordings nobody can promise.
 # - **loss** (Figure 5): needs no label. Windows that are *hard* to reconstruct are kept: an empty one should be simple. The target is the raw
 #   spec: divided by its own standard deviation, a patch of silence is as hard as song.
 # - **energy**: not in the paper; the first author's public fork has it, with a threshold of 200 for 3 s at 22.05 kHz. The recording is scaled to peak 1 first.
@@ -189,6 +195,8 @@ def score(name: str) -> pd.DataFrame:
 
     What was scored before, with the same recordings, seed and recipe, is read again."""
     told = runs.clips(setting, "sweep")
+    if name == "confidence" and teacher:
+        return curate.taught(taught_by, front, table)
     if name.startswith("confidence"):
         begin = starts.start("audioset_ssl", setting.arch(), setting.pretraining(told, seed),
                              pools, workers=setting.workers)
@@ -469,7 +477,7 @@ print(f"{n.recordings} test recordings of {n.classes} classes, each guess among 
 
 # %%
 experiment = {"none": "curation_confidence", "confidence": "curation_confidence",
-              "loss": "curation_reconstruction"}.get(filter)
+              "loss": "curation_reconstruction"}.get(experiments.named(filter, teacher))
 shares = {"confidence": {"50%": "0.90"},
           "loss": {"75%": "0.06", "50%": "0.12", "25%": "0.25"}}.get(filter, {})
 # a loss is in units of its own front end: only shares compare
@@ -500,7 +508,9 @@ path = run.record({**split_scores(full), "filtered": split_scores(filtered),
 # %%
 swept = runs.beside(runs.records("07_data_curation"), run)
 if len(swept):
-    swept = swept.assign(arm=swept["control"].replace({"none": "filter"}))
+    swept = swept.assign(arm=swept["control"].replace({"none": "filter"}),
+                         filter=[experiments.named(*row) for row in
+                                 swept[["filter", "teacher"]].itertuples(index=False)])
     swept.loc[swept["filter"] == "none", "arm"] = "none"
 columns = {"windows": "kept.windows", "recording": "kept.per_recording",
            "recordings": "kept.recordings", "species": "kept.species",
@@ -523,11 +533,17 @@ if len(judges):
 ARMS = {"filter": "the filter", "windows": "windows at random", "recordings": "recordings too"}
 
 
+def filters(rows: pd.DataFrame) -> list[str]:
+    """The filters that were run, in this notebook's order, each teacher's behind its own."""
+    place = {name: i for i, name in enumerate(curate.FILTERS)}
+    return sorted(set(rows["filter"]) - {"none"}, key=lambda name: (place[name.split()[0]], name))
+
+
 def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
     """A dot per run, a bar at the mean of an arm; the grey band reaches from the lowest to the
     highest run without a filter."""
     rows = rows.assign(value=100 * rows[column])
-    names = [name for name in curate.FILTERS if name != "none" and name in set(rows["filter"])]
+    names = filters(rows)
     none = rows.loc[rows["arm"] == "none", "value"]
     if len(none):
         ax.axhspan(none.min(), none.max(), color="0.85")
@@ -541,7 +557,8 @@ def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
             ax.plot([x - 0.1, x + 0.1], [one.mean()] * 2, color=f"C{k}", linewidth=3)
     ax.set(title=title, ylim=(0, 1.1 * rows["value"].max()),
            xlim=(-0.5, max(1, len(names)) - 0.5))
-    ticks = [name.replace("confidence", "conf.").replace("_", "\n") for name in names]
+    ticks = [name.replace("confidence", "conf.").replace("_", "\n").replace(" by ", "\n")
+             for name in names]
     ax.set_xticks(range(len(names)), ticks, fontsize="small")
     ax.title.set_size("small")
 
@@ -583,7 +600,7 @@ plots.save(figure, "07_data_curation") if setting.name != "smoke" and len(half_k
 
 # %%
 rows, arm = [], dict(list(half_kept.groupby(["filter", "arm"]))) if len(half_kept) else {}
-for name in curate.FILTERS[1:]:
+for name in filters(half_kept) if len(half_kept) else ():
     for against, base in (("windows at random", (name, "windows")),
                           ("recordings too", (name, "recordings")),
                           ("no filter", ("none", "none"))):

@@ -5,6 +5,7 @@ import json
 import pickle
 import threading
 import zipfile
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import save, save_file
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
-from lib import checkpoints, mae, mel, patches
+from lib import checkpoints, mae, mel, patches, paths
 from lib.mae import MAE, Arch
 from lib.training import generator
 from lib.transfer import mobilenet, public
@@ -126,6 +127,24 @@ def test_full_size_layouts(golden_keys, kind, key, heads):
     tensors = {k: torch.zeros(()).expand(shape) for k, shape in golden_keys[key]["keys"].items()}
     model = public.convert(tensors, kind, grid=grid, heads=12, **heads)
     assert model.arch.dim == 768 and model.arch.depth == 12
+
+
+@pytest.mark.parametrize("ratio", [2, 120 / 44])  # 44 * (120 / 44) is 119.99...
+def test_the_width_of_the_mlps_is_read_off_the_tensors(ratio, tmp_path):
+    arch = replace(ARCH, dim=44, heads=1, decoder_dim=44, decoder_heads=1, mlp_ratio=ratio)
+    model = MAE(arch, generator(0))
+    assert model.encoder.blocks[0].mlp.fc1.out_features == round(44 * ratio)
+    state = {k.removeprefix("encoder."): v for k, v in model.state_dict().items()}
+    same = public.convert(state, "audiomae", grid=arch.grid, heads=1, decoder_heads=1)
+    assert same.arch.mlp_ratio == ratio and torch.equal(same.encoder.blocks[0].mlp.fc1.weight,
+                                                        model.encoder.blocks[0].mlp.fc1.weight)
+    checkpoints.save(model, checkpoints.Card("wide", arch, mel.INAT, "nothing", "MIT", "here"), tmp_path)
+    assert checkpoints.load(tmp_path / "wide.json")[0].arch == arch
+
+
+def test_results_of_before_the_mlp_ratio_keep_their_names():
+    assert "mlp_ratio" not in paths.plain(ARCH) and paths.key(Arch()) == "3ee8aeae2c78ff1f"
+    assert paths.plain(replace(ARCH, mlp_ratio=2.0))["mlp_ratio"] == 2
 
 
 def test_errors_of_convert():

@@ -9,6 +9,7 @@ were: what a stopped run left behind their ends is cut off, and the same command
 import csv
 import errno
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,13 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from lib import paths
 from lib.checkpoints import Card
+from lib.field import events, noise
 from lib.sources import selections
 
-__all__ = ["Answers", "Heard", "skip", "write", "opened", "Book"]
+__all__ = ["Answers", "Heard", "skip", "thresholds", "found", "write", "opened", "Book"]
 
 BEST = ["label", "score", "second", "second_score"]
 HEADS = {"windows.csv": ["file", "start_s", "end_s", *BEST],
@@ -37,42 +40,61 @@ class Answers(NamedTuple):
     windows: pd.DataFrame  # file, start_s, end_s, label, score, second, second_score
     files: pd.DataFrame  # file, duration_s, rate, windows, and the same four of the mean over windows
     skipped: list[str]  # the files that could not be used, each with its reason in a line
+    scores: np.ndarray  # (W, C) of every window and every label of the card
 
 
 class Heard(NamedTuple):
     """The answers about one recording: its windows and its row of the files, or why it could not be used."""
     windows: pd.DataFrame
     file: pd.DataFrame
+    scores: np.ndarray  # (W, C)
     skipped: str = ""
 
 
 def skip(reason: str) -> Heard:
     """The answers about a recording that could not be used."""
     windows, file = (pd.DataFrame(columns=HEADS[name]) for name in ("windows.csv", "files.csv"))
-    return Heard(windows, file, paths.line(reason))
+    return Heard(windows, file, np.empty((0, 0)), paths.line(reason))
 
 
-def write(answers: Answers, card: Card, folder: str | Path, threshold: float) -> pd.DataFrame:
-    """Write answers as CSV, and windows from `threshold` on as selections.csv, audacity/ and raven/; returns these."""
-    out, found = paths.resolve(folder), selections.merge(answers.windows, threshold)
+def thresholds(card: Card, threshold: float | None = None) -> np.ndarray:
+    """From which score on each label of a card counts as found (C,): one for all, or the card's own, which are 0.5
+    where an older one has none. "noise" is never found: nan."""
+    each = np.array(card.thresholds or [0.5] * len(card.labels)) if threshold is None else threshold
+    return np.where(np.array(card.labels) == noise.NAME, np.nan, each)
+
+
+def found(windows: pd.DataFrame, scores: np.ndarray, card: Card, threshold: float | None = None) -> pd.DataFrame:
+    """The selections (`selections.COLUMNS`) of windows (W) and scores (W, C): each species by itself, so that two that
+    call at once have one each."""
+    each, places = thresholds(card, threshold), windows.groupby("file", sort=False).indices
+    parts = [events.merge(windows["start_s"].to_numpy()[rows], windows["end_s"].to_numpy()[rows], scores[rows],
+                          card.labels, each).assign(file=file) for file, rows in places.items()]
+    none = pd.DataFrame(columns=selections.COLUMNS)
+    return pd.concat(parts, ignore_index=True)[selections.COLUMNS] if parts else none
+
+
+def write(answers: Answers, card: Card, folder: str | Path, threshold: float | None = None) -> pd.DataFrame:
+    """Write answers as CSV, and what is `found` as selections.csv, audacity/ and raven/; returns these selections."""
+    out, sure = paths.resolve(folder), found(answers.windows, answers.scores, card, threshold)
     for name in (DONE, WHOSE):  # what a command line began there it shall not go on with
         (out / name).unlink(missing_ok=True)
-    unnamed = _tracks(found, answers.files, out, card, selections.names(answers.files["file"]))
-    for name, text in _texts(answers._replace(skipped=[*answers.skipped, *unnamed]), found).items():
+    unnamed = _tracks(sure, answers.files, out, card, selections.names(answers.files["file"]))
+    for name, text in _texts(answers.windows, answers.files, [*answers.skipped, *unnamed], sure).items():
         paths.write_text(out / name, _head(name) + text)
-    return found
+    return sure
 
 
 def _head(name: str) -> str:
     return ",".join(HEADS[name]) + "\n" if HEADS[name] else ""
 
 
-def _texts(answers: Answers, found: pd.DataFrame) -> dict[str, str]:
+def _texts(windows: pd.DataFrame, files: pd.DataFrame, skipped: Sequence[str], sure: pd.DataFrame) -> dict[str, str]:
     """What the tables of a folder say of these answers, less their heads."""
-    rounded = found.round({"start_s": 4, "end_s": 4, "score": 4})
-    tables = {"windows.csv": answers.windows.round(4), "files.csv": answers.files.round(4), "selections.csv": rounded}
+    rounded = sure.round({"start_s": 4, "end_s": 4, "score": 4})
+    tables = {"windows.csv": windows.round(4), "files.csv": files.round(4), "selections.csv": rounded}
     texts = {name: _csv(table[HEADS[name]]) for name, table in tables.items()}
-    return {**texts, "skipped.txt": "".join(line + "\n" for line in answers.skipped)}
+    return {**texts, "skipped.txt": "".join(line + "\n" for line in skipped)}
 
 
 def _csv(table: pd.DataFrame) -> str:
@@ -82,13 +104,13 @@ def _csv(table: pd.DataFrame) -> str:
     return text
 
 
-def _tracks(found: pd.DataFrame, files: pd.DataFrame, out: Path, card: Card, names: Mapping[str, str]) -> list[str]:
+def _tracks(sure: pd.DataFrame, files: pd.DataFrame, out: Path, card: Card, names: Mapping[str, str]) -> list[str]:
     """Write the label files of selections; a line for each recording whose name the disk does not take."""
     unnamed, rates = [], dict(zip(files["file"], files["rate"]))
-    for file, rows in found.groupby("file", sort=False):
+    low, high = (card.front.low_hz, card.front.high_hz) if card.front else (0.0, math.inf)
+    for file, rows in sure.groupby("file", sort=False):
         try:
-            top = min(card.front.high_hz, rates[file] / 2)  # what a recording can hold
-            selections.tracks(rows, out, names[file], card.front.low_hz, top)
+            selections.tracks(rows, out, names[file], low, min(high, rates[file] / 2))  # what a recording can hold
         except OSError as error:
             if error.errno not in UNNAMED:
                 raise
@@ -99,7 +121,7 @@ def _tracks(found: pd.DataFrame, files: pd.DataFrame, out: Path, card: Card, nam
 # ----------------------------------------------------------------------------------------------- recording by recording
 
 @contextmanager
-def opened(out: str | Path, card: Card, place: Path, threshold: float, files: Sequence[str]) -> Iterator["Book"]:
+def opened(out: str | Path, card: Card, place: Path, threshold: float | None, files: Sequence[str]) -> Iterator["Book"]:
     """A folder to add answers to, made if missing; what was added before is kept if it is of the same model, place and
     threshold. files: all recordings of the place, relative to it.
 
@@ -130,7 +152,7 @@ def _refuse_others(folder: Path, whose: dict) -> None:
 class Book:
     """A folder of answers that is open: `add` writes those of a recording, `done` are the recordings that are in."""
 
-    def __init__(self, folder: Path, card: Card, threshold: float, files: Sequence[str]) -> None:
+    def __init__(self, folder: Path, card: Card, threshold: float | None, files: Sequence[str]) -> None:
         self.folder, self.card, self.threshold, self.names = folder, card, threshold, selections.names(files)
         self.done, self.counts, self.labels = set(), Counter(), set()
         self.ends = dict.fromkeys([DONE, *HEADS], 0)  # bytes of each file that count
@@ -160,13 +182,13 @@ class Book:
     def add(self, name: str, heard: Heard) -> None:
         """Write the answers about a recording: all of it, or, whatever happens, nothing that the tables keep."""
         skipped = [heard.skipped] if heard.skipped else []
-        found = selections.merge(heard.windows, self.threshold)
-        skipped += _tracks(found, heard.file, self.folder, self.card, self.names)
-        entry = {"file": name, "files": len(heard.file), "windows": len(heard.windows), "selections": len(found),
-                 "skipped": len(skipped), "labels": sorted(set(found["label"]))}
+        sure = found(heard.windows, heard.scores, self.card, self.threshold)
+        skipped += _tracks(sure, heard.file, self.folder, self.card, self.names)
+        entry = {"file": name, "files": len(heard.file), "windows": len(heard.windows), "selections": len(sure),
+                 "skipped": len(skipped), "labels": sorted(set(sure["label"]))}
         try:
             with paths.explained(self.folder):
-                texts = _texts(Answers(heard.windows, heard.file, skipped), found)
+                texts = _texts(heard.windows, heard.file, skipped, sure)
                 entry["ends"] = {table: self._append(table, text) for table, text in texts.items()}
                 end = self._append(DONE, json.dumps(entry) + "\n")  # last: it says that the rest is there
         except BaseException:
@@ -200,6 +222,7 @@ class Book:
         counts = self.counts
         if not counts["files"]:
             raise ValueError(f"none of {len(self.done)} files can be used, the first: {self.skipped()[0]}")
+        least = ("the score that the card asks for" if self.threshold is None else
+                 f"a score of {self.threshold:g}")
         return (f"{counts['files']} files, {counts['windows']:,} windows, {counts['selections']} selections of "
-                f"{len(self.labels)} species with a score of {self.threshold:g} or more; {counts['skipped']} files "
-                "skipped")
+                f"{len(self.labels)} species with {least} or more; {counts['skipped']} files skipped")

@@ -59,11 +59,12 @@ class Needed(NamedTuple):
     text: str  # one or two sentences
 
 
-def pilot(features: Features, *, unit: str = "group", draws: int = 20, seed: int = 0,
+def pilot(features: Features, kind: str = "mean", *, unit: str = "group", draws: int = 20, seed: int = 0,
           bar: str | None = "pilot") -> Pilot:
     """Learn from nested subsets of all labelled recordings, 1, 2, 3 ... of each species, in several draws.
 
     Each draw holds out a fifth of every species' groups. Splits of the table do not matter, since nothing is chosen.
+    kind: of the features that are read.
     unit: what counts as one label: a "recording" (a row of the table), or a "group" with all its rows (an animal, a
     place, the long recording that rows were cut from). Whole groups are held out in both cases. Left out are species
     with too few for four sizes, and up to a fifth of the species, the rarest, where the others have more."""
@@ -82,7 +83,7 @@ def pilot(features: Features, *, unit: str = "group", draws: int = 20, seed: int
     splits = [_split(rows, quota, np.random.default_rng([seed, draw])) for draw in range(draws)]
     most = min(rows.loc[rest].groupby("target")["one"].nunique().min() for _, rest in splits)
     sizes = np.array([n for n in SIZES if n <= most])
-    x = _means(features)[rows["index"]]  # (R, D)
+    x = _means(features, kind)[rows["index"]]  # (R, D)
     hits = np.full((draws, len(sizes), len(rows)), np.nan)
     for draw, (asked, rest) in enumerate(progress.bar(splits, desc=bar, unit="draw", leave=False)):
         drawn = rows.loc[rest].groupby("target")["one"]
@@ -120,9 +121,9 @@ def _split(rows: pd.DataFrame, quota: pd.Series, rng: np.random.Generator) -> tu
     return np.flatnonzero(asked), rest[np.argsort(turn[rows["one"].to_numpy()[rest]], kind="stable")]
 
 
-def _means(features: Features) -> np.ndarray:
+def _means(features: Features, kind: str) -> np.ndarray:
     """One vector a recording (R, D): the mean of its windows'."""
-    x = features.kinds["mean"]
+    x = features.kinds[kind]
     total = np.zeros((len(features.table), x.shape[1]))
     np.add.at(total, features.row, x)
     return total / np.bincount(features.row, minlength=len(total))[:, None]

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from lib import checkpoints, mel, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
-from lib.transfer import public
+from lib.transfer import public, reference
+from lib.transfer.reference import Frozen
 
-__all__ = ["Embedder", "load_model", "get_timestamp_embeddings", "get_scene_embeddings", "columns"]
+__all__ = ["Embedder", "Windowed", "load_model", "get_timestamp_embeddings", "get_scene_embeddings", "columns"]
 
 RATES = (16_000, 22_050, 32_000, 44_100, 48_000)  # Hz, those in which HEAR's tasks are published
 PASS = 64  # segments encoded at once: memory does not grow with the length of a sound
@@ -69,6 +70,35 @@ class Embedder(nn.Module):
         return self.log_mel(samples)[:, :, first - begin :][:, :, :frames]
 
 
+class Windowed(nn.Module):
+    """A frozen model that gives one vector a window, such as BirdNET: waves (B, N) at sample_rate -> (B, n, D).
+
+    Every half second is heard in the middle of a window of its own; what lies beyond the sound is zeros."""
+    HOP_S = 0.5
+
+    def __init__(self, model: Frozen) -> None:
+        super().__init__()
+        if model.rate not in RATES:
+            raise ValueError(f"{model.name} hears {model.rate:,} Hz; HEAR's sounds come at "
+                             f"{', '.join(f'{r:,}' for r in RATES)} Hz")
+        self.features, self.samples, self.sample_rate = model.features, model.samples, model.rate
+        self.name, self.what, self.key = model.name, model.what, model.key  # what is kept is named after these
+        self.timestamp_embedding_size = self.scene_embedding_size = model.width
+        self.reach = model.seconds / 2 / self.HOP_S  # how many columns away a sound still moves one
+
+    def times(self, samples: int) -> Tensor:
+        """The middle of each window in ms (n,); of a sound that ends before the first one, the middle of the sound."""
+        step = self.HOP_S * self.sample_rate
+        at = (torch.arange(max(1, int(samples / step)), dtype=torch.float64) + 0.5) * step  # (n,) samples
+        return (at if at[0] <= samples else at.fill_(samples / 2)).mul(1000 / self.sample_rate).float()
+
+    def forward(self, audio: Tensor) -> Tensor:
+        half = self.samples // 2
+        padded = nn.functional.pad(audio, (half, self.samples - half))  # a window begins where its middle was
+        middles = (self.times(audio.shape[1]).double() * self.sample_rate / 1000).round().long().tolist()
+        return torch.stack([self.features(padded[:, first : first + self.samples]) for first in middles], 1)
+
+
 def columns(model: MAE, spec: Tensor, pad: float) -> Tensor:
     """Normalised specs (B, 1, T', M) of any length -> features (B, ceil(T' / pt), f*D), float32 (Eq. 1).
 
@@ -81,10 +111,13 @@ def columns(model: MAE, spec: Tensor, pad: float) -> Tensor:
     return features[:, : math.ceil(frames / model.arch.patch[0])].float()
 
 
-def load_model(path: str = "") -> Embedder:
+def load_model(path: str = "") -> Embedder | Windowed:
     """A model for HEAR: a checkpoint of ours by its path; public weights by name, "msm_mae", "audiomae", "birdmae",
-    "imagenet" (fetched once), or "msm_mae:FILE" where the file is here; "", a floor: an untrained model of 2 s."""
+    "imagenet" (fetched once), or "msm_mae:FILE" where the file is here; "birdnet" where it is installed; "", a floor:
+    an untrained model of 2 s."""
     name, _, file = str(path).partition(":")
+    if name == "birdnet":
+        return Windowed(reference.load(path))
     if name in public.KINDS:
         model, card = public.load(name, file or "hub", frames=public.PUBLIC[name].front.frames)
         return Embedder(model, card.front)

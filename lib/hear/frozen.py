@@ -65,7 +65,7 @@ def model(name: str, arch: Arch, front: FrontEnd, recipe: pretrain.Recipe, pools
           workers: int = 0) -> Model:
     """A frozen model by its name: "logmel" (no network), "untrained" (arch at random weights), "ready" (the weights in
     this repository), a design of Table 1 such as "512" (arch pretrained here on both pools by the recipe, or loaded if
-    it was), or what `api.load_model` takes: public weights such as "msm_mae", or the path of a checkpoint."""
+    it was), or what `api.load_model` takes: public weights such as "msm_mae", "birdnet", the path of a checkpoint."""
     if name == "logmel":
         return Model(LogMelColumns(), 0, "mean and std of 80 mel bands, no network", None)
     if name == "untrained":
@@ -80,7 +80,8 @@ def model(name: str, arch: Arch, front: FrontEnd, recipe: pretrain.Recipe, pools
         what = f"MSM-MAE-{name}, pretrained here on {recipe.clips:,} clips"
         return Model(Embedder(done.model, front), recipe.clips, what, done.log)
     loaded = api.load_model(name)
-    return Model(loaded, 0, f"{name}: {loaded.front.name} front end", None)
+    what = f"{loaded.front.name} front end" if isinstance(loaded, Embedder) else loaded.what
+    return Model(loaded, 0, f"{name}: {what}", None)
 
 
 def counts(result: Result, metric: str) -> tuple[np.ndarray, np.ndarray] | None:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from lib.runs import record
 
-__all__ = ["PUBLIC", "Experiment", "EXPERIMENTS", "BY_PLACE", "Arm", "arm_of", "load", "pools_of", "said", "Reading",
-           "TOP1", "CURATION", "published"]
+__all__ = ["PUBLIC", "Experiment", "EXPERIMENTS", "BY_PLACE", "Arm", "arm_of", "named", "load", "pools_of", "said",
+           "Reading", "TOP1", "CURATION", "published"]
 
 PUBLIC = ("birdmae", "imagenet_sl")  # initialisations that exist as public weights only
 USUAL = {"budget": "sweep", "data_seed": 0, "preset": "study", "subtract": "median",  # values that need no mention
@@ -80,17 +80,23 @@ def _halved(run: pd.Series) -> str:
     return f", {int(run['budget']):,} clips each" if halved else ""
 
 
+def named(filter: str, teacher: str) -> str:
+    """A filter of 07 beside others: with its teacher where that is from elsewhere, of which the paper has no number."""
+    return f"{filter} by {teacher}" if teacher else filter
+
+
 def _curated(experiment: Experiment, run: pd.Series) -> Arm | None:
     """The arm of a run of 07: no filter, a filter, or the filter's control."""
-    kind, label = str(run["filter"]), f"{run['filter']} {run['threshold']}"
+    kind, setting = str(run["filter"]), named(str(run["filter"]), str(run.get("teacher", "")))
+    label = f"{setting} {run['threshold']}"
     if kind == "none":
         return Arm("none", "no filter", ())
     if kind not in (("confidence", "confidence_oof") if experiment.place == "Figure 4" else ("loss", "energy")):
         return None
     chance = {"windows": f"{label}, windows at random", "recordings": f"{label}, recordings at random"}
     if run["control"] != "none":
-        return Arm(f"{kind}, at random", chance[run["control"]], ("no filter",))
-    return Arm(kind, label, ("no filter", *chance.values()), -int(kind in experiment.settings))
+        return Arm(f"{setting}, at random", chance[run["control"]], ("no filter",))
+    return Arm(setting, label, ("no filter", *chance.values()), -int(setting in experiment.settings))
 
 
 def load(experiment: Experiment, committed: bool = False) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from lib import paths
-from lib.runs import criteria, curve, experiments, launch, record, results, results_hear, verdicts
+from lib.runs import criteria, curve, experiments, launch, record, references, results, results_hear, verdicts
 
 __all__ = ["PAGE", "PLACES", "page", "sentences", "judged", "answered", "sweeps", "write"]
 
@@ -76,7 +76,8 @@ def answered(*places: str) -> str:
 def page(known: pd.DataFrame) -> str:
     """RESULTS.md; known: what was `judged` of committed code."""
     parts = ["# Results", WRITTEN, INTRO, "## What was claimed, and what holds", _criteria(known),
-             "## Models without pretraining", _opponents(), "## What pretraining buys", curve.markdown(committed=True),
+             "## Models without pretraining", _opponents(), *_references(),
+             "## What pretraining buys", curve.markdown(committed=True),
              "## Liu et al. 2026", *(results.markdown(one, committed=True) for one in experiments.EXPERIMENTS),
              _readouts(), _detectors(),
              "## Niizumi et al. 2022", SECOND,
@@ -122,6 +123,11 @@ def _opponents() -> str:
                           results.cell(*first[["measured", "measured_low", "measured_high"]]), *minus])
     heads = ("recordings", "model", "seeds", "test [95 %]", *(f"minus {name}" for name in names))
     return verdicts.markdown(heads, lines) if lines else "Not run."
+
+
+def _references() -> list[str]:
+    known = references.markdown(committed=True)
+    return ["## Beside BirdNET", known] if known else []
 
 
 def _readouts() -> str:

@@ -179,6 +179,8 @@ def detectors(committed: bool = False) -> pd.DataFrame:
     there = {column: name for column, name in DETECTED.items() if column in table}
     if not there:
         return pd.DataFrame()
+    teachers = table.get("teacher", pd.Series("", table.index))
+    table = table.assign(filter=[experiments.named(*pair) for pair in zip(table["filter"], teachers)])
     arms = table.assign(**{column: table[column].astype(float) for column in there}).groupby(
         ["data.wildlife.name", "filter", "threshold", "control"], sort=False)
     return arms[list(there)].mean().rename(columns=there).assign(seeds=arms["seed"].nunique()).rename_axis(

@@ -28,7 +28,7 @@ from lib.sources import chorus_everyday, chorus_recording, chorus_voices, proces
 from lib.sources.chorus_recording import Job
 from lib.sources.chorus_voices import GENERA
 
-__all__ = ["VERSION", "POOLS", "Size", "SIZES", "species", "make", "events", "empty_share"]
+__all__ = ["VERSION", "POOLS", "Size", "SIZES", "species", "key", "make", "events", "empty_share"]
 
 VERSION = 2                # part of every cache folder's name; raise it when any sample would change
 POOLS = ("wildlife", "general", "other_species")
@@ -113,14 +113,14 @@ def _rows(pool, size, data_seed, wrong_labels=0.0, recordist=0.0):
         turns = [(kind, split, i) for kind in kinds for split in ("train", "val", "test") for i in range(kind[split])]
     rows = [dict(kind, true=kind["label"], split=split, group=f"{kind['label']} {split} {turn // 2}", recordist=-1)
             for kind, split, turn in turns]
-    rng = np.random.default_rng([*_key(pool, data_seed), 10 ** 6 + 1])
+    rng = np.random.default_rng([*key(pool, data_seed), 10 ** 6 + 1])
     _mislabel(rows, wrong_labels, rng)
     if recordist:
         _assign(rows, recordist, rng)
     return rows
 
 
-def _key(pool, data_seed):
+def key(pool, data_seed):
     """What the seeds of all draws of a pool begin with."""
     return VERSION, POOLS.index(pool), data_seed
 
@@ -198,7 +198,7 @@ def make(pool: str, size: str = "tiny", data_seed: int = 0, empty: float = 0.4, 
 
 def _job(pool, size, data_seed, empty, difficulty, index, row, file):
     chosen = SIZES[size]
-    return Job(_key(pool, data_seed), pool, chosen.mean_s, chosen.longest_s, chosen.general_s, empty, difficulty, index,
+    return Job(key(pool, data_seed), pool, chosen.mean_s, chosen.longest_s, chosen.general_s, empty, difficulty, index,
                row, file)
 
 

@@ -3,6 +3,7 @@
 A plan says which animal calls when; `render` makes the samples; `boxes` measures every call as it reaches the recorder:
 behind air, room and recorder, against the field that it is heard in.
 """
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,10 +15,10 @@ from scipy import fft
 from lib import paths
 from lib.sources import chorus_everyday, chorus_field, chorus_voices
 from lib.sources.chorus_field import LEAD
-from lib.sources.chorus_voices import GENERA, RATE, Voice
+from lib.sources.chorus_voices import GENERA, RATE, Call, Voice
 
-__all__ = ["BOX", "TRIM", "Job", "Plan", "Piece", "Rendered", "vary", "plan", "render", "boxes", "empty", "holds_call",
-           "write"]
+__all__ = ["BOX", "TRIM", "Job", "Plan", "Piece", "Rendered", "vary", "individual", "repertoire", "plan", "in_band",
+           "render", "boxes", "empty", "holds_call", "write"]
 
 BOX = ["start_s", "end_s", "low_hz", "high_hz", "inner_start_s", "inner_end_s", "inner_low_hz", "inner_high_hz",
        "label", "kind"]
@@ -71,11 +72,26 @@ def vary(voice: Voice, rng: np.random.Generator, much: bool) -> Voice:
                    sweep=voice.sweep + rng.normal(0, wide), bend=voice.bend + rng.normal(0, wide / 2))
 
 
+def individual(voices: Iterable[Voice | None], rng: np.random.Generator, difficulty: float = 1.0) -> list[Voice]:
+    """Draw one animal of a species: how far all of the species' voices (None: it has no second) are off in it."""
+    hard = np.sqrt(difficulty)
+    pitch, rate, tilt, bend = rng.normal(0, [0.04 * hard, 0.035 * hard, 0.3 * hard, 0.04 * hard])
+    return [replace(voice, pitch_hz=voice.pitch_hz * np.exp(pitch), rate=voice.rate * np.exp(rate),
+                    tilt=voice.tilt + tilt, pulse_hz=voice.pulse_hz * np.exp(rate), bend=voice.bend + bend)
+            for voice in voices if voice]
+
+
+def repertoire(voices: list[Voice], rng: np.random.Generator) -> list[Voice]:
+    """Which of an animal's types of call it sings for a while: the one, the other or both."""
+    which = rng.choice(3, p=[0.55, 0.15, 0.3])
+    return voices if len(voices) == 1 or which == 2 else voices[which:which + 1]
+
+
 def plan(job: Job) -> Plan:
     """When which animal calls: everything about a recording that needs no samples."""
     rng = np.random.default_rng([*job.key, job.index])
     shared = np.random.default_rng([*job.key, *job.row["group"].encode()])        # the animal and its place
-    place, hard = chorus_field.site(shared, job.difficulty), np.sqrt(job.difficulty)
+    place = chorus_field.site(shared, job.difficulty)
     if job.pool == "general":
         others = _strangers(job.general_s, 1, rng, (-10, 14)) if rng.random() < 0.08 else []
         return Plan(int(job.general_s * RATE), [], others, place, rng.uniform(-50, -22), rng)
@@ -83,12 +99,7 @@ def plan(job: Job) -> Plan:
     if job.longest_s > 8 and rng.random() < 0.06:
         long_s = rng.uniform(8, job.longest_s)            # the long tail of durations
     long_s = job.general_s if job.pool == "other_species" else min(long_s, job.longest_s)
-    pitch, rate, tilt, bend = shared.normal(0, [0.04 * hard, 0.035 * hard, 0.3 * hard, 0.04 * hard])
-    voices = [replace(voice, pitch_hz=voice.pitch_hz * np.exp(pitch), rate=voice.rate * np.exp(rate),
-                      tilt=voice.tilt + tilt, pulse_hz=voice.pulse_hz * np.exp(rate), bend=voice.bend + bend)
-              for voice in (job.row["voice"], job.row["second"]) if voice]
-    which = rng.choice(3, p=[0.55, 0.15, 0.3])              # one type, the other, both
-    voices = voices if len(voices) == 1 or which == 2 else voices[which:which + 1]
+    voices = repertoire(individual((job.row["voice"], job.row["second"]), shared, job.difficulty), rng)
     calls = _layout(long_s, voices, job.empty, rng)
     others, level_db = _strangers(long_s, rng.poisson(0.7 * job.difficulty), rng, (-8, 12)), rng.uniform(-50, -28)
     if job.row["recordist"] >= 0:
@@ -146,6 +157,13 @@ def holds_call(at: np.ndarray, start: np.ndarray, end: np.ndarray, window_s: flo
     return (inside >= np.minimum(0.1, 0.5 * (end - start))).any(0)
 
 
+def in_band(field: np.ndarray) -> Callable[[Call], float]:
+    """How loud a field (N,) is within the band of a call, root mean square."""
+    size = fft.next_fast_len(len(field), real=True)
+    f, power = np.arange(size // 2 + 1) * (RATE / size), np.abs(fft.rfft(field, size)) ** 2
+    return lambda call: np.sqrt(power[(f >= call.low_hz) & (f <= call.high_hz)].sum() * 2 / size / len(field))
+
+
 def render(job: Job) -> Rendered:
     """Sing the plan in the field, through air, room and recorder."""
     n, calls, others, place, level_db, rng = plan(job)
@@ -163,15 +181,13 @@ def render(job: Job) -> Rendered:
     near = chorus_field.room(rng, rng.uniform(0.05, 0.5), rng.uniform(0, 0.6))
     far = chorus_field.room(rng, 0.6, 0.8)
     air = colour * np.exp(-rng.uniform(0, 0.8) * (chorus_field.GRID / 8000) ** 2)       # distance eats the high notes
-    size = fft.next_fast_len(n, real=True)
-    f, power = np.arange(size // 2 + 1) * (RATE / size), np.abs(fft.rfft(quiet, size)) ** 2
+    loud = in_band(quiet)
     field = chorus_field.heard(quiet, dry, colour)[LEAD:LEAD + n]
     wave, pieces = field.copy(), []
     for kind, label, group, response, shape in (("call", job.row["true"], calls, near, air),
                                                 ("background", "", others, far, colour)):
         for start_s, call, voice, gain_db in group:
-            band = power[(f >= call.low_hz) & (f <= call.high_hz)].sum() * 2 / size / n
-            gain = np.sqrt(band) * 10 ** ((snr * (kind == "call") + gain_db) / 20)
+            gain = loud(call) * 10 ** ((snr * (kind == "call") + gain_db) / 20)
             sung = chorus_field.heard(chorus_voices.sing(call, voice, rng) * np.float32(gain), response, shape)
             at = int(start_s * RATE) - LEAD
             sung, at = sung[max(-at, 0):][:n - max(at, 0)], max(at, 0)

@@ -21,7 +21,7 @@ import pandas as pd
 from lib import paths
 from lib.sources import labels, listing, tables
 
-__all__ = ["merge", "checked", "audacity", "raven", "names", "tracks", "export", "read", "annotations"]
+__all__ = ["COLUMNS", "checked", "audacity", "raven", "names", "tracks", "export", "read", "annotations"]
 
 COLUMNS = ["file", "label", "start_s", "end_s", "score", "windows"]
 TRACK, TABLE = ".txt", ".Table.1.selections.txt"  # of a label file, behind the name of its recording
@@ -29,28 +29,6 @@ ENDINGS = (r"\.Table\.\d+\.selections\.txt", r"\.selections\.txt", r"\.txt")  # 
 LONGEST = 200  # bytes of a name: a file's may have 255, and it has an ending and, while it is written, ten more
 SAME_S = 0.001 + 1e-9  # labels of two tables that differ by no more are one
 NONE = labels.read("", "no file").assign(sound=None, table="")
-
-
-def merge(windows: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """Windows (file, start_s, end_s, label, score; of a file in order) -> selections (the same, and windows: how many).
-
-    A window counts when its score is at least `threshold`; windows that follow each other, overlap or touch, and say
-    the same species are one selection, whose score is that of its best window. Where two species meet, half overlapping
-    windows let their selections overlap too. ValueError names a window without a score."""
-    if (unknown := windows["score"].isna()).any():
-        window = windows[unknown].iloc[0]
-        raise ValueError(f"{window['file']}: the window at {window['start_s']:g} s has no score: a model that answers "
-                         "nan must not pass for one that found nothing")
-    sure = windows[windows["score"] >= checked(threshold)]
-    rows, until = [], 0.0  # a loop: on the few windows of a recording pandas takes ten times as long
-    for file, label, start, end, score in zip(*(sure[name].tolist() for name in COLUMNS[:5])):
-        if rows and rows[-1][:2] == [file, label] and start <= until + 1e-6:
-            _, _, begin, last, best, count = rows[-1]
-            rows[-1] = [file, label, begin, max(last, end), max(best, score), count + 1]
-        else:
-            rows.append([file, label, start, end, score, 1])
-        until = end
-    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def checked(threshold: float | str) -> float:

@@ -12,15 +12,16 @@ import pandas as pd
 import torch
 from sklearn.metrics import roc_auc_score
 
-from lib import data, hardware, patches, paths, progress, recordings, training
+from lib import audio, data, hardware, patches, paths, progress, recordings, training
 from lib.mae import MAE, Arch
 from lib.mel import FrontEnd, LogMel
 from lib.sources import chorus_recording, tables
-from lib.transfer import finetune
+from lib.transfer import finetune, reference
 from lib.transfer.finetune import Finetuned
+from lib.transfer.reference import Frozen
 
-__all__ = ["FILTERS", "CONTROLS", "check", "grid", "confidence", "reconstruction_loss", "energy", "Kept", "keep",
-           "control", "curated", "holds_call", "Detector", "detector"]
+__all__ = ["FILTERS", "CONTROLS", "check", "grid", "confidence", "taught", "reconstruction_loss", "energy", "Kept",
+           "keep", "control", "curated", "holds_call", "Detector", "detector"]
 
 FILTERS = ("none", "confidence", "confidence_oof", "loss", "energy")
 CONTROLS = ("none", "windows", "recordings")  # the filter itself; as many windows, of the same recordings or of others
@@ -28,8 +29,8 @@ VERSION = 1  # of the scores; raise it when the same inputs would be scored diff
 RATIO = 0.8  # share of the patches that is hidden from a MAE whose loss is the score
 
 
-def check(filter: str, threshold: str | float, control: str) -> float:
-    """The threshold as a number, once the three parameters make sense: a share "50%" becomes 0.5."""
+def check(filter: str, threshold: str | float, control: str, teacher: str = "") -> float:
+    """The threshold as a number, once the parameters make sense: a share "50%" becomes 0.5."""
     if filter not in FILTERS:
         raise ValueError(f"filter is {filter!r}: it must be one of {', '.join(FILTERS)}")
     if control not in CONTROLS:
@@ -37,6 +38,9 @@ def check(filter: str, threshold: str | float, control: str) -> float:
     if filter == "none" and control != "none":
         raise ValueError("control keeps as many windows at random as the filter keeps, and filter='none' keeps all: "
                          "choose a filter or control='none'")
+    if teacher and filter != "confidence":
+        raise ValueError(f"teacher={teacher} is confident in the place of a classifier that is trained here: it goes "
+                         f"with filter='confidence', not {filter!r}")
     return _threshold(threshold)[0]
 
 
@@ -122,6 +126,48 @@ def _own_class(tuned: Finetuned, front: FrontEnd, table: pd.DataFrame) -> np.nda
         share = logits.double().softmax(-1)[torch.arange(len(row)), torch.tensor(np.nan_to_num(own)).long()].numpy()
         shares.append(np.where(np.isnan(own), np.nan, share))
     return np.concatenate(shares)
+
+
+def taught(teacher: Frozen, front: FrontEnd, table: pd.DataFrame) -> pd.DataFrame:
+    """The certainty of a teacher from elsewhere, such as BirdNET, that a window holds its recording's species.
+
+    It was never trained on these labels; what it was trained on may hold these recordings. It hears the same windows at
+    its own rate, of a longer one every part that it can, and the highest counts. A species that it does not name has no
+    score (NaN), so that its windows stay. ValueError where it names fewer than half of them."""
+    train = _train(table)
+    species = sorted(train["label"].unique())
+    places = dict(zip(species, reference.named(teacher, species)))
+    unknown = [label for label in species if places[label] < 0]
+    if 2 * len(unknown) > len(species):
+        raise ValueError(f"{teacher.name} names {len(species) - len(unknown)} of {len(species)} species of train, not "
+                         f"{unknown[0]!r}: a teacher must name at least half, by scientific or common name")
+    if unknown:
+        print(f"{teacher.name} does not name {len(unknown)} of {len(species)} species ({', '.join(unknown[:3])}"
+              f"{' ...' * (len(unknown) > 3)}): their windows stay")
+
+    def compute() -> np.ndarray:
+        windows = grid(train, front)
+        bar = progress.bar(windows.groupby("recording", sort=True), desc=f"scores by {teacher.name}", unit="recording",
+                           total=windows["recording"].nunique(), leave=False)
+        return np.concatenate([_certainty(teacher, train.loc[row], places[train["label"][row]], front,
+                                          own["start_s"].tolist()) for row, own in bar])
+
+    return _scored("taught", (teacher.key,), train, front, compute)
+
+
+def _certainty(teacher: Frozen, recording: pd.Series, place: int, front: FrontEnd, starts: list[float]) -> np.ndarray:
+    """What a teacher says of one of its labels in the windows of a recording that begin at `starts`, (W,); NaN for -1.
+    """
+    if place < 0:
+        return np.full(len(starts), np.nan)
+    begin = np.nan_to_num(recording.get("start_s", 0.0))
+    wave, found = audio.read(recording["file"], teacher.rate, begin), []  # what lies behind end_s is in no window
+    for start in starts:
+        window = wave[round(start * teacher.rate) :][: round(front.seconds * teacher.rate)]
+        firsts = audio.windows(len(window), teacher.samples, teacher.samples // 2)
+        parts = torch.stack([window[first : first + teacher.samples] for first in firsts])
+        found.append(teacher.scores(parts)[:, place].max().item())
+    return np.array(found)
 
 
 def reconstruction_loss(model: MAE, front: FrontEnd, table: pd.DataFrame, *, masks: int = 4,

@@ -22,7 +22,8 @@ __all__ = ["Asset", "PUBLIC", "KINDS", "load", "convert"]
 
 Tensors = dict[str, Tensor]
 DROPPED = ("fc_norm.", "head.", "head_dist.")  # of finetuned public files: a classifier's own norm and head
-NEEDED = {"cls_token": 3, "pos_embed": 3, "patch_embed.proj.weight": 4, "blocks.0.attn.qkv.weight": 2}  # and axes
+NEEDED = {"cls_token": 3, "pos_embed": 3, "patch_embed.proj.weight": 4, "blocks.0.attn.qkv.weight": 2,
+          "blocks.0.mlp.fc1.weight": 2}  # and axes
 DECODER = {"mask_token": 3, "decoder_pos_embed": 3, "decoder_blocks.0.norm1.weight": 1}  # with decoder_embed.weight
 TABLES = ("pos_embed", "decoder_pos_embed")
 
@@ -196,7 +197,8 @@ def _arch(names: Tensors, grid: Grid, heads: int, decoder_heads: int | None, nor
     if heads < 1 or dim % heads:
         raise ValueError(f"heads={heads} does not divide the width {dim} of this checkpoint; ViT-B has 12")
     return Arch(frames=grid.t * pt, mels=grid.f * pf, patch=(pt, pf), dim=dim, depth=_depth(names, "blocks"),
-                heads=heads, norm_pixels=norm_pixels, **decoder)
+                heads=heads, norm_pixels=norm_pixels, mlp_ratio=names["blocks.0.mlp.fc1.weight"].shape[0] / dim,
+                **decoder)
 
 
 def _depth(names: Tensors, blocks: str) -> int:

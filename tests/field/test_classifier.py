@@ -14,15 +14,17 @@ import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from toys import ARCH, FRONT, mess, tone, tones
 
-from lib import audio, checkpoints, data, metrics, paths, training
+from lib import audio, checkpoints, data, mae, metrics, paths, training
 from lib.checkpoints import Card
-from lib.field import answers, classifier
+from lib.field import answers, calibration, classifier, detector
+from lib.field import windows as pieces
 from lib.field.classifier import Classifier
 from lib.mae import MAE
 from lib.sources import selections
-from lib.transfer import finetune, probe, readouts
+from lib.transfer import finetune, readouts, reference
 
 LABELS = ["high", "low", "mid"]
 
@@ -72,27 +74,74 @@ def test_a_changed_or_foreign_file_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(ValueError, match="it was changed or cut off"):
         classifier.load(path)
-    mae = checkpoints.save(MAE(ARCH, training.generator(0)), Card("mae", ARCH, FRONT, "", "", ""), tmp_path)
+    other = checkpoints.save(MAE(ARCH, training.generator(0)), Card("mae", ARCH, FRONT, "", "", ""), tmp_path)
     with pytest.raises(ValueError, match="mae.safetensors is a MAE and names no species"):
-        classifier.load(mae)
+        classifier.load(other)
     with pytest.raises(ValueError, match="has 3 outputs, its card 4 labels"):
         classifier.save(known.model, replace(known.card, labels=[*LABELS, "more"]), tmp_path)
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_a_frozen_encoder_with_its_readout_is_one_model(classes, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """Tones shorter than, just as long as, and longer than a window, and a MAE with its card."""
+    root = tmp_path_factory.mktemp("three")
+    table = pd.concat([tones(root / f"{seconds:.2f}", seconds=seconds, seed=k) for k, seconds in
+                       enumerate((0.2, FRONT.seconds, 1.1))], ignore_index=True)
+    return table, MAE(ARCH, training.generator(0)).eval(), toy().card
+
+
+@pytest.mark.parametrize("kind", ["mean", "frequency", "spread", "embedding"])
+def test_a_kept_detector_answers_exactly_as_what_was_evaluated_at_every_length(kind, three, tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
-    table, encoder = tones(tmp_path), MAE(ARCH, training.generator(0)).eval()
-    table = table[table["label"].isin(LABELS[:classes])].reset_index(drop=True)
-    features = probe.features(encoder, FRONT, table, bar=None)
-    readout = probe.logistic(features, "mean", Cs=(1.0,))
-    model = classifier.frozen(encoder, readout, features.labels)
-    logits = torch.cat([x for x, _ in finetune.window_logits(model, FRONT, table, bar=None)])
-    # bfloat16 where the processor has it
-    np.testing.assert_allclose(logits.softmax(-1), readout.probabilities(np.arange(len(logits))), atol=0.01)
-    path = classifier.save(model, replace(toy().card, labels=features.labels), tmp_path)
-    x = torch.randn(2, 1, FRONT.frames, FRONT.mels, generator=training.generator(2))
-    assert torch.equal(classifier.load(path).model(x), model(x))
+    table, *model = three
+    name, features = next((name, one) for name, one in detector.hear(model, table).items() if kind in one.kinds)
+    learnt, _ = detector.learn({name: replace(features, kinds={kind: features.kinds[kind]})}, (0.3,))
+    rows, targets, groups = detector.windows(features, "val")
+    told = calibration.calibrate(learnt.odds(features.kinds[kind][rows]), targets, groups)
+    made, about = detector.detector(learnt, model)
+    card = replace(model[1], labels=learnt.labels, calibration=told.numbers, **about)
+    kept = classifier.load(classifier.save(made, card, tmp_path))
+    said = classifier.predict(kept, "/", [file[1:] for file in table["file"]], bar=None)
+    theirs = calibration.scores(learnt.odds(features.kinds[kind]), told.slope, told.offset)
+    np.testing.assert_allclose(said.scores, theirs, atol=1e-4)
+    assert said.windows["score"].to_numpy() == pytest.approx(said.scores.max(1))
+
+
+def test_of_another_models_encoder_only_the_head_is_kept_and_other_weights_are_refused(three, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    theirs = replace(detector.logmel(FRONT), name="birdnet", key="one")
+    monkeypatch.setattr(reference, "load", lambda name: theirs)
+    learnt, _ = detector.learn({"birdnet": reference.features(theirs, three[0], bar=None)}, (0.3,))
+    made, about = detector.detector(learnt, theirs)
+    path = classifier.save(made, card := replace(toy().card, labels=learnt.labels, **about), tmp_path)
+    assert set(load_file(path)) == set(detector.HEAD)
+    answers = classifier.predict(classifier.load(path), three[0]["file"].iloc[0], bar=None)
+    assert len(classifier.write(answers, card, tmp_path / "out", 0.001)) == 3
+    monkeypatch.setattr(reference, "load", lambda name: replace(theirs, key="two"))
+    with pytest.raises(ValueError, match=r"trained on other weights of birdnet \(one\) than are here \(two\)"):
+        classifier.load(path)
+
+
+def test_a_classifier_that_was_kept_before_there_was_a_calibration_still_answers(tmp_path):
+    """A frozen encoder with the mean of its patches and a softmax, and a card without the newer fields."""
+    model = mae.vit(ARCH, num_classes=3, global_pool="avg", fc_norm=False).eval()
+    path = classifier.save(model, toy().card, tmp_path)
+    card = json.loads(path.with_suffix(".json").read_text())
+    newer = ("encoder", "encoder_key", "calibration", "thresholds")
+    path.with_suffix(".json").write_text(json.dumps({k: v for k, v in card.items() if k not in newer}))
+    loaded = classifier.load(path)
+    odds = torch.randn(2, 3, generator=training.generator(2))
+    np.testing.assert_allclose(loaded.scores(odds), odds.softmax(-1), atol=1e-7)
+    assert answers.thresholds(loaded.card).tolist() == [0.5] * 3
+
+
+def test_two_species_at_once_are_both_found_and_noise_never(tmp_path):
+    card = replace(toy().card, labels=["high", "low", "noise"], thresholds=[0.6, 0.7, 0.1])
+    windows = pd.DataFrame({"file": "a.wav", "start_s": [0.0, 1.5], "end_s": [3.0, 4.5]})
+    found = answers.found(windows, np.array([[0.8, 0.7, 0.9], [0.5, 0.9, 0.9]]), card)
+    assert found[["label", "start_s", "end_s", "windows"]].to_numpy().tolist() == [["high", 0, 3, 1],
+                                                                                  ["low", 0, 4.5, 2]]
+    assert set(answers.found(windows, np.full((2, 3), 0.65), card, 0.65)["label"]) == {"high", "low"}
 
 
 def test_low_rank_updates_are_refused(tmp_path):
@@ -102,7 +151,7 @@ def test_low_rank_updates_are_refused(tmp_path):
         classifier.save(known.model, known.card, tmp_path)
 
 
-# Windows of a stream
+# Windows of a file
 
 @pytest.mark.parametrize("samples", [100, 511, 512, 8_575, 8_576, 8_577, 8_704, 12_671, 12_672, 12_673, 22_050, 100_000,
                                      100_128, 111_111])
@@ -113,8 +162,8 @@ def test_windows_are_those_of_the_experiments(samples, tmp_path, monkeypatch):
     ours = data.Windows(pd.DataFrame({"file": [str(file)], "label": "a", "split": "test"}), FRONT)
     theirs = [ours[i][0] for i in range(len(ours))]
     for seconds in (1, 2, 96):
-        monkeypatch.setattr(classifier, "PIECE", seconds)
-        starts, waves = zip(*classifier.stretches(file, FRONT))
+        monkeypatch.setattr(pieces, "PIECE", seconds)
+        starts, waves = zip(*pieces.windows(file, *toy().window))
         assert np.concatenate(starts).tolist() == ours.places[:, 1].tolist()
         got = [one for some in waves for one in some]
         assert len(got) == len(theirs)

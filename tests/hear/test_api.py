@@ -12,7 +12,7 @@ from toys import ARCH, FRONT
 from lib import checkpoints, mel, training
 from lib.hear import api
 from lib.mae import MAE, Arch
-from lib.transfer import probe, public
+from lib.transfer import probe, public, reference
 
 MSM = Arch(frames=208, mels=80, dim=48, depth=1, heads=3, decoder="plain", decoder_dim=16, decoder_depth=1,
            decoder_heads=1, norm_pixels=False)
@@ -232,3 +232,16 @@ def test_public_weights_from_a_file(golden, tmp_path, capsys):
     torch.save({"model": weights, "args": argparse.Namespace(lr=1)}, tmp_path / "checkpoint-100.pth")
     model = api.load_model(f"msm_mae:{tmp_path / 'checkpoint-100.pth'}")
     assert model.sample_rate == 16_000 and model.scene_embedding_size == 240
+
+
+def test_a_model_of_one_vector_a_window_speaks_at_every_half_second():
+    loudest = lambda waves: waves.abs().amax(1, keepdim=True)  # noqa: E731
+    ear = api.Windowed(reference.Frozen("peak", "", 16_000, 32_000, 1, "key", loudest))
+    wave = torch.zeros(2, 5 * 16_000)
+    wave[0, 4 * 16_000] = 1.0
+    said, when = api.get_timestamp_embeddings(wave, ear)
+    assert said.shape == (2, 10, 1) and when[0].tolist() == [250 + 500 * i for i in range(10)]
+    assert said[0, :, 0].tolist() == [abs(250 + 500 * i - 4000) <= 1000 for i in range(10)] and not said[1].any()
+    assert api.get_scene_embeddings(wave, ear)[0].item() == pytest.approx(0.4)
+    short, when = api.get_timestamp_embeddings(0.5 * torch.ones(1, 1600), ear)
+    assert short.tolist() == [[[0.5]]] and when.tolist() == [[50]]

@@ -17,37 +17,10 @@ from lib import paths, sources
 from lib.sources import labels, selections, tables
 
 
-def windows(*rows):
-    return pd.DataFrame(rows, columns=["file", "start_s", "end_s", "label", "score"])
-
-
-def test_neighbours_of_one_species_become_one_selection():
-    scored = windows(("a.wav", 0.0, 3.0, "frog", 0.6), ("a.wav", 1.5, 4.5, "frog", 0.9),
-                     ("a.wav", 3.0, 6.0, "toad", 0.8), ("a.wav", 4.5, 7.5, "frog", 0.7),
-                     ("a.wav", 6.0, 9.0, "frog", 0.4), ("b.wav", 0.0, 3.0, "frog", 0.5))
-    found = selections.merge(scored, 0.5)
-    assert found.to_dict("list") == {"file": ["a.wav"] * 3 + ["b.wav"], "label": ["frog", "toad", "frog", "frog"],
-                                     "start_s": [0, 3, 4.5, 0],
-                                     "end_s": [4.5, 6, 7.5, 3], "score": [0.9, 0.8, 0.7, 0.5], "windows": [2, 1, 1, 1]}
-
-
-def test_a_gap_parts_selections_and_none_is_an_empty_table():
-    apart = windows(("a.wav", 0.0, 3.0, "frog", 0.6), ("a.wav", 3.0, 6.0, "frog", 0.6),
-                    ("a.wav", 7.5, 10.5, "frog", 0.6))
-    assert selections.merge(apart, 0.5)["end_s"].tolist() == [6.0, 10.5]
-    assert len(selections.merge(apart, 0.7)) == 0 and list(selections.merge(apart, 0.7)) == selections.COLUMNS
-
-
-def test_a_window_without_a_score_is_an_error_not_a_find_less():
-    scored = windows(("a.wav", 0.0, 3.0, "frog", 0.6), ("a.wav", 1.5, 4.5, "frog", float("nan")))
-    with pytest.raises(ValueError, match="a.wav: the window at 1.5 s has no score"):
-        selections.merge(scored, 0.5)
-
-
 @pytest.mark.parametrize("threshold", [0, -1, 1.5, float("nan"), "half", None, True])
 def test_a_threshold_is_a_probability(threshold):
     with pytest.raises(ValueError, match=f"threshold is {threshold}: .* above 0 and at most 1"):
-        selections.merge(windows(("a.wav", 0.0, 3.0, "frog", 0.6)), threshold)
+        selections.checked(threshold)
 
 
 FOUND = pd.DataFrame({"file": ["pond/a.wav", "pond/a.wav", "b.flac"], "label": ["Rana temporaria", "Bufo bufo", "Été"],

@@ -16,7 +16,7 @@ from lib import audio, data, hardware, mel, patches, pretrain, sampler, training
 from lib.mae import MAE
 from lib.runs import scales
 from lib.sources import chorus, tables
-from lib.transfer import curate, finetune, mobilenet
+from lib.transfer import curate, finetune, mobilenet, reference
 
 QUICK = finetune.Recipe(epochs=1, batch=6, lr=1e-3, mixup=False, mask_mels=0, mask_frames=0)
 RAW = replace(ARCH, norm_pixels=False)
@@ -47,6 +47,41 @@ def some(score, per_recording=5) -> pd.DataFrame:
     start_s = np.arange(len(score)) % per_recording * 0.2
     return pd.DataFrame({"recording": recording, "file": [f"{r}.wav" for r in recording], "start_s": start_s,
                          "score": score})
+
+
+def teacher(asked: list, labels: tuple[str, ...] = ("high_High tone", "Low", "mid")) -> reference.Frozen:
+    """It hears parts of 0.2 s at 16 kHz, and is as certain of the highest tone as a part is loud."""
+    def scores(waves):
+        asked.append(waves.shape)
+        return waves.abs().amax(1)[:, None] * torch.tensor([1.0, 0.5, 0.25])
+
+    return reference.Frozen("teacher", "", 16_000, 3200, 3, "key", lambda waves: waves[:, :3], labels, scores)
+
+
+def test_a_teacher_says_of_every_window_how_certain_it_is_of_the_label(table, capsys):
+    asked = []
+    scores = curate.taught(teacher(asked), FRONT, table)
+    assert scores[["recording", "file", "start_s"]].equals(curate.grid(table, FRONT))
+    train = table[table["split"] == "train"].reset_index(drop=True)
+    window = scores.iloc[7]
+    wave = audio.read(window.file, 16_000)[round(window.start_s * 16_000):][: round(FRONT.seconds * 16_000)]
+    share = {"high": 1.0, "low": 0.5, "mid": 0.25}[train["label"][window.recording]]
+    assert window.score == pytest.approx(share * wave.abs().max().item(), rel=1e-3)
+    assert asked[0] == (3, 3200) and capsys.readouterr().out == ""  # 0.39 s in parts of 0.2 s, half overlapping
+    count = len(asked)
+    assert curate.taught(teacher(asked), FRONT, table)["score"].equals(scores["score"]) and len(asked) == count
+
+
+def test_windows_of_a_species_that_the_teacher_does_not_name_stay(table, capsys):
+    scores = curate.taught(teacher([], ("high", "low", "other")), FRONT, table)
+    mid = (train_labels(table) == "mid")[scores["recording"]]
+    assert scores["score"].isna().equals(pd.Series(mid)) and "does not name 1 of 3 species (mid)" in \
+        capsys.readouterr().out
+    assert curate.keep(scores, "10%").keep[mid].all()
+    with pytest.raises(ValueError, match="teacher names 1 of 3 species of train, not 'low'"):
+        curate.taught(teacher([], ("high", "one", "other")), FRONT, table)
+    with pytest.raises(ValueError, match="it goes with filter='confidence', not 'loss'"):
+        curate.check("loss", "50%", "none", "birdnet")
 
 
 # ----------------------------------------------------------------------------------------------------------------- grid

@@ -1,0 +1,76 @@
+"""What is no species: the gaps between a person's labels, and sounds of every kind, under one label "noise".
+
+Only annotated stretches have gaps. Of a recording with one label for all of it nothing is taken: its quietest seconds
+may hold the animal too, and of a continuous chorus they do."""
+
+import numpy as np
+import pandas as pd
+
+from lib.sources import chorus, tables
+
+__all__ = ["NAME", "marked", "widened", "gaps", "everyday", "added"]
+
+NAME = "noise"
+ALIKE = {NAME, "other", "background", "silence", "none"}  # labels of one's own that mean the same
+LEAST_S = 1.0  # a shorter gap is a pause of the animal
+CLIPS = 8  # times the everyday sounds of chorus' smallest size, one clip a class: five for train, three for val
+
+
+def marked(table: pd.DataFrame, boxes: pd.DataFrame, gap_s: float = LEAST_S) -> pd.DataFrame:
+    """Recordings and boxes (file, start_s, end_s) of their calls -> a row for each stretch of calls, as a person marks
+    them: calls no more than gap_s apart are one. The label and all else are those of the recording."""
+    calls = boxes[["file", "start_s", "end_s"]].sort_values(["file", "start_s"])
+    until = calls.groupby("file")["end_s"].cummax().groupby(calls["file"]).shift()
+    begins = ~(calls["start_s"] <= until + gap_s)  # the first of a file has none before it
+    one = calls.groupby(["file", begins.cumsum().rename("stretch")])
+    stretches = one.agg(start_s=("start_s", "min"), end_s=("end_s", "max")).reset_index("file")
+    return table.merge(stretches, on="file").reset_index(drop=True)
+
+
+def widened(table: pd.DataFrame, seconds: float) -> pd.DataFrame:
+    """Stretches shorter than a window grow to both sides to one, within their file: so will they be met later on."""
+    start, end, last = (table[name].to_numpy(float) for name in ("start_s", "end_s", "duration_s"))
+    short = end - start < seconds
+    at = ((start + end - seconds) / 2).clip(0, (last - seconds).clip(min=0))
+    return table.assign(start_s=np.where(short, at, start), end_s=np.where(short, np.minimum(at + seconds, last), end))
+
+
+def gaps(table: pd.DataFrame, least_s: float = LEAST_S) -> pd.DataFrame:
+    """Rows of label "noise": what lies before, between and behind the labelled stretches of each file, if it lasts
+    least_s. Split and group are those of the file's first stretch."""
+    rows = []
+    for _, own in table.sort_values("start_s", kind="stable").groupby("file", sort=False):
+        first, until = own.iloc[0], 0.0
+        for start, end in [*zip(own["start_s"], own["end_s"]), (first["duration_s"], first["duration_s"])]:
+            if start - until >= least_s:
+                rows.append(first.to_dict() | {"label": NAME, "start_s": until, "end_s": start})
+            until = max(until, end)
+    return pd.DataFrame(rows, columns=table.columns)
+
+
+def everyday(name: str, held_out: tuple[str, ...] = (), data_seed: int = 0) -> pd.DataFrame:
+    """Sounds of every kind from a general pool (`tables.recordings`), its train and val splits, as rows of label
+    "noise"; classes or families (taxon) in held_out are left out. Of "chorus" a few clips of each class."""
+    if name == "chorus":
+        seeds = range(CLIPS * data_seed, CLIPS * (data_seed + 1))
+        parts = [chorus.make("general", "smoke", seed, progress=False) for seed in seeds]
+        parts = [part.assign(split="val" if seed % CLIPS >= 5 else "train", group=f"{seed} " + part["group"])
+                 for seed, part in zip(seeds, parts)]
+        table = pd.concat(parts, ignore_index=True)
+    else:
+        table = tables.recordings(name, "general")
+    kinds = table.reindex(columns=["label", "taxon"])
+    kept = table["split"].isin(["train", "val"]) & ~kinds.isin(held_out).any(axis=1)
+    return table[kept].assign(label=NAME).reset_index(drop=True)
+
+
+def added(table: pd.DataFrame, general: pd.DataFrame | None, seconds: float) -> pd.DataFrame:
+    """The table with a class "noise": its gaps where it has stretches (which are widened to a window of so many
+    seconds), and the rows of a general pool. A class of its own called other, background or so joins it."""
+    table = table.assign(label=table["label"].mask(table["label"].str.casefold().isin(ALIKE), NAME))
+    parts = [table]
+    if {"start_s", "end_s"} <= set(table):
+        ours = table[table["start_s"].notna()]
+        parts = [widened(table, seconds), gaps(ours)]
+    parts += [general] if general is not None else []
+    return pd.concat([part.reindex(columns=table.columns) for part in parts], ignore_index=True)
