@@ -372,7 +372,7 @@ answers = found.assign(file=night.name)
 written = selections.export(answers, place / "answers", (mel.INAT.low_hz, mel.INAT.high_hz),
                             {night.name: about.rate})
 print(*(plots.plain(path.relative_to(place)) for path in written), sep="\n")
-plots.table(found.head(8)).format(precision=2)
+plots.table(found.head(8)).format(precision=3)
 
 # %% [markdown]
 # Several events of one time are several boxes; both programs show them above each other. **Your own**: mark a recording in Raven or Audacity, and
