@@ -132,6 +132,7 @@ def _recorded(committed: bool) -> pd.DataFrame:
     """The records of notebooks 04 and 05 that may be compared, with the label of their start or ratio."""
     starts, ratios = (experiments.load(experiments.BY_PLACE[place], committed) for place in ("Table 3", "Table 4"))
     ratios = ratios.assign(label="pretrained at ratio " + ratios["label"]) if len(ratios) else ratios
+    starts = starts.assign(label=starts["label"].replace("random", "random weights")) if len(starts) else starts
     runs = pd.concat([starts, ratios], ignore_index=True)
     if runs.empty:
         return runs
