@@ -26,9 +26,10 @@ from sklearn.preprocessing import StandardScaler
 
 from lib import metrics, progress
 from lib.transfer.probe import Features
+from lib.transfer.reference import Frozen
 
-__all__ = ["RULES", "Saved", "vectors", "standard", "margin", "entropy", "spread_out", "choose", "simulate", "recalls",
-           "saved"]
+__all__ = ["RULES", "vectors", "windows", "standard", "margin", "entropy", "spread_out", "choose", "learn", "ask",
+           "steps", "simulate", "recalls", "Saved", "saved"]
 
 RULES = ("random", "margin", "entropy", "diverse", "both")
 FEWER = 4  # "both": of so many times n uncertain clips the n that lie far apart
@@ -44,6 +45,20 @@ def vectors(features: Features, kind: str) -> np.ndarray:
     total = np.zeros((len(features.table), x.shape[1]))
     np.add.at(total, features.row, x)
     return total / np.bincount(features.row, minlength=len(total))[:, None]
+
+
+def windows(features: Features, model: Frozen) -> pd.DataFrame:
+    """Where each window of `reference.features` lies: file, start_s, end_s and its recording's label, W rows."""
+    table, row = features.table, features.row
+    count = np.bincount(row, minlength=len(table))
+    number = np.arange(len(row)) - np.repeat(count.cumsum() - count, count)  # of a window in its recording
+    begin = table["start_s"].fillna(0) if "start_s" in table else pd.Series(0.0, table.index)
+    end = table["end_s"].fillna(table["duration_s"]) if "end_s" in table else table["duration_s"]
+    length, first = (end - begin).to_numpy()[row], begin.to_numpy()[row]
+    start = np.minimum(number * (model.samples // 2) / model.rate, np.maximum(0, length - model.seconds))
+    return pd.DataFrame({"file": table["file"].to_numpy()[row], "start_s": first + start,
+                         "end_s": first + np.minimum(start + model.seconds, length),
+                         "label": table["label"].to_numpy()[row]})
 
 
 def standard(x: np.ndarray, width: int = WIDTH, seed: int = 0) -> np.ndarray:
@@ -118,7 +133,29 @@ def choose(rule: str, n: int, x: np.ndarray, labelled: Sequence[int], rng: np.ra
     return few[spread_out(x[few], n, np.arange(len(labelled)), groups[few])]
 
 
+def learn(x: np.ndarray, targets: np.ndarray) -> ClassifierMixin:
+    """A logistic regression on vectors (N, D) on one scale and numbers of species (N,); of one species a model that
+    knows nothing else."""
+    if len(np.unique(targets)) < 2:
+        return DummyClassifier().fit(x, targets)
+    with warnings.catch_warnings():  # one label a species is what a listener begins with
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+        return LogisticRegression(C=C, max_iter=500, tol=1e-3).fit(x, targets)
+
+
+def ask(model: ClassifierMixin, x: np.ndarray, classes: int) -> np.ndarray:
+    """Its probabilities (N, C) of so many species, 0 for those that it has not met."""
+    p = np.zeros((len(x), classes))
+    p[:, model.classes_] = model.predict_proba(x)
+    return p
+
+
 # ----------------------------------------------------------------------------------------------------- does it save any
+
+def steps(pool: int, count: int = 10) -> list[int]:
+    """Numbers of labels from a twentieth to a half of a pool of recordings, in even steps: (<= count,)."""
+    return sorted({max(2, round(pool * share)) for share in np.linspace(0.05, 0.5, count)})
+
 
 def simulate(x: np.ndarray, table: pd.DataFrame, rule: str, sizes: Sequence[int], seed: int,
              bar: str | None = None) -> pd.DataFrame:
@@ -139,29 +176,13 @@ def simulate(x: np.ndarray, table: pd.DataFrame, rule: str, sizes: Sequence[int]
     for size in progress.bar(sizes, desc=bar, unit="size", leave=False):
         more = choose(rule if len(known) else "random", size - len(known), x[pool], known, rng, p=p)
         known = np.append(known, more)
-        model = _learn(x[pool[known]], targets[pool[known]])
-        p = _ask(model, x[pool], len(names))
-        hits = metrics.topk_hits(metrics.restrict(_ask(model, x[test], len(names)), asked), targets[test], 1)
+        model = learn(x[pool[known]], targets[pool[known]])
+        p = ask(model, x[pool], len(names))
+        hits = metrics.topk_hits(metrics.restrict(ask(model, x[test], len(names)), asked), targets[test], 1)
         rows.append({"rule": rule, "seed": seed, "labels": len(known),
                      "species": len(np.unique(targets[pool[known]])),
                      "top1": metrics.class_average(hits, targets[test]), "hits": hits.tolist()})
     return pd.DataFrame(rows)
-
-
-def _learn(x: np.ndarray, targets: np.ndarray) -> ClassifierMixin:
-    """A regression, or of one species a model that knows nothing else."""
-    if len(np.unique(targets)) < 2:
-        return DummyClassifier().fit(x, targets)
-    with warnings.catch_warnings():  # one label a species is what a listener begins with
-        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
-        return LogisticRegression(C=C, max_iter=500, tol=1e-3).fit(x, targets)
-
-
-def _ask(model: ClassifierMixin, x: np.ndarray, classes: int) -> np.ndarray:
-    """Probabilities (N, C), 0 for species that the model has not met."""
-    p = np.zeros((len(x), classes))
-    p[:, model.classes_] = model.predict_proba(x)
-    return p
 
 
 class Saved(NamedTuple):
@@ -194,11 +215,11 @@ def saved(curves: pd.DataFrame, targets: np.ndarray, rule: str, rng: np.random.G
         seeds, species = rng.integers(S, size=S), rng.integers(C, size=C)
         samples.append(_fewer(sizes, *(x[seeds][:, :, species].mean((0, 2)) for x in (ours, base))))
     low, high = np.percentile(samples, [2.5, 97.5], method="nearest")
-    most, between = int(sizes[-1]), f"95 % {_count(low)} to {_count(high)}"
-    text = (f"saves {value:.0f} of {most} labels ({between})" if low > 0 else
-            f"costs labels: it is behind random picks ({between})" if high < 0 else
-            f"saves none that can be told: {_count(value)} of {most} labels ({between})")
-    return Saved(value, float(low), float(high), f"{rule} {text}.")
+    verdict = ("saves labels" if low > 0 else "costs labels" if high < 0 else "saves none" if value <= 0 else
+               "undecided")
+    text = (f"{rule}: {_count(value)} for what random picks have with {sizes[-1]:.0f} labels (95 % {_count(low)} to "
+            f"{_count(high)}): {verdict}.")
+    return Saved(value, float(low), float(high), text)
 
 
 def _fewer(sizes: np.ndarray, ours: np.ndarray, base: np.ndarray) -> float:
@@ -216,4 +237,4 @@ def _reach(sizes: np.ndarray, rising: np.ndarray, target: float) -> float:
 
 
 def _count(n: float) -> str:
-    return "more than all" if n == -np.inf else f"{n:.0f}"
+    return "not reached" if n == -np.inf else f"{abs(n):.0f} {'more' if n < 0 else 'fewer'}"

@@ -32,10 +32,11 @@ NOTEBOOKS = paths.ROOT / "notebooks"
 SHOWN = ("panel", "max_hours", "root", "new", "out")  # parameters that change nothing that is measured
 RECIPE = ("scale", "data_seed", "preset", "subtract", "proxy_weights")  # 04 alone compares values of one, preset
 LATER = {"subtract": "none", "preset": "audiomae"}  # what runs did before there were these parameters
+# what a notebook varies comes first in the name of a record
 GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_mix_ratio": ("ratio",),
         "06_label_fraction": ("init", "fraction"), "07_data_curation": ("filter", "threshold", "control"),
         "08_design_choices": ("model",), "09_frozen_benchmark": ("model",),
-        "12_your_recordings": ("method",)}  # what a notebook varies comes first in the name of a record
+        "12_your_recordings": ("method",), "15_what_to_label": ("model",)}
 
 
 def notebook_path(notebook: str) -> Path:

@@ -6,14 +6,18 @@ import pandas as pd
 import pytest
 from scipy.spatial.distance import cdist
 
+from lib import audio
 from lib.field import picks
+from lib.patches import Grid
+from lib.transfer.probe import Features
+from lib.transfer.reference import Frozen
 
 
 def blobs(species: int = 4, each: int = 30, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
     """Recordings that are easy to tell apart, half of them in train and half in test; the first species is common."""
     rng = np.random.default_rng(seed)
     label = np.concatenate([np.repeat(np.arange(species), each), np.zeros(3 * each, int)])
-    x = 4 * np.eye(species)[label] + rng.normal(size=(len(label), species))
+    x = 9 * np.eye(species)[label] + rng.normal(size=(len(label), species))
     split = np.where(rng.permutation(len(label)) % 2, "train", "test")
     return x, pd.DataFrame({"file": [f"{i}.wav" for i in range(len(x))], "label": label.astype(str), "split": split})
 
@@ -76,18 +80,30 @@ def test_a_rule_without_what_it_needs_says_so():
 
 def test_a_listener_who_picks_meets_rare_species_sooner():
     x, table = blobs()
-    curves = pd.concat([picks.simulate(x, table, rule, [2, 4, 8, 16], seed)
+    curves = pd.concat([picks.simulate(x, table, rule, [2, 4, 8], seed)
                         for rule in ("random", "diverse") for seed in range(3)])
     assert curves.groupby(["rule", "labels"]).size().eq(3).all()
     first = curves[curves["labels"] == 2].groupby("seed")["top1"].nunique()
     assert (first == 1).all()  # the same beginning for every rule
     species = curves.groupby(["rule", "labels"])["species"].mean()
     assert species["diverse", 8] == 4 > species["random", 8]
-    targets = np.unique(table.query("split == 'test'")["label"], return_inverse=True)[1]
-    won = picks.saved(curves, targets, "diverse", np.random.default_rng(0), draws=200)
-    assert won.labels > 2 and "diverse saves" in won.text and "of 16 labels" in won.text
-    none = picks.saved(curves, targets, "random", np.random.default_rng(0), draws=20)
-    assert (none.labels, none.low, none.high) == (0, 0, 0) and "none that can be told" in none.text
+
+
+def test_a_saving_is_said_with_its_interval_and_none_is_said_plainly():
+    targets, sizes = np.repeat(np.arange(5), 20), [10, 20, 30, 40]
+
+    def curve(rule, shares, seed):
+        hits = [(np.tile(np.arange(20), 5) < 20 * share).astype(float).tolist() for share in shares]
+        return pd.DataFrame({"rule": rule, "seed": seed, "labels": sizes, "hits": hits})
+
+    shares = {"random": [0.1, 0.2, 0.3, 0.4], "margin": [0.1, 0.4, 0.5, 0.6], "both": [0.1, 0.1, 0.2, 0.3]}
+    curves = pd.concat([curve(rule, share, seed) for rule, share in shares.items() for seed in range(3)])
+    said = [picks.saved(curves, targets, rule, np.random.default_rng(0), draws=50) for rule in ("margin", "both")]
+    assert said[0][:3] == (20, 20, 20) and said[1].labels == -np.inf
+    assert said[0].text == ("margin: 20 fewer for what random picks have with 40 labels (95 % 20 fewer to 20 fewer): "
+                            "saves labels.")
+    assert "both: not reached for what" in said[1].text and "costs labels" in said[1].text
+    assert "saves none" in picks.saved(curves, targets, "random", np.random.default_rng(0), draws=9).text
 
 
 def test_labels_that_are_saved_are_read_off_the_curves():
@@ -96,3 +112,18 @@ def test_labels_that_are_saved_are_read_off_the_curves():
     assert picks._fewer(sizes, np.array([0, 0.1, 0.1, 0.2]), np.array([0, 0.1, 0.2, 0.3])) == -np.inf
     lucky = picks._fewer(sizes, np.array([0, 0.31, 0.1, 0.2]), np.array([0, 0.1, 0.2, 0.3]))
     assert lucky == -np.inf  # one lucky size is no saving
+
+
+def test_a_pick_is_a_clip_with_a_begin_and_an_end():
+    model = Frozen("toy", "", 100, 300, 2, "", None)
+    table = pd.DataFrame({"file": ["a", "b", "c"], "label": list("xyx"), "start_s": [0.0, 10.0, np.nan],
+                          "end_s": [7.0, 12.0, np.nan], "duration_s": [20.0, 20.0, 3.0]})
+    seconds = [7.0, 2.0, 3.0]
+    firsts = [audio.windows(round(100 * s), 300, 150) for s in seconds]
+    row = np.repeat(np.arange(3), list(map(len, firsts)))
+    x = np.arange(2.0 * len(row)).reshape(-1, 2)
+    known = Features(table, row, np.ones(len(row), int), {"embedding": x}, None, Grid(1, 1), ["x", "y"], True)
+    clips = picks.windows(known, model)
+    assert clips["start_s"].tolist() == pytest.approx([0, 1.5, 3, 4, 10, 0])
+    assert clips["end_s"].tolist() == pytest.approx([3, 4.5, 6, 7, 12, 3]) and clips["label"].tolist() == list("xxxxyx")
+    assert picks.vectors(known, "embedding")[0].tolist() == x[:4].mean(0).tolist()
