@@ -340,6 +340,7 @@ def test_labelling_in_a_browser(page, tmp_path):
         assert place in one.after("undo", click("undo"))
     assert "2 of 3" in one.after("yes", click("yes, Aba"))
     players = one.part.locator("audio")
+    players.first.wait_for(state="attached")
     assert players.count() == 1 and players.first.evaluate(PLAYED) > 0
     one.look(tmp_path)
 
