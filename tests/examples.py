@@ -1,4 +1,4 @@
-"""The five explorers with small data and models of the real size, for the tests; by hand, it prints how fast they are.
+"""The explorers with small data and models of the real size, for the tests; by hand, it prints how fast they are.
 
     PYTHONPATH=. python tests/examples.py        the median and the slowest of nine answers of each, in seconds
 """
@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from lib import audio, mae, mel, training
-from lib.explorers import attention_maps, confusions, curation, front_ends, reconstruction
+from lib.explorers import attention_maps, confusions, curation, front_ends, labelling, reconstruction, soundmap
 from lib.explorers.base import Sound
 from lib.runs.scales import SCALES
 from lib.transfer import curate, finetune
@@ -83,11 +83,29 @@ def of_confusions(folder: Path) -> confusions.Confusions:
     return confusions.Confusions(seen, LABELS, val, train, mel.INAT, events)
 
 
+def clips(folder: Path) -> pd.DataFrame:
+    """The first three seconds of each of those 12 recordings."""
+    table, _ = recordings(folder)
+    return table[["file", "label"]].assign(start_s=0.0, end_s=3.0)
+
+
+def of_labelling(folder: Path) -> labelling.Labelling:
+    return labelling.Labelling(clips(folder).head(3), Path(folder) / "answers.csv", LABELS)
+
+
+def of_soundmap(folder: Path) -> soundmap.SoundMap:
+    """Two rows of six points; a species' vectors are alike."""
+    x = np.eye(3)[np.arange(12) % 3] + 0.1 * np.random.default_rng(0).random((12, 3))
+    points = np.stack([np.arange(12) % 6, np.arange(12) // 6], 1).astype(float)
+    return soundmap.SoundMap(clips(folder), x, points, np.array([4]))
+
+
 def every(folder: Path) -> dict:
     """By the names that their panels have on a page."""
     return {"reconstruction": reconstruction.Reconstruction(models(), sounds()), "curation": of_curation(folder),
             "attentionmaps": attention_maps.AttentionMaps(models(), sounds()), "confusions": of_confusions(folder),
-            "frontends": front_ends.FrontEnds(sounds())}
+            "frontends": front_ends.FrontEnds(sounds()), "labelling": of_labelling(folder),
+            "soundmap": of_soundmap(folder)}
 
 
 MOVES = {  # a slider or dropdown of each and what it is set to, in turn
@@ -95,7 +113,8 @@ MOVES = {  # a slider or dropdown of each and what it is set to, in turn
     "attentionmaps": ("column", [3, 5, 9, 12, 20, 31, 2, 7, 8]),
     "attentionmaps: block": ("layer", [0, 1, 2, 3, 4, 5, 0, 1, 2]),
     "curation": ("percent", [10, 30, 60, 80, 20, 40, 55, 70, 90]), "confusions": ("place", [2, 3, 4, 1, 2, 3, 4, 1, 2]),
-    "frontends": ("mels", [64, 32, 80, 160, 40, 96, 128, 48, 72])}
+    "frontends": ("mels", [64, 32, 80, 160, 40, 96, 128, 48, 72]),
+    "soundmap": ("clip", [2, 3, 4, 5, 6, 7, 8, 9, 10])}
 
 
 def latencies(explorers: dict) -> dict[str, list[float]]:

@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar, nnls
 from sklearn.pipeline import Pipeline
 
 from lib import paths, progress
+from lib.field import picks
 from lib.metrics import Interval
 from lib.sources import tables
 from lib.transfer.probe import Features, regression
@@ -83,7 +84,7 @@ def pilot(features: Features, kind: str = "mean", *, unit: str = "group", draws:
     splits = [_split(rows, quota, np.random.default_rng([seed, draw])) for draw in range(draws)]
     most = min(rows.loc[rest].groupby("target")["one"].nunique().min() for _, rest in splits)
     sizes = np.array([n for n in SIZES if n <= most])
-    x = _means(features, kind)[rows["index"]]  # (R, D)
+    x = picks.vectors(features, kind)[rows["index"]]  # (R, D)
     hits = np.full((draws, len(sizes), len(rows)), np.nan)
     for draw, (asked, rest) in enumerate(progress.bar(splits, desc=bar, unit="draw", leave=False)):
         drawn = rows.loc[rest].groupby("target")["one"]
@@ -119,14 +120,6 @@ def _split(rows: pd.DataFrame, quota: pd.Series, rng: np.random.Generator) -> tu
     asked = rows["group"].isin(taken).to_numpy()
     rest = np.flatnonzero(~asked)
     return np.flatnonzero(asked), rest[np.argsort(turn[rows["one"].to_numpy()[rest]], kind="stable")]
-
-
-def _means(features: Features, kind: str) -> np.ndarray:
-    """One vector a recording (R, D): the mean of its windows'."""
-    x = features.kinds[kind]
-    total = np.zeros((len(features.table), x.shape[1]))
-    np.add.at(total, features.row, x)
-    return total / np.bincount(features.row, minlength=len(total))[:, None]
 
 
 def _learn(x: np.ndarray, rows: pd.DataFrame) -> Pipeline:

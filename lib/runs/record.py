@@ -36,7 +36,7 @@ LATER = {"subtract": "none", "preset": "audiomae"}  # what runs did before there
 GRID = {"03_linear_probe": ("init",), "04_finetuning": ("init", "preset"), "05_mix_ratio": ("ratio",),
         "06_label_fraction": ("init", "fraction"), "07_data_curation": ("filter", "threshold", "control"),
         "08_design_choices": ("model",), "09_frozen_benchmark": ("model",),
-        "12_your_recordings": ("method",), "14_long_recordings": ("model",)}
+        "12_your_recordings": ("method",), "14_long_recordings": ("model",), "15_what_to_label": ("model",)}
 
 
 def notebook_path(notebook: str) -> Path:

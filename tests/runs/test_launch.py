@@ -234,7 +234,7 @@ def test_what_the_environment_says_is_checked_too(toy, monkeypatch, capsys):  # 
 @pytest.mark.parametrize("name, meant", [
     ("05", "05_mix_ratio"), ("05_mix", "05_mix_ratio"), ("05_mix_ratio", "05_mix_ratio"),
     ("1", "is the beginning of 10_looking_inside, 11_results, 12_your_recordings, 13_break_the_mae, "
-          "14_long_recordings"),
+          "14_long_recordings, 15_what_to_label"),
     ("05_mix_ration", "did you mean 05_mix_ratio?"), ("", "there is no notebook ''")])
 def test_a_notebook_is_known_by_the_beginning_of_its_name(name, meant):
     if meant == "05_mix_ratio":
