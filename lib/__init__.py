@@ -7,8 +7,9 @@ The house, from the ground up; each floor imports only from those below it (test
                  (where a ViT looks), plots (one look), paths (files, keys, processes, command lines), progress,
                  container and mp3 (whether a sound file is whole)
     sources/     where recordings come from: one table for all, downloads, public data sets, the synthetic chorus
-    transfer/    what a pretrained encoder is good for: starts, public weights, finetuning, probes, baselines, curation
-    field/       what people with recordings do with it: a classifier that is kept, its answers, plans
+    transfer/    what a pretrained encoder is good for: starts, public weights, finetuning, probes, baselines, curation;
+                 frozen models of others behind the same interface
+    field/       what people with recordings do with it: detectors that are kept, events, scores, picks, embeddings
     hear/        MSM-MAE's benchmark of frozen features, and HEAR's interface to our models
     explorers/   widgets: a class with a pure `update` each
     runs/        what a scale means, what a run costs, its record, the launcher, the results

@@ -356,7 +356,9 @@ if made_up:
     audio.write(place / "night" / "muted.wav", torch.zeros(3 * 22_050), 22_050)
 elif not new:
     part = table[(table["split"] == "test") & (table["label"] != noise.NAME)]
-    place, files = "/", [file.lstrip("/") for file in part["file"].unique()[:20]]
+    sounds = [Path(file) for file in part["file"].unique()[:20]]
+    place = Path(os.path.commonpath([file.parent for file in sounds]))
+    files = [str(file.relative_to(place)) for file in sounds]
 answers = classifier.predict(loaded, place, files)
 print(f"{len(answers.files)} files, {len(answers.windows)} windows; "
       f"skipped {len(answers.skipped)}:", *map(plots.plain, answers.skipped), sep="\n- ")
