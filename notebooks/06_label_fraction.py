@@ -188,7 +188,8 @@ cost.sheet([cost.starting(init, setting, clips, weights, left),
 
 # %% [markdown]
 # **See:** what few labels save: finetuning, never the pretraining and never the evaluation. Measured a moment ago from a few steps on random clips, on the machine in the corner. What an earlier run left is
-# loaded; reading is not counted, so it may be more.
+# loaded; reading is not counted, so it may be more. With `reference="birdnet"`, on birds, a third arm stands beside the finetuned one: logistic regression on what that frozen model says of the
+# same recordings, C chosen on val. It needs no more than its features, so that all sizes are asked at once.
 
 # %%
 begin = starts.start(init, setting.arch(), setting.pretraining(clips, seed), pools,
@@ -204,12 +205,6 @@ for split, s in result.scores.items():
     print(f"{split}: top-1 {s.top1}, "
           f"top-5 {s.top5.value:.1%}; {s.recordings} recordings of {s.classes} classes, "
           f"each guess among {s.chosen_from}")
-
-# %% [markdown]
-# With `reference="birdnet"`, on birds, a third arm: logistic regression on what that frozen model says of the same recordings, C chosen on val. It needs no more than its
-# features, so that all sizes are asked at once.
-
-# %%
 frozen = {}  # share of train: top-1 on test
 for size in sizes if other else ():
     rest = sources.subset(pools["wildlife"], size, seed)

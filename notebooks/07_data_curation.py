@@ -71,7 +71,7 @@ plots.style()
 # none, confidence, confidence_oof, loss or energy
 filter: str = "confidence"  # what windows are scored by
 # empty: of a classifier that is trained here; birdnet: of BirdNET, where it is installed, on birds
-teacher: str = ""  # whose confidence filter="confidence" takes: empty or birdnet
+teacher: str = ""  # whose confidence the filter of that name takes: empty or birdnet
 # a share of the windows such as "50%", or every window with at least this score, such as 0.88
 threshold: str = "50%"  # what is kept
 # windows: as many of every recording as the filter keeps, at random; recordings: of as many
