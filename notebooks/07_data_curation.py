@@ -51,6 +51,7 @@ colab.prepare(KEEP_ON_DRIVE)
 
 # %%
 import dataclasses
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -536,7 +537,7 @@ ARMS = {"filter": "the filter", "windows": "windows at random", "recordings": "r
 def filters(rows: pd.DataFrame) -> list[str]:
     """The filters that were run, in this notebook's order, each teacher's behind its own."""
     place = {name: i for i, name in enumerate(curate.FILTERS)}
-    return sorted(set(rows["filter"]) - {"none"}, key=lambda name: (place[name.split()[0]], name))
+    return sorted({*rows["filter"]} - {"none"}, key=lambda name: (place[name.split()[0]], name))
 
 
 def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
@@ -557,8 +558,7 @@ def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
             ax.plot([x - 0.1, x + 0.1], [one.mean()] * 2, color=f"C{k}", linewidth=3)
     ax.set(title=title, ylim=(0, 1.1 * rows["value"].max()),
            xlim=(-0.5, max(1, len(names)) - 0.5))
-    ticks = [name.replace("confidence", "conf.").replace("_", "\n").replace(" by ", "\n")
-             for name in names]
+    ticks = [re.sub("_| by ", "\n", name.replace("confidence", "conf.")) for name in names]
     ax.set_xticks(range(len(names)), ticks, fontsize="small")
     ax.title.set_size("small")
 
