@@ -248,13 +248,13 @@ ax.plot([0, 1], [0, 1], color="0.7", linewidth=1)
 for scores, name in ((1 / (1 + np.exp(-odds_test)), "before"), (p_test, "after")):
     tenths = calibration.reliability(scores.ravel(), one_hot.ravel())
     ax.plot(tenths["score"], tenths["share"], "o-", markersize=4, label=name)
-ax.set(xlabel="score of a window", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
-ax.set_title("test: what scores are worth")
+ax.set(xlabel="score of a window", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1),
+       title="test: what scores are worth")
 ax.legend();
 
 # %% [markdown]
 # *Figure 2. Scores of all classes for the windows of test, in tenths, against how often they are right.* **See:** below the line a score promises too much,
-# above it too little. What is learnt on val holds on test, the same kind of recordings; a new place may be another matter.
+# above it too little. What is learnt on val holds on test so far as the two are of one kind and have groups enough (`on_test` below); a new place may be another matter.
 #
 # ## A threshold for each species
 #
@@ -351,8 +351,8 @@ if len(found):  # else there is nothing to compare
         assert np.allclose(back[["start_s", "end_s"]], own[["start_s", "end_s"]], atol=1e-6)
 
 # %% [markdown]
-# How many of them to expect true, if the new place is like val. The precision is that of windows, and a selection joins several: a false one is mostly short,
-# a true one long, so that this rather promises too much. Its interval is that of the precision.
+# How many of them to expect true, if the new place is like val. The precision is that of windows; a true selection joins more of them than a false one, so of
+# selections fewer may be true. The interval is that of the precision, with no room for the luck of so few finds.
 
 # %%
 plots.table(calibration.expected(found, limits))
@@ -447,9 +447,8 @@ planner.plan(ax, planner.summary(trial, law, target))
 ax.set_title(f"{plots.label(run.data['wildlife']['name'])}: {plan.verdict}");
 
 # %% [markdown]
-# *Figure 4. The pilot, the power law through it, and where it leads; beyond the last dot (grey) nothing was measured.* **See:** how fast the band opens to
-# the right. Where it does not cross the target within ten times the pilot, there is no honest number, and the text above says "cannot be said": label some
-# more, and run the pilot again.
+# *Figure 4. The pilot, the power law through it, and where it leads; beyond the last dot (grey) nothing was measured.* **See:** how the band opens to the
+# right. Where it does not cross the target within ten times the pilot, the text says "cannot be said": label some more, and run the pilot again.
 #
 # ## The record
 
@@ -462,8 +461,6 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
                   calibration={"way": told.way, "losses": told.losses},
                   thresholds=sure.reset_index().to_dict("list"),
                   pilot=planner.summary(trial, law, target), **in_field)
-
-# %%
 records = runs.records("12_your_recordings")
 if len(records):
     shown = records[["scale", "method", "seed", "top1.value", "test.top1.value", "test.top1.low",
@@ -502,8 +499,8 @@ else:
 # *Figure 5. The planner's curve of the frogs, in field recordings per species.* **See:** it rises from one to four recordings and is still far below the
 # target; what follows is a guess of which the band shows a part.
 #
-# What the record says (`tiny`, seed 0, one run, the ready weights, frozen): 18.5 % on test, among 17 species; logistic regression without any network had
-# 14.1 %. (It was made with the mean token and without a class `noise`.) **This is no classifier to work with.** Eleven species were never named rightly, six
+# What the record says (`tiny`, seed 0, one run, the ready weights, frozen): 18.5 % on test, among 17 species; logistic regression on log-mel
+# statistics of whole recordings had 14.1 %, and window by window, as above, no less than the encoder. (The record has the mean token and no class `noise`.) **This is no classifier to work with.** Eleven species were never named rightly, six
 # of them never at all. The encoder had never heard a real sound. Nothing of this has an interval (val has 32.2 %): 9 of the 17 species have one group of
 # recordings in test, 14 in val. Finetuned (in the table of records above) the same weights have 23.1 % on test and 29.4 % on val, which one run cannot tell
 # from 18.5 and 32.2. In five folds and with three seeds, encoders pretrained on the frogs themselves have 23.0 % [16.8, 29.3] (notebook 05).
@@ -628,14 +625,10 @@ check.true_share(true_share)
 # **The planner says "cannot be said". Is it broken?** <details><summary>Answer</summary>No. With four noisy points very different laws fit as well, and some
 # never reach the target. More labels in the pilot narrow it; a number now would be a guess in disguise.</details>
 #
-# **The classifier finds 40 selections of a species that nobody has heard there for years.** <details><summary>Answer</summary>Listen to them first (exercise
-# 4): a rare species' finds are mostly false alarms of the many windows without it.</details>
-#
 # ## What was not shown
 #
-# Counting animals. Locating calls in frequency: Raven's boxes here span all that the model hears. Real soundscapes scored against labels: the one above is
-# synthetic, its noises of the same generator as those in training. Other readouts in the pilot. Raven and Audacity themselves were not run: the files follow
-# their documented formats and are read back.
+# Counting animals. Calls in frequency: Raven's boxes here span all that the model hears. Real soundscapes scored against labels: the one above is synthetic,
+# its noises of the same generator as those in training. Raven and Audacity themselves: the files follow their documented formats and are read back.
 #
 # ## Further reading
 #
@@ -644,7 +637,5 @@ check.true_share(true_share)
 # - Viering and Loog 2021, *The Shape of Learning Curves: a Review*, [arXiv:2103.10948](https://arxiv.org/abs/2103.10948): when a power law holds.
 # - Platt 1999, *Probabilistic Outputs for Support Vector Machines*, in *Advances in Large Margin Classifiers*: a line through log odds.
 # - Guo et al. 2017, *On Calibration of Modern Neural Networks*, [arXiv:1706.04599](https://arxiv.org/abs/1706.04599): one temperature.
-# - Wilson 1927, *Probable Inference, the Law of Succession, and Statistical Inference*,
-#   [doi:10.1080/01621459.1927.10502953](https://doi.org/10.1080/01621459.1927.10502953).
-# - Audacity's manual, [Importing and Exporting Labels](https://manual.audacityteam.org/man/importing_and_exporting_labels.html); the Raven Pro
-#   user's manual (Cornell Lab of Ornithology).
+# - Wilson 1927, *Probable Inference, the Law of Succession, and Statistical Inference*, [doi:10.1080/01621459.1927.10502953](https://doi.org/10.1080/01621459.1927.10502953).
+# - Audacity's manual, [Importing and Exporting Labels](https://manual.audacityteam.org/man/importing_and_exporting_labels.html); the Raven Pro user's manual (Cornell Lab of Ornithology).

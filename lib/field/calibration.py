@@ -134,8 +134,8 @@ def expected(selections: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Of new selections: how many of each species, and how many of them to expect true by `thresholds`' precision, with
     its interval, which has no room for the luck of so few finds.
 
-    That precision is of windows. True selections join more of them than false ones do, so of selections fewer are true;
-    fewer still where new recordings hold a species more seldom than val."""
+    That precision is of windows. A true selection joins more of them than a false one, so that of selections fewer may
+    be true; fewer still where new recordings hold a species more seldom than val."""
     found = selections["label"].value_counts().rename("selections")
     own = table.loc[found.index, ["precision", "low", "high"]].mul(found, axis=0)
     return pd.concat([found, own.rename(columns={"precision": "true"}).round(1)], axis=1).rename_axis("species")
