@@ -14,10 +14,10 @@
 # %% [markdown]
 # ## The question
 #
-# A drawer full of recordings and a few hundred labels: is that enough to let a program go through the rest, so that nine of ten of its finds are
-# true? And if not, how many more labels would it take?
+# A drawer full of recordings and a few hundred labels: may a program go through the rest, so that nine of ten of its finds are true? And if not, how many
+# more labels would it take?
 #
-# > **Predict before you read on.** A detector names the right one of five easy genera nearly always on its test set. In a new place, with rain and
+# > **Predict before you read on.** A detector of five easy genera is mostly right on its test set. In a new place, with rain and
 # > people talking: which share of its finds will be true? Write down a number.
 
 # %% cellView="form" jupyter={"source_hidden": true}
@@ -54,11 +54,12 @@ colab.prepare(KEEP_ON_DRIVE)
 expected = None
 
 # %%
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import softmax
 from sklearn.metrics import precision_recall_curve
 
 from lib import audio, checkpoints, mel, metrics, paths, plots, runs, sources
@@ -98,31 +99,19 @@ max_hours: float = 1.0  # a run that would take longer on this machine is refuse
 # %% [markdown]
 # ## From a folder to a table
 #
-# One folder per class is enough: `frogs/Rana temporaria/a.wav`. Or a `metadata.csv` in the folder, with `file,label` and, better, `group`: the
-# animal, place or night that a recording belongs to. Recordings of one group are never split over train, val and test, because a classifier that
-# has met a place recognises the place.
+# One folder per class is enough: `frogs/Rana temporaria/a.wav`. Or a `metadata.csv` in the folder, with `file,label` and, better, `group`: the animal, place
+# or night. Recordings of one group are never split over train, val and test: who has met a place recognises the place.
 #
-# People who annotate have a third way. `selections.annotations(folder)` reads what Audacity (*File > Export > Export Labels*, saved as `REC.txt`
-# beside `REC.wav`) and Raven (`REC.Table.1.selections.txt`) wrote, and gives the table of labelled stretches; saved as `metadata.csv` it is read
-# like any other. Here on a toy of one recording:
-
-# %%
-pond = paths.cache("your_recordings", "toy")
-hiss = 0.01 * torch.randn(5 * 22_050, generator=torch.Generator().manual_seed(0))
-audio.write(pond / "pond.wav", hiss, 22_050)
-paths.write_text(pond / "pond.txt",
-                 "0.5\t2.25\tRana temporaria\n3.0\t4.5\tBufo bufo\n4.9\t4.9\tBufo bufo\n")
-selections.annotations(pond)
-
-# %% [markdown]
-# A label without a length (a point) has no sound to learn from; it is left out, and named.
+# Or labels from Audacity (*File > Export > Export Labels*, saved as `REC.txt` beside `REC.wav`) or Raven (`REC.Table.1.selections.txt`):
+# `selections.annotations(folder)` makes a table of them; saved as `metadata.csv` it is read like any other. A label without a length (a point) has no
+# sound to learn from: it is left out, and named.
 #
-# Now the recordings of this run. Without a folder of yours they are the easy case: five genera of `chorus` that an ear tells apart, their calls
-# marked as a person would mark them in Raven, in stretches. (The hard case, 17 species of real frogs, comes at the end.)
+# Without a folder of yours the recordings are the easy case: five genera of `chorus` that an ear tells apart, their calls marked in stretches, as a person
+# would. (17 species of real frogs come at the end.)
 #
-# **What is no species** is a class too, `noise`. It has the gaps between the labels of your own annotated recordings, since nothing resembles the
-# background of your place as it does, and sounds of every kind (`general`). Of a recording with *one* label for all of it no part is taken: its
-# quietest seconds may hold the animal, and in a continuous chorus they do. A class of yours called `other` or `background` joins it.
+# **What is no species** is a class too, `noise`. It has the gaps between the labels of your own annotated recordings, since nothing resembles the background
+# of your place as it does, and sounds of every kind (`general`). Of a recording with *one* label for all of it no part is taken: its quietest seconds may
+# hold the animal. A class of yours called `other` or `background` joins it.
 
 # %%
 if method not in ("frozen", "finetune"):
@@ -152,22 +141,19 @@ print(f"scale {setting.name}; {len(table)} rows of {len(counts)} classes in "
 plots.table(counts.head(12)).format({"minutes": "{:.1f}"})
 
 # %% [markdown]
-# The twelve commonest classes. *Groups* are what counts: ten pieces of one frog are one frog. Rain, wind, thunder, speech and the other noises that
-# the soundscape below will hold are **not** in `noise`: it must not know what it is tested with. (One in three synthetic clips has a second sound of
-# any kind far below the first.) What to know before training on this table:
+# The twelve commonest classes. *Groups* are what counts: ten pieces of one frog are one frog. Rain, wind, thunder, speech and the other noises of the
+# soundscape below are **no** part of `noise`, which must not be taught what it is tested with. (They are not unheard: the encoder was pretrained, without
+# labels, on sounds of every kind, and in one clip of three a second sound of any kind lies far below the first.) What to know before training; none is an error, each will be seen again in a score:
 
 # %%
 warned = species.warnings(table, front)
 print("\n".join(f"- {warning}" for warning in warned) or "nothing to warn of")
 
 # %% [markdown]
-# Warnings are no errors. The run goes on, and each of them will be seen again below, in a score that is too low, too high or too uncertain.
-#
 # ## What will be computed
 #
-# The encoder is frozen: pretrained without any label on the synthetic chorus (`lib/transfer/starts.py`), or BirdNET's where you asked for it. It
-# looks once at every window of every recording, and its answers are kept. With `method = "frozen"` that is nearly all: the readout is logistic
-# regression. `finetune` trains all weights, and costs as many looks again per epoch.
+# The encoder is frozen: pretrained without any label on the synthetic chorus (`lib/transfer/starts.py`), or BirdNET's. It looks once at every window of every
+# recording, and its answers are kept. With `method = "frozen"` that is nearly all. `finetune` trains all weights, and looks again each epoch.
 
 # %%
 if method == "finetune" and not ours:
@@ -184,9 +170,9 @@ if ours:
 # %% [markdown]
 # ## Train, and keep the best
 #
-# One yes-or-no regression for each class, on the mean of the patches, on each mel row's mean, and on its mean and spread over time; and on the
-# statistics of the log-mel, with no network at all. Which of them is kept is decided on val, never by hope: **a network that loses against
-# statistics is not used.** "val" is the mean average precision: how well windows are ranked for each class.
+# One yes-or-no regression for each class, on the mean of the patches, on each mel row's mean, and on its mean and spread over time; and on the statistics of
+# the log-mel, with no network at all. Val decides which is kept: **a network that loses against statistics is not used.** "val" is the mean average
+# precision: how well windows are ranked for each class. C says how freely a regression may learn.
 
 # %%
 known = detector.hear(encoder, table)
@@ -198,70 +184,47 @@ plots.table(tried.loc[tried.groupby(["features", "kind"])["val"].idxmax()]
 # %%
 if method == "frozen":
     labels = best.labels
-    result = probe.evaluate(detector.recordings(best, features), features, seed)
+    asked = detector.recordings(best, features)
+    result = probe.evaluate(asked, features, seed)
+    p, *known = probe.recordings(asked.probabilities, features, "test")
+    seen = finetune.Predictions(p, *known, np.unique(known[0]))
+    log_odds = partial(detector.odds, best, features)
     print(f"kept: {best.name}, {best.kind}, {len(best.mean)} numbers a window, C = {best.C:g}")
 else:
     tuned = finetune.finetune(encoder[0], encoder[0].arch, heard, table, recipe,
                               workers=setting.workers)
     labels = tuned.labels
     result = finetune.evaluate(tuned, heard, table, seed, workers=setting.workers)
+    seen = finetune.predict(tuned.model, heard, table[table["split"] == "test"], labels,
+                            workers=setting.workers)
+    log_odds = partial(detector.tuned_odds, tuned.model, heard, table, labels)
 for split, s in result.scores.items():
     print(f"{split}: top-1 {s.top1}, "
           f"{s.recordings} rows of {s.classes} classes, each guess among {s.chosen_from}")
 
 # %% [markdown]
-# A guess that knows nothing would have one over the number of classes. The interval is over groups; a species that has a single group in a split
-# adds no width to it, so where most do, there is no interval. The species table says so one by one.
+# A guess that knows nothing would have one over the number of classes. The interval is over groups; a species with a single group in a split adds no width to
+# it, so where most do, there is no interval.
 #
 # ## The species table
 #
-# *Recall*: of the recordings of this species, the share that was named so. *Precision*: of the recordings named so, the share that was right. A
-# survey that counts calls needs precision; one that must not miss a rare species needs recall.
+# *Recall*: of the recordings of this species, the share that was named so. *Precision*: of the recordings named so, the share that was right. A survey that
+# counts calls needs precision; one that must not miss a rare species needs recall.
 
 # %%
-def log_odds(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log odds (W, C) of a split's windows, their labels' numbers and groups (W,)."""
-    if method == "frozen":
-        windows, targets, groups = detector.windows(features, split)
-        return best.odds(features.kinds[best.kind][windows]), targets, groups
-    part = table[table["split"] == split].reset_index(drop=True)
-    logits, row = zip(*finetune.window_logits(tuned.model, heard, part))
-    p, row = softmax(np.concatenate(logits).astype(float), 1), np.concatenate(row)
-    groups = pd.factorize(sources.units(part))[0]
-    targets = np.searchsorted(labels, part["label"])
-    return np.log(p) - np.log1p(-p), targets[row], groups[row]
-
-
-if method == "frozen":
-    p, targets, groups = probe.recordings(detector.recordings(best, features).probabilities,
-                                          features, "test")
-    seen = finetune.Predictions(p, targets, groups, np.unique(targets))
-else:
-    seen = finetune.predict(tuned.model, heard, table[table["split"] == "test"], labels,
-                            workers=setting.workers)
 report = species.scores(seen, labels)
 shares = {c: "{:.0%}" for c in report if c.startswith(("recall", "precision"))}
 plots.table(report.sort_values("recall", ascending=False)).format(shares, na_rep="none named")
 
 # %%
-order = report.sort_values("recall")
-height = np.arange(len(order))
-figure, axes = plt.subplots(1, 2, figsize=(10, 0.22 * len(order) + 1.2), sharey=True)
-for ax, what in zip(axes, ("recall", "precision")):
-    ax.hlines(height, order[f"{what}_low"], order[f"{what}_high"], color="0.7", linewidth=4)
-    ax.plot(order[what], height, "o", color="C0", markersize=5)
-    ax.set(xlabel=what, xlim=(-0.03, 1.03), ylim=(-0.7, len(order) - 0.3))
-names = [f"{plots.label(name)} ({n} in {g})"
-         for name, n, g in zip(order.index, order["n"], order["groups"])]
-axes[0].set_yticks(height, names, fontsize="small")
-axes[0].set_title("test: rows in groups after each name");
+species.bars(report)
 
 # %% [markdown]
-# *Figure 1. Recall and precision of every class on test, with 95 % intervals (grey).* **See:** how long the grey bars are. They are Wilson's, with
-# the number of *groups* as the number of trials: of one group that was named right, all that can be said is that the recall is likely above a
-# fifth. No dot on the right: nothing was named so.
+# *Figure 1. Recall and precision of every class on test, with 95 % intervals (grey).* **See:** how long the grey bars are. They are Wilson's, with the number
+# of *groups* as the number of trials: of one group that was named right, all that can be said is that the recall is likely above a fifth. No dot on the
+# right: nothing was named so.
 #
-# **Checkpoint.** The mean recall of the table is the test score above. If this passes, go on.
+# **Checkpoint.** The mean recall of the table is the test score above.
 
 # %%
 assert abs(report["recall"].mean() - result.scores["test"].top1.value) < 0.01
@@ -269,8 +232,8 @@ assert abs(report["recall"].mean() - result.scores["test"].top1.value) < 0.01
 # %% [markdown]
 # ## What a score means
 #
-# A score of 0.8 should be right four times in five. On val four ways to bring that about are tried, each asked about groups that it did not learn
-# from; the one with the lowest log loss is kept:
+# A score of 0.8 should be right four times in five. On val four ways to bring that about are tried, each asked about groups that it did not learn from; the
+# one with the lowest log loss is kept:
 
 # %%
 odds, truth, groups = log_odds("val")
@@ -285,37 +248,33 @@ ax.plot([0, 1], [0, 1], color="0.7", linewidth=1)
 for scores, name in ((1 / (1 + np.exp(-odds_test)), "before"), (p_test, "after")):
     tenths = calibration.reliability(scores.ravel(), one_hot.ravel())
     ax.plot(tenths["score"], tenths["share"], "o-", markersize=4, label=name)
-ax.set(xlabel="score of a window", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
-ax.set_title("test: what scores are worth")
+ax.set(xlabel="score of a window", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1),
+       title="test: what scores are worth")
 ax.legend();
 
 # %% [markdown]
 # *Figure 2. Scores of all classes for the windows of test, in tenths, against how often they are right.* **See:** below the line a score promises too much,
-# above it too little. What is learnt on val holds on test, since both are the same kind of recordings; a new place may be another matter.
+# above it too little. What is learnt on val holds on test so far as the two are of one kind and have groups enough (`on_test` below); a new place may be another matter.
 #
 # ## A threshold for each species
 #
-# You name the precision; each species gets the lowest threshold that reaches it on val. Where val cannot support one, because no threshold reaches
-# it or right finds come from fewer than three groups, the species gets the highest of the others, and the table says so (`supported`).
+# You name the precision; each species gets the lowest threshold that reaches it on val. Where none does, or right finds come from fewer than three groups,
+# the species gets the highest of the others, and the table says so (`supported`).
 
 # %%
 limits = calibration.thresholds(p, truth, groups, labels, precision)
-sure = limits.drop(index=noise.NAME, errors="ignore")
-on_test = [(p_test[:, c] >= limits["threshold"].iloc[c], truth_test == c)
-           for c in range(len(labels))]
-sure = sure.assign(on_test=[(hit & own).sum() / max(1, hit.sum()) for (hit, own), label in
-                            zip(on_test, labels) if label != noise.NAME])
+sure = calibration.tested(limits, p_test, truth_test).drop(index=noise.NAME, errors="ignore")
 few = {c: "{:.0%}" for c in ("precision", "low", "high", "recall", "on_test")}
 plots.table(sure).format({"threshold": "{:.2f}"} | few, na_rep="none found")
 
 # %% [markdown]
-# The column `precision` was used to choose, `on_test` was not: it is the honest one. Both are of windows, one in so many of which holds the
-# species; where it is rarer, fewer finds are true (exercise 5).
+# `precision` was used to choose, `on_test` was not: it is the honest one. Both are of windows, one in so many of which holds the species; where it is rarer,
+# fewer finds are true (exercise 4).
 #
 # ## Keep it
 #
-# Weights as safetensors and a card as JSON: classes, front end, calibration and thresholds, what it was trained on, how well it did, sha256. Another
-# machine needs these two files and this library. Of another's encoder nothing is copied: the card names it.
+# Weights as safetensors and a card as JSON: classes, front end, calibration and thresholds, what it was trained on, how well it did, sha256. Another machine
+# needs these two files and this library. Of another's encoder nothing is copied: the card names it.
 
 # %%
 folder = paths.resolve(out) if out else paths.cache("your_recordings", run.name)
@@ -338,8 +297,8 @@ print(f"{kept.name} {kept.stat().st_size / 1e6:.1f} MB, sha256 {loaded.card.sha2
 # %% [markdown]
 # ## A new place
 #
-# Where `new` is empty, a soundscape is made: a place of its own, calls of the five genera from the animals of test, several at once, and rain, wind,
-# thunder, speech and machines, none of which was in training. Beside it lie two files that are no use, as happens on real cards.
+# Where `new` is empty, a soundscape is made: a place of its own, calls of the five genera from the animals of test, several at once, and rain, wind, thunder,
+# speech and machines, none of them a class that was learnt. Beside it lie two files that are no use, as happens on real cards.
 
 # %%
 made_up = wildlife == "chorus" and not new
@@ -365,9 +324,8 @@ print(f"{len(answers.files)} files, {len(answers.windows)} windows; "
 plots.table(answers.windows.head(6)).format(precision=2)
 
 # %% [markdown]
-# Every file is read once, piece by piece: one of a whole day takes as little memory as one of a minute. `windows.csv` keeps the two highest scores
-# of each window. Windows that follow each other, each with at least the species' own threshold, become one **selection**, species by species:
-# two that call together have one each.
+# A file of a whole day takes as little memory as one of a minute. `windows.csv` keeps the two highest scores of each window. Windows that follow each other,
+# each with at least the species' own threshold, become one **selection**, species by species: two that call together have one each.
 
 # %%
 found = classifier.write(answers, loaded.card, folder / "answers")
@@ -376,10 +334,10 @@ print(*map(plots.plain, written[:12]), sep="\n")
 plots.table(found.head(10)).format(precision=2)
 
 # %% [markdown]
-# In Audacity: open the sound, *File > Import > Labels*, take the `.txt` under `audacity/`. In Raven: open the sound, *File > Open Selection Table*,
-# take the one under `raven/`. `windows.csv`, `files.csv` and `selections.csv` are for a spreadsheet or R.
+# In Audacity: open the sound, *File > Import > Labels*, take the `.txt` under `audacity/`. In Raven: open the sound, *File > Open Selection Table*, take the
+# one under `raven/`. The `.csv` are for a spreadsheet or R.
 #
-# **Checkpoint.** Both files, read back by the function that reads yours, are the same selections. If this passes, go on.
+# **Checkpoint.** Both files, read back by the function that reads yours, are the same selections.
 
 # %%
 if len(found):  # else there is nothing to compare
@@ -393,7 +351,8 @@ if len(found):  # else there is nothing to compare
         assert np.allclose(back[["start_s", "end_s"]], own[["start_s", "end_s"]], atol=1e-6)
 
 # %% [markdown]
-# How many of them to expect true, if the new place is like val:
+# How many of them to expect true, if the new place is like val. The precision is that of windows; a true selection joins more of them than a false one, so of
+# selections fewer may be true. The interval is that of the precision, with no room for the luck of so few finds.
 
 # %%
 plots.table(calibration.expected(found, limits))
@@ -401,22 +360,10 @@ plots.table(calibration.expected(found, limits))
 # %% [markdown]
 # ## How many are true?
 #
-# Here the truth is known. A selection is true where a call of its species lies in it (0.1 s, or half of a call); a bout of calls is found where a
-# true selection of its species lies on it. *Before* is what this notebook used to ship: a softmax over the species alone, which must name one for
-# every sound, and a threshold of 0.5.
+# Here the truth is known. A selection is true where a call of its species lies in it (0.1 s, or half of a call); a bout of calls is found where a selection
+# of its species lies on it. To compare: a softmax over the species alone, which must name one for every sound, and a threshold of 0.5.
 
 # %%
-def judged(finds: pd.DataFrame) -> dict:
-    """How many finds there are and are true, and of how many bouts one was found."""
-    own = scoring.present(calls, finds, labels)[np.arange(len(finds)),
-                                                np.searchsorted(labels, finds["label"])]
-    hit = scoring.present(finds, bouts, labels)[np.arange(len(bouts)),
-                                                np.searchsorted(labels, bouts["label"])]
-    share = own.mean() if len(finds) else np.nan
-    return {"selections": len(finds), "true": own.sum(), "precision": share,
-            "bouts": len(bouts), "recall": hit.mean()}
-
-
 if made_up and method == "frozen":
     calls = truth.query("kind == 'call'")
     bouts = scoring.joined(calls[["label", "start_s", "end_s"]], 1.0).drop(columns="file")
@@ -432,7 +379,8 @@ if made_up and method == "frozen":
     rows = {"species alone, softmax, from 0.5 on": before.drop(columns="file"),
             "with noise, uncalibrated, from 0.5 on": noisy.drop(columns="file"),
             "with noise, calibrated, own thresholds": found.drop(columns="file")}
-    result_of = pd.DataFrame({name: judged(finds) for name, finds in rows.items()}).T
+    result_of = pd.DataFrame({name: scoring.judged(finds, calls, bouts, labels)
+                              for name, finds in rows.items()}).T
     display(plots.table(result_of).format({"precision": "{:.0%}", "recall": "{:.0%}"} |
                                           {c: "{:.0f}" for c in ("selections", "true", "bouts")}))
     exercises.predicted("true finds of a classifier that knows species only", expected,
@@ -455,22 +403,15 @@ if made_up and method == "frozen":
     ax.set(xlabel="recall of windows", ylabel="precision of windows", xlim=(0, 1.02),
            ylim=(0, 1.02))
     ax.legend(fontsize="small", loc="lower left")
-    rank = {labels[c]: i for i, c in enumerate(named)} | {"noise": len(named)}
-    for row in truth.itertuples():
-        below.barh(rank.get(row.label, len(named)), row.end_s - row.start_s, left=row.start_s,
-                   color="0.75", height=0.8)
-    for finds, color, up in ((before, "C3", 0.15), (found, "C0", -0.15)):
-        for row in finds.itertuples():
-            below.hlines(rank[row.label] + up, row.start_s, row.end_s, color=color, linewidth=2.5)
-    below.set(xlabel="time (s)", title="grey: the truth; red: species alone; blue: as kept")
-    below.set_yticks(list(rank.values()), map(plots.label, rank), fontsize="small")
+    scoring.timeline(below, truth, {"C3": before, "C0": found}, [labels[c] for c in named])
+    below.set_title("grey: the truth; red: species alone; blue: as kept")
 
 # %% [markdown]
-# *Figure 3. Left: precision and recall of windows in the soundscape for every threshold; dots are those in use. Right: what is in it (grey; the top
-# row are rain, wind, speech and the like) and the selections.* **See:** red on nothing but noise: a softmax has no way to say "none of them". Blue
-# misses faint calls and is mostly true: at `tiny`, seed 0, 20 of 22 selections instead of 23 of 40, and 18 bouts of 37 instead of 22. Most of that
-# is the class noise's doing (20 of 23 with it alone). The dotted line is the precision that was asked for; where the blue dot lies below it, the new
-# place is harder than val. Of two species that call at once mostly one is found: nothing in training held two.
+# *Figure 3. Left: precision and recall of windows in the soundscape for every threshold; dots are those in use. Right: what is in it (grey; the top row are
+# rain, wind, speech and the like) and the selections.* **See:** red on nothing but noise: a softmax has no way to say "none of them". Blue misses faint calls
+# and is mostly true: at `tiny`, in this one soundscape, 20 of 22 selections instead of 23 of 40, and 18 bouts of 37 instead of 22. Most of that is the class
+# noise's doing (20 of 23 with it alone). The dotted line is the precision that was asked for; where the blue dot lies below it, the new place is harder than
+# val. Of two species that call at once mostly one is found: nothing in training held two.
 #
 # ## How many labels does it take?
 #
@@ -482,9 +423,9 @@ if made_up and method == "frozen":
 #
 # $$ n = \left(\frac{a}{1 - t - c}\right)^{1/b} \tag{2} $$
 #
-# The interval comes from a bootstrap over draws and, within species, groups; each sample gets a law of its own. **To be quick, the pilot does not
-# finetune**: it reads the frozen features above by logistic regression, one vector a recording, noise left out. So it plans for that readout; a
-# better method needs fewer. Splits do not matter here, since nothing is chosen.
+# The interval comes from a bootstrap over draws and, within species, groups; each sample gets a law of its own. **To be quick, the pilot does not finetune**:
+# it reads the frozen features above by logistic regression, one vector a recording, noise left out, and plans for that readout. It draws from all splits:
+# nothing is chosen here (the kind of features was, on val).
 
 # %%
 trial = planner.pilot(detector.without(features, noise.NAME), best.kind, unit=unit, seed=seed)
@@ -506,17 +447,9 @@ planner.plan(ax, planner.summary(trial, law, target))
 ax.set_title(f"{plots.label(run.data['wildlife']['name'])}: {plan.verdict}");
 
 # %% [markdown]
-# *Figure 4. The pilot, the power law through it, and where it leads; beyond the last dot (grey) nothing was measured.* **See:** how fast the band
-# opens to the right. Where it does not cross the target within ten times the pilot, there is no honest number, and the text above says "cannot be
-# said": label some more, and run the pilot again.
+# *Figure 4. The pilot, the power law through it, and where it leads; beyond the last dot (grey) nothing was measured.* **See:** how the band opens to the
+# right. Where it does not cross the target within ten times the pilot, the text says "cannot be said": label some more, and run the pilot again.
 #
-# **Checkpoint.** The law's own number solves equation (2).
-
-# %%
-if np.isfinite(plan.labels) and plan.labels > 1:
-    assert abs(planner.power_law(plan.labels, *law.law) - (1 - target)) < 1e-6
-
-# %% [markdown]
 # ## The record
 
 # %%
@@ -528,8 +461,6 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
                   calibration={"way": told.way, "losses": told.losses},
                   thresholds=sure.reset_index().to_dict("list"),
                   pilot=planner.summary(trial, law, target), **in_field)
-
-# %%
 records = runs.records("12_your_recordings")
 if len(records):
     shown = records[["scale", "method", "seed", "top1.value", "test.top1.value", "test.top1.low",
@@ -541,9 +472,8 @@ if len(records):
 # %% [markdown]
 # ## Real frogs
 #
-# The same notebook on 367 recordings of 17 species of frogs and toads, cut from 101 field recordings (the groups), at `tiny`. The recordings are
-# not part of this repository; the record is.
-# `python -m lib.runs 12_your_recordings wildlife=folder:PATH` does it with yours.
+# The same notebook on 367 recordings of 17 species of frogs and toads, cut from 101 field recordings (the groups), at `tiny`. The recordings are not part of
+# this repository; the record is. `python -m lib.runs 12_your_recordings wildlife=folder:PATH` does it with yours.
 
 # %%
 real = records[records["data.wildlife.name"].str.startswith("frogs")
@@ -559,30 +489,24 @@ if frogs:
           sep="\n")
     each = pd.DataFrame(frogs["species"]).set_index("species")
     display(plots.table(each).format(shares, na_rep="none named"))
-else:
-    print("no record of them here")
-
-# %%
-if frogs:
     figure, ax = plt.subplots(figsize=(7, 4))
     planner.plan(ax, frogs["pilot"])
     ax.set_title(f"frogs: {frogs['pilot']['answer']['verdict']}")
+else:
+    print("no record of them here")
 
 # %% [markdown]
-# *Figure 5. The planner's curve of the frogs, in field recordings per species.* **See:** it rises from one to four recordings and is still far below
-# the target; what follows is a guess of which the band shows a part.
+# *Figure 5. The planner's curve of the frogs, in field recordings per species.* **See:** it rises from one to four recordings and is still far below the
+# target; what follows is a guess of which the band shows a part.
 #
-# What the record says (`tiny`, seed 0, one run, the ready weights, frozen): 18.5 % on test, among 17 species; logistic regression without any network
-# had 14.1 % in the same run. (It was made with the mean token, before the readout was chosen on val.) **This is no classifier to work with.** Eleven
-# species were never named rightly, and six were never named at all; on val no recording had a score of 0.5. The encoder had never heard a real
-# sound: it was pretrained on synthetic ones. Nothing of this has an interval (val has 32.2 %): 9 of the 17 species have one group of recordings in
-# test, 14 in val. The species table is honest about it, with bars that span most of its width. Finetuned (`method=finetune`, in the table of records
-# above) the same weights have 23.1 % on test and 29.4 % on val, which one run without an interval cannot tell from 18.5 and 32.2. In five folds, each
-# piece tested once, and with three seeds, encoders pretrained on the frogs themselves have 23.0 % [16.8, 29.3] (notebook 05): wide still.
+# What the record says (`tiny`, seed 0, one run, the ready weights, frozen): 18.5 % on test, among 17 species; logistic regression on log-mel
+# statistics of whole recordings had 14.1 %, and window by window, as above, no less than the encoder. (The record has the mean token and no class `noise`.) **This is no classifier to work with.** Eleven species were never named rightly, six
+# of them never at all. The encoder had never heard a real sound. Nothing of this has an interval (val has 32.2 %): 9 of the 17 species have one group of
+# recordings in test, 14 in val. Finetuned (in the table of records above) the same weights have 23.1 % on test and 29.4 % on val, which one run cannot tell
+# from 18.5 and 32.2. In five folds and with three seeds, encoders pretrained on the frogs themselves have 23.0 % [16.8, 29.3] (notebook 05).
 #
-# The planner does not give a number for 80 %: four sizes, and an interval from 1,400 field recordings per species to no end. What it does say is
-# useful: **with these features, as far as four
-# sizes tell, more labels alone are not the way**. Weights that have heard real animals are to be tried first; then a new pilot.
+# The planner gives no number for 80 %: from four sizes the interval is 1,400 field recordings per species to no end. That is useful: **with these features,
+# as far as four sizes tell, more labels alone are not the way**. Try weights that have heard real animals; then a new pilot.
 
 # %% [markdown]
 # ## Exercises
@@ -595,8 +519,7 @@ from lib.course import exercises_12 as check
 # %% [markdown]
 # ### 1 · From windows to selections
 #
-# Windows of one species, in order, with their `start` and `end` in seconds; some overlap or touch, some are apart. Return the selections as
-# `[[start, end], ...]`.
+# Windows of one species, in order, with `start` and `end` in seconds; some overlap or touch. Return the selections as `[[start, end], ...]`.
 
 # %% tags=["exercise"]
 def selection_ends(start, end):
@@ -622,30 +545,7 @@ check.selection_ends(selection_ends)
 # `events.merge` does it for every species by itself, with a threshold each.
 # </details>
 #
-# ### 2 · Precision
-#
-# From the guesses and the truth of recordings (numbers of species), the precision of one species.
-
-# %% tags=["exercise"]
-def precision(guess, target, species):
-    """The share of right ones among the recordings named `species`."""
-    return None
-
-
-check.precision(precision)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def precision(guess, target, species):
-#     named = guess == species
-#     return (target[named] == species).mean() if named.any() else np.nan
-# ```
-# Recall divides the same right ones by the recordings *of* the species.
-# </details>
-#
-# ### 3 · Groups stay together
+# ### 2 · Groups stay together
 #
 # Hold out a share of the groups: a True for each row that is held out. Draw with the generator `rng`.
 
@@ -668,7 +568,7 @@ check.split_groups(split_groups)
 # A random split of rows puts pieces of the same frog on both sides, and the score tells how well frogs are remembered.
 # </details>
 #
-# ### 4 · Turn the law round
+# ### 3 · Turn the law round
 #
 # Equation (2), with the case in which there is no answer.
 
@@ -690,10 +590,9 @@ check.labels_needed(labels_needed)
 # The nearer the floor is to the allowed error, the more a small change of $c$ moves the answer: this is why intervals of such plans are wide.
 # </details>
 #
-# ### 5 · A rare species in a long night
+# ### 4 · A rare species in a long night
 #
-# A share `present` of all windows holds the species; a classifier finds a share `recall` of those, and names the species in a share `false` of the
-# others. Which share of its finds is true?
+# A share `present` of all windows holds the species; `recall` of those are found, and so is a share `false` of the others. How many finds are true?
 
 # %% tags=["exercise"]
 def true_share(present, recall, false):
@@ -710,46 +609,33 @@ check.true_share(true_share)
 # def true_share(present, recall, false):
 #     return present * recall / (present * recall + (1 - present) * false)
 # ```
-# One window in a hundred, 90 % recall, 5 % false alarms: 15 % of the finds are true. The precision of the species table holds for a test set in
-# which species are about as common
-# as in it; in the field it must be measured anew, by listening to some of the finds.
+# One window in a hundred, 90 % recall, 5 % false alarms: 15 % of the finds are true. The species table's precision holds where species are as common as in
+# its test set; in the field listen to some of the finds and measure it anew.
 # </details>
 
 # %% [markdown]
 # ## Quiz
 #
-# **Your test score is 95 %, on recordings of the same five ponds as train. What will it be at a sixth?** <details><summary>Answer</summary>Unknown,
-# and most likely lower. Give the pond
-# as `group`, so that whole ponds are held out, and the score is about new ponds.</details>
+# **Your test score is 95 %, on recordings of the same five ponds as train. What will it be at a sixth?** <details><summary>Answer</summary>Unknown, and most
+# likely lower. Give the pond as `group`: whole ponds are then held out, and the score is about new ponds.</details>
 #
-# **A species has 3 test recordings, all right. What is its recall?** <details><summary>Answer</summary>Between 44 % and 100 % if the three are
-# independent (Wilson), between 21 % and 100 % if
-# they are of one animal. "100 %" is what was seen, not what is known.</details>
+# **A species has 3 test recordings, all right. What is its recall?** <details><summary>Answer</summary>Between 44 % and 100 % if the three are independent
+# (Wilson), between 21 % and 100 % if they are of one animal.</details>
 #
-# **The planner says "cannot be said". Is it broken?** <details><summary>Answer</summary>No. A power law has three numbers; with four noisy points
-# very different laws fit as well, and some never reach the
-# target. More labels in the pilot narrow it; a number now would be a guess in disguise.</details>
-#
-# **The classifier finds 40 selections of a species that nobody has heard there for years.** <details><summary>Answer</summary>Listen to them first
-# (exercise 5). A rare species' finds are mostly false alarms of
-# the many windows without it.</details>
+# **The planner says "cannot be said". Is it broken?** <details><summary>Answer</summary>No. With four noisy points very different laws fit as well, and some
+# never reach the target. More labels in the pilot narrow it; a number now would be a guess in disguise.</details>
 #
 # ## What was not shown
 #
-# Counting animals. Locating calls in frequency: Raven's boxes here span all that the model hears. Real soundscapes scored against labels: the one
-# above is synthetic, and its noises are of the same generator as those in training, if of other kinds. Other readouts in the pilot: a finetuned
-# model has a curve of its own. Raven and Audacity themselves were not run here; the files follow their documented formats and are read back.
+# Counting animals. Calls in frequency: Raven's boxes here span all that the model hears. Real soundscapes scored against labels: the one above is synthetic,
+# its noises of the same generator as those in training. Raven and Audacity themselves: the files follow their documented formats and are read back.
 #
 # ## Further reading
 #
 # - Figueroa et al. 2012, *Predicting sample size required for classification performance*,
 #   [doi:10.1186/1472-6947-12-8](https://doi.org/10.1186/1472-6947-12-8): the planner's idea.
-# - Viering and Loog 2021, *The Shape of Learning Curves: a Review*, [arXiv:2103.10948](https://arxiv.org/abs/2103.10948): when a power law holds,
-#   and when not.
-# - Hestness et al. 2017, *Deep Learning Scaling is Predictable, Empirically*, [arXiv:1712.00409](https://arxiv.org/abs/1712.00409).
+# - Viering and Loog 2021, *The Shape of Learning Curves: a Review*, [arXiv:2103.10948](https://arxiv.org/abs/2103.10948): when a power law holds.
 # - Platt 1999, *Probabilistic Outputs for Support Vector Machines*, in *Advances in Large Margin Classifiers*: a line through log odds.
 # - Guo et al. 2017, *On Calibration of Modern Neural Networks*, [arXiv:1706.04599](https://arxiv.org/abs/1706.04599): one temperature.
-# - Wilson 1927, *Probable Inference, the Law of Succession, and Statistical Inference*,
-#   [doi:10.1080/01621459.1927.10502953](https://doi.org/10.1080/01621459.1927.10502953).
-# - Audacity's manual, [Importing and Exporting Labels](https://manual.audacityteam.org/man/importing_and_exporting_labels.html); the Raven Pro
-#   user's manual (Cornell Lab of Ornithology).
+# - Wilson 1927, *Probable Inference, the Law of Succession, and Statistical Inference*, [doi:10.1080/01621459.1927.10502953](https://doi.org/10.1080/01621459.1927.10502953).
+# - Audacity's manual, [Importing and Exporting Labels](https://manual.audacityteam.org/man/importing_and_exporting_labels.html); the Raven Pro user's manual (Cornell Lab of Ornithology).

@@ -1,9 +1,9 @@
-"""Checks of notebook 12's exercises: selections from windows, precision, whole groups, the law turned round, finds."""
+"""Checks of notebook 12's exercises: selections from windows, whole groups, the law turned round, finds."""
 import numpy as np
 
 from lib.course.exercises import compare, exercise, need
 
-__all__ = ["selection_ends", "precision", "split_groups", "labels_needed", "true_share"]
+__all__ = ["selection_ends", "split_groups", "labels_needed", "true_share"]
 
 
 @exercise("go through the windows in order and keep a list of [start, end]: a window that starts before or at the last "
@@ -28,22 +28,6 @@ def selection_ends(attempt):
             "everything has become one selection, over the gaps too": np.array([[start[0], end[-1]]])},
             "each selection is [start of its first window, end of its last]")
     return "half overlapping windows are then one stretch, as a person would have marked it."
-
-
-@exercise("of the recordings that were named this species (`guess == species`), which share has `target == species`?")
-def precision(attempt):
-    for seed in (0, 1, 2):
-        rng = np.random.default_rng(seed)
-        target, guess = rng.integers(4, size=40), rng.integers(4, size=40)
-        right = ((guess == 1) & (target == 1)).sum()
-        compare(attempt(guess.copy(), target.copy(), 1), right / (guess == 1).sum(), {
-            "this divides by the recordings *of* the species: that is recall": right / (target == 1).sum(),
-            "this divides by all recordings": right / 40,
-            "this is the number of right ones, not their share": right,
-            "this is the accuracy over all species": (guess == target).mean()})
-    nothing = attempt(np.array([0, 0]), np.array([1, 0]), 1)
-    need(nothing != nothing, "nothing was named this species, so its precision is unknown: return nan, neither 0 nor 1")
-    return "and of nothing named, nothing is known: nan."
 
 
 @exercise("draw among `np.unique(group)`, not among the rows; then `np.isin(group, drawn)` says which rows are held "

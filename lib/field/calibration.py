@@ -1,7 +1,7 @@
 """What a score means: calibration on val, one threshold a species for a wanted precision, and what to expect of finds.
 
 A calibrated score of 0.8 is right four times in five, on recordings like those of val. In the field a species may be
-rarer and the noise another: then fewer finds are true (exercise 5 of notebook 12)."""
+rarer and the noise another: then fewer finds are true (exercise 4 of notebook 12)."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from sklearn.model_selection import GroupKFold
 
 from lib.field.species import wilson
 
-__all__ = ["Calibration", "calibrate", "scores", "reliability", "thresholds", "expected"]
+__all__ = ["Calibration", "calibrate", "scores", "reliability", "thresholds", "tested", "expected"]
 
 WAYS = ("as it is", "one temperature", "one line", "a line each")
 LEAST = 3  # groups whose finds are right: fewer cannot support a threshold
@@ -122,9 +122,20 @@ def _counted(p: np.ndarray, true: np.ndarray, groups: np.ndarray, threshold: flo
             "high": high, "recall": right / max(1, true.sum())}
 
 
+def tested(table: pd.DataFrame, p: np.ndarray, targets: np.ndarray) -> pd.DataFrame:
+    """`thresholds`' table with on_test: the precision of its thresholds among other windows, p (N, C) and targets (N,);
+    nan where nothing is found."""
+    hit = p >= table["threshold"].to_numpy()
+    right = (hit & (targets[:, None] == np.arange(p.shape[1]))).sum(0)
+    return table.assign(on_test=right / np.where(hit.any(0), hit.sum(0), np.nan))
+
+
 def expected(selections: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Of new selections: how many of each species, and how many of them to expect true by `thresholds`' precision, with
-    its interval. Where new recordings hold a species more seldom than val, it is fewer."""
+    its interval, which has no room for the luck of so few finds.
+
+    That precision is of windows. A true selection joins more of them than a false one, so that of selections fewer may
+    be true; fewer still where new recordings hold a species more seldom than val."""
     found = selections["label"].value_counts().rename("selections")
     own = table.loc[found.index, ["precision", "low", "high"]].mul(found, axis=0)
     return pd.concat([found, own.rename(columns={"precision": "true"}).round(1)], axis=1).rename_axis("species")

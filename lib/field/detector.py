@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
@@ -20,12 +20,12 @@ from lib.checkpoints import Card
 from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
 from lib.sources import tables
-from lib.transfer import probe, public, reference, starts
+from lib.transfer import finetune, probe, public, reference, starts
 from lib.transfer.probe import Features
 from lib.transfer.reference import Frozen
 
-__all__ = ["LOGMEL", "HEAD", "logmel", "load", "hear", "Learnt", "learn", "windows",
-           "without", "recordings", "Detector", "detector", "empty"]
+__all__ = ["LOGMEL", "HEAD", "logmel", "load", "hear", "Learnt", "learn", "windows", "odds",
+           "tuned_odds", "without", "recordings", "Detector", "detector", "empty"]
 
 LOGMEL = "logmel"
 HEAD = ("mean", "scale", "head.weight", "head.bias")  # a detector's own tensors
@@ -115,6 +115,22 @@ def windows(features: Features, split: str) -> tuple[np.ndarray, np.ndarray, np.
     row = features.row[rows]
     targets = np.searchsorted(features.labels, features.table["label"].to_numpy()[row])
     return rows, targets, pd.factorize(tables.units(features.table))[0][row]
+
+
+def odds(learnt: Learnt, features: Features, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The log odds (W, C) of a split's windows, and of each its label's number and its group (W,)."""
+    rows, targets, groups = windows(features, split)
+    return learnt.odds(features.kinds[learnt.kind][rows]), targets, groups
+
+
+def tuned_odds(model: nn.Module, front: FrontEnd, table: pd.DataFrame, labels: list[str],
+               split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same of a finetuned model: each label's odds against all others, by its softmax."""
+    part = table[table["split"] == split].reset_index(drop=True)
+    logits, rows = map(np.concatenate, zip(*finetune.window_logits(model, front, part)))
+    p = softmax(logits.astype(float), 1)
+    return (np.log(p) - np.log1p(-p), np.searchsorted(labels, part["label"])[rows],
+            pd.factorize(tables.units(part))[0][rows])
 
 
 def without(features: Features, label: str) -> Features:

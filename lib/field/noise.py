@@ -13,7 +13,7 @@ __all__ = ["NAME", "marked", "widened", "gaps", "everyday", "added"]
 NAME = "noise"
 ALIKE = {NAME, "other", "background", "silence", "none"}  # labels of one's own that mean the same
 LEAST_S = 1.0  # a shorter gap is a pause of the animal
-CLIPS = 8  # times the everyday sounds of chorus' smallest size, one clip a class: five for train, three for val
+CLIPS = 8  # times the everyday sounds of chorus' smallest size, one clip a class: five for train, two for val, one test
 
 
 def marked(table: pd.DataFrame, boxes: pd.DataFrame, gap_s: float = LEAST_S) -> pd.DataFrame:
@@ -49,18 +49,21 @@ def gaps(table: pd.DataFrame, least_s: float = LEAST_S) -> pd.DataFrame:
 
 
 def everyday(name: str, held_out: tuple[str, ...] = (), data_seed: int = 0) -> pd.DataFrame:
-    """Sounds of every kind from a general pool (`tables.recordings`), its train and val splits, as rows of label
-    "noise"; classes or families (taxon) in held_out are left out. Of "chorus" a few clips of each class."""
+    """Sounds of every kind from a general pool (`tables.recordings`) in its splits, as rows of label "noise"; classes
+    or families (taxon) in held_out are left out. Of "chorus" a few clips of each class.
+
+    Test has some too: a precision that is measured without them would be too good."""
     if name == "chorus":
         seeds = range(CLIPS * data_seed, CLIPS * (data_seed + 1))
         parts = [chorus.make("general", "smoke", seed, progress=False) for seed in seeds]
-        parts = [part.assign(split="val" if seed % CLIPS >= 5 else "train", group=f"{seed} " + part["group"])
-                 for seed, part in zip(seeds, parts)]
+        splits = ["train"] * (CLIPS - 3) + ["val", "val", "test"]
+        parts = [part.assign(split=split, group=f"{seed} " + part["group"])
+                 for seed, split, part in zip(seeds, splits, parts)]
         table = pd.concat(parts, ignore_index=True)
     else:
         table = tables.recordings(name, "general")
     kinds = table.reindex(columns=["label", "taxon"])
-    kept = table["split"].isin(["train", "val"]) & ~kinds.isin(held_out).any(axis=1)
+    kept = table["split"].isin(["train", "val", "test"]) & ~kinds.isin(held_out).any(axis=1)
     return table[kept].assign(label=NAME).reset_index(drop=True)
 
 

@@ -64,8 +64,8 @@ def windows(features: Features, model: Frozen) -> pd.DataFrame:
 def standard(x: np.ndarray, width: int = WIDTH, seed: int = 0) -> np.ndarray:
     """Vectors (N, D) -> (N, <= width): every number standardised, then the principal components with most variance.
 
-    No label enters. The components keep their variances, so that distances stay about what they were, and all are
-    divided by one number that makes the mean variance 1."""
+    No label enters; all vectors do, those of test too. The components keep their variances, so that distances stay
+    about what they were, and all are divided by one number that makes the mean variance 1."""
     x = StandardScaler().fit_transform(np.asarray(x, np.float64))
     if min(x.shape) > width:
         x = PCA(width, random_state=seed).fit_transform(x)

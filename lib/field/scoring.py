@@ -5,19 +5,21 @@ Tables of truth and of events have label, start_s and end_s, and file where they
 is measured of windows is BirdSet's class-mean average precision (Rauch et al. 2024, arXiv:2403.10380), of events what
 sed_eval measures (Mesaros et al. 2016, doi:10.3390/app6060162)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from sklearn.metrics import average_precision_score
 
+from lib import plots
 from lib.field import events
 from lib.metrics import Interval
 
 __all__ = ["present", "blocks", "joined", "average_precision", "cmap", "near", "overlapping", "match", "compare",
-           "table", "f1"]
+           "table", "f1", "judged", "timeline"]
 
 DRAWS = 400  # of a bootstrap over blocks
 
@@ -186,3 +188,25 @@ def f1(counts: pd.DataFrame, rng: np.random.Generator, draws: int = DRAWS) -> In
         each = np.where(there > 0, 2 * hit / (there + answered), np.nan)
     value, *drawn = np.nanmean(each[(there > 0).any(1)], axis=1)
     return _interval(float(value), np.array(drawn), len(true))
+
+
+def judged(finds: pd.DataFrame, calls: pd.DataFrame, bouts: pd.DataFrame, labels: Sequence[str]) -> dict[str, float]:
+    """How many finds there are and are true (a call of their species lies in them, as in `present`), and on how many
+    bouts of calls one lies: selections, true, precision, bouts, recall. One find may count for several bouts."""
+    of_find, of_bout = (np.searchsorted(labels, rows["label"]) for rows in (finds, bouts))
+    own = present(calls, finds, labels)[np.arange(len(finds)), of_find]
+    hit = present(finds[own], bouts, labels)[np.arange(len(bouts)), of_bout]
+    return {"selections": len(finds), "true": own.sum(), "precision": own.mean() if len(finds) else np.nan,
+            "bouts": len(bouts), "recall": hit.mean()}
+
+
+def timeline(ax: Axes, truth: pd.DataFrame, finds: Mapping[str, pd.DataFrame], labels: Sequence[str]) -> None:
+    """What is there, in grey, a line a label and one above for all else, and finds by their colours, side by side."""
+    place = {label: row for row, label in enumerate(labels)}
+    for row in truth.itertuples():
+        ax.barh(place.get(row.label, len(labels)), row.end_s - row.start_s, left=row.start_s, color="0.75", height=0.8)
+    for up, (color, own) in zip(np.linspace(0.15, -0.15, len(finds)), finds.items()):
+        for row in own.itertuples():
+            ax.hlines(place[row.label] + up, row.start_s, row.end_s, color=color, linewidth=2.5)
+    ax.set_yticks(range(len(labels) + 1), [*map(plots.label, labels), "noise"], fontsize="small")
+    ax.set_xlabel("time (s)")

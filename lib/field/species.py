@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from math import sqrt
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -12,7 +13,7 @@ from lib.mel import FrontEnd
 from lib.sources import tables
 from lib.transfer.finetune import Predictions
 
-__all__ = ["counts", "warnings", "wilson", "scores"]
+__all__ = ["counts", "warnings", "wilson", "scores", "bars"]
 
 SHOWN = 3  # names in a warning; the rest is counted
 
@@ -102,3 +103,17 @@ def scores(seen: Predictions, labels: list[str]) -> pd.DataFrame:
         taken_for = labels[np.bincount(wrong).argmax()] if len(wrong) else ""
         rows.append(row | {"named": named.sum(), "taken_for": taken_for})
     return pd.DataFrame(rows).set_index("species")
+
+
+def bars(report: pd.DataFrame) -> None:
+    """Recall and precision of `scores` side by side, with their intervals in grey, a line a species."""
+    order = report.sort_values("recall")
+    height = np.arange(len(order))
+    _, axes = plt.subplots(1, 2, figsize=(10, 0.22 * len(order) + 1.2), sharey=True)
+    for ax, what in zip(axes, ("recall", "precision")):
+        ax.hlines(height, order[f"{what}_low"], order[f"{what}_high"], color="0.7", linewidth=4)
+        ax.plot(order[what], height, "o", color="C0", markersize=5)
+        ax.set(xlabel=what, xlim=(-0.03, 1.03), ylim=(-0.7, len(order) - 0.3))
+    names = [f"{plots.label(name)} ({n} in {g})" for name, n, g in zip(order.index, order["n"], order["groups"])]
+    axes[0].set_yticks(height, names, fontsize="small")
+    axes[0].set_title("test: rows in groups after each name")

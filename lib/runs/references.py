@@ -33,11 +33,13 @@ them: most of these recordings, those of the test folds too, it may have heard, 
 of BirdNET and no fair comparison; *new* are recordings with a number above 800,000, uploaded from about May 2023 on, \
 the year in which V2.4 came out: it is less likely to have heard them. *Its own scores* learn nothing here: the \
 highest or the mean of its windows, by which is better on val, among the tested species; of those that it does not \
-name it gets none right. *Frozen* is logistic regression on what a model says of each window of the train folds, C \
-chosen on val. The others are means over seeds, from the records of notebooks 04 and 05; *finetuned* is the start or \
-ratio that is best on val. Class-averaged top-1 on test in percent; *minus BirdNET* is paired with BirdNET, frozen, \
-over species and, where there are any, seeds. AudioMAE and Bird-MAE are not measured: their weights are on the hub, \
-which was not within reach."""
+name it gets none right. The pools hold 22,050 samples a second, so that it hears nothing above 11 kHz; its windows \
+are of 3 s at 48,000, as it was made for, and zeros fill up a shorter recording. *Frozen* is logistic regression on \
+what a model says of each window of the train folds, C chosen on val. The others are means over seeds, from the \
+records of notebooks 04 and 05; *finetuned* is the start or ratio that is best on val, where over five folds val \
+holds the recordings of test, so that this choice flatters it a little. Class-averaged top-1 on test in percent; \
+*minus BirdNET* is paired with BirdNET, frozen, over species and, where there are any, seeds. AudioMAE and Bird-MAE \
+are not measured: their weights are on the hub, which was not within reach."""
 
 
 def measure(pools: str = "../shared/real_audio") -> None:

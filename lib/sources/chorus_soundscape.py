@@ -1,8 +1,9 @@
 """Soundscapes of `chorus`: one place for any length of time, several species at once, and the boxes of every call.
 
-The animals are those of the test recordings (the same individuals, in new calls), at a place of its own. Each calls in
-bouts, at random times and levels, over one field; weather, people and machines come and go. Made a minute at a time, so
-that an hour takes no more memory than a minute, and a shorter one is the beginning of a longer one of the same seed."""
+The animals are those of the test recordings (the same individuals in new calls, whatever the seed), at a place of its
+own. Each calls in bouts, at random times and levels, over one field; weather, people and machines come and go. Made a
+minute at a time, so that an hour takes no more memory than a minute, and a shorter one is the beginning of a longer one
+of the same seed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

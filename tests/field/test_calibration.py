@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit
 
@@ -51,3 +52,9 @@ def test_equal_scores_are_found_together():
     p = np.array([0.9, 0.5, 0.5, 0.5])[:, None]
     found = calibration.thresholds(p, np.array([0, 0, 1, 1]), np.arange(4), ["frog"], 1.0)
     assert found["threshold"].item() == 1.0 and not found["supported"].item()
+
+
+def test_thresholds_are_tested_on_other_windows():
+    table = pd.DataFrame({"threshold": [0.5, 0.9]}, index=["frog", "toad"])
+    tested = calibration.tested(table, np.array([[0.6, 0.1], [0.7, 0.2], [0.1, 0.8]]), np.array([0, 1, 1]))
+    assert tested["on_test"].iloc[0] == 0.5 and np.isnan(tested["on_test"].iloc[1])

@@ -122,3 +122,12 @@ def test_what_was_exported_for_raven_and_audacity_scores_one_when_read_as_truth(
         counts = scoring.compare(selections.read(file), found.drop(columns="file"), ["frog", "toad"],
                                  scoring.near(0.01))
         assert scoring.table(counts).loc["all", "f1"] == 1
+
+
+def test_a_bout_is_found_by_a_true_find_only():
+    calls = pd.DataFrame({"label": ["frog", "frog", "toad"], "start_s": [1.0, 4.0, 20.0], "end_s": [2.0, 5.0, 21.0]})
+    bouts = pd.DataFrame({"label": ["frog", "toad"], "start_s": [1.0, 20.0], "end_s": [5.0, 21.0]})
+    finds = pd.DataFrame({"label": ["frog", "frog", "toad"], "start_s": [2.4, 0.0, 40.0], "end_s": [3.6, 1.5, 43.0]})
+    assert scoring.judged(finds, calls, bouts, ["frog", "noise", "toad"]) == {
+        "selections": 3, "true": 1, "precision": pytest.approx(1 / 3), "bouts": 2, "recall": 0.5}
+    assert scoring.judged(finds[:1], calls, bouts, ["frog", "noise", "toad"])["recall"] == 0

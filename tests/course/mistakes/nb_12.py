@@ -16,10 +16,6 @@ def _strict(start, end):
 MISTAKES = {
     "selection_ends": [(_strict, "windows that only touch"), (lambda start, end: np.stack([start, end], 1),
                                                               "as they came")],
-    "precision": [(lambda guess, target, s: ((guess == s) & (target == s)).sum() / (target == s).sum(),
-                   "that is recall"),
-                  (lambda guess, target, s: ((guess == s) & (target == s)).sum() / max(1, (guess == s).sum()),
-                   "nothing was named this species")],
     "split_groups": [(lambda group, share, rng: rng.random(len(group)) < share, "groups lie on both sides"),
                      (lambda group, share, rng:
                       np.isin(group, np.unique(group)[: round(share * len(np.unique(group)))]), "the same split")],
