@@ -41,7 +41,7 @@ class Embeddings(NamedTuple):
     """The windows of W places and what a model says about them."""
     windows: pd.DataFrame  # (W) file, start_s, end_s; files are relative to the folder
     vectors: np.ndarray  # (W, D) float32
-    about: dict  # model, what (with its licence), key, rate, window_s, step_s, width, folder, skipped
+    about: dict  # model, what (with its licence), key, rate, window_s, step_s, width, folder, recordings, skipped
 
 
 # -------------------------------------------------------------------------------------------------------------- written
@@ -58,27 +58,31 @@ def write(model: Frozen, place: str | Path, out: str | Path, *, bar: str | None 
     whose = {"model": model.name, "what": model.what, "key": model.key, "rate": model.rate,
              "window_s": model.seconds, "step_s": model.samples // 2 / model.rate, "width": model.width,
              "folder": str(paths.resolve(place))}
+    recordings = paths.key([paths.line(name) for name in names])
     parts = file.with_name(f"{file.name}.parts")
     with paths.lock(parts / ".lock", f"{file}: another run writes it at this moment: wait, or choose another out"):
-        if not _same(file, parts, whose):
+        if not _same(file, parts, whose, recordings):
             paths.write_json(parts / "whose.json", whose)
             skipped = _hear(model, folder, names, parts, bar)
             done = [part for part in (_part(parts, name) for name in names) if part.exists()]
             if not done:
                 raise ValueError(f"none of {len(names)} files can be used, the first: {skipped[0]}")
-            _join(done, file, _schema(whose | {"skipped": skipped}))
+            _join(done, file, _schema(whose | {"recordings": recordings, "skipped": skipped}))
     shutil.rmtree(parts)
     return file
 
 
-def _same(file: Path, parts: Path, whose: dict) -> bool:
+def _same(file: Path, parts: Path, whose: dict, recordings: str) -> bool:
     """Whether the finished file is there already; ValueError where it, or its parts, are others' than `whose`."""
-    known = parts / "whose.json"
-    about = _about(file) if file.exists() else paths.read_json(known) if known.exists() else whose
+    begun = any(parts.glob("*.parquet"))
+    about = _about(file) if file.exists() else paths.read_json(parts / "whose.json") if begun else whose
     if other := [f"{name} {about.get(name)} instead of {value}" for name, value in whose.items()
                  if about.get(name) != value]:
         raise ValueError(f"{file} holds other embeddings ({other[0]}): choose another out, or delete it and "
                          f"{parts.name}")
+    if about.get("recordings", recordings) != recordings:
+        raise ValueError(f"{file} is of the recordings that {whose['folder']} held then, now it holds others: choose "
+                         "another out, or delete it")
     return file.exists()
 
 
