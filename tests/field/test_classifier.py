@@ -112,6 +112,8 @@ def test_of_another_models_encoder_only_the_head_is_kept_and_other_weights_are_r
     theirs = replace(detector.logmel(FRONT), name="birdnet", key="one")
     monkeypatch.setattr(reference, "load", lambda name: theirs)
     learnt, _ = detector.learn({"birdnet": reference.features(theirs, three[0], bar=None)}, (0.3,))
+    with pytest.raises(ValueError, match="train has recordings of high alone: a detector needs what it is not, too"):
+        detector.learn({"birdnet": replace(reference.features(theirs, three[0], bar=None), labels=["high"])})
     made, about = detector.detector(learnt, theirs)
     path = classifier.save(made, card := replace(toy().card, labels=learnt.labels, **about), tmp_path)
     assert set(load_file(path)) == set(detector.HEAD)
