@@ -28,6 +28,7 @@ __all__ = ["ROOT", "cache", "resolve", "explained", "atomic", "write_text", "rea
 ROOT = Path(__file__).resolve().parent.parent  # the folder that holds lib/, notebooks/ and papermill_runs/
 BLOCK = 1 << 20  # bytes hashed at a time
 NAME = 255  # bytes that the name of a file may have
+GIVEN = re.compile(r"[A-Za-z_]\w*=")  # how a name=value begins
 LEFT = re.compile(r"\..*\.[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)  # the names that `atomic` gives
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or what a user may have of it
 LATER = {"later": True}  # metadata of a dataclass's field that came when results were kept already, see `plain`
@@ -316,7 +317,7 @@ def main_process() -> bool:
 
 def pairs(words: Sequence[str]) -> dict[str, str]:
     """The name=value words of a command line; ValueError names one that is none."""
-    if wrong := [word for word in words if not re.match(r"[A-Za-z_]\w*=", word)]:
+    if wrong := [word for word in words if not GIVEN.match(word)]:
         raise ValueError(f"got {wrong[0]!r}: it must be name=value, without blanks around the =")
     found = [tuple(word.split("=", 1)) for word in words]
     names = [name for name, _ in found]
@@ -335,10 +336,11 @@ def command(function: Callable[..., int | None], words: Sequence[str], about: st
             stopped: str = "the same command goes on") -> int:
     """Calls a function by the words of a command line and gives the exit status: 0, what it returns, 2 for a mistake.
 
-    Words without = are its positional arguments, name=value its others, read as the type of the parameter's default
-    (bool, int, float, else text); a function with **more takes any name, as text. Without a word that it needs, or for
-    "help", `about` is printed from its second paragraph on. A ValueError or OSError is one line; Ctrl-C gives 130, and
-    says by `stopped` what becomes of the work. What the terminal cannot show is printed with a backslash."""
+    Words are its positional arguments up to the first name=value (a path may hold a = too), which are its others, read
+    as the type of the parameter's default (bool, int, float, else text); a function with **more takes any name, as
+    text. Without a word that it needs, or for "help", `about` is printed from its second paragraph on. A ValueError or
+    OSError is one line; Ctrl-C gives 130, and says by `stopped` what becomes of the work. What the terminal cannot show
+    is printed with a backslash."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # those of a notebook have no encoding
             stream.reconfigure(errors="backslashreplace")
@@ -347,7 +349,7 @@ def command(function: Callable[..., int | None], words: Sequence[str], about: st
     needed = [p for p in places if p.default is p.empty]
     many = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
     most = len(words) if many else len(places)
-    first = next((n for n, word in enumerate(words) if "=" in word or n == most), len(words))
+    first = next((n for n, word in enumerate(words) if GIVEN.match(word) or n == most), len(words))
     if {"help", "-h", "--help"} & set(words[:1]) or first < len(needed):
         print(about.partition("\n\n")[2])
         return 0 if words and words[0] in ("help", "-h", "--help") else 2

@@ -66,7 +66,7 @@ from sklearn.preprocessing import StandardScaler
 
 from lib import audio, mel, paths, plots, runs, sources
 from lib.course import exercises
-from lib.field import events, scoring, windows
+from lib.field import events, picks, scoring, windows
 from lib.runs import experiments
 from lib.sources import chorus, chorus_soundscape, selections
 from lib.transfer import reference
@@ -104,12 +104,17 @@ if bool(soundscape) != bool(truth) or (wildlife != "chorus" and not soundscape):
                      "(notebook 12 answers about recordings without a truth)")
 setting = runs.scale(scale)
 table = sources.recordings(wildlife, "wildlife", setting.chorus, data_seed)
-in_test = sorted(table.loc[table["split"] == "test", "label"].unique())
-species = in_test[:: max(1, len(in_test) // 8)][:8] if wildlife == "chorus" else in_test
+asked = "test" if wildlife == "chorus" else "train"  # a soundscape of yours is its own test
+species = sorted(table.loc[table["split"] == asked, "label"].unique())
+if wildlife == "chorus":
+    species = species[:: max(1, len(species) // 8)][:8]
 learnt = table[(table["split"] == "train") & table["label"].isin(species)]
 others = table[(table["split"] == "train") & ~table["label"].isin(species)]
 learnt = pd.concat([learnt, others.sample(min(len(others), len(learnt)), random_state=seed)])
 learnt = learnt.reset_index(drop=True)
+if learnt["label"].nunique() < 2:
+    raise ValueError(f"{wildlife} has {', '.join(species) or 'nothing'} alone in train: "
+                     "a readout needs what it is not, too, such as a class noise")
 run = runs.start("14_long_recordings", {"wildlife": table}, wildlife=wildlife, model=model,
                  soundscape=paths.resolve(soundscape).name if soundscape else "",
                  truth=paths.resolve(truth).name if truth else "", minutes=minutes,
@@ -131,9 +136,8 @@ plots.table(counted.rename("recordings").to_frame())
 place = paths.resolve(out) if out else paths.cache("long_recordings", run.name)
 seconds = 60 * (min(1, minutes) if setting.name == "smoke" else minutes)
 if soundscape:
-    night, marked, noises = paths.resolve(soundscape), selections.read(truth), None
-    marked = marked.drop(columns="file", errors="ignore")
-    marked = marked[marked["end_s"] > marked["start_s"]]
+    night, noises = paths.resolve(soundscape), None
+    marked = selections.marked(truth, night.name, audio.info(night).duration_s)
 else:
     night = place / "night.wav"
     made = chorus_soundscape.write(night, seconds, seed, species, size=setting.chorus,
@@ -146,12 +150,15 @@ about = audio.info(night)
 species = [name for name in species if name in set(marked["label"])] if soundscape else species
 if not species:
     raise ValueError(f"{truth} marks none of the species of {wildlife}: compare their names")
+if unknown := sorted(set(marked["label"]) - set(species)):
+    print(f"not in train, and not asked about: {plots.plain(', '.join(unknown))}")
 print(f"{night.name}: {about.duration_s / 60:.1f} min, {len(marked)} calls of "
       f"{marked['label'].nunique()} species"
       + ("" if noises is None else f", {len(noises)} noises"))
 
 # %%
-first, long_s = (10.0, 10.0) if setting.name == "smoke" else (30.0, 30.0)
+long_s = 10.0 if setting.name == "smoke" else 30.0
+first = min(long_s, max(0.0, about.duration_s - long_s))
 wave = audio.read(night, 22_050, first, long_s)
 front = mel.LogMel(mel.INAT)
 figure, ax = plt.subplots(figsize=(12, 3.8))
@@ -180,13 +187,10 @@ plots.sound(wave, 22_050, long_s)
 # %%
 frozen = reference.load(model)
 known = reference.features(frozen, learnt)
-boxes = chorus.events(learnt) if wildlife == "chorus" else learnt.assign(
-    start_s=0.0, end_s=learnt["duration_s"])  # weak labels: the whole recording
-long = learnt["duration_s"].to_numpy()[known.row]  # (W,) s, of the recording of each window
-turn = pd.Series(known.row).groupby(known.row).cumcount().to_numpy()
-begin = np.minimum(turn * frozen.seconds / 2, np.maximum(0, long - frozen.seconds))
-cut = pd.DataFrame({"file": learnt["file"].to_numpy()[known.row], "start_s": begin,
-                    "end_s": np.minimum(begin + frozen.seconds, long)})
+boxes = learnt.reindex(columns=["file", "label", "start_s", "end_s", "duration_s"])
+boxes = chorus.events(learnt) if wildlife == "chorus" else boxes.assign(
+    start_s=boxes["start_s"].fillna(0), end_s=boxes["end_s"].fillna(boxes["duration_s"]))
+cut = picks.windows(known, frozen)  # without stretches a label is of the whole recording
 is_it = scoring.present(boxes, cut, species)  # (W, C)
 x = known.kinds["embedding"]  # (W, D)
 if not soundscape:
@@ -194,6 +198,13 @@ if not soundscape:
     x, is_it = np.concatenate([x, silent]), np.pad(is_it, ((0, len(silent)), (0, 0)))
 readout = make_pipeline(StandardScaler(), OneVsRestClassifier(LogisticRegression(C=0.01)))
 readout.fit(x, is_it)
+
+
+def ask(some: np.ndarray) -> np.ndarray:
+    """Features (n, D) -> scores (n, C); of one species scikit-learn says no and yes."""
+    return readout.predict_proba(some)[:, -len(species):]
+
+
 print(f"{x.shape[0]:,} windows of {frozen.seconds:.3g} s, {x.shape[1]:,} numbers each; "
       f"{(~is_it.any(1)).mean():.0%} hold none of the {len(species)} species")
 
@@ -205,7 +216,7 @@ print(f"{x.shape[0]:,} windows of {frozen.seconds:.3g} s, {x.shape[1]:,} numbers
 
 # %%
 begun = time.perf_counter()
-at, scores = windows.answers(night, frozen, readout.predict_proba)
+at, scores = windows.answers(night, frozen, ask)
 pace = about.duration_s / (time.perf_counter() - begun)
 print(f"{len(at)} windows, {scores.shape[1]} scores each")
 
@@ -297,7 +308,7 @@ thresholds = np.full(len(species), selections.checked(threshold or 0.5))
 if not (threshold or soundscape):
     made = chorus_soundscape.write(place / "other.wav", min(300, seconds), seed + 2, species,
                                    size=setting.chorus, data_seed=data_seed)
-    at_other, other = windows.answers(place / "other.wav", frozen, readout.predict_proba)
+    at_other, other = windows.answers(place / "other.wav", frozen, ask)
     held = scoring.present(made[made["kind"] == "call"], at_other, species)
     for c in range(len(species)):
         precision, recall, steps = precision_recall_curve(held[:, c], other[:, c])

@@ -96,6 +96,9 @@ run = runs.start("15_what_to_label", {"wildlife": table}, wildlife=wildlife, mod
 # species that nobody asks about at the end would only take labels away
 table = table[table["label"].isin(table.loc[table["split"] == "test", "label"])]
 table = table.reset_index(drop=True)
+if table.loc[table["split"] == "train", "label"].nunique() < 2:
+    raise ValueError(f"{wildlife}: fewer than two species are both in train and in test; rules are "
+                     "compared on two or more, of three recordings (or groups) each")
 is_train = (table["split"] == "train").to_numpy()
 print(f"scale {setting.name}; {is_train.sum()} recordings of train, "
       f"{(table['split'] == 'test').sum()} of test, {table['label'].nunique()} species")
@@ -193,6 +196,9 @@ explorer
 # %%
 names, targets = np.unique(label, return_inverse=True)
 stages = [int(n) for n in sizes.split(",")] if sizes else picks.steps(len(pool))
+if len(stages) < 2:
+    raise ValueError(f"sizes are {stages}, of {len(pool)} recordings in train: rules are compared "
+                     "at two sizes or more, so label more recordings, or give sizes such as 2,4")
 begun = picks.choose("random", stages[0], x[pool], [], np.random.default_rng(seed))
 beginner = picks.learn(x[pool][begun], targets[begun])
 p = picks.ask(beginner, x[pool], len(names))

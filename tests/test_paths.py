@@ -95,6 +95,8 @@ def test_a_command_line_is_read_by_the_signature(capsys):
 
     assert paths.command(run, ["frog", "often=3", "loud=true", "share=0.25"], "") == 0
     assert capsys.readouterr().out == "frog 3 0.25 True here\n"
+    assert paths.command(run, ["/runs/seed=0/frog", "often=2"], "") == 0  # a run's folder, as the study names them
+    assert capsys.readouterr().out == "/runs/seed=0/frog 2 0.5 False here\n"
     about = "One line.\n\n    how it is called"
     assert paths.command(run, ["help"], about) == 0 and paths.command(run, [], about) == 2
     assert capsys.readouterr().out == "    how it is called\n" * 2

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anywidget
-import numpy as np
 import pandas as pd
 import traitlets
 
@@ -18,7 +17,7 @@ from lib.explorers import base
 from lib.explorers.base import Explorer, Sound, View
 from lib.explorers.panels import Panel, Panels
 from lib.mel import FrontEnd
-from lib.sources import listing
+from lib.sources import listing, tables
 
 __all__ = ["OTHER", "Answers", "Labelling"]
 
@@ -60,7 +59,8 @@ class Labelling(Explorer):
         self.labels: list[str | None] = [None] * len(clips)
         self.order: list[int] = []  # in which they were answered
         self.others = pd.DataFrame(columns=COLUMNS)  # answers about other clips
-        if self.out.exists():
+        self.kept = self._there()
+        if self.kept is not None:
             self._resume()
         self.panels = Panels([plots.CMAP])
         self.place = base.slider("clip", 1, 1, len(clips))
@@ -92,21 +92,30 @@ class Labelling(Explorer):
 
     def _keep(self, labels: list[str | None], order: list[int]) -> None:
         """Write these answers, and then have them: what cannot be written was not said."""
+        if self._there() != self.kept:
+            raise ValueError(f"{self.out.name} was changed by another program since: open the desk again (run its "
+                             "cell), it goes on from what the file says now")
         own = self.clips.assign(label=labels)[COLUMNS].dropna(subset="label")
         table = pd.concat([self.others, own]) if len(self.others) else own
         if table.empty:  # a table without rows is none
             self.out.unlink(missing_ok=True)
         else:
-            near = [os.path.relpath(file, self.out.parent) if self.out.parent in Path(file).parents else file
-                    for file in table["file"]]
+            near = [_near(file, self.out.parent) for file in table["file"]]
             text = table.assign(file=near).to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
             paths.write_text(self.out, text)
-        self.labels, self.order = labels, order
+        self.labels, self.order, self.kept = labels, order, self._there()
+
+    def _there(self) -> bytes | None:
+        """What the file holds at this moment."""
+        return self.out.read_bytes() if self.out.exists() else None
 
     def _resume(self) -> None:
         known = listing.from_csv(self.out, self.out.parent.name)
-        known = known.assign(**{name: known.get(name, pd.Series(np.nan, known.index)).astype(float)
-                                for name in ("start_s", "end_s")})
+        if lost := [*(column for column in known if column not in COLUMNS), *known.attrs["left_out"]]:
+            raise ValueError(f"{self.out} has columns that the desk would not keep ({', '.join(lost)}): give its "
+                             "answers another file")
+        known = tables.check(known.assign(split="train"), self.out.name)
+        known = known.reindex(columns=COLUMNS).astype({"start_s": float, "end_s": float})
         here = {key: i for i, key in enumerate(map(_key, self.clips.itertuples()))}
         at = [here.get(_key(row)) for row in known.itertuples()]
         for i, label in zip(at, known["label"]):
@@ -171,6 +180,12 @@ class Labelling(Explorer):
             self.answers.guess = plots.plain(self._guess(self.place.value))
             self.answers.count = f"{done} of {len(self.clips)} labelled"
         self.play()
+
+
+def _near(file: str, folder: Path) -> str:
+    """A file as a CSV in this folder names it; a blank that a name begins with would be taken for the CSV's own."""
+    name = os.path.relpath(file, folder) if folder in Path(file).parents else file
+    return os.path.join(os.curdir, name) if name[0].isspace() else name
 
 
 def _key(row) -> tuple[str, float, float]:

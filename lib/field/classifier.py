@@ -24,10 +24,9 @@ from torch import Tensor
 
 from lib import audio, checkpoints, hardware, mae, paths, progress
 from lib.checkpoints import Card
-from lib.field import answers, calibration, detector
+from lib.field import answers, calibration, detector, windows
 from lib.field.answers import Answers, Heard, write
 from lib.field.detector import Detector
-from lib.field.windows import windows
 from lib.mel import LogMel
 from lib.sources import listing, selections
 from lib.transfer import readouts
@@ -147,40 +146,18 @@ def hear(classifier: Classifier, folder: Path, names: Sequence[str], *, done: in
     labels, (rate, samples, *_) = np.array(classifier.card.labels), classifier.window
     ask = _asker(classifier)
     for name in progress.bar(names, total=done + len(names), initial=done, desc=bar, unit="file", leave=False):
-        said, about = [], None
+        said = []
         try:
-            for about, silence, start, waves in _decoded(folder / name, classifier.window):
-                said.append(_ask(ask, start, waves, silence))
+            for about, start, waves in windows.loud(folder / name, *classifier.window):
+                said.append((start, ask(waves)))
         except audio.AudioError as error:
-            if not folder.is_dir():
-                raise OSError(f"{folder} is gone: bring it back, and the same command goes on") from None
-            yield answers.skip(str(error).replace(paths.line(str(folder / name)), paths.line(name)))
-            continue
-        said = [one for one in said if len(one[0])]
-        if not said:
-            yield answers.skip(f"{name}: holds nothing but digital silence")
+            yield answers.skip(windows.reason(error, folder, name))
             continue
         start, p = (np.concatenate(x) for x in zip(*said))  # (W,) samples, (W, C)
         end = np.minimum((start + samples) / rate, about.duration_s)
         each = {"file": name, "start_s": start / rate, "end_s": end, **_best(p, labels)}
         file = {"file": name, "duration_s": about.duration_s, "rate": about.rate, "windows": len(p)}
         yield Heard(pd.DataFrame(each), pd.DataFrame(file | _best(p.mean(0)[None], labels)), p)
-
-
-def _decoded(file: Path, window: tuple[int, int, int, int]) -> Iterator[tuple[audio.Info, float, np.ndarray, Tensor]]:
-    """What a file is, up to which value its samples are silence, and its windows.
-
-    Whatever a decoder raises is an AudioError, unless it is the computer's fault."""
-    try:
-        about, silence = audio.info(file), audio.step(file)
-        for start, waves in windows(file, *window):
-            yield about, silence, start, waves
-    except (audio.AudioError, MemoryError):
-        raise
-    except Exception as error:
-        if getattr(error, "errno", None) in paths.FULL:
-            raise
-        raise audio.AudioError(f"{file}: cannot be read ({type(error).__name__}: {error})") from error
 
 
 def _asker(classifier: Classifier) -> Callable[[Tensor], np.ndarray]:
@@ -196,14 +173,6 @@ def _asker(classifier: Classifier) -> Callable[[Tensor], np.ndarray]:
             return classifier.scores(model(log_mel(waves.to(device), frames=front.frames)).float())
 
     return ask
-
-
-def _ask(ask: Callable[[Tensor], np.ndarray], start: np.ndarray, waves: Tensor,
-         silence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Starts (W',) and scores (W', C) of the windows that are not silent."""
-    heard = waves.abs().amax(1) > silence  # (W,)
-    start, waves = start[heard.numpy()], waves[heard]
-    return start, ask(waves) if len(start) else np.empty((0, 0))
 
 
 def _best(p: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:

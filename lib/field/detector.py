@@ -85,6 +85,10 @@ def learn(known: Mapping[str, Features], Cs: tuple[float, ...] = (0.03, 0.3, 3.0
     """Regressions on each kind of features of each model and for each C: the best on val, and a table of all.
 
     Windows of train count 1 / (windows of their recording); val is judged by the mean average precision of windows."""
+    labels = next(iter(known.values())).labels
+    if len(labels) < 2:
+        raise ValueError(f"train has recordings of {', '.join(labels) or 'nothing'} alone: a detector needs what it is "
+                         "not, too, such as a class noise or a folder of other sounds as general=")
     tried = [(name, kind, C) for name, features in known.items() for kind in features.kinds if kind not in UNUSED
              for C in Cs]
     found = [_regressions(known[name], name, kind, C)

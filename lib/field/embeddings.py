@@ -23,16 +23,14 @@ from pyarrow import parquet
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
-from torch import Tensor
 
 from lib import audio, paths, progress
-from lib.field import classifier
+from lib.field import classifier, windows
 from lib.transfer import reference
 from lib.transfer.reference import Frozen
 
 __all__ = ["Embeddings", "write", "read", "nearest", "flat", "embed"]
 
-PIECE = 96  # seconds decoded at a time
 BATCH = 64  # windows that a model hears at a time
 ROWS = 10_000  # of a row group of the finished file: what is in memory while it is joined
 MOST = 5000  # points of a t-SNE, which takes a minute there and grows faster than they do
@@ -43,7 +41,7 @@ class Embeddings(NamedTuple):
     """The windows of W places and what a model says about them."""
     windows: pd.DataFrame  # (W) file, start_s, end_s; files are relative to the folder
     vectors: np.ndarray  # (W, D) float32
-    about: dict  # model, what (with its licence), key, rate, window_s, step_s, width, folder, skipped
+    about: dict  # model, what (with its licence), key, rate, window_s, step_s, width, folder, recordings, skipped
 
 
 # -------------------------------------------------------------------------------------------------------------- written
@@ -60,27 +58,31 @@ def write(model: Frozen, place: str | Path, out: str | Path, *, bar: str | None 
     whose = {"model": model.name, "what": model.what, "key": model.key, "rate": model.rate,
              "window_s": model.seconds, "step_s": model.samples // 2 / model.rate, "width": model.width,
              "folder": str(paths.resolve(place))}
+    recordings = paths.key([paths.line(name) for name in names])
     parts = file.with_name(f"{file.name}.parts")
     with paths.lock(parts / ".lock", f"{file}: another run writes it at this moment: wait, or choose another out"):
-        if not _same(file, parts, whose):
+        if not _same(file, parts, whose, recordings):
             paths.write_json(parts / "whose.json", whose)
             skipped = _hear(model, folder, names, parts, bar)
             done = [part for part in (_part(parts, name) for name in names) if part.exists()]
             if not done:
                 raise ValueError(f"none of {len(names)} files can be used, the first: {skipped[0]}")
-            _join(done, file, _schema(whose | {"skipped": skipped}))
+            _join(done, file, _schema(whose | {"recordings": recordings, "skipped": skipped}))
     shutil.rmtree(parts)
     return file
 
 
-def _same(file: Path, parts: Path, whose: dict) -> bool:
+def _same(file: Path, parts: Path, whose: dict, recordings: str) -> bool:
     """Whether the finished file is there already; ValueError where it, or its parts, are others' than `whose`."""
-    known = parts / "whose.json"
-    about = _about(file) if file.exists() else paths.read_json(known) if known.exists() else whose
+    begun = any(parts.glob("*.parquet"))
+    about = _about(file) if file.exists() else paths.read_json(parts / "whose.json") if begun else whose
     if other := [f"{name} {about.get(name)} instead of {value}" for name, value in whose.items()
                  if about.get(name) != value]:
         raise ValueError(f"{file} holds other embeddings ({other[0]}): choose another out, or delete it and "
                          f"{parts.name}")
+    if about.get("recordings", recordings) != recordings:
+        raise ValueError(f"{file} is of the recordings that {whose['folder']} held then, now it holds others: choose "
+                         "another out, or delete it")
     return file.exists()
 
 
@@ -96,43 +98,18 @@ def _hear(model: Frozen, folder: Path, names: Sequence[str], parts: Path, bar: s
                 for table in _tables(model, folder / name, name, schema):
                     writer.write_table(table)
         except audio.AudioError as error:
-            if not folder.is_dir():
-                raise OSError(f"{folder} is gone: bring it back, and the same command goes on") from None
-            skipped.append(str(error).replace(paths.line(str(folder / name)), paths.line(name)))
+            skipped.append(windows.reason(error, folder, name))
     return skipped
 
 
 def _tables(model: Frozen, file: Path, name: str, schema: pa.Schema) -> Iterator[pa.Table]:
     """A recording's windows and their vectors, some at a time; AudioError where there is nothing to hear."""
-    about, silence, heard = audio.info(file), audio.step(file), False
-    for start, waves in _windows(file, model):
-        loud = waves.abs().amax(1) > silence  # (W,)
-        start, waves = start[loud.numpy()], waves[loud]
-        if len(start):
-            heard = True
-            x = torch.cat([model.features(some) for some in waves.split(BATCH)]).numpy().astype(np.float32)  # (W, D)
-            end = np.minimum(start / model.rate + model.seconds, about.duration_s)
-            vector = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), model.width)
-            columns = [pa.array([paths.line(name)] * len(x)), pa.array(start / model.rate), pa.array(end), vector]
-            yield pa.Table.from_arrays(columns, schema=schema)
-    if not heard:
-        raise audio.AudioError(f"{name}: holds nothing but digital silence")
-
-
-def _windows(file: Path, model: Frozen) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """First samples (W,) and waves (W, N) of a file of any length: those of `audio.windows`, some at a time."""
-    need, step = model.samples, model.samples // 2
-    wave, first, done = torch.zeros(0), 0, 0  # samples at hand, the place of the first of them, and windows given
-    for piece in audio.stream(file, model.rate, PIECE):
-        wave = torch.cat([wave, piece])
-        ready = max(0, (first + len(wave) - need) // step + 1)
-        if ready > done:
-            yield step * np.arange(done, ready), wave[done * step - first :].unfold(0, need, step)[: ready - done]
-            start = (ready - 1) * step  # the last window may lie within the last but one
-            wave, first, done = wave[start - first :], start, ready
-    last = max(0, first + len(wave) - need)
-    if not done or last > (done - 1) * step:
-        yield np.array([last]), wave[None, last - first :][:, :need]
+    for about, start, waves in windows.loud(file, model.rate, model.samples, model.samples // 2):
+        x = torch.cat([model.features(some) for some in waves.split(BATCH)]).numpy().astype(np.float32)  # (W, D)
+        end = np.minimum(start / model.rate + model.seconds, about.duration_s)
+        vector = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), model.width)
+        columns = [pa.array([paths.line(name)] * len(x)), pa.array(start / model.rate), pa.array(end), vector]
+        yield pa.Table.from_arrays(columns, schema=schema)
 
 
 def _part(parts: Path, name: str) -> Path:
@@ -205,8 +182,8 @@ def embed(folder: str, *, out: str = "", model: str = "ready") -> None:
     if not out:
         raise ValueError("got no out=FILE.parquet: it is called as FOLDER out=FILE.parquet model=ready")
     file = write(reference.load(model), folder, out)
-    about, windows = _about(file), parquet.read_metadata(file).num_rows
-    print(f"{file}: {windows:,} windows of {about['window_s']:.2f} s, {about['width']} numbers each, by "
+    about, rows = _about(file), parquet.read_metadata(file).num_rows
+    print(f"{file}: {rows:,} windows of {about['window_s']:.2f} s, {about['width']} numbers each, by "
           f"{about['model']}; {len(about['skipped'])} files skipped", *about["skipped"], sep="\n  ")
 
 

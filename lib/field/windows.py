@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lib import audio, progress
+from lib import audio, paths, progress
 from lib.transfer.reference import Frozen
 
-__all__ = ["windows", "answers"]
+__all__ = ["windows", "loud", "reason", "answers"]
 
 PIECE = 24  # seconds decoded at a time: little, since freed memory of many sizes is not all given back
 BATCH = 16  # windows that a model takes at once
@@ -34,6 +34,36 @@ def windows(file: str | Path, rate: int, samples: int, step: int, grid: int = 1)
     last = max(0, first + len(wave) - samples) // grid * grid
     if not done or last > (done - 1) * step:
         yield np.array([last]), wave[None, last - first:][:, :samples]
+
+
+def loud(file: Path, rate: int, samples: int, step: int,
+         grid: int = 1) -> Iterator[tuple[audio.Info, np.ndarray, Tensor]]:
+    """What a file is, and those of its `windows` that are no digital silence: a season of recordings is asked so.
+
+    AudioError where there is none, and for whatever a decoder raises, unless it is the computer's fault."""
+    about = None
+    try:
+        info, silence = audio.info(file), audio.step(file)
+        for start, waves in windows(file, rate, samples, step, grid):
+            heard = waves.abs().amax(1) > silence  # (W,)
+            if heard.any():
+                about = info
+                yield about, start[heard.numpy()], waves[heard]
+    except (audio.AudioError, MemoryError):
+        raise
+    except Exception as error:
+        if getattr(error, "errno", None) in paths.FULL:
+            raise
+        raise audio.AudioError(f"{file}: cannot be read ({type(error).__name__}: {error})") from error
+    if about is None:
+        raise audio.AudioError(f"{file}: holds nothing but digital silence")
+
+
+def reason(error: audio.AudioError, folder: Path, name: str) -> str:
+    """Why a file of a folder is skipped, by its name there; OSError where the folder itself is gone."""
+    if not folder.is_dir():
+        raise OSError(f"{folder} is gone: bring it back, and the same command goes on") from None
+    return str(error).replace(paths.line(str(folder / name)), paths.line(name))
 
 
 def answers(file: str | Path, model: Frozen, head: Callable[[np.ndarray], np.ndarray], *,

@@ -83,6 +83,7 @@ def from_classes(root: Path, name: str) -> tuple[pd.DataFrame, list[str]]:
 
 def from_csv(file: Path, name: str) -> pd.DataFrame:
     """The rows of a CSV with COLUMNS among its columns, as text, NaN where nothing stands; with the paths of its files.
+    Which others there are is in `attrs["left_out"]`.
 
     Between its fields stand commas, semicolons or tabs, whichever its first line has most of. ValueError names the
     line that has too many fields."""
@@ -115,7 +116,9 @@ def from_csv(file: Path, name: str) -> pd.DataFrame:
     if delimiter != ",":  # such spreadsheets write half a second as 0,5
         seconds = [column for column in ("start_s", "end_s") if column in table]
         table[seconds] = table[seconds].replace(",", ".", regex=True)
-    return table.assign(file=[place if pd.isna(place) else _path(file.parent, place) for place in table["file"]])
+    table = table.assign(file=[place if pd.isna(place) else _path(file.parent, place) for place in table["file"]])
+    table.attrs["left_out"] = [column for column in columns if column and column not in COLUMNS]
+    return table
 
 
 def _fields(row: list[str], columns: list[str], where: str) -> list[str]:

@@ -21,7 +21,7 @@ import pandas as pd
 from lib import paths
 from lib.sources import labels, listing, tables
 
-__all__ = ["COLUMNS", "checked", "audacity", "raven", "names", "tracks", "export", "read", "annotations"]
+__all__ = ["COLUMNS", "checked", "audacity", "raven", "names", "tracks", "export", "read", "marked", "annotations"]
 
 COLUMNS = ["file", "label", "start_s", "end_s", "score", "windows"]
 TRACK, TABLE = ".txt", ".Table.1.selections.txt"  # of a label file, behind the name of its recording
@@ -124,6 +124,28 @@ def read(file: str | Path, column: str = "") -> pd.DataFrame:
     path = paths.resolve(file)
     table = labels.read(paths.read_text(path), path.name, column)
     return table if table["file"].any() else table.drop(columns="file")
+
+
+def marked(file: str | Path, recording: str, duration_s: float) -> pd.DataFrame:
+    """What `read` says of one recording, by its name and length -> label, start_s, end_s.
+
+    Labels of other recordings, without a name or a length, or that begin behind its end are left out, counted and
+    named. ValueError where none is left."""
+    table = read(file).reset_index(drop=True)
+    name, of = _parts(recording)[-1], table.get("file", pd.Series("", table.index))
+    reasons = [f"is of {other}" if other and _parts(other)[-1] != name
+               else "has no name" if not row.label
+               else "has no length" if row.end_s <= row.start_s
+               else f"begins behind the end of {recording} ({duration_s:g} s)" if row.start_s >= duration_s else ""
+               for other, row in zip(of, table.itertuples())]
+    left = [f"{row.label!r} at {row.start_s:g} s {reason}" for row, reason in zip(table.itertuples(), reasons)
+            if reason]
+    said = Path(file).name
+    if len(left) == len(table):
+        raise ValueError(f"{said}: marks nothing in {recording}" + (f"; the first of {len(left)} labels: {left[0]}"
+                                                                   if left else ""))
+    tables.tell_skipped(f"{said}: left out {len(left)} of {len(table)} labels:", left)
+    return table.loc[[not reason for reason in reasons], ["label", "start_s", "end_s"]].reset_index(drop=True)
 
 
 def annotations(folder: str | Path, column: str = "") -> pd.DataFrame:

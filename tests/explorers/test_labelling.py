@@ -66,6 +66,35 @@ def test_answers_that_cannot_be_kept_say_so(clips, tmp_path, monkeypatch):
         labelling.Labelling(clips.head(0), tmp_path / "answers.csv")
 
 
+def test_a_file_of_answers_loses_nothing_to_the_desk(clips, tmp_path):
+    out = tmp_path / "sounds" / "answers.csv"
+    desk, other = labelling.Labelling(clips, out), labelling.Labelling(clips, out)
+    press(desk, YES)
+    press(other, NO, NO)  # it is open twice
+    assert "answers.csv was changed by another program" in other.message.value and other.labels == [None] * 4
+    out.write_text(text := out.read_text(encoding="utf-8") + '"9.wav","by hand",1,2\n')
+    press(desk, YES, UNDO)
+    assert out.read_text() == text and desk.labels == ["Aba", None, None, None]
+    press(labelling.Labelling(clips, out), NO)
+    assert out.read_text().splitlines()[1:] == ['"9.wav","by hand",1.0,2.0', '"0.wav","Aba",0.0,3.0',
+                                                '"1.wav","other",0.0,3.0']
+    for row, wrong in {"0.wav,Aba,test,hi": "columns that the desk would not keep .split, note.",
+                       "0.wav,": "row 0 is not usable: file=.*, label=nothing",
+                       "0.wav,Aba,x,1": "row 0 is not usable: start_s=x"}.items():
+        columns = "file,label,split,note" if "hi" in row else "file,label,start_s,end_s"
+        out.write_text(f"{columns}\n{row}\n")
+        with pytest.raises(ValueError, match=wrong):
+            labelling.Labelling(clips, out)
+
+
+def test_a_name_that_begins_with_a_blank_is_read_again(clips, tmp_path):
+    odd = tmp_path / "sounds" / " a.wav"
+    paths.resolve(clips["file"][0]).rename(odd)
+    mine, out = clips.head(1).assign(file=str(odd)), tmp_path / "sounds" / "answers.csv"
+    press(labelling.Labelling(mine, out), YES)
+    assert labelling.Labelling(mine, out).labels == ["Aba"]
+
+
 def test_a_map_shows_what_is_alike(tmp_path):
     one = examples.of_soundmap(tmp_path)
     (row, itself), *others = one.around(6)

@@ -112,6 +112,8 @@ def test_of_another_models_encoder_only_the_head_is_kept_and_other_weights_are_r
     theirs = replace(detector.logmel(FRONT), name="birdnet", key="one")
     monkeypatch.setattr(reference, "load", lambda name: theirs)
     learnt, _ = detector.learn({"birdnet": reference.features(theirs, three[0], bar=None)}, (0.3,))
+    with pytest.raises(ValueError, match="train has recordings of high alone: a detector needs what it is not, too"):
+        detector.learn({"birdnet": replace(reference.features(theirs, three[0], bar=None), labels=["high"])})
     made, about = detector.detector(learnt, theirs)
     path = classifier.save(made, card := replace(toy().card, labels=learnt.labels, **about), tmp_path)
     assert set(load_file(path)) == set(detector.HEAD)
@@ -452,7 +454,7 @@ def test_a_model_that_fails_is_no_fault_of_the_files(season, tmp_path, monkeypat
     def failing(*_):
         raise RuntimeError("CUDA error")
 
-    monkeypatch.setattr(classifier, "_ask", failing)
+    monkeypatch.setattr(classifier, "_asker", lambda _: failing)
     with pytest.raises(RuntimeError, match="CUDA error"):
         command(str(season[0]), str(season[1]), f"out={tmp_path / 'out'}")
     assert not (tmp_path / "out" / "skipped.txt").read_text()
@@ -460,16 +462,15 @@ def test_a_model_that_fails_is_no_fault_of_the_files(season, tmp_path, monkeypat
 
 def test_a_disk_of_recordings_that_is_pulled_out_is_no_season_of_bad_files(season, tmp_path, capsys, monkeypatch):
     new = shutil.copytree(season[1], tmp_path / "new")
-    ask = classifier._ask
+    asker = classifier._asker
 
-    def pulled(*given):
-        if new.exists():
-            new.rename(tmp_path / "away")
-        return ask(*given)
+    def pulled(kept):
+        ask = asker(kept)
+        return lambda waves: (new.exists() and new.rename(tmp_path / "away"), ask(waves))[1]
 
     words = str(season[0]), str(new), f"out={tmp_path / 'out'}"
     with monkeypatch.context() as pulling:
-        pulling.setattr(classifier, "_ask", pulled)
+        pulling.setattr(classifier, "_asker", pulled)
         assert command(*words) == 2
     assert "new is gone: bring it back, and the same command goes on" in capsys.readouterr().err
     (tmp_path / "away").rename(new)

@@ -1,4 +1,5 @@
 """Embeddings as one table: every window, whatever happens on the way, and what is near what."""
+import errno
 from dataclasses import replace
 
 import numpy as np
@@ -83,6 +84,8 @@ def test_a_stopped_run_goes_on_and_leaves_no_half_file(folder, tmp_path, monkeyp
 def test_what_cannot_be_written_or_read_says_so(folder, tmp_path):
     with pytest.raises(ValueError, match="none of 1 files can be used, the first: mute.wav: holds nothing but"):
         embeddings.write(MODEL, folder / "mute.wav", tmp_path / "one.parquet")
+    with pytest.raises(ValueError, match="none of 1 files can be used, the first: cut.wav"):  # nothing was begun there
+        embeddings.write(MODEL, folder / "cut.wav", tmp_path / "one.parquet")
     with pytest.raises(ValueError, match="must end in .parquet"):
         embeddings.write(MODEL, folder, tmp_path / "one.csv")
     pd.DataFrame({"file": ["a"]}).to_parquet(tmp_path / "other.parquet")
@@ -91,6 +94,31 @@ def test_what_cannot_be_written_or_read_says_so(folder, tmp_path):
             embeddings.read(tmp_path / name)
     with pytest.raises(ValueError, match="got no out="):
         embeddings.embed(str(folder))
+
+
+def test_a_file_on_which_a_decoder_falls_over_is_skipped_and_a_full_disk_is_not(folder, tmp_path, monkeypatch):
+    stream, errors = audio.stream, {"b.flac": RuntimeError("a decoder\nfell over")}
+
+    def failing(file, *rest):
+        if file.name in errors:
+            raise errors[file.name]
+        return stream(file, *rest)
+
+    monkeypatch.setattr(audio, "stream", failing)
+    about = embeddings.read(embeddings.write(MODEL, folder, tmp_path / "all.parquet")).about
+    assert about["skipped"][0] == "a/b.flac: cannot be read (RuntimeError: a decoder\\nfell over)"
+    errors["b.flac"] = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space left"):
+        embeddings.write(MODEL, folder, tmp_path / "again.parquet")
+
+
+def test_recordings_that_came_later_are_not_passed_over(folder, tmp_path):
+    out = embeddings.write(MODEL, folder / "a", tmp_path / "all.parquet")
+    (folder / "c.wav").rename(folder / "a" / "c.wav")
+    with pytest.raises(ValueError, match="held then, now it holds others: choose another out, or delete it"):
+        embeddings.write(MODEL, folder / "a", out)
+    (folder / "a" / "c.wav").unlink()
+    assert embeddings.write(MODEL, folder / "a", out) == out
 
 
 def test_the_command_line_writes_what_the_ready_weights_say(folder, tmp_path, capsys):

@@ -83,6 +83,22 @@ def test_what_people_export_is_read(tmp_path):
         selections.read(raven)
 
 
+def test_what_is_marked_in_one_recording_is_of_it_alone(tmp_path, capsys):
+    raven = tmp_path / "r.txt"
+    raven.write_text("Selection\tBegin File\tBegin Time (s)\tEnd Time (s)\tFile Offset (s)\tSpecies\n"
+                     "1\tNight.wav\t3\t7\t3\tfrog\n2\tday.wav\t103\t107\t20\tfrog\n"
+                     "3\tnight.wav\t70\t71\t70\ttoad\n4\tnight.wav\t8\t8\t8\ttoad\n")
+    assert selections.marked(raven, "night.wav", 70).to_dict("list") == {"label": ["frog"], "start_s": [3],
+                                                                         "end_s": [7]}
+    said = capsys.readouterr().out
+    assert "left out 3 of 4 labels" in said and "'frog' at 20 s is of day.wav" in said
+    assert "'toad' at 70 s begins behind the end of night.wav (70 s)" in said and "'toad' at 8 s has no length" in said
+    with pytest.raises(ValueError, match="r.txt: marks nothing in dusk.wav; the first of 4 labels: .frog. at 3 s"):
+        selections.marked(raven, "dusk.wav", 70)
+    raven.write_text("1.0\t2.0\tfrog\n")  # a label track names no recording
+    assert len(selections.marked(raven, "dusk.wav", 70)) == 1
+
+
 @pytest.fixture
 def pond(tmp_path):
     """Three recordings; one labelled in Audacity, one in Raven, one not."""
