@@ -369,10 +369,12 @@ path = run.record({"test": {"top1": last.mean()}, "neighbours": same / 100,
 # %%
 records = runs.records("15_what_to_label")
 if len(records):
-    columns = {"data.wildlife.name": "recordings", "model": "model", "scale": "scale"}
+    columns = {"data.wildlife.name": "recordings", "model": "model", "scale": "scale",
+               "test.top1": "random, at the end"}
     columns |= {f"rules.{name}": name for name in ("rule", "change", "low", "high", "answer")}
-    kept = records[list(columns)].rename(columns=columns).explode(list(columns.values())[3:])
+    kept = records[list(columns)].rename(columns=columns).explode(list(columns.values())[4:])
     points_of = {name: "{:+.1f}" for name in ("change", "low", "high")}
+    points_of["random, at the end"] = "{:.1%}"
     display(plots.table(kept).format(points_of, na_rep="").hide())
 
 # %% [markdown]
