@@ -170,7 +170,7 @@ if "low_hz" in near:
     plots.boxes(ax, here, mel.INAT, first, edgecolor="white", linestyle=":")
 for row in near.drop_duplicates("label").itertuples():
     ax.text(max(0, row.start_s - first), mel.INAT.mels - 4, plots.label(row.label), color="white",
-            fontsize="x-small", va="top", rotation=90)
+            fontsize="small", va="top", rotation=90)
 ax.set(xlim=(0, long_s), title=f"{long_s:.0f} s of the night, from {first:.0f} s on")
 plots.sound(wave, 22_050, long_s)
 
@@ -238,7 +238,7 @@ for row in marked[marked["label"].isin(species) & (marked["start_s"] < shown)].i
 if noises is not None:
     for row in noises[noises["start_s"] < shown].itertuples():
         axes[1].axvspan(row.start_s, row.end_s, color="C1", alpha=0.25, linewidth=0)
-        axes[1].text(row.start_s, -0.9, row.label.removeprefix("noise:"), fontsize="x-small")
+        axes[1].text(row.start_s, -0.9, row.label.removeprefix("noise:"), fontsize="small")
 axes[1].set_yticks(range(len(species)), names, fontsize="small")
 axes[1].set(xlabel="time (s)", xlim=(0, shown), ylim=(-1, len(species)),
             title="what is there (grey) and what else sounds (orange)")
