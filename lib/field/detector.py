@@ -15,12 +15,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from lib import checkpoints, mel, metrics, paths, progress
+from lib import mel, metrics, paths, progress
 from lib.checkpoints import Card
 from lib.mae import MAE
 from lib.mel import FrontEnd, LogMel
 from lib.sources import tables
-from lib.transfer import finetune, probe, public, reference, starts
+from lib.transfer import finetune, probe, reference
 from lib.transfer.probe import Features
 from lib.transfer.reference import Frozen
 
@@ -47,12 +47,9 @@ def logmel(front: FrontEnd) -> Frozen:
 def load(name: str) -> tuple[MAE, Card] | Frozen:
     """A model by its name: a MAE of ours with its card ("ready", public weights, the path of a checkpoint), "birdnet",
     as `reference.load` has them, or "logmel"."""
-    kind, _, file = name.partition(":")
-    if kind in public.KINDS:
-        return public.load(kind, file or "hub", frames=public.PUBLIC[kind].front.frames)
-    if kind == "birdnet":
-        return reference.load(name)
-    return logmel(mel.INAT) if name == LOGMEL else starts.load_ready() if name == "ready" else checkpoints.load(name)
+    if name == LOGMEL:
+        return logmel(mel.INAT)
+    return reference.load(name) if name.partition(":")[0] == "birdnet" else reference.weights(name)
 
 
 def hear(model: tuple[MAE, Card] | Frozen, table: pd.DataFrame) -> dict[str, Features]:

