@@ -5,10 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-__all__ = ["COLUMNS", "merge"]
+__all__ = ["COLUMNS", "numbered", "merge"]
 
 COLUMNS = ["label", "start_s", "end_s", "score", "windows"]
 SAME_S = 1e-6  # times that differ by no more are one
+
+
+def numbered(rows: pd.DataFrame, by: list[str], gap_s: float = 0.0) -> pd.Series:
+    """The number of the stretch that each row (start_s, end_s and the columns `by`) belongs to.
+
+    Rows of the same `by` that overlap, touch or lie no more than gap_s apart are one; they come sorted by `by` and
+    start_s."""
+    until = rows.groupby(by)["end_s"].cummax().groupby([rows[name] for name in by]).shift()  # when all before have ended
+    return (~(rows["start_s"] <= until + gap_s + SAME_S)).cumsum()  # the first has none before it: nan
 
 
 def merge(start_s: np.ndarray, end_s: np.ndarray, scores: np.ndarray, labels: Sequence[str],
@@ -30,10 +39,9 @@ def merge(start_s: np.ndarray, end_s: np.ndarray, scores: np.ndarray, labels: Se
     c, w = np.nonzero((scores >= np.asarray(thresholds, float)).T[:, order])  # label by label, by start
     w = order[w]
     sure = pd.DataFrame({"c": c, "start_s": start[w], "end_s": end[w], "score": scores[w, c]})
-    until = sure.groupby("c")["end_s"].cummax().shift()  # when all windows before have ended
-    begins = (sure["c"] != sure["c"].shift()) | (sure["start_s"] > until + gap_s + SAME_S)
-    events = sure.groupby(begins.cumsum()).agg(label=("c", "first"), start_s=("start_s", "first"),
-                                               end_s=("end_s", "max"), score=("score", "max"), windows=("c", "size"))
+    events = sure.groupby(numbered(sure, ["c"], gap_s)).agg(
+        label=("c", "first"), start_s=("start_s", "first"), end_s=("end_s", "max"), score=("score", "max"),
+        windows=("c", "size"))
     events["label"] = np.asarray(labels, object)[events["label"]]
     events = events[events["end_s"] - events["start_s"] >= least_s - SAME_S]
     return events.sort_values("start_s", kind="stable", ignore_index=True)

@@ -6,6 +6,7 @@ may hold the animal too, and of a continuous chorus they do."""
 import numpy as np
 import pandas as pd
 
+from lib.field import events
 from lib.sources import chorus, tables
 
 __all__ = ["NAME", "marked", "widened", "gaps", "everyday", "added"]
@@ -20,9 +21,7 @@ def marked(table: pd.DataFrame, boxes: pd.DataFrame, gap_s: float = LEAST_S) -> 
     """Recordings and boxes (file, start_s, end_s) of their calls -> a row for each stretch of calls, as a person marks
     them: calls no more than gap_s apart are one. The label and all else are those of the recording."""
     calls = boxes[["file", "start_s", "end_s"]].sort_values(["file", "start_s"])
-    until = calls.groupby("file")["end_s"].cummax().groupby(calls["file"]).shift()
-    begins = ~(calls["start_s"] <= until + gap_s)  # the first of a file has none before it
-    one = calls.groupby(["file", begins.cumsum().rename("stretch")])
+    one = calls.groupby(["file", events.numbered(calls, ["file"], gap_s).rename("stretch")])
     stretches = one.agg(start_s=("start_s", "min"), end_s=("end_s", "max")).reset_index("file")
     return table.merge(stretches, on="file").reset_index(drop=True)
 
@@ -37,14 +36,16 @@ def widened(table: pd.DataFrame, seconds: float) -> pd.DataFrame:
 
 def gaps(table: pd.DataFrame, least_s: float = LEAST_S) -> pd.DataFrame:
     """Rows of label "noise": what lies before, between and behind the labelled stretches of each file, if it lasts
-    least_s. Split and group are those of the file's first stretch."""
+    least_s. Split and group are those of the stretch before it; between stretches of two splits nothing is taken."""
     rows = []
     for _, own in table.sort_values("start_s", kind="stable").groupby("file", sort=False):
-        first, until = own.iloc[0], 0.0
-        for start, end in [*zip(own["start_s"], own["end_s"]), (first["duration_s"], first["duration_s"])]:
-            if start - until >= least_s:
-                rows.append(first.to_dict() | {"label": NAME, "start_s": until, "end_s": start})
-            until = max(until, end)
+        stretches, until = own.to_dict("records"), 0.0
+        before, end = stretches[0], {**stretches[0], "start_s": own["duration_s"].iloc[0]}
+        for after in [*stretches, end]:
+            if after["start_s"] - until >= least_s and (after is end or after["split"] == before["split"]):
+                rows.append(before | {"label": NAME, "start_s": until, "end_s": after["start_s"]})
+            if after["end_s"] > until:
+                before, until = after, after["end_s"]
     return pd.DataFrame(rows, columns=table.columns)
 
 

@@ -56,15 +56,12 @@ def _files(table: pd.DataFrame) -> np.ndarray:
 
 
 def joined(truth: pd.DataFrame, gap_s: float) -> pd.DataFrame:
-    """Calls of one species that lie no more than gap_s apart as one event, as people mark a song: file and `events`."""
-    def of(rows: pd.DataFrame) -> pd.DataFrame:
-        labels = sorted(rows["label"].unique())
-        own = (rows["label"].to_numpy()[:, None] == np.array(labels, object)).astype(float)
-        return events.merge(rows["start_s"], rows["end_s"], own, labels, 1.0, gap_s)
-
-    files = _files(truth)
-    return pd.concat([of(truth[files == file]).assign(file=file) for file in np.unique(files)] or [
-        events.merge([], [], np.empty((0, 0)), [], 1.0).assign(file="")], ignore_index=True)
+    """Calls of one species that lie no more than gap_s apart as one event, as people mark a song: by file and start,
+    file, label, start_s and end_s."""
+    rows = truth.assign(file=_files(truth)).sort_values(["file", "label", "start_s"])
+    songs = rows.groupby(events.numbered(rows, ["file", "label"], gap_s)).agg(
+        {"file": "first", "label": "first", "start_s": "first", "end_s": "max"})
+    return songs.sort_values(["file", "start_s"], kind="stable", ignore_index=True)
 
 
 # ---- windows

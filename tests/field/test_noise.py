@@ -19,6 +19,13 @@ def test_labels_and_gaps_fill_a_recording_and_a_short_pause_is_no_gap():
     assert found["group"].eq("a.wav").all() and found["split"].eq("train").all()
 
 
+def test_a_gap_between_stretches_of_two_splits_is_in_neither():
+    table = labelled(("a.wav", "frog", 2.0, 5.0), ("a.wav", "frog", 8.0, 9.0), ("a.wav", "frog", 12.0, 13.0))
+    found = noise.gaps(table.assign(split=["train", "train", "test"], group=["night 1", "night 1", "night 2"]))
+    assert found[["start_s", "end_s", "split", "group"]].values.tolist() == [
+        [0.0, 2.0, "train", "night 1"], [5.0, 8.0, "train", "night 1"], [13.0, 20.0, "test", "night 2"]]
+
+
 def test_short_labels_grow_to_a_window_within_their_recording():
     table = labelled(("a.wav", "frog", 0.0, 0.4), ("a.wav", "frog", 9.8, 10.2), ("a.wav", "frog", 19.9, 20.0),
                      ("a.wav", "frog", 3.0, 9.0))
