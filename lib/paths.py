@@ -255,6 +255,17 @@ def key(*parts: object) -> str:
     return known.hexdigest()[:16]
 
 
+def stamps(files: Iterable[str]) -> list[tuple[int, int] | None]:
+    """The size and the time of change (ns) of each file as it is now, None for a missing one: part of the `key` of what
+    is kept of its sound, since a recording may be replaced by another of its name and length."""
+    known = {}
+    for file in set(files):
+        with suppress(OSError):
+            about = os.stat(file)
+            known[file] = about.st_size, about.st_mtime_ns
+    return [known.get(file) for file in files]
+
+
 def _blocks(part: object) -> Iterator[bytes]:
     if hasattr(part, "columns"):
         from pandas.util import hash_pandas_object  # here, so that the launcher starts at once

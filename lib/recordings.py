@@ -113,10 +113,8 @@ class Recordings:
     def _key(self) -> str:
         """Names what `resident` holds: which parts of which files, as they are now, and in which form."""
         files = [self.file(row) for row in range(len(self))]
-        stats = {file: os.stat(file) for file in set(files) if os.path.exists(file)}
-        made = [(stats[file].st_mtime_ns, stats[file].st_size) if file in stats else None for file in files]
         form = self.log_mel is not None, self.need, str(self.device), sorted(self.silent)
-        return paths.key(self.front, form, files, made, self.start_s, self.samples)
+        return paths.key(self.front, form, files, paths.stamps(files), self.start_s, self.samples)
 
     def _wave(self, row: int, first: int = 0, count: int | None = None) -> torch.Tensor:
         """Samples from the file, the whole recording or exactly `count`: rounding between rates may leave one short."""

@@ -76,6 +76,8 @@ plots.style()
 # %% tags=["parameters"]
 # one folder per class, a folder with metadata.csv, or a CSV
 wildlife: str = "chorus"  # your recordings: folder:PATH, or chorus
+# then what lies between the labels is noise; of chorus all are known
+annotated: bool = False  # is every call in your recordings labelled?
 # a folder of rain, wind, people, machines, as in notebook 02; chorus: synthetic ones
 general: str = "chorus"  # sounds for the class noise: folder:PATH, chorus or none
 # or birdnet, logmel (no network), audiomae:FILE, the path of a checkpoint
@@ -109,9 +111,9 @@ max_hours: float = 1.0  # a run that would take longer on this machine is refuse
 # Without a folder of yours the recordings are the easy case: five genera of `chorus` that an ear tells apart, their calls marked in stretches, as a person
 # would. (17 species of real frogs come at the end.)
 #
-# **What is no species** is a class too, `noise`. It has the gaps between the labels of your own annotated recordings, since nothing resembles the background
-# of your place as it does, and sounds of every kind (`general`). Of a recording with *one* label for all of it no part is taken: its quietest seconds may
-# hold the animal. A class of yours called `other` or `background` joins it.
+# **What is no species** is a class too, `noise`. It has sounds of every kind (`general`) and, since nothing resembles the background of your place as it does,
+# the gaps between your labels, if you say that *every* call is labelled (`annotated`). Else the animal may call in them: of a recording with one label for
+# all of it, or with a few picks, no part is taken. A class of yours called `other` or `background` joins it.
 
 # %%
 if method not in ("frozen", "finetune"):
@@ -131,10 +133,11 @@ if wildlife == "chorus":
 tested = ("weather", "speech", *(name for _, name in chorus_soundscape.NOISES))
 held_out = tested if wildlife == "chorus" else ()  # only the soundscape below is made of them
 every = None if general == "none" else noise.everyday(general, held_out, data_seed)
-table = noise.added(table, every, window_s)
-run = runs.start("12_your_recordings", {"wildlife": table}, wildlife=wildlife, general=general,
-                 model=model, method=method, precision=precision, target=target, unit=unit,
-                 scale=scale, seed=seed, data_seed=data_seed)
+pools = {"wildlife": table} | ({} if every is None else {"general": every})
+run = runs.start("12_your_recordings", pools, wildlife=wildlife, annotated=annotated,
+                 general=general, model=model, method=method, precision=precision, target=target,
+                 unit=unit, scale=scale, seed=seed, data_seed=data_seed)
+table = noise.added(table, every, window_s, silent=annotated or wildlife == "chorus")
 counts = species.counts(table)
 print(f"scale {setting.name}; {len(table)} rows of {len(counts)} classes in "
       f"{sources.units(table).nunique()} groups")
@@ -286,7 +289,10 @@ else:
 said = (f"{run.data['wildlife']['name']}, {counts['train'].sum()} recordings of {len(labels)} "
         f"classes, {method}, seed {seed}, on {best.name if method == 'frozen' else model}; "
         f"test top-1 {test.top1} on {test.recordings} recordings")
-card = checkpoints.Card("classifier", trained_on=said, licence="that of your recordings",
+rights = "that of your recordings"
+if best.name == "birdnet":
+    rights += f"; it needs BirdNET, {encoder.what}"
+card = checkpoints.Card("classifier", trained_on=said, licence=rights,
                         source="notebook 12", labels=labels, calibration=told.numbers,
                         thresholds=limits["threshold"].tolist(), **about)
 kept = classifier.save(made, card, folder)
@@ -428,23 +434,29 @@ if made_up and method == "frozen":
 # nothing is chosen here (the kind of features was, on val).
 
 # %%
-trial = planner.pilot(detector.without(features, noise.NAME), best.kind, unit=unit, seed=seed)
-law = planner.curve(trial, seed)
-plan = planner.needed(law, target)
-print(plan.text)
-print(f"law: error = {law.law[0]:.2f} n^-{law.law[1]:.2f} + {law.law[2]:.2f}; "
-      f"{len(trial.labels)} species"
-      + (f"; left out, too few {unit}s: {plots.plain(', '.join(trial.left_out))}"
-         if trial.left_out else ""))
-steps = pd.DataFrame({f"{unit}s per species": law.sizes,
-                      "top-1": [f"{1 - e.value:.1%}" for e in law.error],
-                      "95 %": [f"{1 - e.high:.1%} to {1 - e.low:.1%}" for e in law.error]})
-plots.table(steps).hide()
+pilot = None
+try:
+    trial = planner.pilot(detector.without(features, noise.NAME), best.kind, unit=unit, seed=seed)
+except ValueError as error:  # one species, or too few groups of each: that no plan is possible
+    print(f"no plan: {error}")
+else:
+    law = planner.curve(trial, seed)
+    pilot = planner.summary(trial, law, target)
+    print(pilot["answer"]["text"])
+    print(f"law: error = {law.law[0]:.2f} n^-{law.law[1]:.2f} + {law.law[2]:.2f}; "
+          f"{len(trial.labels)} species"
+          + (f"; left out, too few {unit}s: {plots.plain(', '.join(trial.left_out))}"
+             if trial.left_out else ""))
+    steps = pd.DataFrame({f"{unit}s per species": law.sizes,
+                          "top-1": [f"{1 - e.value:.1%}" for e in law.error],
+                          "95 %": [f"{1 - e.high:.1%} to {1 - e.low:.1%}" for e in law.error]})
+    display(plots.table(steps).hide())
 
 # %%
-figure, ax = plt.subplots(figsize=(7, 4))
-planner.plan(ax, planner.summary(trial, law, target))
-ax.set_title(f"{plots.label(run.data['wildlife']['name'])}: {plan.verdict}");
+if pilot:
+    figure, ax = plt.subplots(figsize=(7, 4))
+    planner.plan(ax, pilot)
+    ax.set_title(f"{plots.label(run.data['wildlife']['name'])}: {pilot['answer']['verdict']}")
 
 # %% [markdown]
 # *Figure 4. The pilot, the power law through it, and where it leads; beyond the last dot (grey) nothing was measured.* **See:** how the band opens to the
@@ -460,11 +472,12 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
                   species=report.reset_index().to_dict("list"), tried=tried.to_dict("list"),
                   calibration={"way": told.way, "losses": told.losses},
                   thresholds=sure.reset_index().to_dict("list"),
-                  pilot=planner.summary(trial, law, target), **in_field)
+                  pilot=pilot, **in_field)
 records = runs.records("12_your_recordings")
 if len(records):
-    shown = records[["scale", "method", "seed", "top1.value", "test.top1.value", "test.top1.low",
-                     "test.top1.high", "pilot.unit", "pilot.answer.verdict"]].copy()
+    shown = records.reindex(columns=["scale", "method", "seed", "data_seed", "top1.value",
+                                     "test.top1.value", "test.top1.low", "test.top1.high",
+                                     "pilot.unit", "pilot.answer.verdict"])
     shown.insert(0, "recordings", records.apply(experiments.pools_of, axis=1))
     display(plots.table(shown).format("{:.1%}", subset=[c for c in shown if "top1" in c],
                                na_rep="no interval").hide())
@@ -476,8 +489,10 @@ if len(records):
 # weather (`data_seed` 0 to 4, scale `tiny`; made by `python -m lib.runs sweep papermill_runs/12_your_recordings.sweep.json`), say more:
 
 # %%
-worlds = records.query("wildlife == 'chorus' and method == 'frozen' and model == 'ready' "
-                       "and scale == 'tiny' and precision == 0.9").sort_values("data_seed")
+worlds = records
+if len(records):
+    worlds = records.query("wildlife == 'chorus' and general == 'chorus' and method == 'frozen' and "
+                           "model == 'ready' and scale == 'tiny' and precision == 0.9 and seed == 0")
 ways = [c.removeprefix("soundscape.").removesuffix(".true") for c in worlds
         if c.startswith("soundscape.") and c.endswith(".true")]
 each = {way: worlds.filter(like=f"soundscape.{way}.").rename(columns=lambda c: c.rpartition(".")[2])
@@ -491,13 +506,14 @@ plots.table(pd.DataFrame(rows)).format({"precision": "{:.0%}", "recall": "{:.0%}
                                        {c: "{:.0f}" for c in ("selections", "true")}, na_rep="-").hide()
 
 # %%
-figure, ax = plt.subplots(figsize=(4.8, 4))
-for (way, own), color in zip(each.items(), ("C3", "C1", "C0")):
-    ax.plot(own["recall"], own["precision"], "o", color=color, label=way)
-ax.axhline(precision, color="0.6", linestyle=":")
-ax.set(xlabel="recall of bouts", ylabel="precision of selections", xlim=(0, 1), ylim=(0, 1.02),
-       title=f"{len(worlds)} worlds, a dot each")
-ax.legend(fontsize="small", loc="lower left");
+if each:
+    figure, ax = plt.subplots(figsize=(4.8, 4))
+    for (way, own), color in zip(each.items(), ("C3", "C1", "C0")):
+        ax.plot(own["recall"], own["precision"], "o", color=color, label=way)
+    ax.axhline(0.9, color="0.6", linestyle=":")
+    ax.set(xlabel="recall of bouts", ylabel="precision of selections", xlim=(0, 1),
+           ylim=(0, 1.02), title=f"{len(worlds)} worlds, a dot each")
+    ax.legend(fontsize="small", loc="lower left")
 
 # %% [markdown]
 # *Figure 5. Every world's answers, before the class `noise`, with it, and with calibrated scores and own thresholds.* **See:** TODO

@@ -137,7 +137,7 @@ place = paths.resolve(out) if out else paths.cache("long_recordings", run.name)
 seconds = 60 * (min(1, minutes) if setting.name == "smoke" else minutes)
 if soundscape:
     night, noises = paths.resolve(soundscape), None
-    marked = selections.marked(truth, night.name, audio.info(night).duration_s)
+    marked = selections.marked(truth, str(night), audio.info(night).duration_s)
 else:
     night = place / "night.wav"
     made = chorus_soundscape.write(night, seconds, seed, species, size=setting.chorus,
@@ -147,8 +147,7 @@ else:
     chorus_soundscape.write(empty, min(180, seconds), seed + 1, size=setting.chorus,
                             data_seed=data_seed, bouts=0, noises=10)
 about = audio.info(night)
-species = [name for name in species if name in set(marked["label"])] if soundscape else species
-if not species:
+if not set(species) & set(marked["label"]):
     raise ValueError(f"{truth} marks none of the species of {wildlife}: compare their names")
 if unknown := sorted(set(marked["label"]) - set(species)):
     print(f"not in train, and not asked about: {plots.plain(', '.join(unknown))}")
@@ -381,7 +380,7 @@ plots.table(lengths).format(precision=2)
 
 # %%
 answers = found.assign(file=night.name)
-written = selections.export(answers, place / "answers", (mel.INAT.low_hz, mel.INAT.high_hz),
+written = selections.export(answers, place / "answers", (0.0, frozen.rate / 2),
                             {night.name: about.rate})
 print(*(plots.plain(path.relative_to(place)) for path in written), sep="\n")
 plots.table(found.head(8)).format(precision=3)

@@ -127,7 +127,9 @@ print(f"{len(known.row):,} windows of {len(table)} recordings, "
 # group is, means nothing (exercise 2 draws a false island). The four commonest species in colour:
 
 # %%
-pool = np.flatnonzero(is_train)[: embeddings.MOST]
+pool = np.flatnonzero(is_train)
+if len(pool) > embeddings.MOST:  # of more the map would take too long
+    pool = np.sort(np.random.default_rng(seed).choice(pool, embeddings.MOST, replace=False))
 points = embeddings.flat(x[pool], seed)
 figure, ax = plt.subplots(figsize=(8, 4.6))
 ax.scatter(*points.T, s=9, color="0.75", label="other species")
@@ -194,11 +196,12 @@ explorer
 # *Both* takes, of the four times as many clips with the smallest margins, those that (2) spreads. Here each rule picks from the same beginning:
 
 # %%
-names, targets = np.unique(label, return_inverse=True)
-stages = [int(n) for n in sizes.split(",")] if sizes else picks.steps(len(pool))
+names = np.unique(table["label"][is_train])
+targets = np.searchsorted(names, label)
+stages = [int(n) for n in sizes.split(",")] if sizes else picks.steps(is_train.sum())
 if len(stages) < 2:
-    raise ValueError(f"sizes are {stages}, of {len(pool)} recordings in train: rules are compared "
-                     "at two sizes or more, so label more recordings, or give sizes such as 2,4")
+    raise ValueError(f"sizes are {stages}, of {is_train.sum()} recordings in train: rules are "
+                     "compared at two sizes or more, so label more, or give sizes such as 2,4")
 begun = picks.choose("random", stages[0], x[pool], [], np.random.default_rng(seed))
 beginner = picks.learn(x[pool][begun], targets[begun])
 p = picks.ask(beginner, x[pool], len(names))
@@ -324,7 +327,8 @@ desk
 # `wildlife=folder:.../labels.csv`. Rather in Audacity or Raven? The picks as their files:
 
 # %%
-files = selections.export(todo.assign(file=[paths.Path(f).name for f in todo["file"]]),
+base = os.path.commonpath([Path(file).parent for file in todo["file"]])
+files = selections.export(todo.assign(file=[os.path.relpath(f, base) for f in todo["file"]]),
                           folder / "picks", (0.0, frozen.rate / 2))
 print(*sorted(plots.plain(file.relative_to(folder)) for file in files)[:4], "...", sep="\n")
 

@@ -67,7 +67,7 @@ def iou(attempt):
 @exercise("`linear_sum_assignment(may, maximize=True)` gives rows and columns of the best choice; count the pairs that "
           "may be")
 def most_pairs(attempt):
-    for seed in (0, 1, 2, 3):
+    for seed in (0, 1, 2, 1074):  # in the last, who begins with the events that have fewest partners misses a pair
         rng = np.random.default_rng(seed)
         may = rng.random((7, 6)) < 0.3
         may[:2] = False

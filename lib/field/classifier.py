@@ -125,8 +125,8 @@ def predict(classifier: Classifier, place: str | Path, files: Sequence[str] | No
             bar: str | None = "predicting") -> Answers:
     """Every window of every sound of a folder (or of those `files` of it), and each file as its windows' mean.
 
-    Any rate and number of channels; a file is read piece by piece: one of a day takes no more memory than one of a
-    minute. What cannot be read or holds digital silence only is named in `skipped`; silent windows are left out too."""
+    Any rate and number of channels; in memory are some seconds of a file at a time, and all answers. What cannot be
+    read or holds digital silence only is named in `skipped`; silent windows are left out too."""
     folder, names = sounds(place) if files is None else (paths.resolve(place), list(files))
     heard = list(hear(classifier, folder, names, bar=bar))
     used, skipped = [one for one in heard if not one.skipped], [one.skipped for one in heard if one.skipped]

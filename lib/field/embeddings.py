@@ -11,7 +11,7 @@ pandas: `pd.read_parquet(FILE)`; R: `arrow::read_parquet(FILE)`; DuckDB: `SELECT
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,13 +58,16 @@ def write(model: Frozen, place: str | Path, out: str | Path, *, bar: str | None 
     whose = {"model": model.name, "what": model.what, "key": model.key, "rate": model.rate,
              "window_s": model.seconds, "step_s": model.samples // 2 / model.rate, "width": model.width,
              "folder": str(paths.resolve(place))}
-    recordings = paths.key([paths.line(name) for name in names])
+    stamps = paths.stamps([str(folder / name) for name in names])
+    recordings = paths.key([paths.line(name) for name in names], stamps)
     parts = file.with_name(f"{file.name}.parts")
     with paths.lock(parts / ".lock", f"{file}: another run writes it at this moment: wait, or choose another out"):
         if not _same(file, parts, whose, recordings):
             paths.write_json(parts / "whose.json", whose)
-            skipped = _hear(model, folder, names, parts, bar)
-            done = [part for part in (_part(parts, name) for name in names) if part.exists()]
+            paths.sweep(parts.glob(".*.parquet"))
+            heard = {name: _part(parts, name, stamp) for name, stamp in zip(names, stamps)}
+            skipped = _hear(model, folder, heard, bar)
+            done = [part for part in heard.values() if part.exists()]
             if not done:
                 raise ValueError(f"none of {len(names)} files can be used, the first: {skipped[0]}")
             _join(done, file, _schema(whose | {"recordings": recordings, "skipped": skipped}))
@@ -81,20 +84,19 @@ def _same(file: Path, parts: Path, whose: dict, recordings: str) -> bool:
         raise ValueError(f"{file} holds other embeddings ({other[0]}): choose another out, or delete it and "
                          f"{parts.name}")
     if about.get("recordings", recordings) != recordings:
-        raise ValueError(f"{file} is of the recordings that {whose['folder']} held then, now it holds others: choose "
-                         "another out, or delete it")
+        raise ValueError(f"{file} is of the recordings that {whose['folder']} held then, now it holds others, or other "
+                         "sound in them: choose another out, or delete it")
     return file.exists()
 
 
-def _hear(model: Frozen, folder: Path, names: Sequence[str], parts: Path, bar: str | None) -> list[str]:
-    """Write a part for each recording that has none; a line for each that cannot be used."""
-    left, skipped = [name for name in names if not _part(parts, name).exists()], []
+def _hear(model: Frozen, folder: Path, parts: Mapping[str, Path], bar: str | None) -> list[str]:
+    """Write the part of each recording that has none; a line for each that cannot be used."""
+    left, skipped = [name for name, part in parts.items() if not part.exists()], []
     schema = _schema({}, model.width)
-    paths.sweep(parts.glob(".*"))
-    for name in progress.bar(left, total=len(names), initial=len(names) - len(left), desc=bar, unit="file",
+    for name in progress.bar(left, total=len(parts), initial=len(parts) - len(left), desc=bar, unit="file",
                              leave=False):
         try:
-            with paths.atomic(_part(parts, name)) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
+            with paths.atomic(parts[name]) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
                 for table in _tables(model, folder / name, name, schema):
                     writer.write_table(table)
         except audio.AudioError as error:
@@ -112,8 +114,8 @@ def _tables(model: Frozen, file: Path, name: str, schema: pa.Schema) -> Iterator
         yield pa.Table.from_arrays(columns, schema=schema)
 
 
-def _part(parts: Path, name: str) -> Path:
-    return parts / f"{paths.key(paths.line(name))}.parquet"
+def _part(parts: Path, name: str, stamp: tuple[int, int] | None) -> Path:
+    return parts / f"{paths.key(paths.line(name), stamp)}.parquet"
 
 
 def _schema(about: dict, width: int = 0) -> pa.Schema:
@@ -164,15 +166,17 @@ def nearest(vectors: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarray,
     return rows, 1 - distance
 
 
-def flat(x: np.ndarray, seed: int, how: str = "tsne") -> np.ndarray:
-    """Vectors (N, D) as points of a map (N, 2): "pca" keeps the two directions of most variance, "tsne" which points
-    are near each other (scikit-learn's t-SNE of 50 principal components, up to MOST points; far is no distance)."""
-    if how not in ("pca", "tsne"):
-        raise ValueError(f"how is {how!r}: it must be pca or tsne")
-    if how == "tsne" and len(x) > MOST:
-        raise ValueError(f"a t-SNE of {len(x):,} points takes too long, {MOST:,} at most: draw some, or take pca")
-    x = PCA(min(50 if how == "tsne" else 2, *x.shape), random_state=seed).fit_transform(x)
-    if how == "pca" or len(x) < 5:
+def flat(x: np.ndarray, seed: int) -> np.ndarray:
+    """Vectors (N, D) as points of a map (N, 2) that keeps which are near each other; far is no distance.
+
+    scikit-learn's t-SNE of 50 principal components, of MOST vectors at most; fewer than five lie as the first two of
+    these put them."""
+    if len(x) > MOST:
+        raise ValueError(f"a t-SNE of {len(x):,} points takes too long, {MOST:,} at most: draw some")
+    if len(x) < 2:
+        return np.zeros((len(x), 2))
+    x = PCA(min(50, *x.shape), random_state=seed).fit_transform(x)
+    if len(x) < 5:
         return x[:, :2]
     return TSNE(perplexity=min(30, (len(x) - 1) / 3), random_state=seed).fit_transform(x)
 

@@ -16,7 +16,7 @@ def numbered(rows: pd.DataFrame, by: list[str], gap_s: float = 0.0) -> pd.Series
 
     Rows of the same `by` that overlap, touch or lie no more than gap_s apart are one; they come sorted by `by` and
     start_s."""
-    until = rows.groupby(by)["end_s"].cummax().groupby([rows[name] for name in by]).shift()  # when all before have ended
+    until = rows.groupby(by)["end_s"].cummax().groupby([rows[name] for name in by]).shift()  # all before have ended
     return (~(rows["start_s"] <= until + gap_s + SAME_S)).cumsum()  # the first has none before it: nan
 
 

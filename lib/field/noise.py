@@ -1,7 +1,8 @@
 """What is no species: the gaps between a person's labels, and sounds of every kind, under one label "noise".
 
-Only annotated stretches have gaps. Of a recording with one label for all of it nothing is taken: its quietest seconds
-may hold the animal too, and of a continuous chorus they do."""
+A gap is silent only where a person has marked every call of the recording, which nothing in a table says: the caller
+must. Of a recording with one label for all of it nothing is taken: its quietest seconds may hold the animal too, and of
+a continuous chorus they do."""
 
 import numpy as np
 import pandas as pd
@@ -27,11 +28,19 @@ def marked(table: pd.DataFrame, boxes: pd.DataFrame, gap_s: float = LEAST_S) -> 
 
 
 def widened(table: pd.DataFrame, seconds: float) -> pd.DataFrame:
-    """Stretches shorter than a window grow to both sides to one, within their file: so will they be met later on."""
+    """Stretches shorter than a window grow to both sides to one, within their file, and to no more than half way to one
+    of another split: so will they be met later on."""
     start, end, last = (table[name].to_numpy(float) for name in ("start_s", "end_s", "duration_s"))
-    short = end - start < seconds
-    at = ((start + end - seconds) / 2).clip(0, (last - seconds).clip(min=0))
-    return table.assign(start_s=np.where(short, at, start), end_s=np.where(short, np.minimum(at + seconds, last), end))
+    low, high = np.zeros(len(table)), last.copy()
+    for rows in table.groupby("file").indices.values():
+        split = table["split"].to_numpy()[rows]
+        for i, others in ((i, rows[split != own]) for i, own in zip(rows, split) if len(set(split)) > 1):
+            before, after = others[end[others] <= start[i]], others[start[others] >= end[i]]
+            low[i] = (end[before].max() + start[i]) / 2 if len(before) else 0
+            high[i] = (start[after].min() + end[i]) / 2 if len(after) else last[i]
+    at = np.clip((start + end - seconds) / 2, low, np.maximum(low, high - seconds))
+    grown = {"start_s": at, "end_s": np.minimum(at + seconds, high)}
+    return table.assign(**{name: np.where(end - start < seconds, grown[name], table[name]) for name in grown})
 
 
 def gaps(table: pd.DataFrame, least_s: float = LEAST_S) -> pd.DataFrame:
@@ -62,19 +71,26 @@ def everyday(name: str, held_out: tuple[str, ...] = (), data_seed: int = 0) -> p
                  for seed, split, part in zip(seeds, splits, parts)]
         table = pd.concat(parts, ignore_index=True)
     else:
-        table = tables.recordings(name, "general")
+        table = tables.recordings(name, "general", data_seed=data_seed)
     kinds = table.reindex(columns=["label", "taxon"])
     kept = table["split"].isin(["train", "val", "test"]) & ~kinds.isin(held_out).any(axis=1)
     return table[kept].assign(label=NAME).reset_index(drop=True)
 
 
-def added(table: pd.DataFrame, general: pd.DataFrame | None, seconds: float) -> pd.DataFrame:
-    """The table with a class "noise": its gaps where it has stretches (which are widened to a window of so many
-    seconds), and the rows of a general pool. A class of its own called other, background or so joins it."""
+def added(table: pd.DataFrame, general: pd.DataFrame | None, seconds: float, silent: bool = False) -> pd.DataFrame:
+    """The table with a class "noise": the rows of a general pool and, where `silent` says that every call is marked,
+    the gaps of files that have stretches. These are widened to a window of so many seconds; of one without a beginning
+    or an end it is the file's. A class of its own called other, background or so joins it.
+
+    ValueError where a part of a recording would be in two splits."""
     table = table.assign(label=table["label"].mask(table["label"].str.casefold().isin(ALIKE), NAME))
-    parts = [table]
-    if {"start_s", "end_s"} <= set(table):
-        ours = table[table["start_s"].notna()]
-        parts = [widened(table, seconds), gaps(ours)]
-    parts += [general] if general is not None else []
-    return pd.concat([part.reindex(columns=table.columns) for part in parts], ignore_index=True)
+    times, parts = table.reindex(columns=["start_s", "end_s"]).notna().any(axis=1), [table]
+    if times.any():
+        cut = table["file"].isin(table.loc[times, "file"])
+        ours = table[cut].fillna({"start_s": 0.0}).assign(end_s=lambda own: own["end_s"].fillna(own["duration_s"]))
+        ours = widened(ours, seconds)
+        parts = [table[~cut], ours, *([gaps(ours)] if silent else [])]
+    if general is not None:  # whose places are not those of the table, whatever they are called
+        named = {"group": f"{NAME} " + general["group"]} if "group" in general else {}
+        parts.append(general.assign(**named))
+    return tables.check(pd.concat(parts, ignore_index=True), "recordings and noise together")

@@ -215,7 +215,7 @@ def saved(curves: pd.DataFrame, targets: np.ndarray, rule: str, rng: np.random.G
         seeds, species = rng.integers(S, size=S), rng.integers(C, size=C)
         samples.append(_fewer(sizes, *(x[seeds][:, :, species].mean((0, 2)) for x in (ours, base))))
     low, high = np.percentile(samples, [2.5, 97.5], method="nearest")
-    verdict = ("saves labels" if low > 0 else "costs labels" if high < 0 else "saves none" if value <= 0 else
+    verdict = ("saves labels" if low > 0 else "costs labels" if high < 0 else "saves none" if high == 0 else
                "undecided")
     text = (f"{rule}: {_count(value)} for what random picks have with {sizes[-1]:.0f} labels (95 % {_count(low)} to "
             f"{_count(high)}): {verdict}.")

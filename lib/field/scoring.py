@@ -146,12 +146,13 @@ def compare(truth: pd.DataFrame, found: pd.DataFrame, labels: Sequence[str], rul
     Events are paired within a recording and a species. A pair counts in the block (`blocks`) of its true event. Labels
     that are not asked about are left out, in truth and answers."""
     columns, rows = ["start_s", "end_s"], []
-    known = {key: part for key, part in found.assign(file=_files(found)).groupby(["file", "label"])}
+    found = found.reset_index(drop=True).assign(file=_files(found))
+    known = {key: part for key, part in found.groupby(["file", "label"])}
     asked = {key: part for key, part in truth.assign(file=_files(truth)).groupby(["file", "label"])}
     for key in sorted(known.keys() | asked.keys()):
         if key[1] not in labels:
             continue
-        true, own = (side.get(key, found[:0].assign(file="")) for side in (asked, known))
+        true, own = (side.get(key, found[:0]) for side in (asked, known))
         pair = match(true[columns].to_numpy(float), own[columns].to_numpy(float), rule)
         hit, false = pair >= 0, np.delete(own.index, pair[pair >= 0])
         rows.append(pd.DataFrame({"block": blocks(true, minutes), "true": 1, "found": hit, "right": hit}).astype(

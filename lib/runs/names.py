@@ -48,5 +48,6 @@ def name_of(notebook: str, values: Mapping[str, object], defaults: Mapping[str, 
     named = {k: values[k] for k in first if k in values}
     if data:
         named["data"] = "+".join(dict.fromkeys(str(pool["name"]) for pool in data.values()))
-    named |= {k: v for k, v in values.items() if k not in (*first, *POOLS) and v != paths.plain(defaults.get(k))}
+    named |= {k: v for k, v in values.items()
+              if k not in (*first, *(pool for pool in POOLS if pool in data)) and v != paths.plain(defaults.get(k))}
     return safe(",".join(f"{k}={v}" for k, v in named.items()) or notebook)

@@ -67,7 +67,8 @@ def _pool(pool: str, name: str, birdnet: Frozen, ready: Frozen) -> pd.DataFrame:
 def _fold(asked: pd.DataFrame, birdnet: Frozen, ready: Frozen) -> pd.DataFrame:
     """The test recordings of one fold, in the order of the table; computed once."""
     used = asked.reindex(columns=["file", "label", "split", "group", "start_s", "end_s", "duration_s"])
-    file = paths.cache("references") / f"{paths.key(VERSION, birdnet.key, ready.key, used)}.csv"
+    key = paths.key(VERSION, birdnet.key, ready.key, used, paths.stamps(used["file"]))
+    file = paths.cache("references") / f"{key}.csv"
     if not file.exists():
         paths.write_text(file, _tested(asked, birdnet, ready).to_csv(index=False))
     return pd.read_csv(file, dtype={"file": str, "group": str})

@@ -127,13 +127,19 @@ def read(file: str | Path, column: str = "") -> pd.DataFrame:
 
 
 def marked(file: str | Path, recording: str, duration_s: float) -> pd.DataFrame:
-    """What `read` says of one recording, by its name and length -> label, start_s, end_s.
+    """What `read` says of one recording, by its path and length -> label, start_s, end_s.
 
-    Labels of other recordings, without a name or a length, or that begin behind its end are left out, counted and
-    named. ValueError where none is left."""
+    Of a table's recordings of that name it is the one with which most folders agree. Labels of other recordings,
+    without a name or a length, or that begin behind its end are left out, counted and named. ValueError where none is
+    left, or two recordings agree alike."""
     table = read(file).reset_index(drop=True)
-    name, of = _parts(recording)[-1], table.get("file", pd.Series("", table.index))
-    reasons = [f"is of {other}" if other and _parts(other)[-1] != name
+    of = table.get("file", pd.Series("", table.index))
+    agree = {other: len(os.path.commonprefix([_parts(other)[::-1], _parts(recording)[::-1]])) for other in set(of)}
+    own = {other for other, folders in agree.items() if folders and folders == max(agree.values())}
+    if len({tuple(_parts(other)) for other in own}) > 1:
+        raise ValueError(f"{Path(file).name}: {' and '.join(sorted(own))} may both be {recording}: keep one table per "
+                         "recording")
+    reasons = [f"is of {other}" if other and other not in own
                else "has no name" if not row.label
                else "has no length" if row.end_s <= row.start_s
                else f"begins behind the end of {recording} ({duration_s:g} s)" if row.start_s >= duration_s else ""

@@ -30,7 +30,8 @@ def statistics(front: FrontEnd, table: pd.DataFrame, *, workers: int = 0,
     lies below it counted as 0. Frames are those of the windows that a model is asked about, padding left out. A second
     call reads what the first has written."""
     table = table.reset_index(drop=True)
-    key = paths.key(VERSION, front, table.reindex(columns=["file", "start_s", "end_s", "duration_s"]))
+    key = paths.key(VERSION, front, table.reindex(columns=["file", "start_s", "end_s", "duration_s"]),
+                    paths.stamps(table["file"]))
     file = paths.cache("baselines") / f"statistics-{key}.npy"
     if not file.exists():
         with paths.atomic(file) as temporary, open(temporary, "wb") as place:

@@ -84,7 +84,8 @@ def _scored(name: str, what: tuple, train: pd.DataFrame, front: FrontEnd,
     """The grid with a column `score`, computed once: its file in the cache is named after all that it depends on."""
     windows = grid(train, front)
     rows = train.reindex(columns=["file", "label", "group", "start_s", "end_s", "duration_s"])
-    key = paths.key(VERSION, name, *what, front, rows, windows["start_s"].round(4).tolist())
+    key = paths.key(VERSION, name, *what, front, rows, paths.stamps(train["file"]),
+                    windows["start_s"].round(4).tolist())
     file = paths.cache("scores") / f"{name}-{key}.csv"
     if not file.exists():
         scored = windows[["recording", "start_s"]].assign(score=compute())

@@ -74,13 +74,15 @@ def features(model: MAE, front: FrontEnd, table: pd.DataFrame, *, batch: int = 6
 
     tokens=False keeps KINDS alone, a hundredth of the disk.
 
-    The cache is named after the encoder's weights, the front end and the recordings, not after labels and splits."""
+    The cache is named after the encoder's weights, the front end and the recordings (with their files' size and time of
+    change), not after labels and splits."""
     table = table.reset_index(drop=True)
     if table.empty:
         raise ValueError("there is nothing to encode: this table has no recordings")
     labels = sorted(table.loc[table["split"] == "train", "label"].unique())
     places = table.reindex(columns=["file", "start_s", "end_s", "duration_s"])
-    folder = paths.cache("features", paths.key(VERSION, model.arch, front, model.encoder, places, tokens))
+    folder = paths.cache("features", paths.key(VERSION, model.arch, front, model.encoder, places,
+                                                 paths.stamps(table["file"]), tokens))
     done, file = folder / "features.json", folder / "tokens.npy"
     cached = done.exists()
     if not cached:

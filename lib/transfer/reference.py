@@ -33,6 +33,7 @@ class Place(NamedTuple):
     start_s: float
     end_s: float
     duration_s: float
+    stamp: tuple[int, int] | None  # of the file as it is now
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,9 @@ def features(model: Frozen, table: pd.DataFrame, *, bar: str | None = "encoding"
     table = table.reset_index(drop=True)
     if table.empty:
         raise ValueError("there is nothing to encode: this table has no recordings")
-    places = [Place(os.path.realpath(file), *times) for file, *times in
-              table.reindex(columns=["file", "start_s", "end_s", "duration_s"]).itertuples(index=False)]
+    rows = table.reindex(columns=["file", "start_s", "end_s", "duration_s"]).itertuples(index=False)
+    places = [Place(os.path.realpath(file), *times, stamp)
+              for (file, *times), stamp in zip(rows, paths.stamps(table["file"]))]
     folder = paths.cache("features", f"{model.name}-{paths.key(VERSION, model.key, model.rate, model.samples)}")
     files = [folder / f"{paths.key(place)}.npz" for place in places]
     left = [row for row, file in enumerate(files) if not file.exists()]

@@ -115,7 +115,7 @@ def test_a_file_on_which_a_decoder_falls_over_is_skipped_and_a_full_disk_is_not(
 def test_recordings_that_came_later_are_not_passed_over(folder, tmp_path):
     out = embeddings.write(MODEL, folder / "a", tmp_path / "all.parquet")
     (folder / "c.wav").rename(folder / "a" / "c.wav")
-    with pytest.raises(ValueError, match="held then, now it holds others: choose another out, or delete it"):
+    with pytest.raises(ValueError, match="held then, now it holds others, or other sound"):
         embeddings.write(MODEL, folder / "a", out)
     (folder / "a" / "c.wav").unlink()
     assert embeddings.write(MODEL, folder / "a", out) == out
@@ -129,6 +129,14 @@ def test_the_command_line_writes_what_the_ready_weights_say(folder, tmp_path, ca
     assert "MIT" in embeddings.read(tmp_path / "ready.parquet").about["what"]
 
 
+def test_other_sound_under_an_old_name_is_not_taken_for_heard(folder, tmp_path):
+    out = tmp_path / "one.parquet"
+    embeddings.write(MODEL, folder / "c.wav", out)
+    audio.write(folder / "c.wav", audio.read(folder / "c.wav") / 2, RATE)
+    with pytest.raises(ValueError, match="or other sound in them: choose another out, or delete"):
+        embeddings.write(MODEL, folder / "c.wav", out)
+
+
 def test_nearest_by_cosine_and_a_map_that_is_the_same_twice():
     rng = np.random.default_rng(0)
     label = np.repeat(np.arange(3), 20)
@@ -136,11 +144,10 @@ def test_nearest_by_cosine_and_a_map_that_is_the_same_twice():
     rows, cosines = embeddings.nearest(x, x[[5, 50]], 4)
     assert rows[:, 0].tolist() == [5, 50] and cosines[:, 0] == pytest.approx(1) and (np.diff(cosines) <= 0).all()
     assert (label[rows] == [[0], [2]]).all() and embeddings.nearest(x, x[:1], 99)[0].shape == (1, 60)
-    for how in ("pca", "tsne"):
-        points = embeddings.flat(x, 0, how)
-        assert points.shape == (60, 2) and np.array_equal(points, embeddings.flat(x, 0, how))
-        middle = np.stack([points[label == k].mean(0) for k in range(3)])
-        near = ((points[:, None] - middle) ** 2).sum(-1).argmin(1)
-        assert (near == label).mean() > 0.95
+    points = embeddings.flat(x, 0)
+    assert points.shape == (60, 2) and np.array_equal(points, embeddings.flat(x, 0))
+    middle = np.stack([points[label == k].mean(0) for k in range(3)])
+    near = ((points[:, None] - middle) ** 2).sum(-1).argmin(1)
+    assert (near == label).mean() > 0.95 and embeddings.flat(x[:1], 0).tolist() == [[0, 0]]
     with pytest.raises(ValueError, match="takes too long, 5,000 at most"):
         embeddings.flat(np.zeros((5001, 2)), 0)

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from lib.field import noise
 from lib.sources import chorus
@@ -37,9 +38,39 @@ def test_short_labels_grow_to_a_window_within_their_recording():
 
 def test_nothing_is_taken_from_a_recording_with_one_label_for_all_of_it():
     table = labelled(("a.wav", "frog", 2.0, 5.0), ("b.wav", "frog", np.nan, np.nan), ("c.wav", "Other", np.nan, np.nan))
-    found = noise.added(table, None, 3.0)
+    found = noise.added(table, None, 3.0, silent=True)
     assert found.loc[found["label"] == "noise", "file"].tolist() == ["c.wav", "a.wav", "a.wav"]
     assert noise.added(table[["file", "label", "split"]], None, 3.0)["label"].tolist() == ["frog", "frog", "noise"]
+
+
+def test_unless_all_calls_are_marked_there_is_no_gap():
+    table = labelled(("a.wav", "frog", 3.0, 6.0), seconds=60.0)
+    assert noise.added(table, None, 3.0)["label"].tolist() == ["frog"]
+
+
+def test_a_label_without_beginning_or_end_reaches_to_that_of_the_file():
+    table = labelled(("a.wav", "frog", 10.0, np.nan), ("b.wav", "frog", np.nan, 30.0), ("b.wav", "toad", 40.0, 45.0),
+                     ("c.wav", "frog", np.nan, np.nan), ("c.wav", "toad", 5.0, 6.0), seconds=60.0)
+    found = noise.added(table, None, 3.0, silent=True).query("label == 'noise'")
+    assert sorted(found[["file", "start_s", "end_s"]].values.tolist()) == [
+        ["a.wav", 0.0, 10.0], ["b.wav", 30.0, 40.0], ["b.wav", 45.0, 60.0]]
+
+
+def test_labels_of_two_splits_do_not_grow_into_each_other():
+    table = labelled(("a.wav", "frog", 10.0, 10.2), ("a.wav", "frog", 11.0, 11.2)).assign(
+        split=["train", "test"], group=["a", "b"])
+    found = noise.added(table, None, 3.0, silent=True)
+    assert np.allclose(found.query("label == 'frog'")[["start_s", "end_s"]], [[7.6, 10.6], [10.6, 13.6]])
+    assert np.allclose(found.query("label == 'noise'")[["start_s", "end_s"]], [[0.0, 7.6], [13.6, 20.0]])
+
+
+def test_noise_keeps_its_own_stretches_and_places():
+    table = pd.DataFrame({"file": ["frog.wav"], "label": "frog", "split": "val", "group": "1"})
+    general = labelled(("rain.wav", "noise", 0.0, 5.0), ("rain.wav", "noise", 20.0, 25.0), seconds=3600.0)
+    found = noise.added(table, general.assign(split=["train", "test"], group=["1", "2"]), 3.0)
+    assert found[["start_s", "end_s"]].fillna(-1).values.tolist() == [[-1, -1], [0, 5], [20, 25]]
+    with pytest.raises(ValueError, match="rain.wav is in train and in test"):
+        noise.added(table, general.assign(end_s=30.0, split=["train", "test"], group=["1", "2"]), 3.0)
 
 
 def test_sounds_that_are_to_test_it_are_left_out(monkeypatch):

@@ -80,6 +80,12 @@ def test_a_hand_worked_event_score():
     assert with_none.loc["frog", "recall"] == 0 and np.isnan(with_none.loc["frog", "precision"])
 
 
+def test_false_alarms_with_the_same_index_count_once_each():
+    found = pd.concat([marked(("frog", 0, 1)).assign(file=file) for file in ("a.wav", "b.wav")])
+    counts = scoring.compare(marked(("frog", 50, 51)).assign(file="a.wav"), found, ["frog"], scoring.near())
+    assert scoring.table(counts).loc["all", ["true", "found", "right"]].tolist() == [1, 2, 0]
+
+
 def test_a_perfect_answer_scores_one_whatever_the_rule():
     truth = marked(("frog", 0, 2), ("frog", 1, 2.5), ("toad", 5, 6), ("frog", 130, 131))
     for rule in (scoring.near(0), scoring.overlapping(1.0)):

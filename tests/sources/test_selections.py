@@ -95,6 +95,13 @@ def test_what_is_marked_in_one_recording_is_of_it_alone(tmp_path, capsys):
     assert "'toad' at 70 s begins behind the end of night.wav (70 s)" in said and "'toad' at 8 s has no length" in said
     with pytest.raises(ValueError, match="r.txt: marks nothing in dusk.wav; the first of 4 labels: .frog. at 3 s"):
         selections.marked(raven, "dusk.wav", 70)
+    raven.write_text("Selection\tBegin Path\tBegin Time (s)\tEnd Time (s)\tFile Offset (s)\tSpecies\n"
+                     "1\tD:\\siteA\\0501.WAV\t1\t2\t1\tfrog\n"  # every AudioMoth's are called so
+                     "2\tD:\\siteB\\0501.WAV\t3\t4\t3\ttoad\n")
+    for site, label in (("siteA", "frog"), ("siteB", "toad")):
+        assert selections.marked(raven, f"/data/{site}/0501.wav", 70)["label"].tolist() == [label]
+    with pytest.raises(ValueError, match="may both be 0501.wav: keep one table per recording"):
+        selections.marked(raven, "0501.wav", 70)
     raven.write_text("1.0\t2.0\tfrog\n")  # a label track names no recording
     assert len(selections.marked(raven, "dusk.wav", 70)) == 1
 

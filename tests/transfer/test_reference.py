@@ -64,6 +64,17 @@ def test_what_a_model_has_said_of_a_recording_is_read_whatever_the_table(table):
     assert len(asked) == len(table) + 2
 
 
+def test_a_recording_that_was_replaced_is_heard_again(table, tmp_path):
+    file = tmp_path / "a.wav"
+    wave = audio.read(table["file"][0])
+    audio.write(file, wave, 22_050)
+    own = table.iloc[:1].assign(file=str(file))
+    before = reference.features(standing_in([]), own, bar=None)
+    audio.write(file, wave / 2, 22_050)  # as long as before
+    after = reference.features(standing_in([]), own, bar=None)
+    assert not after.cached and np.allclose(after.kinds["embedding"], before.kinds["embedding"] / 2, rtol=0.01)
+
+
 def test_an_interrupted_call_goes_on_at_the_next_recording(table):
     asked, after = [], 3
 
