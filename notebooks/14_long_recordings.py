@@ -565,7 +565,8 @@ if hurried(marked, 0.5, np.random.default_rng(0)) is not None:
     ax.legend()
 
 # %% [markdown]
-# Precision falls with every call that was not marked, though not an answer has changed; recall hardly moves. *Low precision against a sparse annotation is no statement about the classifier.*
+# The fewer calls were marked, the lower is precision, though not an answer has changed. Recall moves as well: where a call in the middle of a song was not marked, the song falls into
+# several events, and a find is paired with one of them at most. *Low precision against a sparse annotation is no statement about the classifier.*
 
 # %% [markdown]
 # ## Quiz
