@@ -510,13 +510,13 @@ if rows:
 
 # %%
 if ways:
-    figure, ax = plt.subplots(figsize=(4.8, 4))
+    figure, ax = plt.subplots(figsize=(7.6, 3.6))
     for way, color in zip(ways, ("C3", "C1", "C0")):
         ax.plot(of[way]["recall"], of[way]["precision"], "o", color=color, label=way)
     ax.axhline(0.9, color="0.6", linestyle=":")
     ax.set(xlabel="recall of bouts", ylabel="precision of selections", xlim=(0, 1), ylim=(0, 1.02),
            title=f"{len(worlds)} worlds, a dot each")
-    ax.legend(fontsize="small", loc="lower left")
+    ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %% [markdown]
 # *Figure 5. Every world's answers, before the class `noise`, with it, and with calibrated scores and own thresholds.* **See:** blue above red

@@ -79,7 +79,11 @@ def write(answers: Answers, card: Card, folder: str | Path, threshold: float | N
     out, sure = paths.resolve(folder), found(answers.windows, answers.scores, card, threshold)
     for name in (DONE, WHOSE):  # what a command line began there it shall not go on with
         (out / name).unlink(missing_ok=True)
-    unnamed = _tracks(sure, answers.files, out, card, selections.names(answers.files["file"]))
+    names = selections.names(answers.files["file"])
+    for file in names.keys() - set(sure["file"]):  # what an earlier call has found there
+        for old in selections.places(out, names[file]):
+            old.unlink(missing_ok=True)
+    unnamed = _tracks(sure, answers.files, out, card, names)
     for name, text in _texts(answers.windows, answers.files, [*answers.skipped, *unnamed], sure).items():
         paths.write_text(out / name, _head(name) + text)
     return sure

@@ -21,7 +21,8 @@ import pandas as pd
 from lib import paths
 from lib.sources import labels, listing, tables
 
-__all__ = ["COLUMNS", "checked", "audacity", "raven", "names", "tracks", "export", "read", "marked", "annotations"]
+__all__ = ["COLUMNS", "checked", "audacity", "raven", "names", "tracks", "places", "export", "read", "marked",
+           "annotations"]
 
 COLUMNS = ["file", "label", "start_s", "end_s", "score", "windows"]
 TRACK, TABLE = ".txt", ".Table.1.selections.txt"  # of a label file, behind the name of its recording
@@ -91,9 +92,14 @@ def _folded(name: str) -> str:
 
 def tracks(selections: pd.DataFrame, folder: str | Path, name: str, low_hz: float, high_hz: float) -> list[Path]:
     """Write the label track and the selection table of one recording, called `name`, under audacity/ and raven/."""
+    texts = audacity(selections), raven(selections, low_hz, high_hz)
+    return [paths.write_text(file, text) for file, text in zip(places(folder, name), texts)]
+
+
+def places(folder: str | Path, name: str) -> list[Path]:
+    """Where the label track and the selection table of a recording called `name` lie."""
     out = paths.resolve(folder)
-    return [paths.write_text(out / "audacity" / f"{name}{TRACK}", audacity(selections)),
-            paths.write_text(out / "raven" / f"{name}{TABLE}", raven(selections, low_hz, high_hz))]
+    return [out / "audacity" / f"{name}{TRACK}", out / "raven" / f"{name}{TABLE}"]
 
 
 def export(selections: pd.DataFrame, folder: str | Path, band: tuple[float, float],

@@ -230,6 +230,15 @@ def test_nothing_to_predict_is_an_error(tmp_path):
         classifier.predict(toy(), tmp_path, bar=None)
 
 
+def test_answers_that_are_written_again_leave_no_selections_of_before(trained, tmp_path):
+    known, table = trained
+    answers = classifier.predict(known, Path(table["file"].iloc[-1]), bar=None)
+    assert len(classifier.write(answers, known.card, tmp_path, 0.01))
+    mine = paths.write_text(tmp_path / "audacity" / "mine.txt", "0\t1\tfrog\n")
+    assert len(classifier.write(answers, known.card, tmp_path, 1.0)) == 0
+    assert [path for path in tmp_path.rglob("*.txt") if path.name != "skipped.txt"] == [mine]
+
+
 # The command line
 
 def command(*words) -> int:
