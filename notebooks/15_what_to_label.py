@@ -350,6 +350,7 @@ assert np.allclose(back["start_s"], todo["start_s"], atol=1e-4) and len(back) ==
 # In R `arrow::read_parquet(FILE)`, in pandas `pd.read_parquet(FILE)`. Here one recording of this run, and the checkpoint that it says the same:
 
 # %%
+(folder / "one.parquet").unlink(missing_ok=True)  # of an earlier run, maybe of other sound
 file = embeddings.write(frozen, table["file"][0], folder / "one.parquet")
 one = embeddings.read(file)
 print({name: one.about[name] for name in ("model", "key", "window_s", "step_s", "width")})
