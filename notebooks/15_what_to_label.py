@@ -389,8 +389,8 @@ if len(records):
 #
 # - **With our ready weights no rule can be told from random**: margin -1.8 [-4.1, +0.5] points, entropy -0.6 [-3.4, +2.1], diverse +0.9 [-3.0, +4.8], both -0.2 [-3.5, +3.0]. Random picks end
 #   at 11.9 %. The encoder has heard synthetic sound only; one reading, not tested here, is that where a classifier is right so rarely, its doubts mean little.
-# - **With BirdNET's embeddings every rule beats random**: margin +7.4 [+2.4, +12.3], entropy +9.9 [+4.7, +15.0], diverse +6.2 [+0.1, +12.2], both +10.6 [+5.5, +15.8]. Random picks end at 79.6 %, which
-#   *entropy* reaches with 55 labels fewer (16 to 70) of 147, *margin* with 40 (6 to 66). For *diverse* and *both* the interval of the saving still holds "not reached".
+# - **With BirdNET's embeddings every rule beats random**: margin +7.4 [+2.4, +12.4], entropy +9.9 [+4.7, +15.0], diverse +6.2 [+0.2, +12.3], both +10.6 [+5.5, +15.8]. Random picks end at 79.6 %, which
+#   *entropy* reaches with 55 labels fewer (16 to 70) of 147, *margin* with 40 (5 to 66). For *diverse* and *both* the interval of the saving still holds "not reached".
 # - The nearest neighbour from another group is of the same species in 78 % of these recordings with BirdNET's, in 16 % with ours, by chance in 1.3 %. Groups may share a recordist, and some species nearly all
 #   their recordings: a part of such numbers may be the microphone.
 # - So a rule is worth what the embedding is worth: **first a model that hears your animals, then a rule**. BirdNET has most likely heard some of these very recordings (they are from xeno-canto), so that its numbers are those of
