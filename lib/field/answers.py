@@ -9,7 +9,6 @@ were: what a stopped run left behind their ends is cut off, and the same command
 import csv
 import errno
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from lib import paths
 from lib.checkpoints import Card
 from lib.field import events, noise
 from lib.sources import selections
+from lib.transfer import birdnet
 
 __all__ = ["Answers", "Heard", "skip", "thresholds", "found", "write", "opened", "Book"]
 
@@ -111,7 +111,7 @@ def _csv(table: pd.DataFrame) -> str:
 def _tracks(sure: pd.DataFrame, files: pd.DataFrame, out: Path, card: Card, names: Mapping[str, str]) -> list[str]:
     """Write the label files of selections; a line for each recording whose name the disk does not take."""
     unnamed, rates = [], dict(zip(files["file"], files["rate"]))
-    low, high = (card.front.low_hz, card.front.high_hz) if card.front else (0.0, math.inf)
+    low, high = (card.front.low_hz, card.front.high_hz) if card.front else (0.0, birdnet.RATE / 2)
     for file, rows in sure.groupby("file", sort=False):
         try:
             selections.tracks(rows, out, names[file], low, min(high, rates[file] / 2))  # what a recording can hold

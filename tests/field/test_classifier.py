@@ -239,6 +239,16 @@ def test_answers_that_are_written_again_leave_no_selections_of_before(trained, t
     assert [path for path in tmp_path.rglob("*.txt") if path.name != "skipped.txt"] == [mine]
 
 
+def test_a_box_in_raven_reaches_no_higher_than_birdnet_hears(tmp_path):
+    card = replace(toy().card, arch=None, front=None, encoder="birdnet", encoder_key="k")
+    windows = pd.DataFrame({"file": ["a.wav"], "start_s": 0.0, "end_s": 3.0, "label": card.labels[0], "score": 1.0,
+                            "second": card.labels[1], "second_score": 0.0})
+    files = windows.drop(columns=["start_s", "end_s"]).assign(duration_s=3.0, rate=96_000, windows=1)
+    scores = np.eye(len(card.labels))[:1]
+    classifier.write(answers.Answers(windows, files, [], scores), card, tmp_path, 0.5)
+    assert "\t0.0\t24000.0\t" in (tmp_path / "raven" / "a.Table.1.selections.txt").read_text()
+
+
 # The command line
 
 def command(*words) -> int:
