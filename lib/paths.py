@@ -255,7 +255,7 @@ def key(*parts: object) -> str:
     return known.hexdigest()[:16]
 
 
-def stamps(files: Iterable[str]) -> list[tuple[int, int] | None]:
+def stamps(files: Iterable[str | Path]) -> list[tuple[int, int] | None]:
     """The size and the time of change (ns) of each file as it is now, None for a missing one: part of the `key` of what
     is kept of its sound, since a recording may be replaced by another of its name and length."""
     known = {}

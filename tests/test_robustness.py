@@ -238,7 +238,7 @@ def test_an_interrupted_kernel_has_saved_and_lives_on(tmp_path):
         answer = client.get_shell_msg(timeout=60)
         assert answer["parent_header"]["msg_id"] == asked and answer["content"]["ename"] == "KeyboardInterrupt"
         states = list((tmp_path / "cache" / "pretrained").glob("*/state-*.pt"))  # two, if it was between new and old
-        assert states and all(0 < int(state.stem.removeprefix("state-")) < 50 for state in states)
+        assert len(states) in (1, 2) and all(0 < int(state.stem.removeprefix("state-")) < 50 for state in states)
         run("patches.random_mask = real")
         gone_on, whole = (json.loads(run("cell()").splitlines()[-1]) for _ in range(2))  # the second begins anew
         assert gone_on == whole and not list((tmp_path / "cache").rglob("state-*"))

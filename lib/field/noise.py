@@ -34,7 +34,8 @@ def widened(table: pd.DataFrame, seconds: float) -> pd.DataFrame:
     low, high = np.zeros(len(table)), last.copy()
     for rows in table.groupby("file").indices.values():
         split = table["split"].to_numpy()[rows]
-        for i, others in ((i, rows[split != own]) for i, own in zip(rows, split) if len(set(split)) > 1):
+        for i, own in zip(rows, split) if len(set(split)) > 1 else ():
+            others = rows[split != own]
             before, after = others[end[others] <= start[i]], others[start[others] >= end[i]]
             low[i] = (end[before].max() + start[i]) / 2 if len(before) else 0
             high[i] = (start[after].min() + end[i]) / 2 if len(after) else last[i]

@@ -227,7 +227,7 @@ def _key(task: Task, model: nn.Module, rate: int) -> str:
                 for attribute, value in vars(module).items()
                 if attribute[0] != "_" and (type(value) in (int, float, str) or is_dataclass(value))]
     files = [task.folder / str(rate) / split / name for split, answers in task.splits.items() for name in answers]
-    sounds = [(f.parent.name, f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.exists()]
+    sounds = [(f.parent.name, f.name, *stamp) for f, stamp in zip(files, paths.stamps(files)) if stamp]
     return f"{task.name}-{paths.key(VERSION, task.kind, rate, model.sample_rate, settings, model, sounds)}"
 
 

@@ -140,7 +140,7 @@ def marked(file: str | Path, recording: str, duration_s: float) -> pd.DataFrame:
     left, or two recordings agree alike."""
     table = read(file).reset_index(drop=True)
     of = table.get("file", pd.Series("", table.index))
-    agree = {other: len(os.path.commonprefix([_parts(other)[::-1], _parts(recording)[::-1]])) for other in set(of)}
+    agree = {other: _agree(other, recording) for other in set(of)}
     own = {other for other, folders in agree.items() if folders and folders == max(agree.values())}
     if len({tuple(_parts(other)) for other in own}) > 1:
         raise ValueError(f"{Path(file).name}: {' and '.join(sorted(own))} may both be {recording}: keep one table per "
@@ -225,8 +225,7 @@ class _Known(NamedTuple):
         """The recording that a table (`file`) names, by as many folders as agree; None where it is not there."""
         fit = self.last.get(_parts(recording)[-1], [])
         fit = [sound for sound in fit if sound.name == recording.rpartition("/")[2]] or fit
-        near = [(len(os.path.commonprefix([_parts(sound)[::-1], _parts(recording)[::-1]])), sound.parent == file.parent)
-                for sound in fit]
+        near = [(_agree(sound, recording), sound.parent == file.parent) for sound in fit]
         best = [sound for sound, rank in zip(fit, near) if rank == max(near)]
         if len(best) > 1:
             raise ValueError(f"{file.relative_to(self.root)}: {recording} is {self.told(best, ' and ')}: give the "
@@ -239,6 +238,11 @@ class _Known(NamedTuple):
 
 def _parts(recording: str | Path) -> list[str]:
     return re.split(r"[\\/]", _folded(str(recording)))
+
+
+def _agree(one: str | Path, other: str | Path) -> int:
+    """How many names two paths share, from the end: 0 where the files themselves are called otherwise."""
+    return len(os.path.commonprefix([_parts(one)[::-1], _parts(other)[::-1]]))
 
 
 def _assigned(file: Path, own: list[Path], known: _Known, column: str) -> tuple[pd.DataFrame, list[str]]:
