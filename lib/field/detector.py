@@ -13,6 +13,7 @@ import torch
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from lib import mel, metrics, paths, progress
@@ -100,8 +101,9 @@ def _regressions(features: Features, name: str, kind: str, C: float) -> Learnt:
     x, weight = features.kinds[kind], 1 / np.bincount(features.row)[features.row[rows]]
     scaler = StandardScaler().fit(x[rows])
     z = scaler.transform(x[rows])
-    each = [LogisticRegression(C=C, max_iter=1000, tol=1e-3).fit(z, targets == c, sample_weight=weight)
-            for c in range(len(features.labels))]
+    with threadpool_limits(1, "blas"):  # as in `probe.regression`
+        each = [LogisticRegression(C=C, max_iter=1000, tol=1e-3).fit(z, targets == c, sample_weight=weight)
+                for c in range(len(features.labels))]
     learnt = Learnt(name, kind, features.labels, scaler.mean_, scaler.scale_, np.concatenate([m.coef_ for m in each]),
                     np.concatenate([m.intercept_ for m in each]), C, 0.0)
     return learnt._replace(val=metrics.mean_average_precision(learnt.odds(x[asked]), truth))

@@ -23,6 +23,7 @@ from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import euclidean_distances, pairwise_distances_argmin_min
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from lib import metrics, progress
 from lib.transfer.probe import Features
@@ -138,7 +139,7 @@ def learn(x: np.ndarray, targets: np.ndarray) -> ClassifierMixin:
     knows nothing else."""
     if len(np.unique(targets)) < 2:
         return DummyClassifier().fit(x, targets)
-    with warnings.catch_warnings():  # one label a species is what a listener begins with
+    with warnings.catch_warnings(), threadpool_limits(1, "blas"):  # one label a species is what a listener begins with
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
         return LogisticRegression(C=C, max_iter=500, tol=1e-3).fit(x, targets)
 

@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from timm.layers import AttentionPoolLatent
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
@@ -270,7 +271,8 @@ def neighbours(features: Features, kind: str = "mean", ks: tuple[int, ...] = (1,
 def logistic(features: Features, kind: str = "mean", Cs: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)) -> Rung:
     """Logistic regression on all train windows, each recording with the same weight; C is chosen on val.
 
-    The well-kept reference: a convex problem solved to its end, so that no learning rate can be to blame."""
+    The well-kept reference: a convex problem, so that no learning rate can be to blame. It is stopped at a gradient of
+    1e-3, a little before its end, where large C differ little: `regression`."""
     (windows, targets, _, count), x = _train_windows(features), features.kinds[kind]
     weight = np.repeat(1 / count, count)  # (W',) a recording's windows share a weight of 1
     return _sweep(f"logistic regression, {kind}", features, Cs, lambda C: regression(x[windows], targets, weight, C),
@@ -279,9 +281,14 @@ def logistic(features: Features, kind: str = "mean", Cs: tuple[float, ...] = (0.
 
 
 def regression(x: np.ndarray, targets: np.ndarray, weight: np.ndarray, C: float, rounds: int = 3000) -> Pipeline:
-    """scikit-learn's logistic regression on standardised features (n, D), classes (n,) and weights (n,)."""
+    """scikit-learn's logistic regression on standardised features (n, D), classes (n,) and weights (n,).
+
+    A gradient of 1e-3 is reached in a quarter of the time of 1e-6, and where rounding differs another answer can come
+    of it: with 1e-6 the log-mel statistics have 29.3 instead of 30.2 % of chorus' test (`tiny`), 226 of 440 recordings
+    of animals with either. One thread: the same rounding on any number of cores, and quicker with so small matrices."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=rounds, tol=1e-3))
-    return model.fit(x, targets, logisticregression__sample_weight=weight)
+    with threadpool_limits(1, "blas"):
+        return model.fit(x, targets, logisticregression__sample_weight=weight)
 
 
 def _sweep(name: str, features: Features, values: Sequence[float], learn: Callable[[float], object],

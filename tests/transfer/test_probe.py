@@ -11,9 +11,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
+from threadpoolctl import threadpool_limits
 from toys import ARCH, FRONT, tones
 
 from lib import data, hardware, training
+from lib.field import picks
 from lib.mae import MAE
 from lib.mel import LogMel
 from lib.patches import Grid
@@ -199,6 +201,17 @@ def test_the_linear_probe_is_near_logistic_regression():
     ours = np.array(known.labels)[rung.probabilities(test).argmax(1)]
     a, b = (balanced_accuracy_score(y[test], guess) for guess in (ours, reference))
     assert 0.6 < b < 0.95 and abs(a - b) < 0.03
+
+
+@pytest.mark.parametrize("learn", [lambda x, y: probe.regression(x, y, np.ones(len(x)), 10.0)[-1], picks.learn])
+def test_the_number_of_cores_does_not_change_a_regression(learn):
+    rng = np.random.default_rng(0)
+    y = rng.integers(11, size=300)
+    x = (rng.normal(size=(300, 384)) + 0.1 * rng.normal(size=(11, 384))[y]).astype(np.float32)
+    with threadpool_limits(1, "blas"):
+        one = learn(x, y).coef_
+    with threadpool_limits(2, "blas"):
+        assert (learn(x, y).coef_ == one).all()
 
 
 def test_batchnorm_undoes_the_scale_of_a_feature():
