@@ -241,7 +241,7 @@ print(f"score >= {kept.threshold:.4g}: {kept.windows:.1%} of the windows, "
       f"{len(lost)} of {len(labels)} species lose all of theirs")
 if kept.unscored:
     print(f"{kept.unscored} windows have no score "
-          "(a species with a single group has no selector that met it) and stay")
+          "(no selector has met their species) and stay")
 
 # %% [markdown]
 # **Checkpoint.** If this passes, filter and controls have the same size, the first control in every recording.
@@ -275,8 +275,8 @@ if calls is not None:
 figure, ax = plt.subplots(figsize=(7, 2.8))
 ax.hist(list(parts.values()), bins=40, stacked=True, label=list(parts))
 ax.axvline(half.threshold, color="0.2", linestyle="--", label=f"threshold {half.threshold:.3g}")
-ax.set(xlabel=f"score by {filter}", ylabel="windows")
-ax.legend();
+ax.set(xlabel=f"score: {experiments.named(filter, teacher)}", ylabel="windows")
+ax.legend(loc="upper center");
 
 # %% [markdown]
 # **See:** the scores of all train windows; right of the dashed line is what the filter keeps. A filter that finds empty windows has the second colour left of the
@@ -517,7 +517,8 @@ columns = {"windows": "kept.windows", "recording": "kept.per_recording",
            "recordings": "kept.recordings", "species": "kept.species",
            "precision": "detector.precision", "recall": "detector.recall",
            "AUC": "detector.auc", "base rate": "detector.base_rate"}
-there = {name: column for name, column in columns.items() if column in swept}
+there = {name: column for name, column in columns.items()
+         if column in swept and swept[column].notna().any()}  # of recordings the truth is not known
 (swept.groupby(["filter", "threshold", "arm"])[list(there.values())].mean()
  .set_axis(list(there), axis=1).round(3) if len(swept) else print("no sweep records yet"))
 
@@ -525,7 +526,7 @@ there = {name: column for name, column in columns.items() if column in swept}
 # What each filter keeps, and how well it detects calls (means over seeds).
 
 # %%
-judges = swept[swept["arm"] == "filter"] if "detector.auc" in swept else []  # the truth is known
+judges = swept[swept["arm"] == "filter"] if "AUC" in there else []  # the truth is known
 if len(judges):
     areas = judges.groupby("filter")["detector.auc"].mean()
     exercises.predicted(f"highest AUC among {', '.join(areas.index)}", best, areas.idxmax())
