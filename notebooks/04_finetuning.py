@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 04 · Finetuning: does it matter where the weights come from?
 #
-# **Time**: `tiny` 2 minutes of one core of an Intel Xeon (AVX-512 bf16), by the sheet below, once the pretrained models are kept, and 9 with them (all of it 6 and 18 beside another program) · `smoke` under a minute · `small` not measured ·
+# **Time**: `tiny` 16 minutes of one core of an AMD EPYC (AVX2, float32), by the sheet below, and 4 once the pretrained models are kept (all of it took 52 as one of three programs on two cores) · `smoke` under a minute · `small` not measured ·
 # `paper` about 16 h on one A100 for the finetuning alone (the paper's number), and 24 h more for each pretraining; `panel=True` has up to three of those.
 #
 # You will
@@ -663,7 +663,7 @@ if panel:
 
 # %% [markdown]
 # *Figure 8. Input, masked input and three models; each guessed patch borrows the mean and std of its true patch.* **See:** all three find how loud
-# each band is, none the notes. On 256 val windows of `chorus` (`tiny`, seed 0, 24,000 clips in each pretraining) the loss is 0.871 for (a), 0.900 for (b)
+# each band is, none the notes. On 256 val windows of `chorus` (`tiny`, seed 0, 24,000 clips in each pretraining) the loss is 0.871 for (a), 0.898 for (b)
 # and 0.875 for (c). That is the paper's order, from one seed: **no verdict**. (b) drew half as many clips as the others, so that it says nothing of which sound was heard; (a) and (c) differ in the decoder alone, by 0.004.
 #
 # ## What was seen
