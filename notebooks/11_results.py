@@ -217,7 +217,7 @@ Markdown(results.markdown(tables["Figure 4"]))
 Markdown(results.markdown(tables["Figure 5"]))
 
 # %%
-figure, axes = plt.subplots(2, 2, figsize=(11, 5), width_ratios=[1, 1.3])
+figure, axes = plt.subplots(2, 2, figsize=(11, 6), width_ratios=[1, 1.3])
 for (place, experiment), row in zip([(p, tables[p]) for p in ("Figure 4", "Figure 5")], axes):
     theirs = runs.reference(experiment.reference, metric="full_finetune_top1")
     row[0].plot(theirs["setting"], theirs["value"], "s-", color="0.3")
@@ -229,9 +229,13 @@ for (place, experiment), row in zip([(p, tables[p]) for p in ("Figure 4", "Figur
     for y, one in enumerate(ours.itertuples()):
         low, high = one.measured - one.measured_low, one.measured_high - one.measured
         row[1].errorbar(one.measured, y, xerr=[[max(0, low)], [max(0, high)]], fmt="o", color="C0")
-    row[1].set(title=f"measured: {', '.join(map(plots.label, ours['data'].unique())) or 'not run'}",
+    worlds, names = ours["data"].map(plots.label), ours["setting"].map(plots.label)
+    row[1].set(title=f"measured: {', '.join(worlds.unique()) or 'not run'}",
                xlabel="top-1 on test (%)")
-    row[1].set(yticks=range(len(ours)), yticklabels=ours["setting"].map(plots.label))
+    if worlds.nunique() > 1:
+        names = worlds + ": " + names
+    row[1].set(yticks=range(len(ours)), yticklabels=names)
+    row[1].tick_params(axis="y", labelsize="small")
     row[1].invert_yaxis()
 
 # %% [markdown]
@@ -244,9 +248,9 @@ for (place, experiment), row in zip([(p, tables[p]) for p in ("Figure 4", "Figur
 caught = results.detectors()
 # what filters keep: for the list of contradictions below
 kept = {f"{kind} {threshold}": f"{row['windows kept']:.0%}"
-        for (_, kind, threshold, control), row in caught.iterrows()
-        if control == "none" and kind != "none"}
-caught.T.round(3) if len(caught) else print("not run")
+        for (world, kind, threshold, control), row in caught.iterrows()
+        if control == "none" and kind != "none" and world == "chorus"}
+caught.round(3).astype(object).fillna("-") if len(caught) else print("not run")
 
 # %% [markdown]
 # ## All differences at a glance
@@ -270,9 +274,10 @@ def panel(ax, part, worlds):
         ax.plot(rows["paper_change"].iloc[0], ticks[-1], "D", color="0.2", markersize=6,
                 markerfacecolor="none")
         for row in sorted(rows.itertuples(), key=lambda r: worlds.index((r.data, r.scale))):
-            colour = f"C{worlds.index((row.data, row.scale))}"
+            world = worlds.index((row.data, row.scale))
+            colour, marker = f"C{world}", "os^"[world // 10]  # there are ten colours
             ax.plot([row.low, row.high], [y, y], color=colour, linewidth=2, alpha=0.5)
-            ax.plot(row.change, y, "o", color=colour, markersize=4,
+            ax.plot(row.change, y, marker, color=colour, markersize=4,
                     markerfacecolor="white" if row.seeds < 2 else None)
             y += 1
         y += 1  # a gap
@@ -304,7 +309,7 @@ marks = [plt.Line2D([], [], marker="D", color="0.2", linestyle="", markerfacecol
 for i, (data, scale) in enumerate(worlds):
     own = drawn[(drawn["data"] == data) & (drawn["scale"] == scale)]
     seeds = sorted({f"{n:.0f}" for n in own["seeds"]})
-    marks.append(plt.Line2D([], [], marker="o", color=f"C{i}",
+    marks.append(plt.Line2D([], [], marker="os^"[i // 10], color=f"C{i}",
                             label=f"measured: {plots.label(data)}, {scale}, seeds: "
                                   + " or ".join(seeds)))
 figure.legend(handles=marks, loc="outside upper left", fontsize="small", ncols=2)

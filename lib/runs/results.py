@@ -181,10 +181,12 @@ def detectors(committed: bool = False) -> pd.DataFrame:
         return pd.DataFrame()
     teachers = table.get("teacher", pd.Series("", table.index))
     table = table.assign(filter=[experiments.named(*pair) for pair in zip(table["filter"], teachers)])
-    arms = table.assign(**{column: table[column].astype(float) for column in there}).groupby(
-        ["data.wildlife.name", "filter", "threshold", "control"], sort=False)
-    return arms[list(there)].mean().rename(columns=there).assign(seeds=arms["seed"].nunique()).rename_axis(
-        index={"data.wildlife.name": "recordings of"})
+    pools = table[["data.wildlife.name", "data.wildlife.hash"]].itertuples(index=False)
+    arms = table.assign(**{"recordings of": [experiments.said(*pool) for pool in pools]},
+                        **{column: table[column].astype(float) for column in there}).groupby(
+        ["recordings of", "filter", "threshold", "control"], sort=False)
+    means = arms[list(there)].mean().rename(columns=there).assign(seeds=arms["seed"].nunique())
+    return means.sort_index(level=0, sort_remaining=False, kind="stable")
 
 
 def everything(experiments: Sequence[Experiment] = EXPERIMENTS, committed: bool = False) -> pd.DataFrame:
