@@ -24,11 +24,17 @@ from lib.patches import Mask
 from lib.recordings import Piece, Recordings, Resident, frames_of
 from lib.sampler import Draw
 
-__all__ = ["HEARD", "USED", "Batch", "Clips", "Windows", "loader", "prefetch", "readers"]
+__all__ = ["HEARD", "Batch", "Clips", "Windows", "key", "loader", "prefetch", "readers"]
 
 HEARD = ("train", "unlabelled")  # the splits that pretraining draws from
 USED = ("file", "label", "start_s", "end_s", "duration_s", "kept")  # the columns that clips and their order follow from
 ATTEMPTS = 10  # recordings tried in the place of one that cannot be read, before the storage itself is taken to be gone
+
+
+def key(table: pd.DataFrame) -> str:
+    """What a training on these recordings depends on, as a part of the name under which it is kept: their order, the
+    columns that clips follow from, and size and time of change of each file, for one may be replaced by another."""
+    return paths.key(table.reindex(columns=USED), paths.stamps(table["file"]))
 
 
 class Batch(NamedTuple):

@@ -97,7 +97,7 @@ def folder_of(arch: Arch, front: FrontEnd, recipe: Recipe, wildlife: pd.DataFram
               start: MAE | None = None) -> Path:
     """Where `pretrain` keeps this very training, made or not: its name follows from all that the training depends
     on."""
-    used = (t.reindex(columns=data.USED) for t in _drawn(recipe, wildlife, general))
+    used = map(data.key, _drawn(recipe, wildlife, general))
     return paths.cache("pretrained") / paths.key(arch, front, recipe, *used, start)
 
 

@@ -1,6 +1,7 @@
 """Pretraining: it learns, repeats, resumes, mixes as it says, and never reads a recording that is not for training."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from toys import ARCH, FRONT, mess, ramp, tones
 
-from lib import data, patches, pretrain, sampler, sources, training
+from lib import audio, data, patches, pretrain, sampler, sources, training
 from lib.mae import MAE
 from lib.pretrain import Recipe
 
@@ -85,6 +86,17 @@ def test_other_data_are_another_run_and_other_splits_are_not(pools):
     assert run((wildlife[wildlife["split"] == "train"], general), reuse=True).reused
     segments = wildlife.assign(end_s=0.5)
     assert not run((segments, general), reuse=True).reused and run(pools, reuse=True).folder == first.folder
+
+
+def test_a_recording_that_was_replaced_is_learned_anew(pools, tmp_path):
+    wildlife, general = pools
+    file = tmp_path / "a.wav"
+    own = wildlife.assign(file=[shutil.copy(wildlife["file"][0], file), *wildlife["file"][1:]])
+    first = run((own, general))
+    assert run((own, general), reuse=True).reused
+    audio.write(file, audio.read(file) ** 2, FRONT.rate)  # as long as before
+    second = run((own, general), reuse=True)
+    assert not second.reused and not same(first, second)
 
 
 def interrupt(monkeypatch, step):

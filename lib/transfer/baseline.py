@@ -134,7 +134,7 @@ def cnn(front: FrontEnd, table: pd.DataFrame, seed: int, *, steps: int = 590, ba
                               warmup=len(mixture) // 10, folder=folder, bar=bar):
             pass
 
-    key = paths.key(VERSION, front, seed, steps, batch, lr, train.reindex(columns=data.USED))
+    key = paths.key(VERSION, front, seed, steps, batch, lr, data.key(train))
     folder = paths.cache("baselines", f"cnn-{key}")
     training.kept(folder, model, run, reuse=True, leave=True)
     seen = {split: finetune.predict(model.eval(), front, table[table["split"] == split], labels, workers=workers)[:3]

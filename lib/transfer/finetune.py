@@ -171,7 +171,7 @@ def folder_of(encoder: MAE | None, arch: Arch, front: FrontEnd, table: pd.DataFr
     """Where `finetune` keeps this very training, made or not: its name follows from all that the training depends on.
     """
     labels = labels or sorted(table.loc[table["split"] == "train", "label"].unique())
-    used = (table[table["split"] == split].reindex(columns=data.USED) for split in ("train", "val"))
+    used = (data.key(table[table["split"] == split]) for split in ("train", "val"))
     return paths.cache("finetuned") / paths.key(VERSION, arch, front, recipe, labels, encoder, *used)
 
 

@@ -1,6 +1,7 @@
 """Finetuning: the classifier is the encoder plus a head, the best look at val is kept, and a recording gets one
 answer."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -223,6 +224,15 @@ def test_reuse_loads_what_an_equal_run_left(table, monkeypatch):
     with pytest.raises(TypeError):
         monkeypatch.setattr(training, "fit", None)
         tune(table, reuse=True)  # and the old one is gone
+
+
+def test_a_recording_that_was_replaced_is_another_training(table, tmp_path):
+    file = tmp_path / "a.wav"
+    own = table.assign(file=[shutil.copy(table["file"][0], file), *table["file"][1:]])
+    first = finetune.folder_of(None, ARCH, FRONT, own, QUICK)
+    assert finetune.folder_of(None, ARCH, FRONT, own, QUICK) == first
+    audio.write(file, audio.read(file) ** 2, FRONT.rate)  # as long as before
+    assert finetune.folder_of(None, ARCH, FRONT, own, QUICK) != first
 
 
 def test_looking_at_val_does_not_change_training(table):
