@@ -317,7 +317,7 @@ for wave in (waves[0], waves[-1]):
 # this still picture shows; run the notebook to move it.
 
 # %%
-judged = {filter: scores} | {"energy": score("energy")}
+judged = {experiments.named(filter, teacher): scores} | {"energy": score("energy")}
 browser = curation.Curation(judged, table, front, calls, truth)
 view = browser.update(percent=50, which="just kept" if calls is None else "dropped with a call")
 print(view.text)
