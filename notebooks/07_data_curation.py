@@ -510,8 +510,7 @@ path = run.record({**split_scores(full), "filtered": split_scores(filtered),
 def arms(table: pd.DataFrame) -> pd.DataFrame:
     """Records with the filter named after its teacher, and the arm: filter, control, none."""
     arm = table["control"].replace({"none": "filter"}).where(table["filter"] != "none", "none")
-    return table.assign(arm=arm, filter=[experiments.named(*row) for row in
-                                         table[["filter", "teacher"]].itertuples(index=False)])
+    return table.assign(arm=arm, filter=experiments.filters(table))
 
 
 known = runs.records("07_data_curation")

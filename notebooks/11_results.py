@@ -258,7 +258,7 @@ caught.round(3).astype(object).fillna("-") if len(caught) else print("not run")
 # %%
 def panel(ax, part, worlds):
     """One of the paper's tables: for each difference the paper's as a diamond, and for each world
-    ours as a dot with its interval, one below the other."""
+    ours with its interval, in the colour and the mark that `worlds` has, one below the other."""
     # in the order of the world that has most of them
     longest = part.groupby(["data", "scale"])["setting"].transform("size")
     ordered = part.iloc[np.argsort(-longest, kind="stable")]
@@ -273,9 +273,8 @@ def panel(ax, part, worlds):
         ticks.append(y + (len(rows) - 1) / 2)
         ax.plot(rows["paper_change"].iloc[0], ticks[-1], "D", color="0.2", markersize=6,
                 markerfacecolor="none")
-        for row in sorted(rows.itertuples(), key=lambda r: worlds.index((r.data, r.scale))):
-            world = worlds.index((row.data, row.scale))
-            colour, marker = f"C{world}", "os^"[world // 10]  # there are ten colours
+        for row in sorted(rows.itertuples(), key=lambda r: [*worlds].index((r.data, r.scale))):
+            colour, marker = worlds[row.data, row.scale]
             ax.plot([row.low, row.high], [y, y], color=colour, linewidth=2, alpha=0.5)
             ax.plot(row.change, y, marker, color=colour, markersize=4,
                     markerfacecolor="white" if row.seeds < 2 else None)
@@ -291,7 +290,8 @@ shown = every[every["change"].notna() & ~every["setting"].str.contains("at rando
 others = shown["setting"].str.contains("kept|MobileNetV3")
 drawn = shown[~shown["data"].str.contains("equal_steps")
               & ~(others & shown["against"].str.contains("at random"))]
-worlds = list(dict.fromkeys(zip(drawn["data"], drawn["scale"])))
+worlds = {world: (f"C{i}", "os^"[i // 10])  # there are ten colours
+          for i, world in enumerate(dict.fromkeys(zip(drawn["data"], drawn["scale"])))}
 groups = [(place, part) for place, part in drawn.groupby("place", sort=False)]
 # in tenths of an inch: every dot has a line of its own, every difference a gap
 heights = [len(part) + part.groupby(["setting", "against"]).ngroups + 1 for _, part in groups]
@@ -306,10 +306,10 @@ if not groups:
 axes[-1, 0].set(xlabel="difference of class-averaged top-1 on test (points)")
 marks = [plt.Line2D([], [], marker="D", color="0.2", linestyle="", markerfacecolor="none",
                     label="paper: ViT-B, iNatSounds, no interval")]
-for i, (data, scale) in enumerate(worlds):
+for (data, scale), (colour, marker) in worlds.items():
     own = drawn[(drawn["data"] == data) & (drawn["scale"] == scale)]
     seeds = sorted({f"{n:.0f}" for n in own["seeds"]})
-    marks.append(plt.Line2D([], [], marker="os^"[i // 10], color=f"C{i}",
+    marks.append(plt.Line2D([], [], marker=marker, color=colour,
                             label=f"measured: {plots.label(data)}, {scale}, seeds: "
                                   + " or ".join(seeds)))
 figure.legend(handles=marks, loc="outside upper left", fontsize="small", ncols=2)

@@ -85,6 +85,11 @@ def named(filter: str, teacher: str) -> str:
     return f"{filter} by {teacher}" if teacher else filter
 
 
+def filters(runs: pd.DataFrame) -> list[str]:
+    """The filter of each run of 07 as `named` says; runs from before there were teachers have none."""
+    return [named(*pair) for pair in zip(runs["filter"], runs.get("teacher", [""] * len(runs)))]
+
+
 def _curated(experiment: Experiment, run: pd.Series) -> Arm | None:
     """The arm of a run of 07: no filter, a filter, or the filter's control."""
     kind, setting = str(run["filter"]), named(str(run["filter"]), str(run.get("teacher", "")))

@@ -179,11 +179,10 @@ def detectors(committed: bool = False) -> pd.DataFrame:
     there = {column: name for column, name in DETECTED.items() if column in table}
     if not there:
         return pd.DataFrame()
-    teachers = table.get("teacher", pd.Series("", table.index))
-    table = table.assign(filter=[experiments.named(*pair) for pair in zip(table["filter"], teachers)])
     pools = table[["data.wildlife.name", "data.wildlife.hash"]].itertuples(index=False)
     arms = table.assign(**{"recordings of": [experiments.said(*pool) for pool in pools]},
-                        **{column: table[column].astype(float) for column in there}).groupby(
+                        **{column: table[column].astype(float) for column in there},
+                        filter=experiments.filters(table)).groupby(
         ["recordings of", "filter", "threshold", "control"], sort=False)
     means = arms[list(there)].mean().rename(columns=there).assign(seeds=arms["seed"].nunique())
     return means.sort_index(level=0, sort_remaining=False, kind="stable")
