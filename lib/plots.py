@@ -44,7 +44,7 @@ def style(photo: bool = True) -> None:
     """One look for all figures: colour-blind safe, readable when projected. photo: store them as JPEG, since a
     spectrogram as PNG is seven times as large; pass False in a notebook of line plots."""
     sns.set_theme(context="notebook", style="ticks", palette="colorblind", rc={
-        "figure.dpi": 100, "savefig.dpi": 120, "figure.constrained_layout.use": True, "axes.spines.top": False,
+        "figure.dpi": 110, "savefig.dpi": 120, "figure.constrained_layout.use": True, "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.titlesize": "medium", "legend.frameon": False, "figure.facecolor": "white"})
     if photo:
@@ -186,17 +186,43 @@ def curve(ax: Axes, log: pd.DataFrame, label: str = "", smooth: int = 50) -> Non
     ax.set(xlabel="clips seen", ylabel="loss")
 
 
+class _Listing(Code):
+    """Source that scrolls sideways: JupyterLab breaks long lines of outputs in the middle of a word."""
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_().replace("<pre>", '<pre style="white-space: pre; overflow-x: auto">')
+
+
+class _Player(Audio):
+    """A player under a title. Where players are taken out (on GitHub; in JupyterLab until a notebook is trusted), the
+    sentence within it is left."""
+
+    def __init__(self, mp3: bytes, title: str) -> None:
+        super().__init__(mp3)
+        self.title, self.mimetype = title, "audio/mpeg"
+
+    def _repr_html_(self) -> str:
+        title, src = escaped(self.title), self.src_attr()
+        return (f'<figure style="margin: 0.3em 0"><figcaption>{title}</figcaption>'
+                f'<audio controls aria-label="{title}" src="{src}">No player here. GitHub leaves sounds out; '
+                "in JupyterLab run the cell, or trust the notebook (View, Activate Command Palette, Trust Notebook)."
+                "</audio></figure>")
+
+    def __repr__(self) -> str:
+        return f"a sound to play: {self.title}"
+
+
 def source(function: Callable) -> Code:
     """The source of a function on screen, so that nothing the notebook calls is hidden."""
-    return Code(inspect.getsource(function), language="python")
+    return _Listing(inspect.getsource(function), language="python")
 
 
-def sound(wave: torch.Tensor, rate: int, seconds: float = 3.0, at: int = 22_050) -> Audio:
-    """A player for the first seconds of a wave (N,), levelled to a common peak; MP3, which keeps a notebook small."""
+def sound(wave: torch.Tensor, rate: int, seconds: float = 3.0, at: int = 22_050, title: str = "sound") -> Audio:
+    """A player for the first seconds of a wave (N,), levelled to a common peak; MP3, which keeps a notebook small.
+
+    title: what is heard, above the player and for screen readers."""
     wave = torch.as_tensor(wave).detach().float().cpu()[: int(seconds * rate)]
     wave = audio.resample(wave, rate, at) if rate != at else wave
     buffer = io.BytesIO()
     soundfile.write(buffer, (0.7 * wave / wave.abs().max().clamp(min=1e-6)).numpy(), at, format="MP3")
-    player = Audio(buffer.getvalue())
-    player.mimetype = "audio/mpeg"
-    return player
+    return _Player(buffer.getvalue(), title)

@@ -4,6 +4,7 @@
     python -m lib.course.build check [NAME ...]    reads all pairs, changes nothing
     python -m lib.course.build dress [NAME ...]    set-up cell and badges of lib.course.colab into every .py
     python -m lib.course.build patch [NAME ...]    sources of the .py into the stored .ipynb, without running anything
+    python -m lib.course.build figures [NAME ...] [out=figures/lecture]   runs them; a PNG of 200 dots an inch a figure
 
 A .py is the reviewed source (jupytext's percent format); its .ipynb holds the same cells and their outputs. `patch` is
 for changes that cannot change an output: imports, wrapped lines, comments, prose. Figures get the alt text of their
@@ -16,6 +17,7 @@ import os
 import re
 import statistics
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,9 +30,9 @@ from nbformat import NotebookNode
 from nbformat.v4.nbjson import JSONWriter
 
 from lib import paths
-from lib.course import colab
+from lib.course import colab, figures
 
-__all__ = ["FOLDER", "source", "build", "tidy", "alt", "write", "patch", "pair", "lint"]
+__all__ = ["FOLDER", "source", "build", "export", "tidy", "alt", "write", "patch", "pair", "lint"]
 
 FOLDER = paths.ROOT / "notebooks"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -76,7 +78,8 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
                 output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]{6,}", "", output.data["text/plain"])
             caption = alt(after.source if after else "")
             for kind in _images(output):
-                output.metadata[kind] = NotebookNode(output.metadata.get(kind, {}), alt=caption)
+                about = {k: v for k, v in output.metadata.get(kind, {}).items() if k != "number"}
+                output.metadata[kind] = NotebookNode(about, alt=caption)
             kept.append(output)
         cell.outputs = kept
     return notebook
@@ -110,13 +113,25 @@ def build(py: Path, scale: str = "auto", timeout: int = 1800) -> Path:
 
     `scale` says what the notebook's `auto` means (else STUDY_SCALE does, else it is tiny, with a GPU too); `timeout` is
     the longest one cell may take, in seconds."""
+    return write(tidy(_run(py, scale, timeout)), py.with_suffix(".ipynb"))
+
+
+def export(py: Path, out: Path, scale: str = "auto", timeout: int = 1800) -> list[Path]:
+    """Runs a .py's notebook as `build` does and writes its figures for lectures, the .ipynb not."""
+    with tempfile.TemporaryDirectory() as shots:
+        return figures.collect(_run(py, scale, timeout, shots), py.stem, Path(shots), out)
+
+
+def _run(py: Path, scale: str, timeout: int, shots: str = "") -> NotebookNode:
     notebook = source(py)
     settings = {"STUDY_SCALE": "tiny", **os.environ, "TQDM_DISABLE": "1"}  # how far it is is not to be stored
     if scale != "auto":
         settings["STUDY_SCALE"] = scale
+    watch = f"from lib.course import figures\nfigures.watch({shots!r})"
     client = NotebookClient(notebook, timeout=timeout, kernel_name=KERNEL["name"], record_timing=False,
-                            coalesce_streams=True, resources={"metadata": {"path": str(py.parent)}})
-    return write(tidy(client.execute(env=settings)), py.with_suffix(".ipynb"))
+                            coalesce_streams=True, resources={"metadata": {"path": str(py.parent)}},
+                            on_notebook_start=lambda **_: client.kc.execute(watch, silent=True))
+    return client.execute(env=settings)
 
 
 def patch(py: Path) -> int:
@@ -212,7 +227,11 @@ def _lint_outputs(cell: NotebookNode, after: NotebookNode | None) -> list[str]:
         return found
     found += [f"a warning or progress bar is stored: {output.text[:80]}"
               for output in cell.outputs if output.get("name") == "stderr"]
-    images = [output.metadata.get(kind, {}) for output in cell.outputs for kind in _images(output)]
+    pictures = [(output, kind) for output in cell.outputs for kind in _images(output)]
+    found += [problem for output, kind in pictures for problem in figures.lint_image(output, kind)]
+    found += [problem for output in cell.outputs
+              for problem in figures.lint_tables(output.get("data", {}).get("text/html", ""))]
+    images = [output.metadata.get(kind, {}) for output, kind in pictures]
     told = after is not None and after.cell_type == "markdown"
     return found + [problem for holds, problem in [
         (any(output.output_type == "error" for output in cell.outputs), "an error is stored"),
@@ -254,6 +273,12 @@ def _build(name: str, *names: str, scale: str = "auto", timeout: int = 1800) -> 
     return _check(name, *names)
 
 
+def _figures(*names: str, out: str = "figures/lecture", scale: str = "auto", timeout: int = 1800) -> None:
+    for py in _files(names):
+        written = export(py, paths.resolve(out), scale, timeout)
+        print(f"{py.stem}: {len(written)} figures in {out}")
+
+
 def _check(*names: str) -> int:
     found = []
     for py in (files := _files(names)):
@@ -279,7 +304,7 @@ def _patch(*names: str) -> int:
 
 def main(words: Sequence[str]) -> int:
     """The command line, see the top of this file."""
-    steps = {"build": _build, "check": _check, "dress": _dress, "patch": _patch}
+    steps = {"build": _build, "check": _check, "dress": _dress, "patch": _patch, "figures": _figures}
     if not words or words[0] not in steps:
         print(__doc__.partition("\n\n")[2], file=sys.stderr)
         return 2

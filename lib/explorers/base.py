@@ -27,6 +27,7 @@ from lib.mel import FrontEnd, LogMel
 __all__ = ["View", "Sound", "Excerpts", "Explorer", "boxes_within", "loudest", "jpeg", "uri", "dropdown", "named",
            "slider", "button", "row"]
 
+DPI = 110  # of every picture
 WIDE, LABEL = "28em", {"description_width": "11em"}
 
 
@@ -99,7 +100,7 @@ def loudest(wave: torch.Tensor, count: int, step: int) -> int:
 def jpeg(*pictures: np.ndarray) -> bytes:
     """Pictures (H, W, 3) of the same height side by side, as one JPEG."""
     file = io.BytesIO()
-    Image.fromarray(np.concatenate(pictures, axis=1)).save(file, format="jpeg", quality=76)
+    Image.fromarray(np.concatenate(pictures, axis=1)).save(file, format="jpeg", quality=76, dpi=(DPI, DPI))
     return file.getvalue()
 
 

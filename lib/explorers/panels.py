@@ -17,12 +17,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from lib import plots
-from lib.explorers.base import Sound
+from lib.explorers.base import DPI, Sound
 from lib.mel import FrontEnd
 
 __all__ = ["Canvas", "Panel", "Panels", "small_print"]
 
-DPI, FONT = 100, 9.5  # points; at this dpi 13 pixels
+FONT = 9.5  # points
 
 
 class Canvas:
