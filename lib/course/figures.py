@@ -1,6 +1,6 @@
 """The figures and tables of a notebook: what in them a reader cannot read, and a lecture's set of the figures.
 
-    python -m lib.course.build figures [NAME ...] [out=figures/lecture]   runs them, one PNG a figure
+    python -m lib.course.build figures [NAME ...] [out=build/lecture]   runs them, one PNG a figure
 
 While a notebook is built, `watch` stands in its kernel and writes into each figure's metadata what matplotlib knows of
 its texts: which of them lie over each other, and how large the smallest is where the figure is shown. `lint_image` and
