@@ -5,12 +5,13 @@
 # find the frog, and what of the frog can it not see?*
 #
 # It looks at a picture of the sound, a **spectrogram**. This notebook begins with one pure tone and ends with the
-# pictures that published models see; everything later in this course happens inside such a picture.
+# pictures that published **models** see (neural networks: programs that learn from many examples). Everything later in
+# this course happens inside such a picture.
 #
 # | you are | read | minutes |
 # |---|---|---|
 # | a biologist who has never programmed | sections 1 to 6 and 8 to 10: figures and sounds; pass over all code | 12 |
-# | a programmer who knows no acoustics | all of it | 15 |
+# | a programmer who knows no acoustics | all of it | 16 |
 # | short of time | Figures 1, 4, 5 and 9 with their captions | 4 |
 #
 # To run a cell, click into it and press Shift and Enter; the first three only prepare. All of them together take less
@@ -91,7 +92,7 @@ general: str = "chorus"  # everyday sounds: chorus, audioset:ROOT, esc50 or fold
 # Sound is air pressure that goes up and down. How often it does so in a second is its **frequency**, in **hertz**
 # (Hz); we hear it as pitch. A microphone measures the pressure at equal steps of time: each measurement is a
 # **sample**, their number in a second is the **sampling rate**, and the row of all samples is the **wave**. Here the
-# rate is 22,050 Hz, and this is a wave of 1,000 Hz:
+# rate is 22,050 Hz, and the wave swings 1,000 times a second:
 
 # %%
 RATE = 22_050
@@ -101,10 +102,10 @@ plots.sound(tone, RATE, title="a pure tone of 1,000 Hz")
 
 # %% [markdown]
 # How does a computer find the 1,000? It takes a short piece of the wave, a **frame** of 512 samples, and fades both
-# ends of it to zero: the fading curve is the **window** (a Hann window, named after Julius von Hann). The **FFT** (fast
-# Fourier transform) then says how much of each frequency is in the frame, its **magnitude**. It answers for a ladder of
-# frequencies, the FFT's **bins**. One frame makes one column of the picture. The next frame begins 128 samples later,
-# which is the **hop**.
+# ends to zero, since a hard edge would add a click. The fading curve is the **window** (a Hann window, after Julius von
+# Hann). The **FFT** (fast Fourier transform) then says how much of each frequency is in the frame, its **magnitude**.
+# It answers for a ladder of frequencies, the FFT's **bins**. One frame makes one column of the picture. The next frame
+# begins 128 samples later, which is the **hop**.
 
 # %%
 def spectrogram(wave, window=512, hop=128):
@@ -160,7 +161,7 @@ plots.sound(two, RATE, title="two tones at once, 1,000 and 1,500 Hz")
 plots.sound(glide, RATE, title="a glide from 500 to 8,000 Hz")
 
 # %%
-figure, axes = plt.subplots(2, 2, figsize=(9.5, 4))
+figure, axes = plt.subplots(2, 2, figsize=(9.5, 3.7))
 for (left, right), sound, name, top in ((axes[0], two, "two tones", 4),
                                         (axes[1], glide, "a glide", 10)):
     left.plot(1000 * seconds[:600], sound[:600], linewidth=1)
@@ -244,9 +245,9 @@ for row, sound, name in zip(axes, (call, wave), ("call alone", "field recording"
 # %% [markdown]
 # ## 4 · How long a window?
 #
-# The frames above have 512 samples. Why? Below a frog croaks: its throat gives about 140 pulses a second, which is also
-# a stack of harmonics, tones at 140 Hz and at two, three, four ... times that. Then come two clicks, 10 ms apart. We
-# look through windows of 64, 512 and 2,048 samples.
+# The frames above have 512 samples. Why? In the next sound a frog croaks: its throat gives about 140 pulses a second,
+# which is also a stack of harmonics, tones at 140 Hz and at two, three, four ... times that. Then come two clicks, 10 ms
+# apart. We look through windows of 64, 512 and 2,048 samples.
 #
 # **P1** Which of the three shows the clicks as two?
 
@@ -296,7 +297,7 @@ exercises.predicted("P1, windows that show two clicks", p1, " and ".join(shown))
 # %%
 few = replace(mel.INAT, mels=8)  # eight wide filters for the eye; the course uses 128
 middles, rows = mel.centres(few).numpy(), np.arange(128) + 0.5
-figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 3.6))
+figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 3.3))
 picture(left, decibels(spectrogram(wave)), title="257 bins, even in hertz", limits=(-20, 45))
 left.hlines(middles / 1000, 0, 3, color="white", linewidth=0.8)
 middle.plot(mel.filters(few), torch.arange(513) * RATE / 1024 / 1000)
@@ -306,9 +307,9 @@ right.hlines(np.interp(middles, mel.centres(mel.INAT), rows), 0, 3, color="white
 
 # %% [markdown]
 # *Figure 5. One recording on an axis of hertz, mel filters, and the same recording in mel bands; white lines lie at the
-# middles of the eight filters.* **See:** low filters are narrow, high ones wide. Below 2 kHz, where the wind and
-# the lowest tones are, mel opens up; above, it presses together. It does not follow the ears of a frog or a bat: it is
-# a choice to keep fine steps at low pitch and coarse ones at high pitch.
+# middles of the eight filters.* **See:** low filters are narrow, high ones wide. Below 2 kHz mel opens up; above, it
+# presses together. It does not follow the ears of a frog or a bat: it is a choice to keep fine steps at low pitch and
+# coarse ones at high pitch.
 
 # %% [markdown]
 # Decibels of mel bands are a **log-mel**. It is what nearly every model of this field is given.
@@ -393,7 +394,7 @@ else:
 
 # %% [markdown]
 # **Decibels**, cut to what is worth keeping, $L_t[m] = \mathrm{clip}(20 \log_{10} S_t[m], -50, 50)$ (5), and the
-# **constants** of the front end, a mean, a spread and a divisor: $\mathrm{spec} = (L - \mu) / (d\, \sigma)$ (6).
+# model's **constants**, a mean, a spread and a divisor: $\mathrm{spec} = (L - \mu) / (d\, \sigma)$ (6).
 
 # %%
 log_mel = (20 * torch.log10(bands.clamp(min=1e-10))).clamp(-50, 50)         # (T, 128)
@@ -441,12 +442,13 @@ print(f"{mel.INAT.seconds:.3f} s from", [f"{start / 22_050:.2f} s" for start in 
 # ## 8 · The recordings of this course
 #
 # There are two pools: **wildlife**, with one named species per recording (the papers' iNatSounds), and **general**,
-# everyday sounds (the papers' AudioSet). Both are `chorus` by default. A pool is a table with a row per recording:
+# everyday sounds (the papers' AudioSet). Both are `chorus` by default. A model hears 3 s at a time, and these are called
+# a **window** too: of the recording this time, not of a frame. A pool is a table with a row per recording:
 
 # %%
 columns = [c for c in ("file", "label", "split", "duration_s", "taxon", "group") if c in wild]
 heads = wild.groupby("split", sort=False).head(1)[columns]
-heads.assign(file=[Path(file).name for file in heads.file]).set_index("file")
+heads.assign(file=[Path(file).name for file in heads.file]).round(1).set_index("file")
 
 # %% [markdown]
 # Models learn from `train`; choices are made on `val`, results are read from `test`. `group` names the individual and
@@ -477,7 +479,7 @@ left.set(xlabel="species, commonest first", ylabel="recordings in train",
          title="a long tail (grey: not evaluated)")
 right.hist([wild.duration_s, world.duration_s], bins=30, label=["wildlife", "general"],
            stacked=True)
-right.axvline(mel.INAT.seconds, color="k", linestyle=":", label="one window of the model")
+right.axvline(mel.INAT.seconds, color="k", linestyle=":", label="one window")
 right.set(xlabel="length (s)", ylabel="recordings", title="lengths")
 right.legend();
 
@@ -489,7 +491,7 @@ right.legend();
 # %%
 log_mel_of = mel.LogMel(mel.INAT)
 drawn = torch.randperm(len(world), generator=torch.Generator().manual_seed(seed + 1))[:4].tolist()
-figure, axes = plt.subplots(2, 4, figsize=(10, 4.2), sharex=True, sharey=True)
+figure, axes = plt.subplots(2, 4, figsize=(9.5, 3.9), sharex=True, sharey=True)
 for ax, row in zip(axes.flat, [*examples.itertuples(), *world.iloc[drawn].itertuples()]):
     sound = audio.read(row.file, rate=RATE, duration_s=3.0)
     plots.spec(ax, log_mel_of(sound[None], frames=512), mel.INAT, row.label, limits=(-2.5, 2))
@@ -502,12 +504,11 @@ for ax, row in zip(axes.flat, [*examples.itertuples(), *world.iloc[drawn].itertu
 # %% [markdown]
 # *Figure 8. Four wildlife recordings (above) and four everyday sounds (below) as log-mels in one colour scale.*
 # **See:** cyan boxes hold calls of the named species, dotted white ones calls of others that nobody labelled. Wind lies
-# at the bottom, rain and clicks are vertical streaks. Everyday sound is fuller: music and beeps are stacks of lines,
-# babble and applause fill every band.
+# at the bottom. Everyday sound is fuller: music and beeps are stacks of lines, applause is many vertical streaks.
 
 # %% [markdown]
 # **P3** These four were chosen because the animal calls. Cut all wildlife recordings into windows of 3 s: in how many
-# per cent of them does the labelled species not call at all?
+# per cent of them does the named species not call at all?
 
 # %% tags=["predict"]
 p3 = None  # per cent of the windows
@@ -547,7 +548,7 @@ if synthetic:
 t = torch.arange(3 * 32_000, dtype=torch.float64) / 32_000                   # s
 sweep = (0.01 * torch.sin(2 * torch.pi * (200 * t + (15_000 - 200) / 6 * t**2))).float()
 fronts = [mel.INAT, mel.BIRDMAE, mel.AUDIOMAE, mel.MSM_MAE]
-figure, axes = plt.subplots(2, 4, figsize=(10, 4.6))
+figure, axes = plt.subplots(2, 4, figsize=(9.5, 4.3))
 for column, one in zip(axes.T, fronts):
     recording = audio.read(examples.file.iloc[0], rate=one.rate, duration_s=3.0)
     swept = audio.resample(sweep, 32_000, one.rate)
@@ -588,7 +589,8 @@ except ValueError as error:
 # ### The stripes at the bottom
 #
 # At the bottom of AudioMAE's pictures run dark stripes, through every sound. Where filters are narrower than the step
-# between two FFT bins, one may hold no bin: its band is **empty**.
+# between two FFT bins, one may hold no bin: its band is **empty**. (An FFT may have more points than a frame has
+# samples; zeros fill up, and there are more bins. `inat` takes 1,024 points.)
 #
 # **P4** An FFT over 512 samples at 22,050 Hz feeds the 128 filters of `inat`. How many of them hold no bin?
 
@@ -630,8 +632,7 @@ axes[2].set(xlabel="time (s)", ylabel="mel band", title="their bands in the reco
 # *Figure 10. The lowest filters as the FFT samples them (dots), for `inat` with an FFT of 512 points and for AudioMAE,
 # and AudioMAE's lowest bands.* **See:** the dark stripes are these filters. AudioMAE's number 3 is empty and says
 # nothing about any sound; 1, 5 and 7 catch a bin with the foot of their triangle only, a faint copy of their neighbour.
-# With an FFT of 1,024 points `inat` has no such filter. The detail is no finer for it: the window is still 512 samples,
-# and its spectrum is read at more places.
+# With an FFT of 1,024 points `inat` has no such filter. The detail is no finer for it: the window is still 512 samples.
 
 # %% [markdown]
 # ### Padding: zero is not silence
@@ -693,7 +694,7 @@ for ax, groups, title in ((left, seen, "wildlife through four front ends"),
     for name, x in groups.items():
         ax.hist(x.numpy(), bins=np.linspace(-4, 3, 106), density=True, histtype="step",
                 linewidth=1.5, label=f"{name}: mean {x.mean():+.2f}, spread {x.std():.2f}")
-    ax.set(xlabel="normalised value", title=title, ylim=(0, 2.6))
+    ax.set(xlabel="normalised value", title=title, ylim=(0, 2.9))
     ax.legend(loc="upper left")
 left.set_ylabel("density")
 for name, x in pools.items():
@@ -701,9 +702,9 @@ for name, x in pools.items():
 
 # %% [markdown]
 # *Figure 12. What the models see of 200 clips, as a distribution of values.* **See:** none has mean 0, since `chorus` is
-# not what the constants were measured on. General sound spreads wider and is cut at +50 dB more often; normalising each
-# pool to itself would hide that, so the constants stay fixed in all experiments. The sharp peak at the right of `inat` is the cut at +50 dB; peaks at the
-# left are silence, filling, and Bird-MAE's empty bands above 11 kHz.
+# not what the constants were measured on. General sound spreads wider and is cut at +50 dB more often, the sharp peak at
+# the right; normalising each pool to itself would hide that. So the constants stay fixed in all experiments. Peaks at
+# the left are silence, filling, and Bird-MAE's empty bands above 11 kHz.
 
 # %% [markdown]
 # ## 10 · Back to sound
@@ -774,6 +775,7 @@ then = ["iNatSounds\nwith labels", "log-mel\n512 x 128", "all patches",
 niizumi = ["AudioSet\n(waves)", "log-mel\nT x 80", "hide 75 % of\nthe patches", *train_on]
 frozen = ["15 HEAR tasks", "log-mel\nT x 80", "all patches",
           "encoder,\nfrozen", "concatenate\na time column", "small classifier\nper task"]
+plots.style(photo=False)  # a line drawing is smaller as PNG
 figure, axes = plt.subplots(4, 1, figsize=(10.5, 4.6))
 flow(axes[0], liu, "Liu et al. 2026: pretrain without labels ...")
 flow(axes[1], then, "... then finetune for 5,569 species, score 1,212")
@@ -983,8 +985,9 @@ if exercises.solved(window_for):
 figure, axes = plt.subplots(1, len(windows), figsize=(3.2 * len(windows), 3), sharey=True)
 for ax, (name, window) in zip(axes, windows.items()):
     picture(ax, decibels(spectrogram(pair, window, hop=32)), window, 32, name, (20, 65))
-    ax.set(xlim=(0.1, 1.9), ylim=(1.6, 2.4), yticks=(1.6, 1.8, 2, 2.2, 2.4))
+    ax.set(xlim=(0.1, 1.9))
     ax.label_outer()
+ax.set(ylim=(1.6, 2.4), yticks=(1.6, 1.8, 2, 2.2, 2.4));
 
 # %% [markdown]
 # *Figure 14. Two tones 40 Hz apart, then two clicks 40 ms apart.* **See:** 512 samples separate the clicks and not the
