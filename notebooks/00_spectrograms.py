@@ -161,7 +161,7 @@ plots.sound(two, RATE, title="two tones at once, 1,000 and 1,500 Hz")
 plots.sound(glide, RATE, title="a glide from 500 to 8,000 Hz")
 
 # %%
-figure, axes = plt.subplots(2, 2, figsize=(9.5, 3.7))
+figure, axes = plt.subplots(2, 2, figsize=(9, 3.6))
 for (left, right), sound, name, top in ((axes[0], two, "two tones", 4),
                                         (axes[1], glide, "a glide", 10)):
     left.plot(1000 * seconds[:600], sound[:600], linewidth=1)
@@ -227,7 +227,7 @@ def decibels(x):
     return 20 * torch.log10((x * 2**15).clamp(min=1e-10))
 
 
-figure, axes = plt.subplots(2, 3, figsize=(9.5, 4.6))
+figure, axes = plt.subplots(2, 3, figsize=(9, 4.2))
 for row, sound, name in zip(axes, (call, wave), ("call alone", "field recording")):
     x = spectrogram(sound)
     row[0].plot(torch.arange(len(sound)) / RATE, sound, linewidth=0.4)
@@ -297,7 +297,7 @@ exercises.predicted("P1, windows that show two clicks", p1, " and ".join(shown))
 # %%
 few = replace(mel.INAT, mels=8)  # eight wide filters for the eye; the course uses 128
 middles, rows = mel.centres(few).numpy(), np.arange(128) + 0.5
-figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 3.3))
+figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9, 3.2))
 picture(left, decibels(spectrogram(wave)), title="257 bins, even in hertz", limits=(-20, 45))
 left.hlines(middles / 1000, 0, 3, color="white", linewidth=0.8)
 middle.plot(mel.filters(few), torch.arange(513) * RATE / 1024 / 1000)
@@ -429,9 +429,11 @@ exercises.predicted("P2, numbers in a log-mel", p2,
                     "much fewer" if ratio < 0.5 else "about as many" if ratio < 2 else "many more")
 
 # %% [markdown]
-# A log-mel of this hop does not compress; it makes neighbours of what belongs together. Three seconds give 513 frames;
-# the model takes 512, a multiple of 16, which notebook 01 needs. So its window of "3 s" is 2.990 s. Longer recordings
-# are covered like this, the last window aligned to the end:
+# <details><summary>Answer to P2</summary>About as many: a log-mel of this hop does not compress, it makes neighbours of
+# what belongs together.</details>
+#
+# Three seconds give 513 frames; the model takes 512, a multiple of 16, which notebook 01 needs. So its window of "3 s"
+# is 2.990 s. Longer recordings are covered like this, the last window aligned to the end:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -491,7 +493,7 @@ right.legend();
 # %%
 log_mel_of = mel.LogMel(mel.INAT)
 drawn = torch.randperm(len(world), generator=torch.Generator().manual_seed(seed + 1))[:4].tolist()
-figure, axes = plt.subplots(2, 4, figsize=(9.5, 3.9), sharex=True, sharey=True)
+figure, axes = plt.subplots(2, 4, figsize=(9, 3.7), sharex=True, sharey=True)
 for ax, row in zip(axes.flat, [*examples.itertuples(), *world.iloc[drawn].itertuples()]):
     sound = audio.read(row.file, rate=RATE, duration_s=3.0)
     plots.spec(ax, log_mel_of(sound[None], frames=512), mel.INAT, row.label, limits=(-2.5, 2))
@@ -548,7 +550,7 @@ if synthetic:
 t = torch.arange(3 * 32_000, dtype=torch.float64) / 32_000                   # s
 sweep = (0.01 * torch.sin(2 * torch.pi * (200 * t + (15_000 - 200) / 6 * t**2))).float()
 fronts = [mel.INAT, mel.BIRDMAE, mel.AUDIOMAE, mel.MSM_MAE]
-figure, axes = plt.subplots(2, 4, figsize=(9.5, 4.3))
+figure, axes = plt.subplots(2, 4, figsize=(9, 4.1))
 for column, one in zip(axes.T, fronts):
     recording = audio.read(examples.file.iloc[0], rate=one.rate, duration_s=3.0)
     swept = audio.resample(sweep, 32_000, one.rate)
@@ -610,7 +612,7 @@ for name, weight in weights.items():
 exercises.predicted("P4, empty filters of 128", p4, int((weights[coarse.name] == 0).sum()))
 
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.2))
+figure, axes = plt.subplots(1, 3, figsize=(9.5, 3))
 for ax, one in zip(axes, (coarse, mel.AUDIOMAE)):
     low, weight = mel.filters(one)[:24, :12], weights[one.name][:12]
     ax.plot(torch.arange(24) * one.rate / one.n_fft, low, marker="o", markersize=3, linewidth=1)
@@ -635,7 +637,7 @@ axes[2].set(xlabel="time (s)", ylabel="mel band", title="their bands in the reco
 # With an FFT of 1,024 points `inat` has no such filter. The detail is no finer for it: the window is still 512 samples.
 
 # %% [markdown]
-# ### Padding: zero is not silence
+# ### Padding
 #
 # A clip shorter than the model's window must be filled up.
 #
@@ -688,7 +690,7 @@ pools = {"wildlife": seen["inat"],
          "general": mel.LogMel(mel.INAT)(*clips(world, RATE)).flatten()}
 
 # %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4), sharey=True)
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.2), sharey=True)
 for ax, groups, title in ((left, seen, "wildlife through four front ends"),
                           (right, pools, "two pools through inat")):
     for name, x in groups.items():
@@ -732,9 +734,11 @@ poor = mel.to_wave(mel.LogMel(mel.MSM_MAE)(at_16k[None])[0, 0], mel.MSM_MAE)
 plots.sound(poor, 16_000, title="the same through MSM-MAE: 80 bands, nothing above 8 kHz")
 
 # %% [markdown]
-# The two log-mels are nearly the same; the ear is stricter. The pitch is right, the crispness is gone: a watery sound,
-# since phases are guessed. This is the price of the picture, not of a model. When a later notebook plays what a model
-# guessed, play this beside it.
+# <details><summary>Answer to P6</summary>The two log-mels are nearly the same; the ear is stricter. The pitch is right,
+# the crispness is gone: a watery sound, since phases are guessed.</details>
+#
+# This is the price of the picture, not of a model. When a later notebook plays what a model guessed, play this beside
+# it.
 
 # %%
 assert again.shape == x.shape
@@ -756,7 +760,7 @@ def flow(ax, words, title, marked=1):
     for i, word in enumerate(words):
         colour = "C1" if i == marked else "0.93"
         box = dict(boxstyle="round,pad=0.4", fc=colour, ec="0.4")
-        ax.text(i, 0, word, ha="center", va="center", fontsize=10.5, bbox=box)
+        ax.text(i, 0, word, ha="center", va="center", fontsize=9.5, bbox=box)
         if i:
             ax.annotate("", (i - 0.39, 0), (i - 0.61, 0),
                         arrowprops=dict(arrowstyle="-|>", color="0.3"))
@@ -775,8 +779,7 @@ then = ["iNatSounds\nwith labels", "log-mel\n512 x 128", "all patches",
 niizumi = ["AudioSet\n(waves)", "log-mel\nT x 80", "hide 75 % of\nthe patches", *train_on]
 frozen = ["15 HEAR tasks", "log-mel\nT x 80", "all patches",
           "encoder,\nfrozen", "concatenate\na time column", "small classifier\nper task"]
-plots.style(photo=False)  # a line drawing is smaller as PNG
-figure, axes = plt.subplots(4, 1, figsize=(10.5, 4.6))
+figure, axes = plt.subplots(4, 1, figsize=(9.5, 4.2))
 flow(axes[0], liu, "Liu et al. 2026: pretrain without labels ...")
 flow(axes[1], then, "... then finetune for 5,569 species, score 1,212")
 flow(axes[2], niizumi, "Niizumi et al. 2022: pretrain on general sound ...")
