@@ -576,9 +576,9 @@ if synthetic:
         print(f"{group}: {len(top):,} calls, {(top > 8000).mean():.0%} reach above 8 kHz")
 
 # %% [markdown]
-# A model at 16 kHz cannot hear these upper parts, and real bats and most bush-crickets call above 8 kHz altogether: no
-# training adds what the front end removes. A wave of the wrong rate would be read as a slower and lower sound, and no
-# number would look wrong. So it is refused:
+# A model at 16 kHz cannot hear these upper parts, and nearly all real bats and most bush-crickets call above 8 kHz
+# altogether: no training adds what the front end removes. A wave of the wrong rate would be read as a slower and lower
+# sound, and no number would look wrong. So it is refused:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -620,9 +620,9 @@ for ax, one in zip(axes, (coarse, mel.AUDIOMAE)):
                               ((weight > 0) & (weight < 0.1), "k^", "nearly empty")):
         middles = mel.centres(one)[:12][found]
         ax.plot(middles, 0 * middles, sign, markersize=8, markeredgewidth=2, label=word)
-    ax.set(xlim=(20, 320), ylim=(-0.05, 1.25), xlabel="frequency (Hz)", ylabel="weight",
+    ax.set(xlim=(20, 320), ylim=(-0.05, 1.3), xlabel="frequency (Hz)", ylabel="weight",
            title=f"lowest of {one.name}")
-    ax.legend(ncols=2, loc="upper center")
+    ax.legend(ncols=2, loc="upper center", handletextpad=0.2, columnspacing=1)
 recording = audio.read(examples.file.iloc[0], rate=16_000, duration_s=3.0)
 lowest = mel.LogMel(mel.AUDIOMAE)(recording[None])[0, 0, :, :12]            # (T, 12)
 axes[2].imshow(lowest.T, origin="lower", aspect="auto", cmap="magma", extent=(0, 3, -0.5, 11.5))
