@@ -987,7 +987,7 @@ if exercises.solved(window_for):
     windows["yours"] = window_for(0.040, 40, RATE)
 figure, axes = plt.subplots(1, len(windows), figsize=(3.2 * len(windows), 3), sharey=True)
 for ax, (name, window) in zip(axes, windows.items()):
-    picture(ax, decibels(spectrogram(pair, window, hop=32)), window, 32, name, (20, 65))
+    picture(ax, decibels(spectrogram(pair, window, hop=32)), window, 32, name, (40, 64))
     ax.set(xlim=(0.1, 1.9))
     ax.label_outer()
 ax.set(ylim=(1.6, 2.4), yticks=(1.6, 1.8, 2, 2.2, 2.4));
