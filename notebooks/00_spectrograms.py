@@ -171,15 +171,14 @@ for (left, right), sound, name, top in ((axes[0], two, "two tones", 4),
 
 # %% [markdown]
 # *Figure 2. Two tones, and a glide, each as a wave and as a spectrogram.* **See:** the wave of two tones is a tangle,
-# the spectrogram shows two lines; a glide is a slope. What sounds together is taken apart by pitch, and that is why
-# models are given this picture.
+# the spectrogram shows two lines; a glide is a slope. What sounds together is taken apart by pitch.
 
 # %% [markdown]
 # ## 3 · A call, a field recording, and decibels
 #
 # Now an animal. The recordings of this course come from `chorus`, a synthetic sound world made on your computer:
-# invented species call in invented fields. What it shows holds **in the generator's world** only. Its use is that
-# everything about it is known, such as when exactly each animal calls. Here the bird *Tinnula alba* sings alone:
+# invented species call in invented fields. What it shows holds **in the generator's world** only; its use is that we
+# know when exactly each animal calls. Here the bird *Tinnula alba* sings alone:
 
 # %%
 voices = {genus.name: genus.voice for genus in chorus_voices.GENERA}
@@ -195,8 +194,7 @@ call = sung(replace(voices["Tinnula"], sweep=0.5)).float()
 plots.sound(call, RATE, title="a call of Tinnula alba, alone")
 
 # %% [markdown]
-# And now in a field, with wind and neighbours. (Of each group of animals the code picks the recording in which the
-# named species calls longest; section 8 shows all four.)
+# And now in a field, with wind and neighbours:
 
 # %%
 size = runs.scale(scale)
@@ -444,8 +442,8 @@ print(f"{mel.INAT.seconds:.3f} s from", [f"{start / 22_050:.2f} s" for start in 
 # ## 8 · The recordings of this course
 #
 # There are two pools: **wildlife**, with one named species per recording (the papers' iNatSounds), and **general**,
-# everyday sounds (the papers' AudioSet). Both are `chorus` by default. A model hears 3 s at a time, and these are called
-# a **window** too: of the recording this time, not of a frame. A pool is a table with a row per recording:
+# everyday sounds (the papers' AudioSet). A model hears 3 s at a time, and these are called a **window** too: of the
+# recording this time, not of a frame. A pool is a table with a row per recording:
 
 # %%
 columns = [c for c in ("file", "label", "split", "duration_s", "taxon", "group") if c in wild]
@@ -454,8 +452,8 @@ heads.assign(file=[Path(file).name for file in heads.file]).round(1).set_index("
 
 # %% [markdown]
 # Models learn from `train`; choices are made on `val`, results are read from `test`. `group` names the individual and
-# place. It never spans two splits: otherwise a model could pass the test by remembering the microphone. Some species
-# occur in train only, as in iNatSounds; the others are *evaluated*.
+# place, and never spans two splits: otherwise a model could pass the test by remembering the microphone. Species that
+# occur in `train` only are not *evaluated*.
 
 # %%
 def counts(table):
@@ -509,8 +507,8 @@ for ax, row in zip(axes.flat, [*examples.itertuples(), *world.iloc[drawn].itertu
 # at the bottom. Everyday sound is fuller: music and beeps are stacks of lines, applause is many vertical streaks.
 
 # %% [markdown]
-# **P3** These four were chosen because the animal calls. Cut all wildlife recordings into windows of 3 s: in how many
-# per cent of them does the named species not call at all?
+# **P3** These four were picked because the animal calls longest in them. Cut all wildlife recordings into windows of 3
+# s: in how many per cent of them does the named species not call at all?
 
 # %% tags=["predict"]
 p3 = None  # per cent of the windows
@@ -525,9 +523,8 @@ if synthetic:
     print(f"recordings with a call of an unlabelled species: {others:.0%}")
 
 # %% [markdown]
-# (Another draw of as many recordings would differ by so much.) In the generator's world this share is a setting. In
-# real recordings nobody knows it, and yet every window inherits the recording's label: the *weak label* problem of
-# notebook 07.
+# (Another draw of as many recordings would differ by so much.) In real recordings nobody knows this share, and yet every
+# window inherits the recording's label: the *weak label* problem of notebook 07.
 
 # %% [markdown]
 # ## 9 · Four models, four front ends
@@ -672,8 +669,8 @@ figure.colorbar(image, ax=axes, label="what the model sees");
 # %% [markdown]
 # ### The constants belong to the model
 #
-# Mean and spread were measured once, on the data the model was trained with. Fitted again to other data, they would
-# show it every sound at a loudness it has never met. Here are 200 clips of each pool:
+# Mean and spread were measured once, on the data the model was trained with. Fitted again, they would show it every
+# sound at a loudness it has never met. Here are 200 clips of each pool:
 
 # %%
 def clips(table, rate, count=200):
@@ -749,10 +746,10 @@ print("checkpoint passed")
 # %% [markdown]
 # ## 11 · Where the spectrogram stands in the two papers
 #
-# Both papers train the same kind of model, a masked autoencoder, and ask different things of it. A spectrogram is cut
-# into patches (little squares) and most are hidden. An **encoder** makes numbers of the visible ones, a **decoder**
-# guesses the hidden ones from these; that is *pretraining*, and it needs no names of species. *Finetuning* then trains
-# the encoder on with names. Notebooks 01 and 02 show how; this notebook is the orange box.
+# Both papers train a masked autoencoder. A spectrogram is cut into patches (little squares) and most are hidden. An
+# **encoder** makes numbers of the visible ones, a **decoder** guesses the hidden ones from these; that is
+# *pretraining*, and it needs no names of species. *Finetuning* then trains the encoder on with names. Notebooks 01 and
+# 02 show how; this notebook is the orange box.
 
 # %%
 def flow(ax, words, title, marked=1):
@@ -790,8 +787,8 @@ flow(axes[3], frozen, "... then test the frozen encoder on speech, music and env
 # log-mel. What it drops, no encoder can bring back; and an encoder only fits the log-mel that it was trained with.
 
 # %% [markdown]
-# What models of this kind were trained on: Table 1 of Liu et al., **the paper's numbers**. AS: AudioSet, XC:
-# Xeno-Canto, TSA: Tierstimmenarchiv, SID: speaker identification on VoxCeleb.
+# What such models were trained on, by Table 1 of Liu et al. (AS: AudioSet, XC: Xeno-Canto, TSA: Tierstimmenarchiv, SID:
+# speaker identification):
 
 # %%
 card = pd.DataFrame([
@@ -814,25 +811,23 @@ print(f"The paper's iNatSounds is {1200 / hours(wild):,.0f} times as long, "
       f"its AudioSet {5800 / hours(world):,.0f} times.")
 
 # %% [markdown]
-# (The 1.2k hours in the last row are iNatSounds alone.) Nothing that this course measures on `chorus` says how a model
-# behaves on thousands of hours.
+# (The 1.2k hours in the last row are iNatSounds alone.) What this course measures on `chorus` says nothing about
+# thousands of hours.
 
 # %% [markdown]
 # ## Summary
 #
-# - A spectrogram is frames, faded by a window, and an FFT of each. A short window shows when, a long one which pitch
-#   (P1).
-# - A log-mel adds mel filters and a logarithm. It has about as many numbers as the wave (P2).
-# - A labelled recording is empty of its species in a good part of its windows (P3).
-# - A front end is part of a model. Small choices change the picture: empty bands (P4), filling that is louder than the
-#   clip (P5).
-# - The way back to sound keeps the pitch and loses the crispness (P6).
+# - A spectrogram is an FFT of each faded frame. A short window shows when, a long one which pitch.
+# - A log-mel adds mel filters and a logarithm, and has about as many numbers as the wave.
+# - A recording of a species is empty of it in a good part of its windows.
+# - A front end is part of a model. Small choices change the picture: empty bands, filling that is louder than the clip.
+# - The way back to sound keeps the pitch and loses the crispness.
 
 # %% [markdown]
 # ## Exercises
 #
-# Fill in the function, run the cell: the last line tries it on cases you have not seen and says whether it is right or
-# what to look at. Solutions are folded below each. Who does not program goes on with the quiz.
+# Fill in the function, run the cell: the last line tries it on cases you have not seen. Solutions are folded below each.
+# Who does not program goes on with the quiz.
 
 # %%
 from lib.course import exercises_00 as check
@@ -1003,7 +998,7 @@ ax.set(ylim=(1.6, 2.4), yticks=(1.6, 1.8, 2, 2.2, 2.4));
 # <details><summary>Answer</summary>Nothing of the call: a wave holds frequencies up to half its rate, 22,050 Hz.
 # </details>
 #
-# **B.** Why is an FFT of 1,024 points not "twice the frequency resolution" here?
+# **B.** Why does an FFT of 1,024 points not show twice the detail here?
 # <details><summary>Answer</summary>Because the window stays 512 samples. Zeros add points between, not information;
 # two tones closer than about 2 bins of the 512-point FFT (86 Hz) still melt into one bump.</details>
 #
