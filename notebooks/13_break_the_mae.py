@@ -9,7 +9,7 @@
 # 3. **write** tests of five lines that fail on the broken part and pass on the healthy one,
 # 4. **repair** each fault, and **say** what its repair costs those who already trained with it.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The question
 #
 # None of the public repositories that this course is built on (MAE, AudioMAE, MSM-MAE, M2D, Bird-MAE, iNatSounds) contains a single test. Three of
@@ -204,19 +204,19 @@ def catches(test, healthy, broken):
 #
 # Here is a run. What is wrong?
 
-# %%
+# %% tags=["slide"]
 first = trained(faults.One)
 symptom(first)
 
-# %% [markdown]
+# %% [markdown] tags=["fragment"]
 # *Figure 1. A healthy run and the first patient.* **See:** the loss is lower from the beginning to the end; and look at what it draws.
 #
 # > **Your diagnosis.** Why can the loss be so low and the picture so bad? Which one number would you ask for? Write it down, then run the next cell.
 
-# %%
+# %% tags=["subslide"]
 compare(healthy=healthy, run_1=first)
 
-# %% [markdown]
+# %% [markdown] tags=["fragment"]
 # <details><summary>What it is</summary>
 #
 # **The loss is taken over the visible patches.** The training loss is 0.0266 where it should be 0.0491, and on held-out windows the two kinds of
@@ -227,10 +227,10 @@ compare(healthy=healthy, run_1=first)
 #
 # </details>
 
-# %%
+# %% tags=["fragment"]
 fold(faults.One)
 
-# %%
+# %% tags=["subslide", "code"]
 pair = patches.random_mask(2, arch.grid, 0.8, training.generator(1))  # for two windows
 
 
@@ -257,36 +257,36 @@ catches(test_visible_guesses_do_not_count, mae.MAE, faults.One)
 #
 # Here is a run. What is wrong?
 
-# %%
+# %% tags=["slide"]
 second = trained(faults.Two)
 symptom(second)
 
-# %% [markdown]
+# %% [markdown] tags=["fragment"]
 # *Figure 2. The second patient.* **See:** try to find a difference.
 #
 # > **Your diagnosis.** If you find nothing, write down "nothing", and how sure you are. Then look at the numbers.
 
-# %%
+# %% tags=["subslide"]
 compare(healthy=healthy, healthy_another_seed=again, run_2=second)
 
-# %% [markdown]
+# %% [markdown] tags=["fragment"]
 # **See**: 0.0530 lies between the two healthy runs (0.0536 and 0.0493). By the number that matters this run is healthy. Another number is odd; did
 # you see it?
 #
 # Now the same fault in a model with AudioMAE's kind of decoder, in which a patch attends only to the 4 x 4 patches around it.
 
-# %%
+# %% tags=["subslide"]
 local = dataclasses.replace(arch, decoder="window", decoder_depth=2, decoder_heads=2)
 healthy_local, second_local = trained(mae.MAE, arch=local), trained(faults.Two, arch=local)
 symptom(second_local, healthy_local, "the run, local decoder")
 
-# %% [markdown]
+# %% [markdown] tags=["fragment"]
 # *Figure 3. The second patient with a decoder that looks around locally.* **See:** this one hardly learns after some 1,000 clips.
 
 # %%
 compare(healthy_local_decoder=healthy_local, run_2_local_decoder=second_local)
 
-# %% [markdown]
+# %% [markdown] tags=["fragment"]
 # Held-out 0.1115 against 0.0473: no better than the usual patch of the row (0.1156).
 #
 # > **Your diagnosis.** What can a decoder with *global* attention repair by itself, and one with local windows not?
@@ -309,7 +309,7 @@ compare(healthy_local_decoder=healthy_local, run_2_local_decoder=second_local)
 # %%
 fold(faults.Two)
 
-# %%
+# %% tags=["subslide", "code"]
 def test_the_order_of_the_visible_does_not_matter(kind):
     model = kind(arch, training.generator(0)).eval()
     turned = patches.mask_from_keep(pair.keep.flip(1), pair.hidden.shape[1])  # in another order
@@ -536,7 +536,7 @@ catches(test_nothing_is_quieter_than_padding, log_mel, broken_log_mel)
 # A species classifier: the one nearest training window decides (1-NN on the healthy model's features, nothing to tune). A quarter of the windows are
 # held back for validation.
 
-# %%
+# %% tags=["slide"]
 def nearest(train, query):
     """The share of query windows whose nearest train window is of the same species."""
     labels, vectors = known["label"].to_numpy(), unit(every)
@@ -552,18 +552,18 @@ chance = 1 / known["label"][evaluated].nunique()
 print(f"val: {nearest(pool.index[~val], pool.index[val]):.1%} of {val.sum()} windows right; "
       f"chance is {chance:.1%}")
 
-# %% [markdown]
+# %% [markdown] tags=["fragment"]
 # > **Your diagnosis.** A few thousand clips of pretraining, no training of the classifier, and this. Would you publish it? There are test recordings
 # > that nobody touched. Write down what you expect on them.
 
 # %% tags=["predict"]
 on_test = None  # your number in per cent
 
-# %%
+# %% tags=["fragment"]
 exercises.predicted("right on test", on_test, 100 * nearest(pool.index[~val], test), "%")
 print(f"test: {nearest(pool.index[~val], test):.1%} of {len(test)} windows right")
 
-# %%
+# %% tags=["subslide"]
 def by(unit_of):
     """Holds back a quarter of whatever `unit_of` says belongs together."""
     chosen = np.random.default_rng(seed).permutation(unit_of.unique())
@@ -579,14 +579,14 @@ ax = (100 * leak).plot.bar(rot=0, figsize=(7, 2.8), ylabel="windows right (%)")
 sides = ["the val windows that the split held back", "test recordings, untouched"]
 ax.legend(sides, fontsize="small");
 
-# %% [markdown]
+# %% [markdown] tags=["fragment"]
 # *Figure 7. The same features and the same classifier; only what was held back together differs.* **See:** split by window, val says 59.4 % where the
 # truth is 5.3 %. By recording and by group val says nearly what test says (7.6 and 4.5, 7.3 and 5.2 %), and test hardly moves.
 
 # %%
 plots.table(leak).format("{:.1%}")
 
-# %% [markdown]
+# %% [markdown] tags=["fragment"]
 # <details><summary>What it is</summary>
 #
 # **Validation recordings leak into training.** Windows overlap by half, and two windows of a recording share the animal, the place, the recorder and
@@ -798,7 +798,7 @@ catches(test_what_all_clips_share_does_not_matter, published, faults.seven)
 #
 # ## What the seven have in common
 
-# %%
+# %% tags=["slide"]
 score = lambda run: errors(run)["hidden"]  # noqa: E731
 summary = pd.DataFrame(
     [("1 loss on visible patches", "training loss: lower",
@@ -820,7 +820,7 @@ summary = pd.DataFrame(
     columns=["fault", "symptom", "broken / healthy"]).set_index("fault")
 summary
 
-# %% [markdown]
+# %% [markdown] tags=["subslide"]
 # **Your first prediction.** In the training loss one can see two of the seven: the first, since it is too low, and the second with a local decoder, if
 # there is a healthy run to lay beside it. The second with a global decoder and the third are within what another seed does. The others have no loss
 # to be seen in. Three make a number *better*, the loss (1), the accuracy (5) and the gain (7), and these are the ones that get published. No fault gave an error
