@@ -105,7 +105,8 @@ def is_blind(attempt):
     return "AudioMAE's 2-D mask fails a test like this one on grids of more than 999 patches."
 
 
-@exercise("`x[:, :, torch.arange(frames) % x.shape[2]]` is the sound again and again; torch.cat puts anything behind it")
+@exercise("`x[:, :, torch.arange(frames) % x.shape[2]]` is the sound again and again; torch.cat puts anything "
+          "behind it")
 def filled(attempt):
     for (N, _, T, M), frames in (((3, 1, 20, 4), 50), ((2, 1, 16, 8), 40)):
         x = -0.1 - torch.rand(N, 1, T, M, generator=training.generator(N)) - torch.arange(N).view(-1, 1, 1, 1)
@@ -114,8 +115,8 @@ def filled(attempt):
              f"needed is {(N, 1, frames, M)}")
         need(torch.equal(got[:, :, :T], x), "the sound itself comes first and stays as it is")
         alone = torch.cat([torch.as_tensor(attempt(one[None].clone(), frames)) for one in x])
-        need(torch.allclose(got, alone), "a clip alone is padded otherwise than in company: take nothing from the batch, "
-             "only from the clip itself")
+        need(torch.allclose(got, alone), "a clip alone is padded otherwise than in company: take nothing from the "
+             "batch, only from the clip itself")
         louder = got[:, :, T:].amax((1, 2, 3)) > x.amax((1, 2, 3)) + 1e-6
         need(not louder.any(), "the padding is louder than the clip, as in run 4: 0 is silence in a wave, not here")
     return "the sound as it came, nothing louder behind it, and each clip for itself. How far it gets is drawn below."
