@@ -4,7 +4,8 @@
     python -m lib.course.build check [NAME ...]    reads all pairs, changes nothing
     python -m lib.course.build dress [NAME ...]    set-up cell and badges of lib.course.colab into every .py
     python -m lib.course.build patch [NAME ...]    sources of the .py into the stored .ipynb, without running anything
-    python -m lib.course.build figures [NAME ...] [out=figures/lecture]   runs them; a PNG of 200 dots an inch a figure
+    python -m lib.course.build figures [NAME ...] [out=build/lecture]   runs them; a PNG of 200 dots an inch a figure
+    python -m lib.course.build student [NAME ...] [out=FOLDER]    copies without answers, see lib/course/student.py
 
 A .py is the reviewed source (jupytext's percent format); its .ipynb holds the same cells and their outputs. `patch` is
 for changes that cannot change an output: imports, wrapped lines, comments, prose. Figures get the alt text of their
@@ -30,7 +31,7 @@ from nbformat import NotebookNode
 from nbformat.v4.nbjson import JSONWriter
 
 from lib import paths
-from lib.course import colab, figures
+from lib.course import colab, figures, student
 
 __all__ = ["FOLDER", "source", "build", "export", "tidy", "alt", "write", "patch", "pair", "lint"]
 
@@ -273,7 +274,7 @@ def _build(name: str, *names: str, scale: str = "auto", timeout: int = 1800) -> 
     return _check(name, *names)
 
 
-def _figures(*names: str, out: str = "figures/lecture", scale: str = "auto", timeout: int = 1800) -> None:
+def _figures(*names: str, out: str = "build/lecture", scale: str = "auto", timeout: int = 1800) -> None:
     for py in _files(names):
         written = export(py, paths.resolve(out), scale, timeout)
         print(f"{py.stem}: {len(written)} figures in {out}")
@@ -302,9 +303,22 @@ def _patch(*names: str) -> int:
     return _check(*names)
 
 
+def _student(*names: str, out: str = str(paths.ROOT / "student")) -> None:
+    copies = {py.with_suffix(".ipynb"): Path(out) / f"{py.stem}.ipynb" for py in _files(names)}
+    if Path(out).resolve() == FOLDER.resolve():
+        raise ValueError(f"out={out} is where the originals are; name another folder")
+    if there := [copy.name for copy in copies.values() if copy.exists()]:
+        raise ValueError(f"{out} has {there[0]}{' and more' if there[1:] else ''}, perhaps with somebody's work: move "
+                         "it away, or name another folder with out=")
+    for ipynb, copy in copies.items():
+        write(student.without_answers(nbformat.read(ipynb, as_version=4)), copy)
+    print(f"{len(copies)} notebooks without answers in {out}")
+
+
 def main(words: Sequence[str]) -> int:
     """The command line, see the top of this file."""
-    steps = {"build": _build, "check": _check, "dress": _dress, "patch": _patch, "figures": _figures}
+    steps = {"build": _build, "check": _check, "dress": _dress, "patch": _patch, "figures": _figures,
+             "student": _student}
     if not words or words[0] not in steps:
         print(__doc__.partition("\n\n")[2], file=sys.stderr)
         return 2

@@ -205,8 +205,9 @@ class Explorer:
         values = "".join(f"<td {style}>{_number(value)}</td>" for value in view.numbers.values())
         sentence = f'<p role="status" style="line-height: 1.4; margin: 0.3em 0">{plots.escaped(view.text)}</p>'
         table = f'<table style="line-height: 1.3; border: none"><tr>{names}</tr><tr>{values}</tr></table>'
-        self.text.value = sentence + table
-        self.picture.value = f'<img style="max-width: 100%" alt="{plots.escaped(view.alt)}" src="{uri(view.image)}">'
+        self.text.value = sentence + _sideways(table)
+        image = f'<img style="max-width: 100%" alt="{plots.escaped(view.alt)}" src="{uri(view.image)}">'
+        self.picture.value = _sideways(f'<div style="min-width: 620px">{image}</div>')
         self.sounds.value = ""  # what was heard belongs to another picture
 
     def play(self) -> None:
@@ -221,6 +222,11 @@ class Explorer:
 
     def _ipython_display_(self) -> None:
         display(self.panel)
+
+
+def _sideways(markup: str) -> str:
+    """What scrolls sideways where the page is narrower, as on a phone."""
+    return f'<div style="overflow-x: auto">{markup}</div>'
 
 
 def _number(value: float) -> str:

@@ -21,7 +21,7 @@ def test_equals_a_figure_drawn_whole():
     plots.boxes(panels.axes[0], CALLS, mel.INAT)
     panels.agg.draw()
     whole = panels.pixels().astype(int)
-    assert fast.shape == whole.shape == (270, 1100, 3)
+    assert fast.shape == whole.shape == (297, 1210, 3)
     different = np.abs(fast - whole).max(2) > 60  # the white frame, and the spines, which the fast picture overpaints
     assert different.mean() < 0.01
 
