@@ -144,7 +144,7 @@ else:
     axes[0].set(xticks=range(1, 1 + len(gain)), ylabel="seven to one minus wildlife only\n(points)")
 
 # %% [markdown]
-# *Figure 2. One difference by seed (left) and by species (right), on birds; the orange band is the interval of their mean.* **See:** single species gain or lose tens of points, which
+# *Figure 2. One difference by seed (left) and by species (right), on birds; the orange band is the interval of their mean.* **See:** single species gain or lose ten points, which
 # makes good stories. The mean is near 0, and its interval is what this study knows.
 #
 # Another study would have other seeds and other species, so the mean is uncertain by
@@ -623,7 +623,7 @@ if exercises.solved(study):
         least = [np.mean([verdicts.crossed(study(0, n, species, rng)).power80 for _ in range(60)])
                  for n in numbers]
         ax.plot(numbers, least, label=f"your studies of {species} species")
-ax.set(xlabel="seeds", ylabel="smallest found (points)", xlim=(2.5, 10.5), ylim=(0, 12))
+ax.set(xlabel="seeds", ylabel="smallest found (points)", xlim=(2.5, 10.5), ylim=(0, None))
 ax.legend(loc="upper right");
 
 # %% [markdown]
