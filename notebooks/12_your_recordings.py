@@ -227,6 +227,7 @@ def species_table(scores):
         **text, named=ordered["named"], **{"taken for": ordered["taken_for"].fillna("")}))
 
 
+# %%
 report = species.scores(seen, labels)
 species_table(report)
 
@@ -400,6 +401,9 @@ if made_up and method == "frozen":
                               for name, finds in rows.items()}).T
     display(plots.table(result_of).format({"precision": "{:.0%}", "recall": "{:.0%}"} |
                                           {c: "{:.0f}" for c in ("selections", "true", "bouts")}))
+
+# %%
+if made_up and method == "frozen":
     alone = result_of.iloc[0]
     exercises.predicted("true finds of a classifier that knows species only", expected,
                         100 * alone["precision"], "%", within=tuple(
@@ -559,11 +563,14 @@ if frogs:
     each = pd.DataFrame(frogs["species"]).set_index("species")
     print(f"test, species alone: {each['recall'].drop(noise.NAME).mean():.1%}")
     display(species_table(each))
+else:
+    print("no record of them here")
+
+# %%
+if frogs:
     figure, ax = plt.subplots(figsize=(9, 3.8))
     planner.plan(ax, frogs["pilot"])
     ax.set_title(f"frogs: {frogs['pilot']['answer']['verdict']}")
-else:
-    print("no record of them here")
 
 # %% [markdown]
 # *Figure 6. The planner's curve of the frogs, in field recordings per species.* **See:** it rises from one to four recordings and is still far below the
@@ -638,7 +645,8 @@ check.thinned(thinned)
 #     keep[rng.permutation(noisy)[round(share * len(noisy)) :]] = False
 #     return keep
 # ```
-# SOLVED12
+# With 5 or 18 recordings of noise the finds are wrong as often as of species alone; with 53 three of four are true, with all 177 seven of eight, and hardly a bout is lost. They are cheap:
+# nobody has to know a species to record rain.
 # </details>
 
 # %%
@@ -652,16 +660,21 @@ def with_noise(keep):
     return scoring.judged(finds.drop(columns="file"), calls, bouts, labels)
 
 
+# %%
+tries = {}
 if made_up and method == "frozen":
     is_train = (table["split"] == "train").to_numpy()
     noisy = table["label"].eq(noise.NAME).to_numpy()
-    tries = {1.0: with_noise(np.ones(len(table), bool))}
+    tries[1.0] = with_noise(np.ones(len(table), bool))
     if exercises.solved(thinned):
         for share in (0.03, 0.1, 0.3):
             keep = np.ones(len(table), bool)
             keep[is_train] = thinned(table["label"].to_numpy()[is_train], share,
                                      np.random.default_rng(seed))
             tries[share] = with_noise(keep)
+
+# %%
+if tries:
     figure, ax = plt.subplots(figsize=(8, 3.4))
     for name, color in (("precision", "C0"), ("recall", "C1")):
         at = sorted(tries)
@@ -669,11 +682,12 @@ if made_up and method == "frozen":
                 [tries[share][name] for share in at], "o-", color=color, label=name)
         ax.axhline(result_of[name].iloc[0], color=color, linestyle=":")
     ax.set(xscale="log", xlabel="recordings of noise in train", ylabel="share", ylim=(0, 1.02))
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %% [markdown]
 # *Figure 7. Finds in the soundscape, scores uncalibrated and from 0.5 on, against the recordings of noise that were learnt from; dotted: species alone, by a softmax.* **See:** with all of them precision is far
-# above that of species alone. **Ask:** how few would have done?
+# above that of species alone. **Ask:** would fewer have done?
 
 # %% [markdown]
 # ### 3 · Turn the law round
