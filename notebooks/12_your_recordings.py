@@ -235,7 +235,7 @@ species_table(report)
 species.bars(report)
 
 # %% [markdown]
-# *Figure 1. Recall and precision of every class on test, with 95 % intervals (grey).* **See:** how long the grey bars are. They are Wilson's, with the number
+# *Figure 1. Recall and precision of every class on test, with 95 % intervals (grey).* **See:** with 24 groups and more a bar still spans a quarter to a third of the axis. They are Wilson's, with the number
 # of *groups* as the number of trials: of one group that was named right, all that can be said is that the recall is likely above a fifth. No dot on the
 # right: nothing was named so.
 #
@@ -268,7 +268,7 @@ ax.set(xlabel="score of a window", ylabel="share that is right", xlim=(0, 1), yl
 ax.legend();
 
 # %% [markdown]
-# *Figure 2. Scores of all classes for the windows of test, in tenths, against how often they are right.* **See:** below the line a score promises too much,
+# *Figure 2. Scores of all classes for the windows of test, in tenths, against how often they are right.* **See:** after calibration the dots lie near the line. Below it a score promises too much,
 # above it too little. What is learnt on val holds on test so far as the two are of one kind and have groups enough (`on_test` below); a new place may be another matter.
 #
 # ## A threshold for each species
@@ -477,8 +477,7 @@ if pilot:
     ax.set_title(f"{plots.label(run.data['wildlife']['name'])}: {pilot['answer']['verdict']}")
 
 # %% [markdown]
-# *Figure 4. The pilot, the power law through it, and where it leads; beyond the last dot (grey) nothing was measured.* **See:** how the band opens to the
-# right. Where it does not cross the target within ten times the pilot, the text says "cannot be said": label some more, and run the pilot again.
+# *Figure 4. The pilot, the power law through it, and where it leads; beyond the last dot (grey) nothing was measured.* **See:** 80 % is reached within the pilot; beyond it the band can only open. Where it does not cross the target within ten times the pilot, the text says "cannot be said": label some more, and run the pilot again.
 #
 # ## The record
 

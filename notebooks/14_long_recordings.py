@@ -244,7 +244,7 @@ axes[1].set(xlabel="time (s)", xlim=(0, shown), ylim=(-1, len(species)),
 axes[1].set_anchor("W");
 
 # %% [markdown]
-# *Figure 2. The scores of every window and species, above what is there.* **See:** bright stretches without grey below them are false alarms. Grey without a bright stretch above is what was missed: look for it where several species call at once, in noise, and where a call is faint.
+# *Figure 2. The scores of every window and species, above what is there.* **See:** *Latrella* is found from 69 s on; *Trillia*, which calls at the same time, and *Grumella* are nearly missed. Grey without a bright stretch above it is what was missed, a bright stretch without grey a false alarm. **Ask:** which calls are missed: the faint, those in noise, or those in company?
 #
 # ## Average precision, species by species
 #
@@ -360,8 +360,8 @@ axes[1].set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
 axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5));
 
 # %% [markdown]
-# *Figure 3. F1 of events against threshold, and precision against recall, for four rules of what counts as found.* **See:** how much the rule alone moves the score. The same
-# answers are poor or good according to the tolerance; an F1 without its rule says nothing. At 0 (dotted) are the thresholds of the other night. Where a curve is higher elsewhere, that is known only now, from the very recording that is scored.
+# *Figure 3. F1 of events against threshold, and precision against recall, for four rules of what counts as found.* **See:** the same
+# answers have an F1 of a twentieth or of six tenths, by the rule alone; an F1 without its rule says nothing. At 0 (dotted) are the thresholds of the other night. Where a curve is higher elsewhere, that is known only now, from the very recording that is scored.
 #
 # ## What windows of three seconds cannot do
 
