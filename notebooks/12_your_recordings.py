@@ -5,11 +5,11 @@
 #
 # You will
 # 1. **turn** a folder of recordings, or labels made in Audacity or Raven, into the table that everything here works on, with a class for what is no species,
-# 2. **train** a detector on weights that were pretrained without labels, choose it by what was measured, and keep it with its card,
+# 2. **train** a detector on weights pretrained without labels, choose it by measuring, and keep it with its card,
 # 3. **read** a species table: precision, recall and how little a handful of recordings says,
 # 4. **calibrate** its scores and give each species the threshold for a precision that you name,
 # 5. **predict** on a soundscape, count how many of the finds are true, and open the answers in Audacity or Raven,
-# 6. **plan** how many more recordings to label, with an interval, or learn that the pilot cannot say.
+# 6. **plan** how many more recordings to label, or learn that the pilot cannot say.
 
 # %% [markdown]
 # ## The question
