@@ -273,7 +273,7 @@ else:
 differences("Table 3");
 
 # %% [markdown]
-# *Figure 5. Finetuning from six initialisations.* **See:** the paper's diamonds stand between 10 and 21 points, and on birds no dot is more than a point from 0: pretrained on the wildlife itself +0.1 [-2.2, +2.4]. A dot leans the paper's way on the diamond's side of 0; it *says* so only if its bar stays there. *general* is a stand-in: pretrained here on everyday sounds, where the paper takes AudioMAE.
+# *Figure 5. Finetuning from six initialisations.* **See:** the paper's gains over random weights stand between 10 and 21 points, and on birds no dot is more than a point from 0: pretrained on the wildlife itself +0.1 [-2.2, +2.4]. A dot leans the paper's way on the diamond's side of 0; it *says* so only if its bar stays there. *general* is a stand-in: pretrained here on everyday sounds, where the paper takes AudioMAE.
 #
 # The one clear gain, +8.6 [+1.9, +15.3] for general, then wildlife, is in the generator's world with AudioMAE's recipe of finetuning, under which random weights stand at 16.6 %; with this study's they have 38.0 (notebook 04). **Where random weights are low, look at
 # their recipe first.**
@@ -501,7 +501,7 @@ folded("All rows of Tables 2 to 7", "\n\n".join(results_hear.markdown(place)
 # - On birds and in the generator's world, pretraining of this size with the best recipe found adds too little to be seen, with many labels or few.
 # - Which sound, in which mixture, and whether chosen by a filter, makes no difference that could be found.
 # - All finetuned models beat logistic regression on two numbers a mel band; a small CNN from scratch beats all of them.
-# - Two verdicts go the papers' way: features know species (Table 2), strips lose (Table 7), both in the generator's world.
+# - What goes the papers' way does so in the generator's world: features know species (Table 2), strips lose (Table 7), and pretraining helps under a recipe that leaves random weights low.
 #
 # So with 500 recordings of birds and a week: first the recipe of finetuning and an honest opponent; then weights that heard far more than ours.
 #
