@@ -608,7 +608,7 @@ check.study(study)
 #     kind = sd_species * rng.standard_normal((1, species))
 #     return true + seed + kind + sd_cell * rng.standard_normal((seeds, species))
 # ```
-# More seeds help until the species are what is left, and the other way round: with 57 species ten seeds still find no less than about three points. The paper's 0.56 takes many hundreds of species.
+# More seeds help until the species are what is left, and the other way round: with 57 species ten seeds still find no less than about three points. The paper's 0.56 would take some hundred seeds and thousands of species.
 # </details>
 
 # %%
