@@ -244,7 +244,7 @@ axes[1].set(xlabel="time (s)", xlim=(0, shown), ylim=(-1, len(species)),
 axes[1].set_anchor("W");
 
 # %% [markdown]
-# *Figure 2. The scores of every window and species, above what is there.* **See:** *Latrella* is found from 69 s on; *Trillia*, which calls at the same time, and *Grumella* are nearly missed. Grey without a bright stretch above it is what was missed, a bright stretch without grey a false alarm. **Ask:** which calls are missed: the faint, those in noise, or those in company?
+# *Figure 2. The scores of every window and species, above what is there.* **See:** *Latrella* is found from 69 s on; *Trillia*, which calls at the same time, and *Grumella* hardly light up (low scores can still rank well: see the AP of *Grumella* below). A bright stretch without grey is a false alarm. **Ask:** which calls are missed: the faint, those in noise, or those in company?
 #
 # ## Average precision, species by species
 #
