@@ -247,7 +247,8 @@ for row, sound, name in zip(axes, (call, wave), ("call alone", "field recording"
 # which is also a stack of harmonics, tones at 140 Hz and at two, three, four ... times that. Then come two clicks, 10 ms
 # apart. We look through windows of 64, 512 and 2,048 samples.
 #
-# **P1** Which of the three shows the clicks as two?
+# > **Predict, P1.** Two clicks 10 ms apart, seen through windows of 64, 512 and 2,048 samples at 22,050 Hz: which shows
+# > them as two?
 
 # %% tags=["predict"]
 p1 = None  # 64, 512 or 2048
@@ -409,8 +410,10 @@ assert by_lib.shape == by_hand.shape and (by_lib - by_hand).abs().max() < 0.01
 print(f"largest difference {(by_lib - by_hand).abs().max():.1e}")
 
 # %% [markdown]
-# **P2** A clip of 3 s has 66,150 samples. Its log-mel has $T = 1 + \lfloor (n - N) / H \rfloor$ (7) frames of 128
-# numbers. Are these much fewer numbers, about as many, or many more?
+# A clip of $n$ samples has $T = 1 + \lfloor (n - N) / H \rfloor$ (7) frames.
+#
+# > **Predict, P2.** A clip of 3 s has 66,150 samples. Its log-mel has a frame every 128 samples, and a frame has 128
+# > numbers. Are these much fewer numbers than samples, about as many, or many more?
 
 # %% tags=["predict"]
 p2 = None  # "much fewer", "about as many" or "many more"
@@ -507,8 +510,8 @@ for ax, row in zip(axes.flat, [*examples.itertuples(), *world.iloc[drawn].itertu
 # at the bottom. Everyday sound is fuller: music and beeps are stacks of lines, applause is many vertical streaks.
 
 # %% [markdown]
-# **P3** These four were picked because the animal calls longest in them. Cut all wildlife recordings into windows of 3
-# s: in how many per cent of them does the named species not call at all?
+# > **Predict, P3.** These four were picked because the animal calls longest in them. Cut all wildlife recordings into
+# > windows of 3 s: in how many per cent of them does the named species not call at all?
 
 # %% tags=["predict"]
 p3 = None  # per cent of the windows
@@ -591,7 +594,7 @@ except ValueError as error:
 # between two FFT bins, one may hold no bin: its band is **empty**. (An FFT may have more points than a frame has
 # samples; zeros fill up, and there are more bins. `inat` takes 1,024 points.)
 #
-# **P4** An FFT over 512 samples at 22,050 Hz feeds the 128 filters of `inat`. How many of them hold no bin?
+# > **Predict, P4.** An FFT over 512 samples at 22,050 Hz feeds the 128 filters of `inat`. How many of them hold no bin?
 
 # %% tags=["predict"]
 p4 = None  # filters out of 128
@@ -638,8 +641,8 @@ axes[2].set(xlabel="time (s)", ylabel="mel band", title="their bands in the reco
 #
 # A clip shorter than the model's window must be filled up.
 #
-# **P5** AudioMAE's code fills with 0 after the logarithm, before normalising. Is that quieter than the clip, as loud,
-# or louder?
+# > **Predict, P5.** AudioMAE's code fills a short clip with 0 after the logarithm, before normalising. Is that quieter
+# > than the clip, as loud, or louder?
 
 # %% tags=["predict"]
 p5 = None  # "quieter", "as loud" or "louder"
@@ -712,7 +715,7 @@ for name, x in pools.items():
 # `mel.to_wave` undoes the decibels, finds FFT bins that give the same mel bands, and guesses phases that fit
 # overlapping frames (Griffin and Lim's method).
 #
-# **P6** What will you miss more: the pitch of the call, or its crispness?
+# > **Predict, P6.** What will you miss more: the pitch of the call, or its crispness?
 
 # %%
 x = mel.LogMel(mel.INAT)(wave[None])                                        # (1, 1, 513, 128)
