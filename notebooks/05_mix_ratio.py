@@ -407,34 +407,7 @@ Markdown(report.answered("Table 4", pools=(criteria.PRIMARY, verdicts.MADE)))
 #   general sound, changes as little (+0.4 [-1.5, +2.3]).
 # - **Frogs and animals** decide nothing: too few field recordings, one seed.
 #
-# <details><summary>At full scale</summary>
-#
-# The papers' setting is a matter of parameters (relative paths start at the repository; git ignores `DATA/`). The recordings, once (each command first prints size, terms and time; licences differ, read them;
-# AudioSet's unbalanced part is 2.4 TB):
-#
-# ```
-# python -m lib.sources inatsounds root=DATA/inatsounds splits=train,val,test
-# python -m lib.sources audioset root=DATA/audioset splits=balanced,unbalanced,eval
-# python -m lib.runs.benchmark scale=paper \
-#     wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
-# ```
-#
-# (The last line says whether reading keeps up with the model.) Then one point of the grid on four GPUs, which goes on where it was stopped, and this notebook with the same parameters, which loads what was left and
-# shows it:
-#
-# ```
-# accelerate launch --multi_gpu --num_processes 4 -m lib.runs 05_mix_ratio \
-#     ratio=7 scale=paper budget=sweep preset=audiomae subtract=none max_hours=60 \
-#     wildlife=inatsounds:DATA/inatsounds general=audioset:DATA/audioset
-# papermill notebooks/05_mix_ratio.ipynb ratio_7.ipynb \
-#     -p ratio 7 -p scale paper -p budget sweep -p preset audiomae -p subtract none \
-#     -p max_hours 60 \
-#     -p wildlife inatsounds:DATA/inatsounds -p general audioset:DATA/audioset
-# ```
-#
-# All points, several seeds: a file such as `papermill_runs/05_mix_ratio.sweep.json` with these in its `fixed`. The paper states about 24 h of pretraining and 16 h of finetuning on one A100 for one row of
-# Table 4; by the sheet it is 1,440 and 949 PFLOP, 104 days on two CPU cores. No GPU has run this scale yet.
-# </details>
+# **At full scale** the same notebook runs by parameters alone: commands, data sets and costs stand in [papermill_runs](../papermill_runs/README.md#at-full-scale).
 #
 # ## Exercises
 #

@@ -595,7 +595,7 @@ if len(changes):
 # ## A teacher from elsewhere
 #
 # The selector above learns from a few hundred recordings which windows hold the animal. BirdNET has learnt from a great many what each bird sounds like; `teacher="birdnet"` asks it instead how certain it is of the
-# recording's species, window by window. (BirdNET V2.4, Kahl et al. 2021, CC BY-NC-SA 4.0; the README says how to install it. It may have heard these very recordings.) On xeno-canto recordings of birds, half of the windows kept:
+# recording's species, window by window. (BirdNET V2.4, Kahl et al. 2021, CC BY-NC-SA 4.0; [how to install it](../papermill_runs/README.md#beside-birdnet). It may have heard these very recordings.) On xeno-canto recordings of birds, half of the windows kept:
 
 # %%
 real = known[known["data.wildlife.name"].str.startswith("birds-")] if len(known) else known
@@ -619,9 +619,9 @@ Markdown(report.answered("Figure 4", "Figure 5"))
 
 # %% [markdown]
 # - **The filters find calls**: of what confidence keeps 92.9 % hold one, of as many windows in the same recordings 70.9 %, with the recordings drawn too 64.1 %, of all 61.9 %.
-# - **In pretraining** confidence minus no filter is +0.1 [-1.7, +1.9] points, *no difference* by the margin set before, where the paper loses 4.7. Loss (+0.3 [-4.1, +4.8]) and every comparison with a control are undecided. Notebook 05 lets one
-#   expect it: where pretraining itself gives too little to be seen, so does a better choice of what to pretrain on.
-# - **As labels** the kept half is not "always" better than everything: lower in both filters (37.3 and 33.8 % where everything gives 39.4 and 39.6), undecided.
+# - **In pretraining** confidence minus no filter is +0.1 [-1.7, +1.9] points, *no difference* by the margin set before, where the paper loses 4.7. Loss (+0.3 [-4.1, +4.8]) and every comparison with a control are undecided: where pretraining
+#   gives too little to be seen (05), so does a choice of what to pretrain on.
+# - **As labels** the kept half is not "always" better: 37.3 and 33.8 % where everything gives 39.4 and 39.6, undecided.
 #
 # <details><summary>Contradictions in the paper</summary>
 #
