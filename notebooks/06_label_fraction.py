@@ -150,7 +150,7 @@ ax.legend(title="per species", fontsize="small");
 # %%
 files = [set(labelled(size)["file"]) for size in sizes]
 share = len(files[sizes.index("8")]) / len(train)
-exercises.predicted("8 per species keep", eight, 100 * share, "%")
+exercises.predicted("8 per species keep", eight, round(100 * share, 1), "%")
 assert all(small <= large for small, large in zip(files, files[1:]))  # nested
 assert all(labelled(size)["label"].nunique() == len(species) for size in sizes)  # stratified
 
@@ -289,7 +289,8 @@ for ax, rows, title in zip(axes, gained, ("the generator's world", "real birds")
         verdicts.forest(ax, rows, names, criteria.MARGIN)
     ax.set(title=title, xlabel="minus random weights (points of top-1)")
 axes[0].set_xlabel("")
-axes[0].legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5));
+lines = {text: line for ax in axes for line, text in zip(*ax.get_legend_handles_labels())}
+figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4);
 
 # %% [markdown]
 # *Figure 3. What a start adds to random weights, by labelled recordings per species (the number in front), with 95 % intervals over seeds and species.* **See:** every interval holds 0. Where it lies within the
@@ -318,7 +319,8 @@ if len(longer):
         for name, ours in arms[arms["init"] != "random"].groupby("init"):
             if change := verdicts.between(ours, random):
                 both = {"random weights": random, NAMES[name]: ours}.items()
-                rows.append({"equal": "steps" if steps else "epochs", "per species": size,
+                rows.append({"trained for": f"as many {'steps' if steps else 'epochs'}",
+                             "per species": size,
                              **{f"{n}: steps": f"{a['finetuning_steps'].mean():,.0f}"
                                 for n, a in both},
                              **{f"{n}: top-1": f"{100 * a['test.top1.value'].mean():.1f}"

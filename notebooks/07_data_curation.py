@@ -640,30 +640,7 @@ Markdown(report.answered("Figure 4", "Figure 5"))
 from lib.course import exercises_07 as check
 
 # %% [markdown]
-# ### 1 · Two shares
-#
-# `keep` (W,) says which windows a filter keeps, `recording` (W,) which recording each belongs to. Return both numbers of the paper: the share of all windows that is kept,
-# and the share of a recording's windows that is kept, on average over recordings.
-
-# %% tags=["exercise"]
-def two_shares(keep, recording):
-    """(share of the windows, mean over recordings of their share)."""
-    return None
-
-
-check.two_shares(two_shares)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def two_shares(keep, recording):
-#     return keep.mean(), np.mean([keep[recording == r].mean() for r in np.unique(recording)])
-# ```
-# Long recordings have more windows, and a recording that loses all of its windows counts with 0. On the scores of this notebook: `two_shares(half.keep, scores["recording"].to_numpy())`.
-# </details>
-#
-# ### 2 · A control of equal size
+# ### 1 · A control of equal size
 #
 # Return another choice of windows, a bool (W,), at random: as many as the filter keeps, and as many *in every recording*.
 
@@ -689,7 +666,7 @@ check.at_random(at_random)
 # It is `curate.control`. A control with the same total only would also exchange recordings, and with them species: that is the second control.
 # </details>
 #
-# ### 3 · The area under the ROC curve
+# ### 2 · The area under the ROC curve
 #
 # Take one window with a call and one without: how often has the one with the call the higher score? Over all such pairs, and a tie counts one half. `calls` (W,) is True
 # for a window with a call.
@@ -714,7 +691,7 @@ check.auc(auc)
 # beside it.
 # </details>
 #
-# ### 4 · Energy, and a click
+# ### 3 · Energy, and a click
 #
 # The energy filter of equation (1): the recording is scaled to a largest absolute value of 1, then each window's score is the sum of its squares. `wave` (N,) is a tensor, `starts`
 # the first samples of the windows, `length` their length.
@@ -739,7 +716,7 @@ check.energies(energies)
 # The fork's 200 also belongs to 22.05 kHz and 3 s: at twice the rate the same sound has twice the energy.
 # </details>
 #
-# ### 5 · A filter of your own
+# ### 4 · A filter of your own
 #
 # Score windows by what you know of calls, without labels and without training. `spec` (W, T, M) are log-mel spectrograms in dB, time first. Each window's score may depend on that window alone; high means that it holds a
 # call. Any rule that tells toys with a call from toys without is right. What does wind do that a call does not?

@@ -1,28 +1,11 @@
-"""Checks of notebook 07's exercises: two shares, a control of equal size, the ROC area, energy, an own filter."""
+"""Checks of notebook 07's exercises: a control of equal size, the ROC area, energy, an own filter."""
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
 from lib.course.exercises import compare, exercise, need, same
 
-__all__ = ["two_shares", "at_random", "auc", "energies", "own_score"]
-
-
-@exercise("`keep` is True for a kept window: its mean is the first share. For the second, a mean for each recording "
-          "first")
-def two_shares(attempt):
-    rng = np.random.default_rng(0)
-    for size in ([1, 2, 4, 9], [3, 12, 5]):
-        recording = rng.permutation(np.repeat(np.arange(len(size)), size))
-        keep = rng.random(len(recording)) < 0.25 + 0.6 * (recording < 2)
-        keep[recording == len(size) - 1] = False  # one loses all of its windows
-        shares = np.array([keep[recording == r].mean() for r in range(len(size))])
-        compare([float(x) for x in attempt(keep.copy(), recording.copy())], [keep.mean(), shares.mean()], {
-            "both are the share of all windows; in the second every *recording* counts once": [keep.mean()] * 2,
-            "both are the average over recordings; in the first every *window* counts once": [shares.mean()] * 2,
-            "a recording that loses all of its windows counts too, with 0": [keep.mean(), shares[shares > 0].mean()],
-            "the other way round: the share of windows comes first": [shares.mean(), keep.mean()]})
-    return "the paper's 50 and 55 % at 0.88 are these two numbers."
+__all__ = ["at_random", "auc", "energies", "own_score"]
 
 
 @exercise("go through the recordings: how many windows does the filter keep in this one? Choose as many of its windows "

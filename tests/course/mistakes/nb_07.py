@@ -12,10 +12,6 @@ def _with_replacement(keep, recording, rng):
 
 
 MISTAKES = {
-    "two_shares": [(lambda keep, recording: (keep.mean(), keep.mean()), "every *recording* counts once"),
-                   (lambda keep, recording:
-                    (keep.mean(), np.mean([keep[recording == r].mean() for r in np.unique(recording[keep])])),
-                    "counts too, with 0")],
     "at_random": [(lambda keep, recording, rng: rng.permutation(keep), "not in every recording"),
                   (_with_replacement, "draw without replacement")],
     "auc": [(lambda score, calls: np.mean(score[calls][:, None] > score[~calls]), "not a mistake"),
