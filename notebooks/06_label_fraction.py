@@ -264,7 +264,7 @@ plots.save(figure, "06_label_fraction") if len(grown) and setting.name != "smoke
 
 # %% [markdown]
 # *Figure 2. Accuracy against labels: left the generator's world, right real birds.* Lines are means over seeds, bands reach from the lowest to the highest. *General sound* is a stand-in for AudioSet: an encoder
-# pretrained here on the general pool. **See:** the two curves lie on each other; a label is worth far more than its pretraining, and a small CNN from scratch with all labels stands above both.
+# pretrained here on the general pool. **See:** the two curves lie on each other; more labels raise both, and a small CNN from scratch with all labels stands above both.
 # **Ask:** how many labels more would random weights need to reach the pretrained curve?
 #
 # Every start minus random weights, on the same recordings and seeds (a row *differs* when p is below 0.05 after Holm's correction):
@@ -514,8 +514,8 @@ check.labels_worth(labels_worth)
 # **Is "10 % of the labels" the same as "10 % of the data"?** <details><summary>Answer</summary>Not here: pretraining hears every recording of the train split without its label. In a project with
 # few recordings *and* few labels the gain can be smaller.</details>
 #
-# **Where every arm is close to chance, does pretraining not matter?** <details><summary>Answer</summary>That cannot be said: nobody can be told from nobody at the floor. State the height together with the
-# difference.</details>
+# **Where every arm is close to chance, does pretraining not matter?** <details><summary>Answer</summary>That cannot be said: near chance all arms are alike, whatever they would do with more labels. State the height
+# together with the difference.</details>
 #
 # ## Further reading
 #

@@ -580,7 +580,7 @@ if len(changes):
 
 # %% [markdown]
 # *Figure 7. What lies between a filter and its controls, and between it and no filter, with 95 % intervals; grey band: within 3 points.* **See:** of the pretrained (left) one row lies within the band, *confidence minus no filter*: there it makes
-# *no difference*. All others are wider: undecided, or of one seed. Finetuned on what is kept (right), loss costs accuracy against no filter and gains against windows at random, but nothing survives Holm's correction. **Ask:** how
+# *no difference*. All others are wider: undecided, or of one seed. Finetuned on what is kept (right), loss stands below no filter and above windows at random, with intervals that leave 0 out; neither survives Holm's correction. **Ask:** how
 # many seeds would bring a 3-point difference to light? (Half the width takes four times as many.)
 
 # %%
