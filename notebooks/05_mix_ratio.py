@@ -515,6 +515,8 @@ for (name, guess), style in zip(guesses.items(), (":", "--", "o-")):
 ax.set_xticks(range(len(steps)), steps)
 ax.set(xlabel="general recordings per wildlife recording", ylabel="error on wildlife (dB)",
        yscale="log")
+ax.set_yticks([0.3, 0.5, 1, 2, 3], ["0.3", "0.5", "1", "2", "3"])
+ax.minorticks_off()
 ax.legend();
 
 # %% [markdown]
