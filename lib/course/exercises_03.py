@@ -68,7 +68,7 @@ def chosen(attempt):
     return "test was looked at once, by a choice that had not seen it."
 
 
-@exercise("`z.mean((1, 2))` forgets pitch and time: over which axis may one average, and what else than a mean is there?")
+@exercise("`z.mean((1, 2))` forgets pitch and time: over which axis may one average, and what is there beside a mean?")
 def my_vector(attempt):
     for t, f, seed in ((8, 4, 0), (6, 3, 1)):
         z = _calls(t, f, generator(seed))  # (W, t, f, D)
