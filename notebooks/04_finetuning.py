@@ -305,7 +305,7 @@ shift = np.random.default_rng(0).uniform(-1, 1, (2, len(by_class)))
 figure, ax = plt.subplots(figsize=(9, 3.6))
 sns.scatterplot(x=by_class["in train"] + 0.25 * shift[0], y=by_class["recall"] + 0.02 * shift[1],
                 hue=by_class["group"].map(said), style=by_class["group"].map(said), s=60, ax=ax)
-ax.set(xlabel="recordings of the species in train", ylabel="recall on val")
+ax.set(xlabel="recordings of the species in train", ylabel="recall on val", ylim=(-0.05, 1.05))
 ax.legend(title="", loc="center left", bbox_to_anchor=(1, 0.5));
 
 # %% [markdown]
@@ -373,8 +373,8 @@ for row in main.itertuples():
                      fmt="o", color="C0", markersize=4, elinewidth=0.8)
 for y, name in enumerate(inits):
     if not len(main) or name not in set(main["init"]):
-        axes[1].text(1, y, "not run" + " (needs public weights)" * (name in experiments.PUBLIC),
-                     va="center", fontsize="small")
+        axes[1].text(0.02, y, "not run" + ", needs public weights" * (name in experiments.PUBLIC),
+                     va="center", fontsize="small", transform=axes[1].get_yaxis_transform())
 for name, style in (("logistic", ":"), ("cnn", "--")):
     if (column := f"baselines.{name}.test.top1.value") in main:
         axes[1].axvline(100 * main[column].mean(), color="0.4", linestyle=style,
@@ -476,6 +476,7 @@ def judged(line):
     common = len(asked) * asked.mean(0).square().sum()
     head = torch.nn.Linear(given.shape[1], len(tuned.labels))
     torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
     optimizer, rng = torch.optim.AdamW(head.parameters(), lr=recipe.lr), training.generator(seed)
     for _ in range(len(tuned.log)):
         drawn = torch.randint(len(given), (recipe.batch,), generator=rng)
@@ -499,7 +500,7 @@ def draw(lines):
     axes[1].barh(found.index, found["top-1"], height=0.5, color="C0")
     axes[1].axvline(100 / len(classes), color="0.4", linestyle=":")
     axes[0].set(xlabel="share of the power (%)")
-    axes[1].set(xlabel="top-1 on val of a head on frozen random weights (%)")
+    axes[1].set(xlabel="top-1 on val (%)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     print("; ".join(f"{name}: rest {row['the rest']:.1f} %, top-1 {row['top-1']:.1f} %"
                     for name, row in found.iterrows()))
