@@ -246,7 +246,7 @@ for ax, kind in zip(axes.flat, probe.KINDS):
 ax.set(ylim=(0, None))
 figure.supxlabel("learning rate", fontsize="medium")
 figure.supylabel("top-1 on val (%)", fontsize="medium")
-ax.legend(loc="lower right", fontsize="small");
+axes[0, 0].legend(loc="upper right", fontsize="small");
 
 # %% [markdown]
 # *Figure 2. Top-1 on val after the last step against the learning rate, for each vector, with and without BatchNorm.* **See:** the mean with BatchNorm has 26.5 % at its best rate and 10 points less at its worst; without BatchNorm
