@@ -1,17 +1,15 @@
 # %% [markdown]
 # # 08 · Design choices: how long, how fine, patches or strips?
 #
-# **Optional**: for those who will choose a front end of their own, or who want to read Niizumi et al. 2022 with their eyes open. No later lesson needs it; 09 and 10 say what a design is where they
-# use one.
+# **Optional**: for those who will choose a front end of their own, or read Niizumi et al. 2022 closely. No later lesson needs it.
 #
 # **Time**: `tiny` 2 minutes of one core of an Intel Xeon (AVX-512 bf16) for the design 208, the tasks' recordings included; other designs train for 14 s (96) to 66 s (200_16x4) in place of its 20 ·
 # `smoke` under a minute · `small` not measured · `paper` days on one GPU, not measured.
 #
 # You will
-# 1. **cut** one sound in the nine ways of the paper's Table 1,
-# 2. **pretrain** one of the nine, and turn its patches into features over time,
-# 3. **measure** these frozen features on five tasks, from telling species to timing their calls,
-# 4. **compare** the nine with intervals, beside the paper and beside what they cost.
+# 1. **cut** one sound in nine ways, and **pretrain** one of them,
+# 2. **measure** its frozen features on five tasks,
+# 3. **compare** the nine with intervals, beside the paper and beside what they cost.
 
 # %% [markdown]
 # ## The question
@@ -19,11 +17,10 @@
 # A cricket repeats its pulse many times a second; a thrush's phrase lasts three seconds. How long a piece of sound should a model hear at once, and how finely should it be cut, so that it can tell
 # species, count callers, and say when a call began?
 #
-# Niizumi et al. 2022 try nine designs. They report that longer input helps, that finer time helps where time matters, and that patches beat strips over all frequencies. Their tables hold one run of
-# each, without intervals.
+# Niizumi et al. 2022 try nine designs, one run each: longer input helps, they report, finer time where time matters, and patches beat strips over all frequencies.
 #
-# > **Predict before you read on.** Five tasks: telling species, counting callers, naming a pitch, naming a scene, saying when calls (events) begin. With which will patches of 40 ms in place of 160 ms
-# > help most? And with which will strips (no cut in frequency) hurt most?
+# > **Predict.** Five tasks: telling species, counting callers, naming a pitch, naming a scene, saying when calls (events) begin. With which will patches of 40 ms in place of 160 ms help most? With
+# > which will strips (no cut in frequency) hurt most?
 
 # %% cellView="form" jupyter={"source_hidden": true}
 # @title Set-up: run it once. Where the study is installed it does nothing.
@@ -102,8 +99,8 @@ run = runs.start("08_design_choices", pools, model=model, scale=scale, seed=seed
 # %% [markdown]
 # ## Nine ways to cut a sound
 #
-# All nine hear 16 kHz through 80 mel bins, a frame every 10 ms. Encoder and decoder have the same size, 75 % of the patches are hidden, and the target is the log-mel itself. Only the length and the
-# patch differ. The paper writes a patch as mel bins x frames, and so do the names: `200_16x4` hears 200 frames in patches of 16 mel bins x 4 frames; without a patch in the name it is 16 x 16.
+# All nine hear 16 kHz through 80 mel bins, a frame every 10 ms; only length and patch differ. `200_16x4` hears 200 frames in patches of 16 mel bins x 4 frames (the paper's order); without a patch in
+# the name it is 16 x 16.
 
 # %%
 longest = pools["wildlife"].query("split == 'val'").nlargest(1, "duration_s").iloc[0]
@@ -125,8 +122,7 @@ for ax, (name, d) in zip(axes.flat, designs.DESIGNS.items()):
 
 # %% [markdown]
 # *Figure 1. One held-out recording as each design gets it, cut by white lines; grey is what a design does not hear at once.* **See:** `96` hears one second, `512` five. A patch of `200_16x4` is a
-# quarter as long as one of `208`. A strip of `304_80x4` holds all 80 mel bins, so that no part of the spectrum can be hidden while another is shown. **Ask:** in which design does a patch hold one
-# note, in which a whole call?
+# quarter as long as one of `208`; a strip of `304_80x4` holds all 80 mel bins. **Ask:** in which design does a patch hold one note?
 
 # %%
 def bill(name):
@@ -185,8 +181,8 @@ print(f"one window: {tuple(by_hand.shape)}; "
 #
 # ## What are these features good for?
 #
-# The paper asks the 15 tasks of HEAR, which cannot be had offline. These five are made here, each after one of them (notebook 09 has the protocol). On the frozen features of each recording a small
-# network is trained, chosen on valid and scored on test; nothing of the encoder is trained on a label.
+# The paper's 15 tasks (HEAR) cannot be had offline; these five are made here, each after one of them. On the frozen features a small network is trained, chosen on valid and scored on test (notebook 09
+# has the protocol).
 
 # %%
 row = [tasks.read(offline.make(name, setting.name, data_seed)) for name in offline.NAMES]
@@ -199,7 +195,7 @@ pd.DataFrame({t.name: {"after HEAR's": results_hear.PAPER.get(t.name, "DCASE 201
               for t in row}).T
 
 # %% [markdown]
-# **See:** the intervals of `counting` and `pitch`, over their test recordings, are more than 15 points wide: one run of one design says little about the next.
+# **See:** the intervals of `counting` and `pitch` are more than 15 points wide: one run says little.
 #
 # ## The record
 
@@ -214,7 +210,7 @@ print(f"mean of five tasks: {mean:.1%}")
 # %% [markdown]
 # ## What does a design gain?
 #
-# From here on by the records: every design that has been run, with three seeds or more, against the plain one of its table in the paper.
+# By the records: each design that has been run against the plain one of its table in the paper.
 
 # %%
 table = results_hear.runs()
@@ -250,9 +246,9 @@ for ax, (name, title) in zip(axes, said.items()):
 plots.save(figure, "08_design_choices") if setting.name != "smoke" else None
 
 # %% [markdown]
-# *Figure 2. What four designs gain, task by task: dots are ours with 95 % intervals over seeds and recordings, filled where a difference is told after Holm's correction; dark diamonds are the paper's
-# differences on the HEAR tasks after which ours were made.* **See:** strips lose on species, scenes, events and the mean; finer mel rows help species. All else is undecided: longer input and finer time
-# may help or hurt. **Ask:** how often does a diamond lie outside our interval? "mean" is over 15 tasks there and five here, and ours are the generator's: no row says anything about animals.
+# *Figure 2. What four designs gain, task by task: dots are ours with 95 % intervals over seeds and recordings, filled where a difference is told (Holm's correction); diamonds are the paper's, on the
+# tasks after which ours were made.* **See:** strips lose on species, scenes, events and the mean; finer mel rows help species. All else is undecided. **Ask:** how often does a diamond lie outside our
+# interval?
 
 # %%
 if len(each):
@@ -263,7 +259,7 @@ if len(each):
             .loc[each["pair"].unique(), each["task"].unique()])
 
 # %% [markdown]
-# The same for all eight, in points; a star where a difference is told. Your predictions, with what the intervals do not tell from the best counted as right:
+# The same for all eight, in points; a star where a difference is told. For your predictions, what the intervals do not tell from the best is right too:
 
 # %%
 def most(name, way):
@@ -310,30 +306,29 @@ axes[2].set(xlabel="mean of five tasks (%)", title="dashed: untrained, dotted: l
 axes[0].invert_yaxis()
 
 # %% [markdown]
-# *Figure 3. Left what a design costs in pretraining, middle in use, right its mean over the five tasks: dots are means, bars reach from the lowest to the highest seed; orange lines are two models without
-# pretraining (notebook 09).* **See:** five times the duration costs five times as much a clip, but no more a second of sound; the *patch* sets the price of a second. Every design saw as many clips, so
-# at equal cost the cheap ones would have seen more. And all nine lie below both orange lines: 12,000 clips teach less than they take away.
+# *Figure 3. What a design costs, and its mean over the five tasks from the lowest to the highest seed; orange lines are two models without pretraining (notebook 09).* **See:** the duration sets the price
+# of a clip, the *patch* that of a second. All nine lie below both orange lines: 12,000 clips teach less than they take away. **Ask:** all saw as many clips; who would gain at equal cost?
 #
 # ## What was seen
 #
-# The paper's claims, the criteria written before the runs, and what came out:
+# The paper's claims, with criteria written before the runs:
 
 # %%
 Markdown(report.answered("Table 5", "Table 6", "Table 7"))
 
 # %% [markdown]
-# By the records kept with this course (`tiny`, `chorus`, data_seed 0, three seeds, 12,000 pretraining clips, a sixteen-thousandth of the paper's draws):
+# By the records kept with this course (`tiny`, `chorus`, three seeds, 12,000 clips, a sixteen-thousandth of the paper's draws):
 #
 # - **Strips lose**, -6.1 [-11.5, -0.8] points on the mean; the paper has -0.8 on its fifteen tasks.
-# - **Longer input** is undecided, +0.2 [-4.0, +4.4]. The paper's +2.1 is inside that interval.
-# - **Finer time** is undecided, -1.4 [-4.8, +1.9]. Where one would expect it to help most, in timing events, it points down: -9.8 [-19.0, -0.5], too little among so many comparisons.
-# - **Finer frequency** tells species better, +3.9 [+2.3, +5.5], in a world whose species differ in pitch; the mean is undecided.
+# - **Longer input** is undecided, +0.2 [-4.0, +4.4]; the paper's +2.1 is inside.
+# - **Finer time** is undecided, -1.4 [-4.8, +1.9]. In timing events, where it should help, it points down.
+# - **Finer frequency** tells species better, +3.9 [+2.3, +5.5], in a world whose species differ in pitch.
 #
-# What is compared here is nine ways to *begin* learning. With more clips the order may change.
+# These are nine ways to *begin* learning; with more clips the order may change. And they are of the generator's world: no row says anything about animals.
 #
 # ## Exercises
 #
-# Fill in the function and run the cell: its last line tries it on numbers you have not seen.
+# Fill in the function and run the cell: its last line tries it.
 
 # %%
 from lib.course import exercises_08 as check
@@ -363,8 +358,8 @@ check.patches_a_second(patches_a_second)
 #
 # ### 2 · A design of your own
 #
-# Return a design that hears at least `seconds` of sound with at most `most` patches: its frames of 10 ms, and its patch as `high` mel bins x `wide` frames. No frame and none of the 80 mel bins may be
-# left over. Anything that keeps this is right, and the figure below shows how easily a hidden patch of it can be copied from the nearest visible one.
+# Return a design that hears at least `seconds` with at most `most` patches: its frames of 10 ms, and its patch as `high` mel bins x `wide` frames. No frame and none of the 80 mel bins may be left over.
+# All that keeps this is right; the figure shows how easily a hidden patch of it is copied from the nearest visible one.
 
 # %% tags=["exercise"]
 def own_design(seconds, most):
@@ -384,8 +379,7 @@ check.own_design(own_design)
 #         wide *= 2
 #     return columns * wide, high, wide
 # ```
-# It doubles the width until the clip is cheap enough. In the figure its patches of 160 ms x 16 mel bins stand beside those of `208`. With `high = 80`, strips, it would need far narrower patches, and a
-# hidden one would be easy to copy.
+# It doubles the width until the clip is cheap enough. For the figure that gives `208` itself.
 # </details>
 
 # %%
@@ -419,8 +413,8 @@ ax.invert_yaxis()
 
 # %% [markdown]
 # *Figure 4. How far copying gets: 24 held-out everyday sounds, 75 % of the patches hidden, each hidden pixel takes the value of the nearest visible one.* **See:** 0.18 with strips and 0.23 with patches
-# of 40 ms, 0.38 and more with patches of 160 ms x 16 bins: where the cut is fine in time, what is hidden stands next to what is shown. These are also the two designs with the lowest means in Figure 3: a task that
-# copying solves teaches little, which would be a reason; two designs are no proof. **Ask:** is yours harder to copy than `208`, at no more patches?
+# of 40 ms, 0.38 and more with patches of 160 ms x 16 bins: where the cut is fine in time, what is hidden stands next to what is shown. These two also have the lowest means in Figure 3. A task that
+# copying solves teaches little, which would be a reason; two designs are no proof. **Ask:** is yours harder to copy than `208`?
 #
 # ### 3 · Features over time
 #
@@ -441,7 +435,7 @@ check.features(features)
 # def features(tokens, grid):
 #     return tokens.unflatten(1, (grid.t, grid.f)).flatten(2)
 # ```
-# Averaging over mel rows instead would forget at which pitch something was. A design with more mel rows has longer features, and the readout on top more weights.
+# Averaging over mel rows instead would forget at which pitch something was.
 # </details>
 #
 # ### 4 · An F-measure that can be drawn anew
@@ -468,29 +462,20 @@ check.f_measure(f_measure)
 #
 # ### 5 · To try: train it
 #
-# No check: add your design to `lib.hear.designs.DESIGNS`, such as `"208_80x16": Design(208, (16, 80), {})`, strips as wide as the patches of `208`, and run `model = "208_80x16"`. On which task does it
-# lose most against `208`?
-#
-# <details><summary>What to expect</summary>
-#
-# Whatever the result, it differs from `208` in the number of tokens, in the length of the features and in what can be hidden at once. The paper's own strips differ in the column's width besides.
-# </details>
+# No check: add your design to `lib.hear.designs.DESIGNS`, such as `"208_80x16": Design(208, (16, 80), {})`, and run `model = "208_80x16"`. On which task does it lose most against `208`, and in how many
+# things besides the cut does it differ?
 #
 # ## Quiz
 #
 # **Two designs have pretraining losses 0.18 and 0.21. Which features are better?** <details><summary>Answer</summary>That cannot be said: a small patch has its neighbours closer, so that it is easier to
 # guess (Figure 4). The loss compares models of one design only.</details>
 #
-# **Why does a feature of `208_8x16` have twice as many numbers as one of `208`?** <details><summary>Answer</summary>Ten mel rows instead of five are laid end to end. A readout on it has twice the weights
-# as well, which is a part of any difference.</details>
-#
 # **A strip model is never asked how one part of the spectrum follows from another. What does it learn from instead?** <details><summary>Answer</summary>From time only: what stands before and after. It is
 # the mask "time columns" of notebook 01, always.</details>
 #
 # ## What was not shown
 #
-# The paper's models and HEAR's tasks (09 runs those that are on disk, or fetches them); designs at equal compute; longer training; durations beyond 5 s; patches that overlap. The decoder's positions are
-# 2-D here, 1-D in the published models.
+# The paper's models and HEAR's tasks; designs at equal compute; longer training; patches that overlap. The decoder's positions are 2-D here, 1-D in the published models.
 #
 # ## Further reading
 #

@@ -13,14 +13,13 @@
 # %% [markdown]
 # ## The question
 #
-# You have two hundred labelled recordings and no graphics card. Someone's trained model could turn each into a few hundred numbers, and a small classifier on these does the rest. Which model should it
-# be, and would the plain average of the spectrogram have done as well?
+# You have two hundred labelled recordings and no graphics card. Someone's trained model could turn each into a few hundred numbers, and a small classifier does the rest. Which model should it be, and
+# would the plain average of the spectrogram have done as well?
 #
-# A benchmark of *frozen* features asks exactly that: the same embeddings for every task, only a shallow network on top. (Finetuning, notebook 04, asks what an encoder can *become*.) Niizumi et al. 2022
-# put their MSM-MAE beside eight published models on 15 tasks of such a benchmark, HEAR.
+# A benchmark of *frozen* features such as HEAR asks exactly that: the same embeddings for every task, a shallow network on top.
 #
-# > **Predict before you read on.** Three "models": `logmel`, mean and deviation of 80 mel bands (no network), `untrained`, a vision transformer with *random* weights, and `512`, a MAE pretrained here.
-# > Put them in order for naming a pitch, and for telling species.
+# > **Predict.** `logmel`, mean and deviation of 80 mel bands (no network); `untrained`, a vision transformer with *random* weights; `512`, a MAE pretrained here. Put them in order for naming a pitch, and
+# > for telling species.
 
 # %% cellView="form" jupyter={"source_hidden": true}
 # @title Set-up: run it once. Where the study is installed it does nothing.
@@ -110,12 +109,11 @@ ear = net.embedder
 print(net.what)
 
 # %% [markdown]
-# `512` is a design of MSM-MAE: 512 frames of 10 ms, 80 mel bins, patches of 16 x 16 (notebook 08 compares nine).
+# `512` is a design of MSM-MAE: 512 frames of 10 ms, 80 mel bins, patches of 16 x 16.
 #
 # ## Three functions
 #
-# HEAR's interface: `load_model` gives a module, two functions give embeddings, over time and of the whole. All that follows needs nothing else; `lib.hear.api` does it for any checkpoint of this project
-# and for the public ones.
+# HEAR's interface: `load_model` gives a module, two functions give embeddings, over time and of the whole. All that follows needs nothing else.
 
 # %%
 longest = pools["wildlife"].query("split == 'val'").nlargest(1, "duration_s").iloc[0]
@@ -132,7 +130,7 @@ plots.sound(wave[0], ear.sample_rate, title=f"{longest['label']}, its first 3 se
 # %% [markdown]
 # ### When is a moment?
 #
-# The contract wants times in milliseconds. The public MSM-MAE runtime counts columns from 0; but a column of 160 ms says most about its *middle*. A click at a known time shows it:
+# The public MSM-MAE runtime counts columns from 0 ms; but a column of 160 ms says most about its *middle*. A click at a known time shows it:
 
 # %%
 click_s = 3.2
@@ -161,7 +159,7 @@ print(f"largest change at {times[0, int(change.argmax())]:.0f} ms, "
 # %% [markdown]
 # ### An embedding must not depend on its neighbours
 #
-# The public runtime normalises log-mels by the mean and standard deviation *of the batch*. Here both ways, with the same quiet recording, alone and beside a loud one:
+# The public runtime normalises log-mels by mean and standard deviation *of the batch*. Both ways, for a quiet recording, alone and beside a loud one:
 
 # %%
 def as_published(x):
@@ -184,8 +182,7 @@ print("the published way: what the model would see moves by "
       f"{theirs.abs().mean():.2f} on average, where its standard deviation is 1")
 
 # %% [markdown]
-# **See:** with constants the difference is rounding at most. With batch statistics a recording beside a loud one is another recording, and a score depends on how the test files were ordered. (The
-# paper's pretraining used constants; it is the runtime that does not.)
+# **See:** with constants the difference is rounding at most. With batch statistics a recording beside a loud one is another recording, and a score depends on the order of the test files.
 #
 # ### What is not a nice clip
 #
@@ -213,7 +210,7 @@ for name, make in odd.items():
 # %% [markdown]
 # ## Five tasks
 #
-# A task is a folder of sounds with answers. HEAR's own are fetched by name (`benchmark="esc50"`); five are made here, each after one of HEAR's, from the generator's animals and simple synthesis.
+# A task is a folder of sounds with answers. HEAR's own are fetched by name; five are made here, each after one of them, from the generator's animals and simple synthesis.
 
 # %%
 if benchmark == "offline":
@@ -238,7 +235,7 @@ for example in row[:3]:
 # %% [markdown]
 # ## The predictor
 #
-# One or two hidden layers on the frozen embedding, chosen on valid from a grid, stopped when valid stops improving, scored on test:
+# One or two hidden layers on the frozen embedding, chosen and stopped on valid, scored on test:
 
 # %%
 options = setting.predictor
@@ -256,7 +253,7 @@ shown = measured[["metric", "score", "low", "high", "recordings"]]
 plots.table(shown).format("{:.1%}", subset=["score", "low", "high"], na_rep="")
 
 # %% [markdown]
-# **See:** the interval says what these test recordings allow; with 120 recordings 9 points either way are normal. HEAR's leaderboard has none.
+# **See:** with 120 test recordings 9 points either way are normal. HEAR's leaderboard has no intervals.
 #
 # ### What goes wrong
 
@@ -288,8 +285,7 @@ figure.colorbar(image, ax=axes, label="share of the true class") if shown else N
 
 # %% [markdown]
 # *Figure 2. Confusions on test: true classes upwards, answers to the right.* **See:** left, a field without a caller is told from the rest, one caller to five hardly. Right, from about MIDI note 55
-# (196 Hz) up the diagonal is narrow; below, notes are smeared over their neighbours: 80 mel bins from 50 Hz on are wider than semitones down there, whatever the model. **Ask:** are there mistakes of an
-# octave, 12 semitones, which HEAR's second score forgives?
+# (196 Hz) up the diagonal is narrow; below, where mel bins are wider than semitones, notes are smeared over their neighbours. **Ask:** are there mistakes of an octave, which HEAR's second score forgives?
 
 # %%
 pitch = next((answers[n]["scores"] for n in ("pitch", "nsynth_pitch") if n in answers), None)
@@ -309,8 +305,7 @@ print(f"mean of {len(answers)} tasks: {mean:.1%}")
 # %% [markdown]
 # ## Is it better than no network?
 #
-# From here on by the records: all models that have been run, the two floors first. One column needs a warning, and it stands above the table: most clips of `scene` lie in the train split of the
-# general pool, so pretraining has heard them, without their labels.
+# By the records, the two floors first. One column has a warning above the table: most clips of `scene` lie in the train split of the general pool, so pretraining has heard them, without their labels.
 
 # %%
 table = results_hear.runs()
@@ -368,9 +363,8 @@ figure.suptitle("no records yet") if not pairs else None
 plots.save(figure, "09_frozen_benchmark") if setting.name != "smoke" else None
 
 # %% [markdown]
-# *Figure 3. What one frozen model has over another, task by task, with 95 % intervals over seeds and recordings; a dot is filled where the difference is told after Holm's correction over the figure.*
-# **See:** random weights lose a little of what the mel bands hold; short pretraining (`512`, 12,000 clips) loses more; long pretraining (`ready`, 640,000 clips) wins it back, above all on scenes. **Ask:**
-# which dots of the last panel are filled? On average:
+# *Figure 3. What one frozen model has over another, with 95 % intervals over seeds and recordings; filled where the difference is told (Holm's correction).* **See:** short pretraining (`512`, 12,000
+# clips) loses part of what random weights keep; long pretraining (`ready`, 640,000 clips) wins it back, above all on scenes. **Ask:** which dots of the last panel are filled? On average:
 
 # %%
 if len(gains):
@@ -381,7 +375,7 @@ if len(gains):
 # %% [markdown]
 # ### Heard before?
 #
-# Is the lead on scenes memory? The same comparison on the clips that no pretraining heard, beside those that it did:
+# Is the lead on scenes memory? The clips that no pretraining heard, beside those that it did:
 
 # %%
 def by_ear(a, b):
@@ -401,12 +395,12 @@ if known and {"ready", "logmel"} <= set(arms):
     display(plots.table(verdicts.compared(by_ear("ready", "logmel"))).format(precision=1).hide())
 
 # %% [markdown]
-# **See:** the lead is as large on the 50 clips that were never heard. The test recordings of `species` and `events` were never heard either; `counting` and `pitch` are made apart.
+# **See:** the lead is as large on the clips that were never heard. Of the other tasks no test recording was heard.
 #
 # ## The papers' numbers
 #
-# **Quoted** from Niizumi et al. 2022, Tables 2 to 4, on HEAR's own tasks: their two best models, and the best of eight published ones. None was run here, none of our rows can be compared with them, and
-# none has a repeat or an interval.
+# **Quoted** from Niizumi et al. 2022, Tables 2 to 4, on HEAR's own tasks: two of their models, and the best of eight published ones, without repeats or intervals. None was run here, and none of our rows
+# can be compared with them.
 
 # %%
 quoted = runs.reference("hear")
@@ -421,22 +415,20 @@ print(f"paper: one of theirs is ahead on {(theirs.max(axis=1) > others.max(axis=
 plots.table(papers).format("{:.1f}", subset=[*theirs, "best other"])
 
 # %% [markdown]
-# HEAR's own tasks: `python -m lib.runs 09_frozen_benchmark model=msm_mae benchmark="esc50 speech_commands" root=DATA/hear scale=paper` fetches the official archives and follows the kit's full protocol.
-# It has been tested on miniatures of the layout, not on the archives.
+# `python -m lib.runs 09_frozen_benchmark model=msm_mae benchmark="esc50 speech_commands" root=DATA/hear scale=paper` fetches the official archives (tested on miniatures of their layout only).
 #
 # ## What was seen
 #
-# At `tiny`, `chorus` and the five tasks made here, data_seed 0, three seeds, test recordings:
+# By the records kept with this course (`tiny`, `chorus`, three seeds):
 #
 # - **A floor can be higher than a model**: on average mel bands have 49.5 %, random weights 46.3, the MAE after 12,000 clips 40.5. Without the floors its 57.6 % on pitch, where chance is 2 %, would have
 #   looked like a success.
-# - **Longer pretraining turns it round for one kind of task**: the ready weights are above random weights by +8.0 [+5.5, +10.4]; above no network by +4.8 [-0.8, +10.4], undecided. They name scenes; on
-#   species and pitch they are not above the mel bands.
+# - **Longer pretraining turns it round, for scenes**: the ready weights are above random weights by +8.0 [+5.5, +10.4] on average; above no network by +4.8 [-0.8, +10.4], undecided.
 # - **Why, this does not say**: the ready weights also differ in front end, target and mixture.
 #
 # ## Exercises
 #
-# Fill in the function and run the cell: its last line tries it on numbers you have not seen.
+# Fill in the function and run the cell: its last line tries it.
 
 # %%
 from lib.course import exercises_09 as check
@@ -461,7 +453,7 @@ check.column_times(column_times)
 # def column_times(n, wide, hop, rate):
 #     return (np.arange(n) * wide + (wide - 1) / 2) * hop * 1000 / rate
 # ```
-# Figure 1 shows it with a click. A task that scores onsets within 200 ms forgives a convention that is half a column off, one within 50 ms does not.
+# A task that scores onsets within 200 ms forgives half a column, one within 50 ms does not.
 # </details>
 #
 # ### 2 · A test for neighbours
@@ -485,14 +477,13 @@ check.depends_on_neighbours(depends_on_neighbours)
 #     alone, together = embed(wave)[0], embed(torch.cat([wave, neighbour]))[0]
 #     return not torch.allclose(alone, together, rtol=1e-4, atol=1e-5)
 # ```
-# Try it on the model of this notebook: `depends_on_neighbours(lambda x: api.get_scene_embeddings(x, ear), quiet, loud)`. A test needs a neighbour that is *different*: with two quiet
-# recordings batch statistics hardly move.
+# A test needs a neighbour that is *different*: with two quiet recordings batch statistics hardly move.
 # </details>
 #
 # ### 3 · A floor of your own
 #
-# What must a network beat? From a log-mel `x` (frames, 80) return one vector of any length that does not depend on the number of frames. Mean and standard deviation of each band are the floor above;
-# they forget what was loud for a moment, and in which order things came. Anything that keeps the contract is right. How far does yours come in the figure below?
+# What must a network beat? From a log-mel `x` (frames, 80) return one vector whose length does not depend on the number of frames. Mean and deviation forget what was loud for a moment, and in which order
+# things came. All that keeps the contract is right; the figure shows how far yours comes.
 
 # %% tags=["exercise"]
 def own_floor(x):
@@ -509,8 +500,7 @@ check.own_floor(own_floor)
 # def own_floor(x):
 #     return torch.cat([x.mean(0), x.std(0, unbiased=False), x.amax(0)])
 # ```
-# The maximum keeps what a short call did in a long recording, which the mean waters down. It stood at 32.4 % on species when this was written, above every network of the figure. Decide such things on
-# valid: a floor that was chosen by its test score is no floor.
+# The maximum keeps what a short call did in a long recording, which the mean waters down: 32.4 % on species, when this was written. Decide such things on valid: a floor chosen by its test score is no floor.
 # </details>
 
 # %%
@@ -546,8 +536,8 @@ ax.set(xlabel=f"{plots.label(told.name)}: {told.scores[0]} (%)")
 ax.invert_yaxis()
 
 # %% [markdown]
-# *Figure 4. Telling species by frozen features: two floors without a network, made here from whole recordings, and three networks, seed 0; intervals over test recordings.* **See:** mean and deviation of
-# the bands are above all three networks. **Ask:** does yours go further, and what does it keep that they forget?
+# *Figure 4. Telling species by two floors made here from whole recordings and by three networks (seed 0, intervals over test recordings).* **See:** mean and deviation of the bands are above all three
+# networks. **Ask:** does yours go further?
 #
 # ### 4 · Right but for octaves
 #
@@ -591,13 +581,12 @@ check.half_width(half_width)
 #     p = percent / 100
 #     return 1.96 * 100 * np.sqrt(p * (1 - p) / n)
 # ```
-# With 120 recordings it is close to 9 points at one half. It is the doubt about *one* number; two models on the same recordings are compared by pairs (notebook 05), and the spread between
-# seeds comes on top.
+# With 120 recordings it is close to 9 points at one half. Two models on the same recordings are compared by pairs (notebook 05), and the spread between seeds comes on top.
 # </details>
 #
 # ## Quiz
 #
-# **Why is an untrained transformer not at chance?** <details><summary>Answer</summary>Its random layers keep what the spectrogram holds, scrambled, and the predictor on top can unscramble some. A floor for "features" is this, not chance.</details>
+# **Why is an untrained transformer not at chance?** <details><summary>Answer</summary>Its random layers keep what the spectrogram holds, scrambled, and the predictor can unscramble some.</details>
 #
 # **Which numbers of a benchmark change when the batch size of the *embedding* changes?** <details><summary>Answer</summary>None should. With the public runtime's batch statistics all do.</details>
 #
@@ -605,7 +594,7 @@ check.half_width(half_width)
 #
 # ## What was not shown
 #
-# HEAR's own tasks and the released MSM-MAE weights (no network here); Vocal Imitation (the paper's Figure 9): not run offline; the kit's full grid of 8 points and 500 epochs (scale `small` and up).
+# HEAR's own tasks and the released MSM-MAE weights (no network here); the kit's full grid of 8 points and 500 epochs.
 #
 # ## Further reading
 #

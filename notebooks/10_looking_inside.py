@@ -15,12 +15,11 @@
 #
 # A bird calls every second and a half. Hide most of the recording from a model: does it know that the bird will call again, and when? Does it look from one call to the next?
 #
-# Niizumi et al. 2022 (section 4.5) look inside their MSM-MAE and report what they see: steady and harmonic sounds are easy, the chessboard is the easiest pattern, one visible patch still gives the
-# average spectrum, and attention repeats where the sound does. They show three or six sounds for each, without numbers. Here every picture comes with a number over all held-out recordings, and with a
-# guess or a model that has learned nothing.
+# Niizumi et al. 2022 (section 4.5) look inside their MSM-MAE and report what they see in three or six sounds: steady and harmonic ones are easy, one visible patch still gives the average spectrum, and
+# attention repeats where the sound does. Here every picture comes with a number over all held-out recordings, and with a guess or a model that has learned nothing.
 #
-# > **Predict before you read on.** About half the patches are hidden, in stripes: (A) every second time column, so that a hidden patch has neighbours along time; (B) every second mel row, with
-# > neighbours along frequency; (C) like a chessboard, with both. Which is the easiest in most recordings?
+# > **Predict.** About half the patches are hidden: (A) every second time column, so that a hidden patch has neighbours along time; (B) every second mel row, with neighbours along frequency; (C) like a
+# > chessboard, with both. Which is the easiest in most recordings?
 
 # %% cellView="form" jupyter={"source_hidden": true}
 # @title Set-up: run it once. Where the study is installed it does nothing.
@@ -106,10 +105,10 @@ if arch.grid.f < 3:
                      "hidden, choose one with at least 3")
 
 # %% [markdown]
-# Offline both pools are `chorus`, this project's synthetic sound world, where it is known exactly when each call begins. Its numbers hold in the generator's world.
+# Offline both pools are `chorus`, a synthetic world where it is known exactly when each call begins. Its numbers hold there.
 #
-# The model is MSM-MAE, the machine of notebook 02 with 16 kHz, 80 mel bins, frames every 10 ms, and as target the log-mel itself: nothing in the pictures below is borrowed from the answer but the
-# visible patches, which are pasted. A difference of 1 is 18.2 dB.
+# The model is MSM-MAE, the machine of notebook 02 with 80 mel bins, frames every 10 ms, and as target the log-mel itself: nothing below is borrowed from the answer but the visible patches, which are
+# pasted. An error of 1 is 18.2 dB.
 #
 # ## What will be computed
 
@@ -141,7 +140,7 @@ print(f"{front.seconds:.2f} s are {grid.t} columns x {grid.f} mel rows = {L} pat
 # %% [markdown]
 # ## Held-out sounds, and two numbers for each
 #
-# One window per recording that the model has never seen: where the true calls are known, the one that most calls begin in.
+# One window per recording that the model has never seen: the one that most calls begin in, where calls are known.
 
 # %%
 synthetic = set(pools["wildlife"].get("source", [])) == {"chorus"}
@@ -185,8 +184,8 @@ waves, specs = heard(table)
 print(table["pool"].value_counts().to_dict(), tuple(specs.shape))
 
 # %% [markdown]
-# Two definitions make the paper's words countable. **Harmonicity**: how well each loud frame's flattened power spectrum fits one harmonic series, as the highest peak of its autocorrelation between the
-# lags of 4 kHz and 100 Hz (after Boersma 1993). **Stationarity**: the share of a spec's variance that its own average spectrum explains, after averaging over each patch's 160 ms:
+# The paper's words made countable. **Harmonicity**: the highest peak of the autocorrelation of a loud frame's flattened power spectrum, between the lags of 4 kHz and 100 Hz (after Boersma 1993).
+# **Stationarity**: the share of a spec's variance that its own average spectrum explains, in steps of 160 ms:
 #
 # $$ h = \max_{\tau} \frac{r(\tau)}{r(0)}, \quad r = \mathcal F^{-1}\Big[\frac{|X|^2}{\overline{|X|^2}}\Big] \quad (1) \qquad\qquad
 # s = \frac{\mathrm{Var}_m\big[\mathrm{mean}_t\, x_{tm}\big]}{\mathrm{Var}_{tm}\big[x_{tm}\big]} \quad (2) $$
@@ -253,8 +252,7 @@ def said(c):
     return f"{c['value']:+.2f} [{c['low']:+.2f}, {c['high']:+.2f}]"
 
 # %% [markdown]
-# Six sounds to look at: of the general pool the most harmonic, the most stationary, and the one that is least of both (as the paper's trumpet, wind and laughter); of the wildlife pool those with the most
-# calls in the window, one per group of animals.
+# Six sounds to look at: of the general pool the most harmonic, the most stationary, and the one that is least of both (as the paper's trumpet, wind and laughter); and three animals with many calls.
 
 # %%
 def calls_within(row):
@@ -342,8 +340,8 @@ panel({"draw 1": draws["draw 1"](3), "|error|, draw 1": draws["draw 1"](3),
        "draw 2": draws["draw 2"](3)}, errors=["|error|, draw 1"]);
 
 # %% [markdown]
-# *Figure 1 (the paper's Fig. 2). Three sounds, 75 % hidden, two draws; white frames are the patches the encoder saw, dark is a large error, the number the mean squared error of the hidden patches.* **See:**
-# the fan is filled in almost without error, the plucked tones hardly, whichever patches are shown. Errors stand at onsets that no visible patch gave away, and along tones that none held.
+# *Figure 1 (the paper's Fig. 2). Three sounds, 75 % hidden, two draws; white frames are what the encoder saw, dark is a large error, the number the mean squared error of hidden patches.* **See:** the fan is
+# filled in almost without error, the plucked tones hardly, whichever patches are shown. Errors stand at onsets that no visible patch gave away, and along tones that none held.
 
 # %%
 hides = {name: make(len(specs)) for name, make in draws.items()}
@@ -367,7 +365,7 @@ exercises.predicted("the error depends more on the", depends_on,
                     "sound" if between_sounds > between_draws else "draw")
 
 # %% [markdown]
-# Listen: the recording, its log-mel turned back into sound (what Griffin and Lim's algorithm alone costs), and the reconstruction.
+# Listen: the recording, its log-mel turned back into sound (what the way back alone costs), and the reconstruction.
 
 # %%
 def listen(x, title):
@@ -393,17 +391,13 @@ PATTERNS = {"A vertical": patches.vertical_mask, "B horizontal": patches.horizon
 panel({name: make(3, grid) for name, make in PATTERNS.items()}, errors=list(PATTERNS));
 
 # %% [markdown]
-# *Figure 2 (the paper's Fig. 3). The absolute error behind three patterns; visible patches have none.* **See:** for the plucked tones and the fan stripes in frequency (B) are the darkest, and C is no
-# darker than A; the footsteps are darkest behind C. **Ask:** can the three numbers of a row be compared? Of five mel rows B hides two, and each pattern hides other patches than the next.
+# *Figure 2 (the paper's Fig. 3). The absolute error behind three patterns; visible patches have none.* **See:** for the plucked tones B is the darkest, by far. **Ask:** can the three numbers of a row be
+# compared? Of five mel rows B hides two, and each pattern hides other patches than the next.
 #
 # ### The same over all recordings
 #
-# So the comparison needs care. Each pattern is also used *the other way round*, so that every patch is guessed exactly once under each; patches at the border, which lack a neighbour, are left out. The
-# three errors of a recording then differ in nothing but what was visible:
-#
-# $$ E_P = \frac1{|I|}\sum_{i \in I} e_i(P) \qquad P \in \{A, B, C\} \tag{3} $$
-#
-# The reference is a guess without any network, the mean of the visible direct neighbours (notebook 01).
+# So each pattern is also used *the other way round*: every patch is guessed once under each (at the border, where neighbours lack, none), and the three mean errors $E_A, E_B, E_C$ of a recording differ in
+# nothing but what was visible. The reference is a guess without any network, the mean of the visible direct neighbours (notebook 01).
 
 # %%
 inside = torch.zeros(tuple(grid), dtype=torch.bool)
@@ -462,12 +456,11 @@ exercises.predicted("lowest error in most recordings", easiest, "ABC"[first],
                     tied=[p for p, a in zip("ABC", low) if a <= 0])
 
 # %% [markdown]
-# **See:** C is the easiest in most recordings, as in the paper; but so it is for a guess that only copies neighbours, and in the median recording A is as good (1.00). It is easy because every hidden patch
-# has neighbours along time, whatever the model. The table has medians over recordings.
+# **See:** (medians over recordings) C is the easiest in most, as in the paper; but so it is for a guess that only copies neighbours, and A is as good (1.00): what matters is neighbours along time.
 #
 # ### Are steady sounds easy along time, harmonic ones along frequency?
 #
-# That is what the paper reads from its three sounds. Over recordings the ratio $E_B / E_A$ should then rise with stationarity and fall with harmonicity.
+# So the paper reads its three sounds. Over recordings $E_B / E_A$ should then rise with stationarity and fall with harmonicity.
 
 # %%
 ratios = {"E_B / E_A": table["B model"] / table["A model"],
@@ -493,9 +486,8 @@ axes[1].legend()
 plots.save(figure, "10_ratios") if setting.name != "smoke" else None
 
 # %% [markdown]
-# *Figure 3. What the paper's Figure 3 suggests, over all held-out recordings: a dot is a recording; above 0 its patches are easier to guess from before and after than from above and below.* **See:** the
-# ratio rises with stationarity, as the paper says, but as much when neighbours are only copied. With harmonicity it does not fall measurably. By far the strongest relation is the table's last: steady sounds
-# are easy, whichever way.
+# *Figure 3. What the paper's Figure 3 suggests, over all held-out recordings: above 0 a recording's patches are easier to guess from before and after than from above and below.* **See:** the ratio rises with
+# stationarity, but as much when neighbours are only copied; with harmonicity it hardly falls. By far the strongest relation is the table's last: steady sounds are easy, whichever way.
 #
 # ## Down to a single visible patch
 #
@@ -515,8 +507,7 @@ lonely = patches.only_visible(1, grid, 5, training.generator(seed))
 listen(guessed(net, specs[[six[0]]], lonely)[1][0], f"{names[0]}, guessed from 5 patches")
 
 # %% [markdown]
-# In numbers, beside two guesses that need no network: **the usual spectrum**, the average over training recordings, which knows nothing of this sound, and **its own average spectrum**, which knows
-# everything but the time.
+# In numbers, beside two guesses that need no network: **the usual spectrum**, the average over training recordings, and the sound's **own average spectrum**, which knows everything but the time.
 
 # %%
 train = [pool[pool["split"] == "train"] for pool in pools.values()]
@@ -572,9 +563,9 @@ axes[1].set(xlabel="distance in time from the one visible patch (s)",
 axes[1].legend(fontsize=10);
 
 # %% [markdown]
-# *Figure 5. Left the mean squared error against the number of visible patches, all held-out recordings, two draws. Right, with one visible patch, the error at a distance from it, relative to what the
-# sound's own average spectrum would make there.* **See:** up to the training's 75 % a hidden patch is guessed as well as at 40 %; the whole picture's error (solid) falls only because more is pasted. With
-# ten patches the model is no better than the sound's own average (green), with one no better than the usual spectrum (vermilion).
+# *Figure 5. Left the error against the number of visible patches, all held-out recordings, two draws; right, with one visible patch, the error at a distance from it.* **See:** up to the training's 75 % a
+# hidden patch is guessed as well as at 40 %; the whole picture's error (solid) falls only because more is pasted. With one patch the model is no better than the usual spectrum (vermilion). **Ask:** how far
+# does one patch help along its own mel row?
 
 # %%
 # the guesses' average spectrum
@@ -586,12 +577,12 @@ print("average spectrum guessed from one patch, squared distance:",
       {k: round(v, 3) for k, v in distance.items()})
 
 # %% [markdown]
-# The paper sees in the picture of one patch "a frequency pattern similar to the average of the original spectrogram". **See:** the guess moves from the usual spectrum towards the sound's own (the first
-# number is below the third), but stays nearer to the usual one.
+# The paper sees in one patch's picture "a frequency pattern similar to the average of the original spectrogram". **See:** the guess moves from the usual spectrum towards the sound's own (the first number is
+# below the third), but stays nearer to the usual one.
 #
 # ## Other durations and patches
 #
-# The paper's Figures 7 and 8: other designs of its Table 1, each with its own model. Unless `budget="sweep"` these have seen a quarter of the clips.
+# Other designs of the paper's Table 1, each with its own model, after a quarter of the clips:
 
 # %%
 further = {model: (net, front)}
@@ -630,17 +621,13 @@ for ax in axes.flat:
     ax.label_outer(remove_inner_ticks=False) if ax.images else None
 
 # %% [markdown]
-# *Figure 6 (the paper's Fig. 7 and 8). One sound, 75 % hidden, filled in by models of other designs; a name is frames and patch as mel bins x frames, the number the mean error of hidden patches over all
-# held-out recordings.* **See:** with patches of 4 frames onsets are cut finer; strips over all 80 bins show whole moments or nothing, so that every gap is filled from before and after. **Ask:** may the
-# numbers be compared? The designs hide different gaps: notebook 08 compares what the features are good for.
+# *Figure 6 (the paper's Fig. 7 and 8). One sound, 75 % hidden, filled in by other designs; a name is frames and patch as mel bins x frames, the number the mean error of hidden patches over all recordings.*
+# **See:** with patches of 4 frames onsets are cut finer; strips show whole moments or nothing, so that every gap is filled from before and after. **Ask:** may the numbers be compared, where the gaps differ?
 #
 # ## Where does it look?
 #
-# Notebook 02 built attention up on six patches: each patch compares its query with the keys of all and mixes their values by the shares $A$ that result:
-#
-# $$ A_{ij} = \mathrm{softmax}_j\big(q_i^\top k_j / \sqrt{d}\big) \tag{4} $$
-#
-# timm computes this within one fused call that never shows $A$. A hook on the layer that makes $q$, $k$ and $v$ gets them as the model used them:
+# Notebook 02 built attention up on six patches; here it is for 95, in the last block. timm computes it within one call that never shows the shares $A$. A hook gets queries, keys and values as the model used
+# them:
 
 # %%
 block, made = net.encoder.blocks[-1].attn, {}
@@ -660,7 +647,7 @@ print(tuple(A.shape),
       f"largest difference to what the block put out: {(mixed - made['out']).abs().max():.1e}")
 
 # %% [markdown]
-# **Checkpoint.** If this passes, the maps below are those the model used: times the values they are the block's output, and they are the library's.
+# **Checkpoint.** If this passes, the maps below are those the model used: times the values they are the block's output.
 #
 # ### On average
 
@@ -691,7 +678,7 @@ plots.table(pd.DataFrame(shares).T).format("{:.1%}")
 #
 # ### From chosen patches
 #
-# The paper's references are (2, 7) and (0, 1) among others, as (mel row, column); we count rows from the lowest, which the paper does not say, and write time first.
+# Two of the paper's references; we count rows from the lowest, which the paper does not say, and write time first.
 
 # %%
 references = [(round(t * (grid.t - 1) / 18), round(f * (grid.f - 1) / 4))
@@ -744,8 +731,7 @@ listen(kept[0], f"{names[3]}: the fifth of the patches that column {t}, row {f} 
 # %% [markdown]
 # ### Explore: the attention explorer
 #
-# Any patch, any block, any head: this notebook's model, the same untrained, and the project's ready weights (another front end, another grid, per-patch-normalised target). On GitHub only this still
-# picture shows; run the notebook to move it.
+# Any patch, any block, any head: this notebook's model, the same untrained, and the project's ready weights. On GitHub only this still picture shows; run the notebook to move it.
 
 # %%
 def excerpt(i):
@@ -771,25 +757,23 @@ print(view.text)
 Image(view.image)
 
 # %% [markdown]
-# The chosen patch (white frame), how it spreads its attention, and what the average patch attends to, in the same colours. A map that looks like the average says more about the sound than about the patch.
+# The chosen patch (white frame), how it spreads its attention, and what the average patch attends to, in the same colours.
 
 # %%
 explorer
 
 # %% [markdown]
-# *The explorer.* Keys: Tab moves between the controls, arrows change a value; on the grid the arrows move the patch. What to try: put the frame on a call, then beside it: does the map change? Is there a
-# head of the last block that keeps to the patch's own mel row? Over how many patches does a patch spread its attention, before and after training?
+# *The explorer.* Tab moves between the controls, arrows change a value and move the patch. What to try: put the frame on a call, then beside it: does the map change? Is there a head that keeps to the patch's
+# own mel row?
 #
 # ## Does attention keep time?
 #
-# "The self-attention map reflects the repetition or continuation in the input sounds" (section 4.5.4). In `chorus` the true time of every call is known, so this can be tested. For each held-out recording
-# with at least two calls in the window: the reference is the loudest patch of the middle call, the **truth** is the (median) time from one call's start to the next, and the **answer** is the first high
-# peak of the autocorrelation of the reference's attention map along time (`attention.period`):
+# "The self-attention map reflects the repetition or continuation in the input sounds" (section 4.5.4). In `chorus` that can be tested. In each held-out window with two calls or more: the reference is the
+# loudest patch of the middle call, the **truth** is the (median) time from one call's start to the next, and the **answer** is the first high peak of the autocorrelation of the reference's map along time:
 #
-# $$ r(k) = \frac{1}{t-k} \sum_{a,b} (A_{a,b} - \bar A_b)(A_{a+k,b} - \bar A_b) \tag{5} $$
+# $$ r(k) = \frac{1}{t-k} \sum_{a,b} (A_{a,b} - \bar A_b)(A_{a+k,b} - \bar A_b) \tag{3} $$
 #
-# > **Predict.** An untrained model has the same architecture and positions. How many of this one's answers will be right, within one column of 160 ms? Trained or not, shuffled answers would be right in 7
-# > to 20 of 100.
+# > **Predict.** An untrained model has the same architecture and positions. In how many per cent of recordings will its answer be right, within one column of 160 ms?
 
 # %% tags=["predict"]
 untrained_right = None  # in per cent
@@ -880,14 +864,13 @@ if rhythms:
     plots.save(figure, "10_periods") if setting.name != "smoke" else None
 
 # %% [markdown]
-# *Figure 8. The period of the attention map against the true interval between calls, seed 0; a dot is a recording, the line is where the two agree, the titles say how many are right.* **See:** the attention
-# of this model finds the interval more often than chance and far more often than the untrained one. But the level of the reference's mel row, which needs no model, finds it more often still. **Ask:** is
+# *Figure 8. The period of the attention map against the true interval between calls, seed 0; a dot is a recording, the line is where the two agree, the titles say how many are right.* **See:** SEE8 **Ask:** is
 # one trained model enough to say "attention reflects repetition"?
 #
 # ### From call to call
 #
-# A more direct question: does a call look at *the other calls*? Among the patches in the mel rows that calls touch, without the reference's own call, how well does attention tell those on another call
-# from those on none? The area under the ROC curve (AUC) is 0.5 for a map that knows nothing.
+# Does a call look at *the other calls*? Among the patches in the mel rows that calls touch, without the reference's own call, how well does attention tell those on another call from those on none? The area
+# under the ROC curve (AUC) is 0.5 for a map that knows nothing.
 
 # %%
 def tells_calls(r, maps):
@@ -923,7 +906,7 @@ if rhythms:
             .set_caption(f"{len(auc)} recordings"))
 
 # %% [markdown]
-# **See:** in this model a call looks *away* from the other calls, 0.36. Mere loudness has 0.80, similarity of content 0.63.
+# **See:** SEEAUC
 #
 # ## The record, and other seeds
 
@@ -960,13 +943,13 @@ axes[0].set(xlabel="right periods (%); grey: attention by chance", xlim=(0, 100)
 axes[1].set(xlabel="AUC of other calls", xlim=(0, 1));
 
 # %% [markdown]
-# *Figure 9. The two tests again, a dot for each training with another seed, from the records.* **See:** where attention looks is the seed's: from 9 to 42 % right periods, and an AUC from 0.36 to 0.68, around
-# what untrained models have. Loudness and content have the same value each time, and a higher one. **The first seed alone told a story**, "true of its rhythm and not of its places", which stood on this page
-# until the other four were run.
+# *Figure 9. The two tests again, a dot for each training with another seed, from the records.* **See:** where attention looks is the seed's: by the records from 9 to 42 % right periods, and an AUC from 0.36 to 0.68,
+# around what untrained models have. Loudness and content need no model and do better. **The first seed alone told a story**, "true of its rhythm and not of its places", which stood on this page until the
+# other four were run.
 #
 # ## What the paper says, and what was measured
 #
-# The mean over the recorded seeds, in brackets the lowest and the highest. None has a verdict: the paper gives no number to compare with.
+# The mean over the recorded seeds, in brackets the lowest and the highest:
 
 # %%
 Markdown(results_hear.inside())
@@ -980,7 +963,7 @@ Markdown(results_hear.inside())
 #
 # ## Exercises
 #
-# Fill in the function and run the cell: its last line tries it on numbers you have not seen.
+# Fill in the function and run the cell: its last line tries it.
 
 # %%
 from lib.course import exercises_10 as check
@@ -1011,9 +994,8 @@ check.token_of(token_of)
 #
 # ### 2 · Blind a block
 #
-# A map says what is mixed, not what it is worth. So change the model: make one block look everywhere alike, whatever it is shown. `attn` is a block's attention: `attn.qkv` is a linear layer from D to 3 D
-# numbers, whose rows make first the queries, then the keys, then the values of all heads. Change its weights (and biases) so that every token gets the same share of every other, and the values stay what they were. It is called under
-# `torch.no_grad()`, so that weights can be written to.
+# A map says what is mixed, not what it is worth. So change the model: make a block look everywhere alike, whatever it is shown. `attn.qkv` is a linear layer from D to 3 D numbers, whose rows make first the
+# queries, then the keys, then the values of all heads. Change its weights and biases so that all shares are equal and the values stay what they were. (It is called under `torch.no_grad()`.)
 
 # %% tags=["exercise"]
 def look_everywhere(attn):
@@ -1033,8 +1015,7 @@ check.look_everywhere(look_everywhere)
 #     attn.qkv.bias[: 2 * D] = 0
 #     return attn
 # ```
-# All scores are 0, and softmax makes equal shares of them. (Queries alone would do, or keys alone: and of the keys the weights alone, since a bias of the keys adds the same to a whole row, which softmax
-# does not see.) SOLVED10
+# All scores are 0, and softmax makes equal shares of them. (The keys' weights alone would do: their bias adds the same to a whole row, which softmax does not see.) SOLVED10
 # </details>
 
 # %%
@@ -1078,7 +1059,7 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5));
 #
 # ### 3 · What comes back
 #
-# Equation (5) for one row: `x` (n,) is a curve over time. Return its autocorrelation for lags 0 ... n - 1: mean off, products of columns that lie k apart, divided by how many there
+# Equation (3) for one row: `x` (n,) is a curve over time. Return its autocorrelation for lags 0 ... n - 1: mean off, products of columns that lie k apart, divided by how many there
 # are, and all divided by that of lag 0. (The double sum over mel rows falls away.)
 
 # %% tags=["exercise"]
@@ -1126,22 +1107,12 @@ check.by_chance(by_chance)
 #
 # ### 5 · To try: another layer, another asker
 #
-# No check: use the first block in place of the last for Figures 7 and 8 (`attention.maps(net, x, layer=0)`). Which of the two is nearer to "similar content"? Then take the reference of the call test
-# from the background in place of a call: what should the AUC be, and what is it?
-#
-# <details><summary>What to expect</summary>
-#
-# An early block has seen little but the patches themselves and their places. If attention groups like with like, a background patch looks at background: below 0.5. If it looks at what is loud whoever
-# asks, it stays above.
-# </details>
+# No check: take the reference of the call test from the background in place of a call. What should the AUC be if attention groups like with like, and what is it?
 #
 # ## Quiz
 #
 # **The chessboard has the lowest error. Did the model learn to use four neighbours?** <details><summary>Answer</summary>Not from that alone: the mean of four neighbours without any model has the same
 # advantage over two. What was learned is the distance between the model's error and the copy's.</details>
-#
-# **Why is each pattern also used the other way round?** <details><summary>Answer</summary>Otherwise A and B are compared on different patches: with every second row hidden, the lowest row, which holds the
-# wind, is always visible.</details>
 #
 # **An attention map is bright on the other calls. What else could explain it?** <details><summary>Answer</summary>Calls are loud, near, and in the same mel row. Each of these is a control above; and an
 # untrained model has positions and contents too.</details>
@@ -1151,9 +1122,8 @@ check.by_chance(by_chance)
 #
 # ## What was not shown
 #
-# The paper's own model and sounds (`weights=hub` loads its 2-second model where the network allows; its 3-second one was never published); its Fig. 9, Vocal Imitation: **not run**, `general=folder:PATH`
-# draws it. The decoder's attention; heads one by one, but in the explorer: an average hides a head that keeps time among others that do not. Whether attention *explains* what a model does is disputed (Jain and
-# Wallace 2019). Real recordings. Notebook 02's studio takes this model too: `reconstruction.Reconstruction(models, sounds)` after `from lib.explorers import reconstruction`.
+# The paper's own model (`weights=hub` loads its 2-second one; its 3-second one was never published); its Fig. 9, Vocal Imitation: **not run**, `general=folder:PATH` draws it. Heads one by one, but in the
+# explorer. Whether attention *explains* what a model does is disputed (Jain and Wallace 2019). Real recordings.
 #
 # ## Further reading
 #
