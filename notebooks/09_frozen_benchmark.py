@@ -139,6 +139,8 @@ silence, _ = api.get_timestamp_embeddings(click, ear)
 click[0, round(click_s * ear.sample_rate)] = 1.0
 heard, times = api.get_timestamp_embeddings(click, ear)
 change = (heard - silence)[0].norm(dim=1)
+
+# %%
 figure, ax = plt.subplots(figsize=(9, 2.6))
 ax.plot(times[0] / 1000, change, ".-")
 ax.axvline(click_s, color="C3", linestyle="--", label=f"the click, {click_s} s")
@@ -169,6 +171,7 @@ def as_published(x):
     return (spec - spec.mean()) / (spec.std() + 1e-6)
 
 
+# %%
 front_end = getattr(ear, "front", mel.MSM_MAE)  # BirdNET has its own inside
 log_mel = mel.LogMel(front_end)
 noise = torch.randn(1, 2 * ear.sample_rate, generator=torch.Generator().manual_seed(1))
@@ -221,7 +224,8 @@ pd.DataFrame({t.name: {"kind": t.kind, "classes": len(t.labels),
                        "recordings": sum(map(len, t.splits.values())),
                        "splits": "train, valid, test" if "train" in t.splits else
                        f"{len(t.splits)} folds",
-                       "seconds": t.seconds or "they differ", "score": t.scores[0]}
+                       "seconds": f"{t.seconds:g}" if t.seconds else "they differ",
+                       "score": t.scores[0]}
               for t in row}).T
 
 # %%
@@ -241,6 +245,8 @@ for example in row[:3]:
 options = setting.predictor
 print(f"at {setting.name}: {options.points} points of the grid, {options.hidden} hidden units, "
       f"at most {options.epochs} epochs (the kit: 8, 1024, 500)")
+
+# %%
 plots.source(predictor.network)
 
 # %% [markdown]
@@ -268,6 +274,7 @@ def confusion(task):
     return seen.to_numpy(), task.labels
 
 
+# %%
 words = {"counting": "callers", "pitch": "MIDI note"}
 shown = ([task for task in row if task.name in words]
          or [task for task in row if task.prediction == "multiclass"][:2])
@@ -284,7 +291,7 @@ for ax, task in zip(axes[0], shown):
 figure.colorbar(image, ax=axes, label="share of the true class") if shown else None;
 
 # %% [markdown]
-# *Figure 2. Confusions on test: true classes upwards, answers to the right.* **See:** left, a field without a caller is told from the rest, one caller to five hardly. Right, from about MIDI note 55
+# *Figure 2. Confusions on test: true classes upwards, answers to the right.* **See:** left, a field without a caller is told from the rest; one caller more or less hardly. Right, from about MIDI note 55
 # (196 Hz) up the diagonal is narrow; below, where mel bins are wider than semitones, notes are smeared over their neighbours. **Ask:** are there mistakes of an octave, which HEAR's second score forgives?
 
 # %%
@@ -316,10 +323,12 @@ alike = all(set(table[key]) == {value} for key, value in here.items()) if len(ta
 known = alike and benchmark == "offline" and general == "chorus"
 clips = (pools["general"].groupby("label").head(24)["split"].to_numpy() if known
          else np.zeros(0))  # of `scene`, as the task takes them
-warning = (f"percent; pretraining heard {(clips == 'train').sum()} of the {len(clips)} clips of "
-           "scene" if known else "percent")
-(plots.table(floors).format("{:.1f}", subset=[c for c in floors if c != "seeds"])
- .set_caption(warning) if len(floors) else print("no records yet"))
+warning = (f"Of the {len(clips)} clips of scene pretraining heard {(clips == 'train').sum()}."
+           if known else "")
+if len(floors):
+    shown = floors.rename(columns=lambda c: c if c == "seeds" else f"{c} (%)")
+    display(plots.table(shown).format("{:.1f}", subset=list(shown.filter(like="%")))
+            .set_caption(warning))
 
 # %%
 def against(a, b):
