@@ -99,6 +99,8 @@ pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, da
 run = runs.start("10_looking_inside", pools, scale=scale, seed=seed, data_seed=data_seed,
                  wildlife=wildlife, general=general, model=model, weights=weights,
                  appendix=appendix, budget=budget)
+
+# %%
 arch, front = setting.msm_mae(model)
 if arch.grid.f < 3:
     raise ValueError(f"model {model} has {arch.grid.f} mel rows: every second row cannot be "
@@ -373,6 +375,7 @@ def listen(x, title):
     display(plots.sound(mel.to_wave(x[0], front), front.rate, at=front.rate, title=title))
 
 
+# %%
 _, pictures = guessed(net, specs[six[:3]], draws["draw 1"](3))
 for n in (0, 2):
     display(plots.sound(waves[six[n]], front.rate, at=front.rate, title=f"{names[n]}, as recorded"))
@@ -469,6 +472,8 @@ ratios = {"E_B / E_A": table["B model"] / table["A model"],
 measures = ("harmonicity", "stationarity")
 found = {name: {m: correlation(table[m], ratio) for m in measures}
          for name, ratio in ratios.items()}
+
+# %%
 print("harmonicity and stationarity:",
       said(correlation(table["harmonicity"], table["stationarity"])))
 pd.DataFrame({name: {m: said(c) for m, c in row.items()} for name, row in found.items()}).T
@@ -686,6 +691,7 @@ references = [(round(t * (grid.t - 1) / 18), round(f * (grid.f - 1) / 4))
 maps = attention.maps(net, specs[six])  # (6, heads, 1+L, 1+L)
 
 
+# %%
 def paint(ax, seen, title, top):
     """A map (t, f), in units of an equal share, drawn like a spectrogram."""
     big = (L * seen).repeat_interleave(arch.patch[0], 0).repeat_interleave(arch.patch[1], 1)
@@ -782,6 +788,7 @@ untrained_right = None  # in per cent
 centres = mel.centres(front)
 
 
+# %%
 def box_share(event, at_s):
     """The share of each patch that lies in a call's box: (t, f)."""
     canvas = torch.zeros(1, 1, front.frames, front.mels)
@@ -929,6 +936,8 @@ path = run.record(metrics, samples_seen=0 if weights else recipe.clips,
 # %%
 past = record.records("10_looking_inside")
 past = past[(past["scale"] == setting.name) & (past["model"] == model)] if len(past) else past
+
+# %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 2.8))
 for ax, start, end, unit in zip(axes, ("period.", "to_calls."), (".right", ".AUC"), (100, 1)):
     for column in [c for c in past if c.startswith(start) and c.endswith(end)]:
