@@ -412,8 +412,8 @@ ax.set(xlabel="error of copying the nearest visible pixel (normalised log-mel, s
 ax.invert_yaxis()
 
 # %% [markdown]
-# *Figure 4. How far copying gets: 24 held-out everyday sounds, 75 % of the patches hidden, each hidden pixel takes the value of the nearest visible one.* **See:** 0.18 with strips and 0.23 with patches
-# of 40 ms, 0.38 and more with patches of 160 ms x 16 bins: where the cut is fine in time, what is hidden stands next to what is shown. These two also have the lowest means in Figure 3. A task that
+# *Figure 4. How far copying gets: 24 held-out everyday sounds, 75 % of the patches hidden, each hidden pixel takes the value of the nearest visible one.* **See:** with strips copying
+# errs half as much as with patches of 160 ms x 16 bins, with patches of 40 ms six tenths as much: where the cut is fine in time, what is hidden stands next to what is shown. These two also have the lowest means in Figure 3. A task that
 # copying solves teaches little, which would be a reason; two designs are no proof. **Ask:** is yours harder to copy than `208`?
 #
 # ### 3 · Features over time
