@@ -10,35 +10,77 @@ How to add an exercise to notebook NN, in three places (`hidden_share` of notebo
    `@exercise(first_hint)`. It calls the attempt on two or three inputs drawn from a seeded generator, so that a
    hard-coded answer fails, and hands each result to `compare` with the results of typical mistakes, each under its
    hint; `need(holds, hint)` asks for anything else. It returns what is printed after "Right:", in 0.2 s, without data.
+   The first hint is folded under "Your turn" until the function gives something back.
 3. `tests/course/mistakes/nb_NN.py`: two typical mistakes as working code, with some words of the hint each must get.
 
-`tests/course/test_exercises.py` checks all of this. To *predict before you run*, a cell with the tag `predict` holds
-names that are None, and a later cell says `exercises.predicted(...)` of each."""
+Each notebook has at least one exercise that changes the model or the data and *ends in a figure*. After its solution
+comes a code cell that draws what is there without the learner, a baseline or the notebook's own curve, and adds the
+learner's under `if exercises.solved(NAME):`, and after that the figure's caption:
+
+    gaps = {"scattered columns": patches.time_mask(100, grid, 0.75, draw).hidden}
+    if exercises.solved(long_gap):  # the check said Right, so it can be called
+        gaps["your gap"] = long_gap(100, grid, 24, draw).flatten(1)
+    plots.bars({name: calls_lost(hidden) for name, hidden in gaps.items()})
+
+Where the task is open ("a better guess than row elsewhere") the check is right for all that keeps the contract.
+
+To *predict before you run*, a cell with the tag `predict` holds names that are None, and a later cell says
+`exercises.predicted(...)` of each. What the data do not tell apart is right as well: hand over the interval of a number
+(`within`), the names whose difference to the best is undecided, or the pairs of an order (`tied`).
+
+`tests/course/test_exercises.py` checks all of this. `lib/course/student.py` writes the copies without the answers."""
 import functools
+import html
 import itertools
+import re
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from IPython.display import display
 
-__all__ = ["Hint", "exercise", "need", "yes", "compare", "same", "generator", "predicted"]
+__all__ = ["Hint", "exercise", "solved", "need", "yes", "compare", "same", "generator", "predicted"]
+
+_RIGHT: list[Any] = []  # the functions that their checks found right in this kernel
 
 
 class Hint(Exception):
     """What a check says about an attempt that is not right; it ends the check."""
 
 
-def exercise(first: str) -> Callable:
-    """Makes a check of a function: it takes the attempt, prints one line, returns nothing and raises nothing.
+class _Untouched(Exception):
+    """The attempt gave nothing back for the first input: a stub, or a `return` that is missing."""
 
-    `first` is the hint for the untouched stub: where to begin, or which tool to take."""
+
+class _Folded:
+    """A line for the terminal; in a notebook its first half, and the second when the reader unfolds it."""
+
+    def __init__(self, shown: str, folded: str) -> None:
+        self.shown, self.folded = (" ".join(text.split()) for text in (shown, folded))
+
+    def __repr__(self) -> str:
+        return f"{self.shown} {self.folded}"
+
+    def _repr_html_(self) -> str:
+        shown, folded = (re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+                         for text in (self.shown, self.folded))
+        return f"<details><summary>{shown}</summary>{folded}</details>"
+
+
+def exercise(first: str) -> Callable:
+    """Makes a check of a function: it takes the attempt, says one line, returns nothing and raises nothing.
+
+    `first` is the hint for the untouched stub, where to begin or which tool to take: in a notebook it is folded."""
     def decorate(body: Callable[[Callable], str]) -> Callable[[Any], None]:
         @functools.wraps(body)
         def check(attempt: Any) -> None:
             try:
-                line = f"Right: {body(_guarded(attempt, first))}"
+                line = f"Right: {body(_guarded(attempt))}"
+                _RIGHT.append(attempt)
+            except _Untouched:
+                return display(_Folded(f"Your turn: `{body.__name__}` gives nothing back yet. Hint:", first))
             except Hint as hint:
                 line = f"Not yet: {hint}"
             except Exception as error:  # in the check itself, so it got something that it cannot read
@@ -48,12 +90,21 @@ def exercise(first: str) -> Callable:
     return decorate
 
 
-def _guarded(attempt: Any, first: str) -> Callable:
-    """The attempt as a function whose errors, and whose None, are hints."""
+def solved(attempt: Any) -> bool:
+    """Whether its check found this very function right; says what to do where it did not."""
+    right = any(attempt is one for one in _RIGHT)
+    if not right:
+        print("Yours is drawn here once its check says Right.")
+    return right
+
+
+def _guarded(attempt: Any) -> Callable:
+    """The attempt as a function whose errors are hints, and whose None too, unless it is the first that it gives."""
     if attempt is None or attempt is ...:
-        raise Hint(first)
+        raise _Untouched
     if not callable(attempt):
         raise Hint(f"the check wants the function itself, without brackets, and got {_show(attempt)}")
+    answers = itertools.count()
 
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -64,8 +115,10 @@ def _guarded(attempt: Any, first: str) -> Callable:
             where = f" in line {lines[-1]} of your cell" if lines else ""
             text = (str(error).splitlines() or [""])[0]
             raise Hint(f"your code stopped{where} with {type(error).__name__}{': ' if text else ''}{text}") from None
+        before = next(answers)
         if result is None or result is ...:
-            raise Hint(first)
+            need(not before, "for one input nothing came back: every way through the function ends in a `return`")
+            raise _Untouched
         return result
     return call
 
@@ -135,28 +188,60 @@ def _show(x: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)[:200]
 
 
-def predicted(what: str, guess: Any, measured: Any, unit: str = "") -> None:
-    """Prints a prediction beside what was measured: a number, a name, or an order of names (a list, first to last)."""
-    print(" ".join(_beside(what, guess, measured, f" {unit}" if unit else "").split()))
+def predicted(what: str, guess: Any, measured: Any, unit: str = "", *, within: tuple[float, float] | None = None,
+              tied: Collection = ()) -> None:
+    """Shows a prediction beside what was measured: a number, a name, or an order of names (a list, first to last).
 
-
-def _beside(what: str, guess: Any, measured: Any, unit: str) -> str:
-    names = list(map(str, measured)) if isinstance(measured, (list, tuple)) else []
-    answer = f"{what}: measured {' > '.join(names) if names else f'{_show(measured)}{unit}'}"
+    What the data do not tell from what was measured is right as well: a number from `within[0]` to `within[1]`, the
+    names in `tied`, and for an order either order of the pairs of names in `tied`. Without a guess the measured value
+    is folded in a notebook."""
+    unit = f" {unit}" if unit else ""
+    if isinstance(measured, (list, tuple)):
+        names = list(map(str, measured))
+        pairs = [tuple(map(str, pair)) for pair in tied]
+        answer = " > ".join(names) + _aside("not told apart", [" and ".join(pair) for pair in pairs])
+        verdict = functools.partial(_order, names=names, tied={frozenset(pair) for pair in pairs})
+    elif isinstance(measured, str):
+        others = [str(name) for name in tied if str(name) != measured]
+        answer = measured + _aside("not told from it", others)
+        verdict = functools.partial(_name, name=measured, tied=others)
+    else:
+        answer = f"{_show(measured)}{unit}"
+        answer += _aside("not told from it", [f"{within[0]:.4g} to {within[1]:.4g}{unit}"] if within else [])
+        verdict = functools.partial(_number, measured=float(measured), unit=unit, within=within)
     if guess is None or guess is ...:
-        return f"{answer}; no prediction was made"
-    if names:
-        if isinstance(guess, str) or not isinstance(guess, Sequence) or sorted(map(str, guess)) != sorted(names):
-            return f"{answer}; your prediction {_show(guess)} is not a list of these names, each once"
-        pairs = list(itertools.combinations([names.index(str(name)) for name in guess], 2))
-        right = sum(first < second for first, second in pairs)
-        return f"{answer}; you predicted {' > '.join(guess)}: {right} of {len(pairs)} pairs in the right order"
-    if isinstance(measured, str):
-        return f"{answer}; you predicted {guess}: {'yes' if str(guess) == measured else 'no'}"
+        display(_Folded(f"{what}, measured (no prediction was made):", answer))
+    else:
+        print(" ".join(f"{what}: measured {answer}; {verdict(guess)}".split()))
+
+
+def _aside(what: str, ties: Sequence[str]) -> str:
+    return f" ({what}: {', '.join(ties)})" if ties else ""
+
+
+def _order(guess: Any, names: Sequence[str], tied: set[frozenset[str]]) -> str:
+    if isinstance(guess, str) or not isinstance(guess, Sequence) or sorted(map(str, guess)) != sorted(names):
+        return f"your prediction {_show(guess)} is not a list of these names, each once"
+    pairs = list(itertools.combinations(map(str, guess), 2))
+    right = [names.index(a) < names.index(b) or frozenset((a, b)) in tied for a, b in pairs]
+    return f"you predicted {' > '.join(map(str, guess))}: {sum(right)} of {len(pairs)} pairs in the right order" + (
+        ", where either order of what is not told apart is right" if tied else "")
+
+
+def _name(guess: Any, name: str, tied: Sequence[str]) -> str:
+    if str(guess) in tied:
+        return f"you predicted {guess}: right, the data do not tell it from {name}"
+    return f"you predicted {guess}: {'right' if str(guess) == name else 'wrong'}"
+
+
+def _number(guess: Any, measured: float, unit: str, within: tuple[float, float] | None) -> str:
     try:
-        off = float(guess) - float(measured)
+        value = float(guess)
     except (TypeError, ValueError):
-        return f"{answer}; your prediction {_show(guess)} is not a number"
-    if not off:
-        return f"{answer}; you predicted exactly that"
-    return f"{answer}; you predicted {float(guess):.4g}{unit}: {abs(off):.3g}{unit} too {'high' if off > 0 else 'low'}"
+        return f"your prediction {_show(guess)} is not a number"
+    if value == measured:
+        return "you predicted exactly that: right"
+    if within and within[0] <= value <= within[1]:
+        return f"you predicted {value:.4g}{unit}: right, the data do not tell it from what was measured"
+    apart = f"{abs(value - measured):.3g}{' points' if unit == ' %' else unit}"
+    return f"you predicted {value:.4g}{unit}: {apart} too {'high' if value > measured else 'low'}"

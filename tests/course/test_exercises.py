@@ -1,5 +1,5 @@
-"""Every exercise of every notebook: the stub gets a first hint, the solution is right, two typical mistakes get their
-own hints."""
+"""Every exercise of every notebook: the stub is the reader's turn, the solution is right, two typical mistakes get
+their own hints."""
 import ast
 import contextlib
 import importlib
@@ -102,13 +102,14 @@ def test_every_prediction_is_answered_later_and_may_be_left_out(py):
 @each
 def test_stub_gets_a_first_hint_and_solution_is_right(one):
     names, line = run(one.stub, one.imports)
-    assert (line.startswith("Not yet: ") and len(line.splitlines()) == 1 and len(line) > 40
-            and "cannot be read" not in line and "stopped" not in line)
+    assert line.startswith(f"Your turn: `{one.name}`") and len(line.splitlines()) == 1 and len(line) > 80
+    assert not exercises.solved(names[one.name])
     names, printed = run(one.solution, one.imports)
     assert printed == "" and one.name in names
     begun = time.process_time()
     line = said(check_of(one), names[one.name])
     assert line.startswith("Right: ") and len(line.splitlines()) == 1 and len(line) > 20, line
+    assert exercises.solved(names[one.name])
     assert time.process_time() - begun < 1.0  # 0.2 s on a free core
 
 
@@ -155,8 +156,25 @@ def test_a_check_prints_one_line_that_fits():
     assert said(twice, lambda x: x**2) == "Not yet: this is the square"  # 2 x 2 = 2 + 2: the second input tells
     assert said(twice, lambda x: x + 7) == "Not yet: for one input your function gives 9, right is 4"
     assert said(twice, lambda x: 2 * int(x)) == "Not yet: halves too"
-    assert said(twice, None) == said(twice, lambda x: None) == said(twice, lambda x: ...) == "Not yet: begin with x"
     assert said(twice, 4) == "Not yet: the check wants the function itself, without brackets, and got 4"
+    assert "every way through" in said(twice, lambda x: 4 if x == 2 else None)
+
+
+def test_an_untouched_stub_says_your_turn_and_folds_its_hint():
+    line = "Your turn: `twice` gives nothing back yet. Hint: begin with x"
+    assert said(twice, None) == said(twice, lambda x: None) == said(twice, lambda x: ...) == line
+    folded = exercises._Folded("a `b`", "is x < y?")
+    assert folded._repr_html_() == "<details><summary>a <code>b</code></summary>is x &lt; y?</details>"
+    assert repr(folded) == "a `b` is x < y?"
+
+
+def test_a_figure_waits_for_the_right_function(capsys):
+    right, wrong = (lambda x: 2 * x), (lambda x: x)
+    twice(right), twice(wrong)
+    capsys.readouterr()
+    assert exercises.solved(right) and not capsys.readouterr().out
+    assert not exercises.solved(wrong) and "once its check says Right" in capsys.readouterr().out
+    assert not exercises.solved(lambda x: 2 * x)  # another function, though its text is the same
 
 
 def test_what_goes_wrong_in_the_learners_code_is_a_hint_with_the_line():
@@ -180,16 +198,29 @@ def test_same(a, b, agree):
     assert exercises.same(a, b) is agree and exercises.same(b, a) is agree
 
 
-def test_predictions_stand_beside_what_was_measured(capsys):
-    for guess, measured, words in [
-            (None, 36.6, "measured 36.6 %; no prediction was made"), (..., 3, "no prediction"),
-            (40, 36.0, "you predicted 40 %: 4 % too high"),
-            (30, np.float32(36), "6 % too low"), ("many", 36, "is not a number"), (5, 5, "exactly that"),
-            ("time", "time", ": yes"), ("mel", "time", ": no"),
-            (["b", "a", "c"], ["a", "b", "c"], "measured a > b > c; you predicted b > a > c: 2 of 3 pairs in the right "
-             "order"),
-            (["a", "x"], ["a", "b"], "not a list of these names, each once"),
-            ("a", ["a", "b"], "not a list of these names")]:
-        predicted("calls lost", guess, measured, "%")
-        line = capsys.readouterr().out
-        assert words in line and line.count("\n") == 1 and line.startswith("calls lost: measured"), line
+@pytest.mark.parametrize("guess, measured, ties, words", [
+    (40, 36.0, {}, "36 %; you predicted 40 %: 4 points too high"), (30, np.float32(36), {}, "6 points too low"),
+    ("many", 36, {}, "is not a number"), (5, 5, {}, "exactly that"), ("time", "time", {}, ": right"),
+    ("mel", "time", {}, ": wrong"), (["a", "x"], ["a", "b"], {}, "not a list of these names, each once"),
+    ("a", ["a", "b"], {}, "not a list of these names"),
+    (["b", "a", "c"], ["a", "b", "c"], {}, "a > b > c; you predicted b > a > c: 2 of 3 pairs in the right order"),
+    # what the data do not tell apart
+    (34, 36.0, {"within": (34, 41)}, "36 % (not told from it: 34 to 41 %); you predicted 34 %: right, the data do not"),
+    (42, 36.0, {"within": (34, 41)}, "6 points too high"),
+    ("mel", "time", {"tied": ["time", "mel"]},
+     "time (not told from it: mel); you predicted mel: right, the data do not tell it from time"),
+    ("both", "time", {"tied": ["mel"]}, ": wrong"),
+    (["b", "a", "c"], ["a", "b", "c"], {"tied": [("b", "a")]},
+     "(not told apart: b and a); you predicted b > a > c: 3 of 3 pairs in the right order, where either order"),
+    (["c", "b", "a"], ["a", "b", "c"], {"tied": [("b", "a")]}, ": 1 of 3 pairs")])
+def test_predictions_stand_beside_what_was_measured(guess, measured, ties, words, capsys):
+    predicted("calls lost", guess, measured, "%", **ties)
+    line = capsys.readouterr().out
+    assert words in line and line.count("\n") == 1 and line.startswith("calls lost: measured"), line
+
+
+def test_without_a_prediction_the_answer_is_there_all_the_same(capsys):
+    for nothing in (None, ...):
+        predicted("calls lost", nothing, 36.61, "%", within=(34, 41))
+        assert capsys.readouterr().out == (
+            "calls lost, measured (no prediction was made): 36.61 % (not told from it: 34 to 41 %)\n")
