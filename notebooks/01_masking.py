@@ -137,7 +137,7 @@ for name, table in chosen.items():
 
 # %% [markdown]
 # One recording accompanies us: the one whose sound stands out most above the median of each of its own mel bands. (A
-# spec is normalised: 1 unit is 17.86 dB.)
+# spec is normalised: 0 is the usual level, 1 unit is 17.86 dB.)
 
 # %%
 above = specs["wildlife"] - specs["wildlife"].median(dim=2, keepdim=True).values  # (B, 1, T, M)
@@ -214,7 +214,7 @@ def draw_grid(ax):
 figure, ax = plt.subplots(figsize=(11, 3.8))
 plots.spec(ax, spec, front, "tokens 0 to 127 of 256, in the order the model counts them")
 draw_grid(ax)
-ax.set_xlim(0, 16 * patch[0] * front.hop_s)
+ax.set_xlim(0, 16 * patch[0] * front.hop_s);
 
 # %% [markdown] tags=["fragment"]
 # *Figure 1. The first half of the recording, cut into patches, each with its token number.* **See:** numbers grow
@@ -246,8 +246,8 @@ print("the same as patches.random_mask:",
       all(torch.equal(a, b) for a, b in zip(mask, (keep, restore, hidden))))
 
 # %% [markdown]
-# Masks are made *outside* the model, with a generator that is passed in. So a mask can be drawn, looked at, replayed
-# and edited, and a run can be repeated to the bit.
+# Masks are made *outside* the model, with a generator of random numbers that is passed in. So a mask can be drawn,
+# looked at, replayed and edited, and a run can be repeated to the bit.
 #
 # ### Why `restore`?
 #
@@ -367,12 +367,12 @@ for name, x in heard.items():
     sound = mel.to_wave(x[0, 0], front)
     # dB, where the encoder sees something
     error = front.std * (log_mel(sound[None], frames=front.frames) - x)[x != silence]
-    display(plots.sound(sound, front.rate, title=f"{name}, turned into sound"))
-    print(f"its spectrogram is {error.square().mean().sqrt():.1f} dB (rms) off")
+    off = f"its spectrogram {error.square().mean().sqrt():.1f} dB (rms) off"
+    display(plots.sound(sound, front.rate, title=f"{name}, turned into sound: {off}"))
 
 # %% [markdown]
-# The number under each player says what the inversion costs: turned into a spectrogram again, the unmasked sound is
-# 1.8 dB off. What you miss beyond that is the mask's doing. In this draw the random mask keeps a bit of every note, in
+# The number over each player says what the inversion costs: turned into a spectrogram again, the unmasked sound is 1.8
+# dB off. What you miss beyond that is the mask's doing. In this draw the random mask keeps a bit of every note, in
 # some band and for a tenth of a second. The time mask plays two short moments of the call exactly as they were and of
 # the rest nothing. The frequency mask keeps one band: the rhythm of the low notes is there, the two higher notes and
 # all overtones are gone.
@@ -394,7 +394,7 @@ for ax, r in zip(axes, (0.6, 0.8, 0.95, 0.99)):
 # *Figure 4. One draw at four mask ratios; a patch visible on the right was visible on the left.* **See:** at 80 % the
 # eye still joins the traces to a call; at 95 % it sees a few spots; at 99 % three patches are left.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## How many calls survive?
 #
 # Pictures persuade; counting is better. A call that covers $n$ patches, in $c$ columns and $m$ rows, is hidden
@@ -498,7 +498,7 @@ for ax, what in zip(axes, ("calls lost", "longest gap (s)")):
            ylabel={"calls lost": "calls without a visible patch"}.get(
                what, "longest gap inside a call (s)"))
 axes[0].yaxis.set_major_formatter("{x:.0%}")
-axes[0].legend()
+axes[0].legend();
 
 # %% [markdown] tags=["fragment"]
 # *Figure 5. The share of calls without any visible patch (left) and the longest stretch inside a call of which nothing
@@ -580,7 +580,7 @@ means = {pool: pd.DataFrame({name: {guess: float(error.mean()) for guess, error 
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), sharey=True)
 for ax, (name, errors) in zip(axes, means.items()):
     bars = ax.barh(range(len(errors)), errors.min(axis=1), color=["C0"] * 4 + ["C1"] * 4)
-    said = errors.min(axis=1).map("{:.3g}: ".format) + errors.idxmin(axis=1)
+    said = errors.min(axis=1).map("{:.3f}: ".format) + errors.idxmin(axis=1)
     ax.bar_label(bars, said, padding=3, fontsize=10)
     ax.set_yticks(range(len(errors)), errors.index)
     ax.set(xlabel="squared error of the best copy (1 = 17.86 dB squared)", title=name,
@@ -682,9 +682,9 @@ plots.table(pd.DataFrame(rows).set_index(["pool", "token"])).format("{:.3f}")
 #
 # $$ 12\, n D^2 + 2\, n^2 D \tag{6} $$
 #
-# multiplications: the linear layers grow with $n$, attention (02 builds it) with its square. The encoder of a MAE sees
-# only the visible patches and the *class token*, an additional one that belongs to no patch and can speak for the
-# whole clip.
+# multiplications: the linear layers grow with $n$; attention, in which every token looks at every other (02 builds
+# it), with its square. The encoder of a MAE sees only the visible patches and the *class token*, an additional one
+# that belongs to no patch and can speak for the whole clip.
 
 # %% tags=["slide"]
 # NBVAL_CHECK_OUTPUT
@@ -710,9 +710,9 @@ print(f"encoding a fifth of the patches is about {spent['all'] / spent['visible'
       f"as fast on this machine ({arch.dim}-d, {arch.depth} blocks)")
 
 # %% [markdown] tags=["fragment"]
-# At 80 % the encoder has a fifth of the tokens, and a block costs a fifth (768-d) or a sixth (128-d) of what it costs
-# on all of them; attention itself a twenty-fifth. The measured speed-up depends on machine, batch and load, so it is
-# printed rounded. The decoder does see all patches, which is why it is kept small.
+# At 80 % the encoder has a fifth of the tokens, and a block costs a fifth (768-d, the ViT-B of both papers) or a sixth
+# (128-d, ours) of what it costs on all of them; attention itself a twenty-fifth. The measured speed-up depends on
+# machine, batch and load, so it is printed rounded. The decoder does see all patches, which is why it is kept small.
 
 # %% [markdown]
 # ## What we saw, and what the papers say
