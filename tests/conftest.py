@@ -1,6 +1,8 @@
 """What the tests share: the golden outputs of the public implementations, where `../shared` lies beside the project."""
 
 import json
+import os
+import shutil
 
 import pytest
 import torch
@@ -45,3 +47,15 @@ def golden_keys() -> dict:
     if not (SHARED / "golden").is_dir():
         pytest.skip("../shared/golden is not there")
     return json.loads((SHARED / "golden" / "KEYS.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium for playwright; its tests are skipped by name only where STUDY_NO_BROWSER says so."""
+    if os.environ.get("STUDY_NO_BROWSER"):
+        pytest.skip("STUDY_NO_BROWSER is set: nothing was tried in a browser")
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found:
+        pytest.fail("no chromium: apt-get install chromium (or set STUDY_NO_BROWSER=1 to leave this test out)",
+                    pytrace=False)
+    return found

@@ -10,13 +10,28 @@ from lib import paths
 from lib.course import build
 
 TEXTS = {name: (paths.ROOT / name).read_text(encoding="utf-8")
-         for name in ("README.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE")}
+         for name in ("README.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "notebooks/TEACHING.md",
+                      "papermill_runs/README.md")}
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", [name for name in TEXTS if name.endswith(".md")])
 def test_links_and_pictures_are_there(name):
     links = re.findall(r"\]\((?!https?://)([^)#]+)", TEXTS[name])
-    assert links and not [link for link in links if not (paths.ROOT / link).exists()]
+    folder = (paths.ROOT / name).parent
+    assert links and not [link for link in links if not (folder / link).exists()]
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name.endswith(".md")])
+def test_places_linked_to_are_headings(name):
+    folder = (paths.ROOT / name).parent
+    for link, place in re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", TEXTS[name]):
+        text = (folder / link if link else paths.ROOT / name).read_text(encoding="utf-8")
+        heads = re.findall(r"^#+ (.+)$", text, re.M)
+        assert place in [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads], f"{link}#{place}"
+
+
+def test_the_readme_is_short():
+    assert len(TEXTS["README.md"].splitlines()) <= 150 and len(TEXTS["README.md"].encode()) <= 14_000
 
 
 def test_every_notebook_has_a_row():

@@ -4,7 +4,12 @@
     python -m lib.course.build check [NAME ...]    reads all pairs, changes nothing
     python -m lib.course.build dress [NAME ...]    set-up cell and badges of lib.course.colab into every .py
     python -m lib.course.build patch [NAME ...]    sources of the .py into the stored .ipynb, without running anything
-    python -m lib.course.build figures [NAME ...] [out=figures/lecture]   runs them; a PNG of 200 dots an inch a figure
+    python -m lib.course.build figures [NAME ...] [out=build/lecture]   runs them; a PNG of 200 dots an inch a figure
+    python -m lib.course.build student [NAME ...] [out=FOLDER]    copies without answers, see lib/course/student.py
+    python -m lib.course.build site [out=FOLDER]   all lessons as a web site that needs no network
+    python -m lib.course.build slides [out=FOLDER]   the cells tagged for it as a deck, in one file
+    python -m lib.course.build sheet [out=FOLDER]  the predictions to print and write on
+    python -m lib.course.build times               words and minutes to read
 
 A .py is the reviewed source (jupytext's percent format); its .ipynb holds the same cells and their outputs. `patch` is
 for changes that cannot change an output: imports, wrapped lines, comments, prose. Figures get the alt text of their
@@ -12,12 +17,14 @@ captions again, and what `plots.source(...)` shows is read from lib again; all e
 any other change the numbers are made by `build`. `patch` refuses where cells were added, removed or changed type."""
 import difflib
 import hashlib
+import importlib
 import json
 import os
 import re
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,13 +36,14 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from nbformat.v4.nbjson import JSONWriter
 
-from lib import paths
-from lib.course import colab, figures
+from lib import paths, progress
+from lib.course import colab, figures, student
 
 __all__ = ["FOLDER", "source", "build", "export", "tidy", "alt", "write", "patch", "pair", "lint"]
 
 FOLDER = paths.ROOT / "notebooks"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+ELSEWHERE = {"site": "site", "slides": "slides", "sheet": "handouts", "times": "handouts"}  # their modules, read late
 KEPT = ("tags", "jupyter", "collapsed", "cellView")  # metadata of a cell: its tags, and whether it is folded
 WIDGET = "application/vnd.jupyter.widget-view+json"
 EXPERIMENT = re.compile(r"0[3-9]_|12_|14_|15_")  # these leave records, so they take parameters
@@ -263,17 +271,18 @@ def _files(names: Sequence[str]) -> list[Path]:
 
 def _build(name: str, *names: str, scale: str = "auto", timeout: int = 1800) -> int:
     for py in _files([name, *names]):
+        begun = time.monotonic()
         try:
             ipynb = build(py, scale, timeout)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             line = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else str(error)
             print(f"{py.name}: {' '.join(line.split())[:500]}; its .ipynb is left as it was", file=sys.stderr)
             return 1
-        print(f"{ipynb.name}: {ipynb.stat().st_size / 1e6:.2f} MB")
+        print(f"{ipynb.name}: {ipynb.stat().st_size / 1e6:.2f} MB, ran {progress.duration(time.monotonic() - begun)}")
     return _check(name, *names)
 
 
-def _figures(*names: str, out: str = "figures/lecture", scale: str = "auto", timeout: int = 1800) -> None:
+def _figures(*names: str, out: str = "build/lecture", scale: str = "auto", timeout: int = 1800) -> None:
     for py in _files(names):
         written = export(py, paths.resolve(out), scale, timeout)
         print(f"{py.stem}: {len(written)} figures in {out}")
@@ -302,12 +311,27 @@ def _patch(*names: str) -> int:
     return _check(*names)
 
 
+def _student(*names: str, out: str = str(paths.ROOT / "student")) -> None:
+    copies = {py.with_suffix(".ipynb"): Path(out) / f"{py.stem}.ipynb" for py in _files(names)}
+    if Path(out).resolve() == FOLDER.resolve():
+        raise ValueError(f"out={out} is where the originals are; name another folder")
+    if there := [copy.name for copy in copies.values() if copy.exists()]:
+        raise ValueError(f"{out} has {there[0]}{' and more' if there[1:] else ''}, perhaps with somebody's work: move "
+                         "it away, or name another folder with out=")
+    for ipynb, copy in copies.items():
+        write(student.without_answers(nbformat.read(ipynb, as_version=4)), copy)
+    print(f"{len(copies)} notebooks without answers in {out}")
+
+
 def main(words: Sequence[str]) -> int:
     """The command line, see the top of this file."""
-    steps = {"build": _build, "check": _check, "dress": _dress, "patch": _patch, "figures": _figures}
-    if not words or words[0] not in steps:
+    steps = {"build": _build, "check": _check, "dress": _dress, "patch": _patch, "figures": _figures,
+             "student": _student}
+    if not words or words[0] not in {*steps, *ELSEWHERE}:
         print(__doc__.partition("\n\n")[2], file=sys.stderr)
         return 2
+    if words[0] in ELSEWHERE:
+        steps = vars(importlib.import_module(f"lib.course.{ELSEWHERE[words[0]]}"))
     return paths.command(steps[words[0]], words[1:], __doc__, "the same command begins anew")
 
 

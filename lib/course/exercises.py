@@ -20,7 +20,7 @@ learner's under `if exercises.solved(NAME):`, and after that the figure's captio
     gaps = {"scattered columns": patches.time_mask(100, grid, 0.75, draw).hidden}
     if exercises.solved(long_gap):  # the check said Right, so it can be called
         gaps["your gap"] = long_gap(100, grid, 24, draw).flatten(1)
-    plots.bars({name: calls_lost(hidden) for name, hidden in gaps.items()})
+    plt.barh(list(gaps), [calls_lost(hidden) for hidden in gaps.values()])
 
 Where the task is open ("a better guess than row elsewhere") the check is right for all that keeps the contract.
 
@@ -28,7 +28,7 @@ To *predict before you run*, a cell with the tag `predict` holds names that are 
 `exercises.predicted(...)` of each. What the data do not tell apart is right as well: hand over the interval of a number
 (`within`), the names whose difference to the best is undecided, or the pairs of an order (`tied`).
 
-`tests/course/test_exercises.py` checks all of this. `lib/course/student.py` writes the copies without the answers."""
+`tests/course/test_exercises.py` checks all of this. `lib/course/student.py` leaves out all that is folded."""
 import functools
 import html
 import itertools

@@ -1,4 +1,4 @@
-"""Checks of notebook 00's exercises: frames, filters, gain, padding, and what a window melts together."""
+"""Checks of notebook 00's exercises: frames, gain, padding, and what a window melts together."""
 import math
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import torch
 from lib import mel
 from lib.course.exercises import compare, exercise, generator, need, yes
 
-__all__ = ["frames_of", "empty_filters", "gain_shift", "padded", "shows_gap"]
+__all__ = ["frames_of", "gain_shift", "padded", "shows_gap", "window_for"]
 
 
 @exercise("equation (7) counts the frames that lie inside the wave: how often can a window be moved on by a hop, and "
@@ -25,20 +25,6 @@ def frames_of(attempt):
             "centred frames stand at every multiple of the hop, both ends included", tolerance=1e-9)
     compare(attempt(50, 400, 160, False), 0, {}, "a wave shorter than one window has no frame: 50 samples give 0")
     return "MSM-MAE's centred frames make 201 of 2 s, frames inside the wave 198."
-
-
-@exercise("`mel.filters(front)` is a matrix (FFT bins, filters). What is the sum of a column whose filter catches no "
-          "bin?")
-def empty_filters(attempt):
-    for points, mels in ((512, 128), (1024, 128), (512, 160), (256, 96)):
-        front = replace(mel.INAT, n_fft=points, mels=mels)
-        bank = mel.filters(front)
-        empty = int((bank.sum(0) == 0).sum())
-        compare(attempt(front), empty, {
-            "these are the FFT bins that no filter uses: add over the bins (dim 0)": int((bank.sum(1) == 0).sum()),
-            "these are the filters that do catch a bin": mels - empty,
-            "this counts all zeros of the matrix, which every triangle has": int((bank == 0).sum())}, tolerance=1e-9)
-    return "the more filters and the shorter the FFT, the more of them stay empty."
 
 
 @exercise("with INAT a factor in the wave is a factor in the magnitude; equation (5) makes decibels of it, equation "
@@ -65,7 +51,7 @@ def padded(attempt):
         pads = mel.normalise(front.pad, front), mel.normalise(0.0, front), 0.0, front.pad
         right, loud, mean, raw = (torch.cat([seen, torch.full((frames - 4, front.mels), pad)]) for pad in pads)
         compare(attempt(log_mel.clone(), front, frames), right, {
-            "the padding is 0 *before* normalising, which is louder than silence: P4": loud,
+            "the padding is 0 *before* normalising, which is louder than silence: P5": loud,
             "the padding is 0 after normalising, the mean of all sounds; nothing is `front.pad`": mean,
             "`front.pad` is in the units of the log-mel: it has to be normalised like the rest": raw,
             "the right values, but not normalised": mel.unnormalise(right, front),
@@ -88,3 +74,47 @@ def shows_gap(attempt):
              "between holds one click at least. The hop says how often you look, the window how much you see at once")
         need(shown or not seen, f"a gap of {gap:.0f} ms lies within one window of {window:.0f} ms")
     return "the window decides, and a shorter one pays with coarser frequencies."
+
+
+@exercise("for the clicks a window may be at most `gap_s / 0.57` seconds long, for the tones it has to be at least "
+          "`2.3 / spacing_hz`: what if these contradict each other?")
+def window_for(attempt):
+    for gap_s, spacing_hz, rate, possible in ((0.040, 40, 22_050, True), (0.012, 150, 32_000, True),
+                                              (0.010, 50, 22_050, False), (0.100, 16, 16_000, True)):
+        window = float(attempt(gap_s, spacing_hz, rate))
+        asked = f"clicks {1000 * gap_s:.0f} ms and tones {spacing_hz} Hz apart"
+        need(possible or not window, f"for {asked} no window does both: the answer is 0")
+        need(window or not possible, f"for {asked} there is a window: only where the longest for the clicks is shorter "
+             "than the shortest for the tones there is none")
+        if not possible:
+            continue
+        need(window == round(window) and 4 <= window <= rate, f"a window has whole samples, from 4 to {rate:,} here, "
+             f"and yours {window:.4g}; seconds times `rate` are samples")
+        clicks, tones = _between_clicks(int(window), gap_s, rate), _between_tones(int(window), spacing_hz, rate)
+        long = f"{asked}: your window of {1000 * window / rate:.0f} ms"
+        need(tones < 0.5, f"{long} is too short for the tones, between them is {tones:.2f} of their level")
+        need(clicks < 0.5, f"{long} is too long for the clicks, between them is {clicks:.2f} of their level")
+    return "both pairs are pairs, and where no window can do it, yours says so."
+
+
+def _between_clicks(window: int, gap_s: float, rate: int) -> float:
+    """The magnitude halfway between two clicks as a share of that on them, the mean over all frequencies."""
+    gap, hop = round(gap_s * rate), max(1, window // 32)
+    wave = torch.zeros(4 * window + gap)
+    wave[[2 * window, 2 * window + gap]] = 1.0
+    level = _magnitude(wave, window, hop, window).mean(dim=1)  # (T,)
+    on, between = (float(level[round((1.5 * window + at) / hop)]) for at in (0, gap / 2))
+    return between / on
+
+
+def _between_tones(window: int, spacing_hz: float, rate: int, points: int = 2**14) -> float:
+    """The magnitude halfway between two tones as a share of that on them, the mean over all frames."""
+    t, middle = torch.arange(max(4 * window, rate // 2)) / rate, rate / 8
+    wave = sum(torch.sin(2 * torch.pi * (middle + side * spacing_hz / 2) * t) for side in (-1, 1))
+    level = _magnitude(wave, window, max(1, window // 16), points).mean(dim=0)  # (points / 2 + 1,)
+    on, between = (float(level[round((middle + off) / rate * points)]) for off in (spacing_hz / 2, 0))
+    return between / on
+
+
+def _magnitude(wave: torch.Tensor, window: int, hop: int, points: int) -> torch.Tensor:
+    return torch.fft.rfft(wave.unfold(0, window, hop) * torch.hann_window(window), n=max(points, window)).abs()

@@ -1,29 +1,12 @@
-"""Checks of notebook 11's exercises: what could be seen, a verdict, drawing groups, how many, many comparisons."""
+"""Checks of notebook 11's exercises: a verdict, drawing groups, many comparisons, a study made up."""
 import math
 
 import numpy as np
-import pandas as pd
 
 from lib.course.exercises import compare, exercise, need
 from lib.runs import verdicts
 
-__all__ = ["could_be_seen", "verdict", "group_draw", "species_needed", "at_least_one"]
-
-
-@exercise("two columns of the table are enough: `paper_change` and `power80`. A difference may be negative")
-def could_be_seen(attempt):
-    rng = np.random.default_rng(0)
-    for n in (30, 50):
-        paper, ours, least = rng.normal(0, 6, n), rng.normal(0, 4, n), rng.uniform(2, 5, n)
-        paper[rng.random(n) < 0.3] = np.nan  # the paper does not say
-        table = pd.DataFrame({"paper_change": paper, "change": ours, "power80": least})
-        seen = np.abs(paper) > least
-        compare(int(attempt(table.copy())), seen.sum(), {
-            "a difference of -10 is as visible as one of +10: take the absolute value": (paper > least).sum(),
-            "these were measured here (`change`); asked is for the paper's": (np.abs(ours) > least).sum(),
-            "these are the rows where the paper's difference is too small, or where it has none": (~seen).sum(),
-            "these are the ones too small to be seen here": (np.abs(paper) < least).sum()})
-    return "that a difference could be seen does not say that it is there at this scale."
+__all__ = ["verdict", "group_draw", "at_least_one", "study"]
 
 
 VERDICTS = ("same direction", "opposite", "undecided", "no verdict")
@@ -75,19 +58,6 @@ def group_draw(attempt):
     return "recordings of one pond and night are alike: drawing windows or recordings makes the interval too narrow."
 
 
-@exercise("an interval narrows with the square root of the number: half the width takes four times as many species")
-def species_needed(attempt):
-    for n, now, wanted in ((33, 4.9, 0.6), (100, 2.0, 1.0), (17, 6.0, 2.5)):
-        exact = n * (now / wanted) ** 2
-        compare(float(attempt(n, now, wanted)), math.ceil(exact), {
-            "width falls with the *root* of the number, so the factor is squared": math.ceil(n * now / wanted),
-            "species come whole: round up (np.ceil)": exact,
-            "a smaller difference needs more species, not fewer": math.ceil(n * (wanted / now) ** 2),
-            "these are the further ones; asked is for all": math.ceil(exact) - n},
-            "species times the square of (smallest found now / wanted), rounded up")
-    return "if species are what the doubt is about: where it is the seed, more species do not help."
-
-
 @exercise("what is the chance that *none* of m independent comparisons says `differs`? The rest is the answer")
 def at_least_one(attempt):
     for m, level in ((20, 0.05), (1, 0.05), (40, 0.01)):
@@ -96,3 +66,24 @@ def at_least_one(attempt):
             "this is the chance that *all* of them differ": level**m,
             "this is the chance that none differs; asked is for at least one": (1 - level) ** m})
     return "of twenty comparisons without any truth at least one differs in 64 of 100 studies."
+
+
+@exercise("rng.standard_normal((seeds, 1)) is one number a seed, and numpy adds it to every species of a table (seeds, "
+          "species)")
+def study(attempt):
+    for seeds, species, true in ((300, 400, 5.0), (400, 250, -3.0)):
+        sds = {"sd_seed": 3.0, "sd_species": 6.0, "sd_cell": 2.0}
+        d = np.asarray(attempt(true, seeds, species, np.random.default_rng(seeds), **sds), float)
+        need(d.shape != (species, seeds), "seeds are rows and species columns: this table is turned")
+        need(d.shape == (seeds, species), f"of {seeds} seeds and {species} species came a table {d.shape}")
+        need(abs(d.mean() - true) < 1.5, f"the mean of a large study is {d.mean():.1f}, the true difference {true:g}")
+        rows, columns = d.mean(1, keepdims=True), d.mean(0, keepdims=True)
+        need(rows.std() > 1, "seeds differ only by the luck of their cells: the luck of a seed is one number, added to "
+             "all of its species")
+        need(columns.std() > 1, "species differ only by the luck of their cells: the luck of a species is one number, "
+             "added to all seeds")
+        got = (rows.std(), columns.std(), (d - rows - columns + d.mean()).std())
+        need(np.allclose(got, [*sds.values()], rtol=0.15), "the three kinds of luck should have standard deviations of "
+             f"{', '.join(f'{sd:g}' for sd in sds.values())} points and have {', '.join(f'{sd:.1f}' for sd in got)}: a "
+             "standard deviation multiplies, a variance is its square")
+    return "two arms can be told apart before they are trained, or not: see the curves below."

@@ -1,9 +1,9 @@
-"""Checks of notebook 12's exercises: selections from windows, whole groups, the law turned round, finds."""
+"""Checks of notebook 12's exercises: selections from windows, how much noise, the law turned round, finds."""
 import numpy as np
 
 from lib.course.exercises import compare, exercise, need
 
-__all__ = ["selection_ends", "split_groups", "labels_needed", "true_share"]
+__all__ = ["selection_ends", "thinned", "labels_needed", "true_share"]
 
 
 @exercise("go through the windows in order and keep a list of [start, end]: a window that starts before or at the last "
@@ -30,25 +30,23 @@ def selection_ends(attempt):
     return "half overlapping windows are then one stretch, as a person would have marked it."
 
 
-@exercise("draw among `np.unique(group)`, not among the rows; then `np.isin(group, drawn)` says which rows are held "
-          "out")
-def split_groups(attempt):
-    for seed in (0, 1):
-        rng = np.random.default_rng(seed)
-        group = rng.permutation(np.repeat(np.arange(20), rng.integers(1, 9, 20)))
-        held = np.asarray(attempt(group.copy(), 0.2, np.random.default_rng(seed)))
-        need(held.shape == group.shape and held.dtype == bool, f"one True or False per row is wanted, {len(group)} of "
-             f"them; got shape {held.shape} of {held.dtype}")
-        both = set(group[held]) & set(group[~held])
-        need(not both, f"{len(both)} groups lie on both sides: the classifier is asked about animals that it has met")
-        share = len(set(group[held])) / 20
-        need(held.any(), "nothing is held out")
-        need(abs(share - 0.2) < 1e-9, f"{share:.0%} of the groups are held out, wanted are 20 %")
-        again, *others = [np.asarray(attempt(group.copy(), 0.2, np.random.default_rng(k))).tolist()
-                          for k in (seed, *range(100, 105))]
-        need(held.tolist() == again, "the same generator gives another split: use `rng` for every draw")
-        need(any(other != again for other in others), "every generator gives the same split: draw with `rng`")
-    return "whole groups on one side only, and repeatable."
+@exercise("`np.flatnonzero(label == \"noise\")` are the rows of noise; rng.permutation gives an order to leave "
+          "them out by")
+def thinned(attempt):
+    for seed, share in ((0, 0.25), (1, 0.1)):
+        label = np.random.default_rng(seed).permutation(np.repeat(["noise", "frog", "toad"], [40, 12, 7]))
+        noisy = label == "noise"
+        keep, again, *others = [np.asarray(attempt(label.copy(), share, np.random.default_rng(k)))
+                                for k in (seed, seed, *range(100, 105))]
+        need(keep.shape == label.shape and keep.dtype == bool, f"one True or False per recording is wanted, "
+             f"{len(label)} of them; this is {keep.dtype} of shape {keep.shape}")
+        need(keep[~noisy].all(), "recordings of species are left out too: only noise is thinned")
+        kept, wanted = int(keep[noisy].sum()), round(share * 40)
+        need(kept != 40 - wanted, "these are the recordings to leave out: True where one is kept")
+        need(kept == wanted, f"{kept} of 40 recordings of noise are kept, a share of {share:g} is {wanted}")
+        need((keep == again).all(), "the same generator keeps other recordings: use `rng` for every draw")
+        need(any((keep != other).any() for other in others), "every generator keeps the same ones: draw with `rng`")
+    return "every species whole, and a part of the noise."
 
 
 @exercise("set a n^-b + c equal to 1 - target and solve for n; think of what happens where c is larger than that")

@@ -1,6 +1,7 @@
 """Checks of notebook 13's exercises: the learner writes a test, and it is tried on a healthy part and on broken ones.
 An attempt takes a part and returns True when it is as it should be. Each broken part stands in public code or is a turn
-of hand that passes the obvious test; the hint says what the attempt did not try."""
+of hand that passes the obvious test; the hint says what the attempt did not try. In the last the learner writes the
+part, and it is tried by such tests."""
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -11,7 +12,8 @@ from lib import metrics, patches, training
 from lib.course.exercises import exercise, need, yes
 from lib.mae import MAE, Arch
 
-__all__ = ["keeps_the_right_number", "is_time_major", "averages_over_targets", "can_start_anywhere", "is_blind"]
+__all__ = ["keeps_the_right_number", "is_time_major", "averages_over_targets", "can_start_anywhere", "is_blind",
+           "filled"]
 
 SMALL = Arch(frames=64, mels=32, patch=(8, 8), dim=16, depth=1, heads=2, decoder="plain", decoder_dim=8,
              decoder_depth=1, decoder_heads=2)
@@ -101,3 +103,20 @@ def is_blind(attempt):
     }, "When only hidden pixels change, the latent of the visible patches stays the same; compare with torch.equal or "
        "allclose, and change nothing visible.")
     return "AudioMAE's 2-D mask fails a test like this one on grids of more than 999 patches."
+
+
+@exercise("`x[:, :, torch.arange(frames) % x.shape[2]]` is the sound again and again; torch.cat puts anything "
+          "behind it")
+def filled(attempt):
+    for (N, _, T, M), frames in (((3, 1, 20, 4), 50), ((2, 1, 16, 8), 40)):
+        x = -0.1 - torch.rand(N, 1, T, M, generator=training.generator(N)) - torch.arange(N).view(-1, 1, 1, 1)
+        got = torch.as_tensor(attempt(x.clone(), frames))
+        need(got.shape == (N, 1, frames, M), f"of specs {(N, 1, T, M)} and {frames} frames came {tuple(got.shape)}, "
+             f"needed is {(N, 1, frames, M)}")
+        need(torch.equal(got[:, :, :T], x), "the sound itself comes first and stays as it is")
+        alone = torch.cat([torch.as_tensor(attempt(one[None].clone(), frames)) for one in x])
+        need(torch.allclose(got, alone), "a clip alone is padded otherwise than in company: take nothing from the "
+             "batch, only from the clip itself")
+        louder = got[:, :, T:].amax((1, 2, 3)) > x.amax((1, 2, 3)) + 1e-6
+        need(not louder.any(), "the padding is louder than the clip, as in run 4: 0 is silence in a wave, not here")
+    return "the sound as it came, nothing louder behind it, and each clip for itself. How far it gets is drawn below."

@@ -1,6 +1,6 @@
 """The figures and tables of a notebook: what in them a reader cannot read, and a lecture's set of the figures.
 
-    python -m lib.course.build figures [NAME ...] [out=figures/lecture]   runs them, one PNG a figure
+    python -m lib.course.build figures [NAME ...] [out=build/lecture]   runs them, one PNG a figure
 
 While a notebook is built, `watch` stands in its kernel and writes into each figure's metadata what matplotlib knows of
 its texts: which of them lie over each other, and how large the smallest is where the figure is shown. `lint_image` and
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path as Outline
 from matplotlib.text import Text
 from nbformat import NotebookNode
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 __all__ = ["texts", "watch", "lint_image", "lint_tables", "collect"]
 
@@ -100,8 +100,11 @@ def watch(folder: str = "") -> None:
 
 def lint_image(output: NotebookNode, kind: str) -> list[str]:
     """What is wrong with a stored picture: too few dots an inch, texts over each other, texts too small to read."""
-    with Image.open(io.BytesIO(base64.b64decode(output.data[kind]))) as picture:
-        dots = round(min(picture.info.get("dpi", (0, 0))))
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(output.data[kind]))) as picture:
+            dots = round(min(picture.info.get("dpi", (0, 0))))
+    except UnidentifiedImageError:
+        return ["a picture that cannot be read: build it again"]
     about = output.metadata.get(kind, {})
     found = [f"a figure of {dots} dots an inch, at least {DOTS}"] if dots < DOTS else []
     if output.output_type == "display_data" and "overlapping" not in about:

@@ -72,7 +72,7 @@ class Panels(Canvas):
     def __init__(self, looks: Sequence[str], width: float = 11.0, height: float = 2.7) -> None:
         super().__init__(width, height)
         self.axes = np.atleast_1d(self.figure.subplots(1, len(looks), sharey=True))
-        self.figure.subplots_adjust(left=0.55 / width, right=1 - 0.1 / width, bottom=0.5 / height,
+        self.figure.subplots_adjust(left=0.65 / width, right=1 - 0.1 / width, bottom=0.5 / height,
                                     top=1 - 0.3 / height, wspace=0.06)
         self.looks = looks
 

@@ -250,4 +250,4 @@ def plan(ax: Axes, pilot: Mapping) -> None:
     ax.axhline(target, color="C3", linestyle=":", label=f"target {target:.0%}")
     ax.set(xscale="log", xlabel=f"labelled {pilot['unit']}s per species", ylabel="top-1, class average", ylim=(0, 1.02))
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.legend(fontsize="small", loc="best")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))

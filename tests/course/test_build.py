@@ -1,9 +1,12 @@
+import base64
+import io
 import json
 import re
 import shutil
 
 import nbformat
 import pytest
+from PIL import Image
 
 from lib import paths
 from lib.course import build
@@ -211,6 +214,12 @@ def code(source="1", outputs=(), count=1, **metadata):
     return nbformat.v4.new_code_cell(source, outputs=list(outputs), execution_count=count, metadata=metadata)
 
 
+def picture() -> str:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 3)).save(file, format="png", dpi=(110, 110))
+    return base64.b64encode(file.getvalue()).decode()
+
+
 def show(**data):
     return nbformat.v4.new_output("display_data", {k.replace("_", "/", 1): v for k, v in data.items()})
 
@@ -282,9 +291,10 @@ def test_lint_of_a_whole_file(tmp_path):
     parameters = ('ratio: float = 1  # a ratio, e.g. 7\nfilter: str = "50 %"  # what stays\n# of the draws\nseed: int '
                   '= -1  # a seed\n'
                   'rate: float = 1e-4  # a rate\npanel: bool = True  # also the panel')
-    cells = [code(parameters, tags=["parameters"]), code(outputs=[show(image_png="AAAA", text_html="/x")]),
+    cells = [code(parameters, tags=["parameters"]), code(outputs=[show(image_png=picture(), text_html="/x")]),
              nbformat.v4.new_markdown_cell("What to see. Data from folder:/nowhere and https://example.org/Users/x are "
                                            "no such paths.")]
+    cells[1].outputs[0].metadata["image/png"] = {"overlapping": [], "smallest_pt": 9.0}
     notebook = build.tidy(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": build.KERNEL}))
     build.write(notebook, path)
     assert build.lint(path) == []

@@ -4,7 +4,6 @@ import base64
 import io
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -104,17 +103,6 @@ sys.path.insert(0, {tests!r})
 import examples
 made = examples.every(Path({folder!r}))
 """
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    if os.environ.get("STUDY_NO_BROWSER"):
-        pytest.skip("STUDY_NO_BROWSER is set: the explorers were not tried in a browser")
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not found:
-        pytest.fail("no chromium: apt-get install chromium (or set STUDY_NO_BROWSER=1 to leave this test out)",
-                    pytrace=False)
-    return found
 
 
 @pytest.fixture(scope="module")

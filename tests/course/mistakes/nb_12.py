@@ -16,9 +16,10 @@ def _strict(start, end):
 MISTAKES = {
     "selection_ends": [(_strict, "windows that only touch"), (lambda start, end: np.stack([start, end], 1),
                                                               "as they came")],
-    "split_groups": [(lambda group, share, rng: rng.random(len(group)) < share, "groups lie on both sides"),
-                     (lambda group, share, rng:
-                      np.isin(group, np.unique(group)[: round(share * len(np.unique(group)))]), "the same split")],
+    "thinned": [(lambda label, share, rng: rng.permutation(len(label)) < share * len(label), "only noise is thinned"),
+                (lambda label, share, rng:
+                 (label != "noise") | (np.cumsum(label == "noise") <= round(share * (label == "noise").sum())),
+                 "every generator keeps the same ones")],
     "labels_needed": [(lambda a, b, c, target: (a / (1 - target)) ** (1 / b), "the floor c is missing"),
                       (lambda a, b, c, target: (a / max(1 - target - c, 1e-9)) ** (1 / b), "infinity (np.inf) is the "
                        "honest answer")],

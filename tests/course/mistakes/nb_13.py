@@ -31,6 +31,14 @@ def starts(n):
     return drawn
 
 
+def padded(value):
+    """A padding of value(x), a number or one for each clip, behind the sound."""
+    def filled(x, frames):
+        behind = torch.zeros(len(x), 1, frames - x.shape[2], x.shape[3]) + value(x)
+        return torch.cat([x, behind], 2)
+    return filled
+
+
 MISTAKES = {
     "keeps_the_right_number": [(lambda visible: visible(256, 0.5) == 128, "at 0.5 nobody can tell"),
                                (lambda visible: visible(256, 0.75) == 64, "Try 10 patches")],
@@ -46,4 +54,6 @@ MISTAKES = {
                            (lambda draw: {0, 1, 2} <= starts(300)(draw), "none too many")],
     "is_blind": [(blind_to(lambda x, hidden: x), "attends to everything"),
                  (blind_to(lambda x, hidden: torch.where(hidden, x.flip(-1), x)), "the mean of each hidden patch")],
+    "filled": [(padded(lambda x: 0.0), "louder than the clip"), (padded(lambda x: x.min()), "in company"),
+               (lambda x, frames: torch.nn.functional.interpolate(x, (frames, x.shape[3])), "comes first")],
 }
