@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 01 · Masking: what is left to hear when four fifths are hidden?
 #
-# **Time**: reading 17 minutes (words / 200) · running half a minute on one core of a laptop (`tiny`, `smoke`); `small`
-# and `paper` the same, with a larger encoder in the last measurement. The synthetic recordings are made once and kept:
-# a minute more at the first run (`tiny`).
+# **Time**: `tiny` half a minute of one core of an AMD EPYC · `smoke`, `small` and `paper` the same, with a larger
+# encoder in the last measurement · reading 16 minutes. The synthetic recordings are made once and kept: a minute more
+# at the first run (`tiny`).
 #
 # You will
 # 1. **cut** a spectrogram into patches and **number** them,
@@ -310,8 +310,9 @@ for n, r in ((10, 0.9), (100, 0.9), (10, 0.7), (256, 0.8)):
           f"rounding keeps {n - round(r * n)}   ({n * (1 - r)!r})")
 
 # %% [markdown]
-# None: $1 - 0.9$ is a little less than 0.1 for a computer, and `int` cuts. Counts are rounded here, and at least one
-# patch always stays.
+# <details><summary>Answer</summary>None: 1 - 0.9 is a little less than 0.1 for a computer, and `int` cuts.</details>
+#
+# Counts are rounded here, and at least one patch always stays.
 #
 # ## Other masks
 #

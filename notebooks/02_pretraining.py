@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 02 · Pretraining: a masked autoencoder from ten lines of attention up
 #
-# **Time**: reading 18 minutes (words / 200) · running 3 minutes on a laptop core if the four models at the end are
-# there, of which one is a training loop of yours (`tiny`); to train those four as well, the record of this notebook
-# has 6 minutes of one core of an Intel Xeon (AVX-512 bf16), and a laptop needs two to three times that · `smoke` half
-# a minute · `small` not measured · `paper` three times the pretraining of 05.
+# **Time**: `tiny` 7 minutes of one core of an Intel Xeon (AVX-512 bf16): 6 by its record, most of it for training four
+# models, and about one for a loop of your own; opened again it loads the four · `smoke` half a minute · `small` not
+# measured · `paper` three times the pretraining of 05 (the main model and three variants; the paper gives 24 h on an
+# A100 for one) · reading 16 minutes.
 #
 # You will
 # 1. **look and listen** to what a trained model guesses, and say what such a guess is worth,
@@ -254,7 +254,7 @@ regions = {"all": hidden, "on calls": hidden & (share >= 0.25),
            "background": hidden & (share == 0)} if synthetic else {"all": hidden}
 print({name: f"{int(where.sum()):,} hidden patches" for name, where in regions.items()})
 
-# %%
+# %% tags=["slide"]
 @torch.no_grad()
 def errors(model, specs, mask):
     """The squared error of every patch in the model's target units, hidden or not: (N, L)."""
@@ -287,8 +287,8 @@ plots.table(worth).format("{:.3f}")
 # **See** (`tiny`, `chorus`, one seed: no verdict): the error is in squared units of the spectrogram (1 unit is 17.86
 # dB). The usual noise of elsewhere (0.562) is hardly better than knowing nothing of this clip, since every recording
 # has its own level. The one strong guess is the row of *this* clip, 0.130, and the network has 0.089: a third less. On
-# calls both are worse, 0.324 and 0.232. Most of what the model guesses well is the noise floor; what it knows beyond
-# that is in the last third.
+# calls both are worse, 0.324 and 0.232. Most of what the model guesses well is the noise floor, the steady background
+# of this recording; what it knows beyond that is the last third.
 #
 # ## The whole machine, before its parts
 
@@ -415,7 +415,7 @@ left.set_xlim(0, 20 * wide);
 # $$ z = \mathrm{Blocks}\big([\,c\,;\, (E x_i + p_i)_{i \in V}\,]\big) \tag{2} $$
 #
 # $x_i$ are the patches, $E$ one linear layer, $p_i$ a fixed code of the place, $V$ the visible patches, $c$ the class
-# token. The blocks are those of timm's stock vision transformer.
+# token. The blocks are those of the stock vision transformer (ViT) of timm, a library of models for pictures.
 
 # %%
 arch = setting.arch(norm_pixels=norm_pixels)
@@ -470,8 +470,10 @@ with torch.no_grad():
                         float((encode(louder, mask) - latent).abs().max()))
 
 # %% [markdown]
-# Not at all. Hidden patches are not zeroed or blurred, they are never computed. That is why an encoder that hides four
-# fifths costs about a fifth of one that sees everything (01), and why it cannot cheat.
+# <details><summary>Answer</summary>Not at all. Hidden patches are not zeroed or blurred, they are never computed, so
+# the encoder cannot cheat.</details>
+#
+# That is also why an encoder at mask ratio 0.8 costs about a fifth of one that sees everything (01).
 #
 # ### Where is a patch?
 #
@@ -498,7 +500,7 @@ figure.colorbar(image, ax=axes, label="cosine similarity");
 # ## The decoder in six lines
 #
 # The decoder gets the latents, puts the mask token wherever a patch is missing, adds places again, and guesses 256
-# pixels per patch.
+# *pixels*, the values of the spectrogram in a patch.
 
 # %%
 def decode(latent, mask):
@@ -546,7 +548,8 @@ for which in (False, True):
 # ## A training loop of your own
 #
 # All pieces are there: `encode`, `decode` and `loss` are yours. What is left is to draw clips and masks, to ask for
-# the gradient, and to step. Nothing below is the library's but the front end and the mask.
+# the gradient, and to step: AdamW is the usual rule for how far each number goes. Nothing below is the library's but
+# the front end and the mask.
 
 # %% tags=["slide", "code"]
 files = pd.concat([table[(table["split"] == "train") & (table["duration_s"] > 0)].head(200)
@@ -664,8 +667,11 @@ exercises.predicted("loss with another mask", another, round(other, 2), within=(
 assert losses[-1] < losses[0]
 
 # %% [markdown]
-# The network has learned these patches by heart, hiss included, and nothing about sound. So in real training every
-# clip comes with a new crop and a new mask each time, and what counts is measured on recordings it has never met.
+# <details><summary>Answer</summary>About 1: the network has learned these patches by heart, hiss included, and nothing
+# about sound.</details>
+#
+# So in real training every clip comes with a new crop and a new mask each time, and what counts is measured on
+# recordings it has never met.
 #
 # ## Pretraining with the library
 
@@ -862,10 +868,10 @@ assert same and moved
 print("(c): the decoder is untouched, the encoder has moved")
 
 # %% [markdown]
-# 6,000 more wildlife clips bring the loss on wildlife from 0.889 to 0.886 with all weights free and to 0.887 with the
-# decoder frozen: differences in the third decimal from one seed, which cannot be told apart. (b) ends on wildlife
-# behind where those two began (0.902) and is worse on general sound (0.938), which it never met. Liu et al. show
-# pictures of the three and no numbers.
+# **See:** 6,000 more wildlife clips bring the loss on wildlife from 0.889 to 0.886 with all weights free and to 0.887
+# with the decoder frozen: differences in the third decimal from one seed, which cannot be told apart: (c) is as close
+# to (a) as to where it started. (b) ends on wildlife behind where those two began (0.902) and is worse on general
+# sound (0.938), which it never met. Liu et al. show pictures of the three and no numbers.
 #
 # ## Explore: the reconstruction studio
 #
