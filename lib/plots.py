@@ -153,19 +153,19 @@ def reconstruction(model, x: torch.Tensor, mask: Mask, front: FrontEnd, names: S
         guess = model.decode(model.encode(x, mask), mask)
         errors = model.patch_errors(x, guess)  # (B, L)
     picture = model.picture(x, guess, mask)
-    figure, axes = plt.subplots(len(x), 4, figsize=(13, 2.5 * len(x) + 0.4), sharex=True, sharey=True, squeeze=False)
-    borrowed = " (level of each patch borrowed)" if model.arch.norm_pixels else ""
+    figure, axes = plt.subplots(len(x), 4, figsize=(11, 2.3 * len(x) + 0.4), sharex=True, sharey=True, squeeze=False)
+    guessed = "guess, level borrowed" if model.arch.norm_pixels else "guess, nothing borrowed"
     for i, row in enumerate(axes):
         limits = tuple(np.quantile(x[i].numpy(), [0.01, 0.998]))
         shown = [x[i], masked(x, mask, model.arch.patch)[i], picture[i], (picture - x)[i].abs()]
         mse = float(errors[i][mask.hidden[i]].mean())
         titles = [names[i] if len(names) else "input",
                   f"{int((~mask.hidden[i]).sum())} of {mask.hidden.shape[1]} patches visible",
-                  f"reconstruction{borrowed if i == 0 else ''}", f"|error|; loss {mse:.2f}"]
+                  guessed, f"|error|; loss {mse:.2f}"]
         for ax, part, title in zip(row, shown, titles):
             error = part is shown[3]
             spec(ax, part, front, title, (0, 2) if error else limits, "viridis" if error else CMAP)
-            ax.title.set_size("small")
+            ax.title.set_size(11)
             ax.set(xlabel="time (s)" if i == len(x) - 1 else "", ylabel="frequency (kHz)" if ax is row[0] else "")
     return figure
 

@@ -1,40 +1,49 @@
 # %% [markdown]
 # # 01 · Masking: what is left to hear when four fifths are hidden?
 #
-# **Time**: `tiny` 20 seconds of one core of an Intel Xeon (AVX-512 bf16) · `smoke` under 20 seconds · `small` and `paper` the same with a larger encoder in the last measurement. The synthetic recordings
-# are made once and kept: a minute more of that core at the first run (`tiny`).
+# **Time**: `tiny` half a minute of one core of an AMD EPYC · `smoke`, `small` and `paper` the same, with a larger
+# encoder in the last measurement · reading 16 minutes. The synthetic recordings are made once and kept: a minute more
+# at the first run (`tiny`).
 #
 # You will
-# 1. **cut** a spectrogram into patches and **number** them, by hand and with `lib.patches`,
+# 1. **cut** a spectrogram into patches and **number** them,
 # 2. **draw** a random mask in five lines and **undo** the shuffle it makes,
-# 3. **compare** random, time, frequency, 2-D and patterned masks: by eye, by ear, and by how many calls they hide,
-# 4. **measure** how far copying from the neighbours gets, the bar a trained model has to clear,
-# 5. **say** what masking saves and why that made masked autoencoders practical.
+# 3. **compare** masks by eye, by ear, and by how many calls they hide,
+# 4. **measure** how far copying from the neighbours gets, the bar that a trained model has to clear,
+# 5. **say** what masking saves.
 #
 # Read 00 first if "log-mel" or "mel bin" is new to you. Nothing is trained here; 02 does that.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The question
 #
-# A masked autoencoder (MAE) learns without labels. It does one thing, over and over:
+# A lorry passes while a bird sings. For half a second you hear only the lorry, and yet you could whistle what the bird
+# sang meanwhile. From what do you know it? From the phrase before, from the overtones that were not covered, from a
+# thousand other songs. Whoever can fill such gaps has learned something about songs, and nobody had to tell them which
+# species it was.
+
+# %% [markdown]
+# A *masked autoencoder* (MAE) is a network that is trained on nothing but such gaps, made on purpose:
 #
 # 1. **cut** the spectrogram of a few seconds of sound into patches,
 # 2. **hide** most of them, at random,
-# 3. an **encoder** looks at the visible ones only and describes each by a vector,
-# 4. a small **decoder** gets these vectors, and blanks for the hidden patches, and **guesses** what was there,
-# 5. the guesses are compared with the truth, which is known: the **loss** is their error on the hidden patches, and both networks are changed a little
-#    to make it smaller.
+# 3. an **encoder** looks at the visible ones only and describes each by a list of numbers,
+# 4. a small **decoder** gets these lists, and blanks for the hidden patches, and **guesses** what was there,
+# 5. the guesses are compared with the truth, which is known: the **loss** is their error on the hidden patches, and
+#    both networks are changed a little to make it smaller.
 #
-# Then the decoder is thrown away. Whoever can guess four fifths of a frog's call from one fifth has learned what calls are like, or so the hope goes,
-# and the encoder is what a classifier of species starts from. He et al. 2022 did this to pictures, AudioMAE (Huang et al. 2022) brought it to sound.
-# Of the two papers that this course re-creates, Liu et al. 2026 hide 80 % of the patches and Niizumi et al. 2022 hide 75 %.
+# Then the decoder is thrown away, and the encoder is what a classifier of species starts from. He et al. 2022 did this
+# to pictures, AudioMAE (Huang et al. 2022) to sound. Of the two papers that this course re-creates, Liu et al. 2026
+# hide 80 % of the patches and Niizumi et al. 2022 hide 75 %.
 #
-# This notebook is about steps 1 and 2. What is hidden decides what has to be learned: a mask that is easy to fill teaches little, and one that hides a
-# whole call leaves nothing to learn the call from.
-#
-# > **Predict before you read on.** Three masks hide the same 75 % of three seconds of sound: random patches, whole moments, or whole frequency
-# > bands. Under which of them do most calls disappear *without a trace*? And under which is a hidden patch easiest to guess from its surroundings?
-# > Write down an order for each; the notebook comes back to both, and runs without them too.
+# This notebook is about steps 1 and 2. What is hidden decides what has to be learned: a gap that is easy to fill
+# teaches little, and one that swallows the whole call leaves nothing to learn the call from.
+
+# %% [markdown] tags=["slide"]
+# > **Predict before you read on.** Three masks hide the same 75 % of three seconds of sound: random patches, whole
+# > moments, or whole frequency bands. Under which of them do most calls disappear *without a trace*? And under which
+# > is a hidden patch easiest to guess from its surroundings? Write down an order for each; the notebook comes back to
+# > both, and runs without them too.
 
 # %% cellView="form" jupyter={"source_hidden": true}
 # @title Set-up: run it once. Where the study is installed it does nothing.
@@ -82,7 +91,6 @@ from lib.course import exercises
 from lib.sources import chorus
 
 plots.style()
-plt.rcParams["figure.dpi"] = 75  # many spectrograms: a small file
 
 # %% tags=["parameters"]
 # auto: what the environment variable STUDY_SCALE says, else small with a CUDA GPU, else tiny
@@ -96,10 +104,11 @@ general: str = "chorus"  # the everyday sounds: chorus, audioset:ROOT, esc50 or 
 # %% [markdown]
 # ## What will be computed
 #
-# There are two pools of recordings: *wildlife*, the animals that we care about, and *general*, everyday sounds, of which the world has many more. The
-# first three seconds of up to 64 recordings per pool (8 at `smoke`) become specs (log-mel spectrograms) of 512 frames x 128 mel bins, as in 00.
-# Everything else is drawing masks on them. The numbers in the text were measured at `tiny` with `seed=0` and `data_seed=0` on `chorus`, this project's synthetic sound
-# world, where the true box of every call is known; where real recordings were measured too, the text says so.
+# There are two pools of recordings: *wildlife*, the animals that we care about, and *general*, everyday sounds, of
+# which the world has many more. The first three seconds of up to 64 recordings per pool (8 at `smoke`) become *specs*,
+# log-mel spectrograms of 512 frames x 128 mel bins, as in 00. Everything else is drawing masks on them. Numbers in the
+# text are of `tiny`, `seed=0` and `data_seed=0` on `chorus`, this project's synthetic sound world, where the true box
+# of every call is known.
 
 # %%
 setting = runs.scale(scale)
@@ -108,10 +117,10 @@ pools = {"wildlife": sources.recordings(wildlife, "wildlife", setting.chorus, da
 count = 8 if setting.name == "smoke" else 64
 chosen = {name: table.sample(min(count, len(table)), random_state=seed).reset_index(drop=True)
           for name, table in pools.items()}
-pd.DataFrame({name: {"recordings": len(pools[name]), "used here": len(table),
-                     "classes": pools[name]["label"].nunique(),
-                     "hours": round(pools[name]["duration_s"].sum() / 3600, 2)}
-              for name, table in chosen.items()})
+pd.DataFrame([{"pool": name, "recordings": len(pools[name]), "used here": len(table),
+               "classes": pools[name]["label"].nunique(),
+               "hours": round(pools[name]["duration_s"].sum() / 3600, 2)}
+              for name, table in chosen.items()]).set_index("pool")
 
 # %%
 front = mel.INAT
@@ -127,8 +136,8 @@ for name, table in chosen.items():
           f"std {specs[name].std():.2f}")
 
 # %% [markdown]
-# One recording accompanies us: the one whose sound stands out most above the median of each of its own mel bands. (Units: a spec is normalised, 1 is
-# 17.86 dB.)
+# One recording accompanies us: the one whose sound stands out most above the median of each of its own mel bands. (A
+# spec is normalised: 0 is the usual level, 1 unit is 17.86 dB.)
 
 # %%
 above = specs["wildlife"] - specs["wildlife"].median(dim=2, keepdim=True).values  # (B, 1, T, M)
@@ -136,13 +145,14 @@ best = int((above - 1).clamp(min=0).mean(dim=(1, 2, 3)).argmax())
 spec = specs["wildlife"][best : best + 1]  # (1, 1, T, M)
 wave = audio.read(chosen["wildlife"]["file"][best], front.rate, 0.0, front.seconds)
 print(chosen["wildlife"]["label"][best], tuple(spec.shape))
-plots.sound(wave, front.rate)
+plots.sound(wave, front.rate, title="the recording that accompanies us")
 
 # %% [markdown]
 # ## Patches
 #
-# A transformer takes a sequence of *tokens*, each a list of numbers; here a token is a patch. A spec $(T, M)$ becomes such a sequence by cutting it
-# into patches of $p_t$ frames by $p_f$ mel bins:
+# The network that will guess, a transformer, reads a sequence of *tokens*: pieces of input, each a list of numbers.
+# Here a token is a patch. A spec $(T, M)$ becomes a sequence by cutting it into patches of $p_t$ frames by $p_f$ mel
+# bins:
 #
 # $$ L = t f, \qquad t = T / p_t, \qquad f = M / p_f \tag{1} $$
 #
@@ -150,8 +160,8 @@ plots.sound(wave, front.rate)
 #
 # $$ i = a f + b \tag{2} $$
 #
-# so the first $f$ tokens are the first moment, from the lowest band to the highest. Other code bases number differently (MSM-MAE runs along time
-# first); mixing the two up is a silent and popular mistake.
+# so the first $f$ tokens are the first moment, from the lowest band to the highest. Other code numbers differently
+# (MSM-MAE runs along time first), and mixing the two up gives no error message.
 #
 # Cutting is two lines: split both axes, then bring the two patch counts to the front. On numbers small enough to read:
 
@@ -164,8 +174,8 @@ x = x.reshape(1, 6, 4)  # (1, L, pt*pf)
 print(toy[0, 0], x[0], sep="\n")
 
 # %% [markdown]
-# Token 0 holds 0, 1, 6, 7: two frames of the lowest two bins. Token 1 is the next two bins at the *same* time. On the real thing, with the patch of
-# both papers' main models, 16 frames x 16 bins:
+# Token 0 holds 0, 1, 6, 7: two frames of the lowest two bins. Token 1 is the next two bins at the *same* time. On the
+# real thing, with the patch of both papers' main models, 16 frames x 16 bins:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -178,7 +188,8 @@ print(f"a patch is {1000 * 16 * front.hop_s:.0f} ms x 16 mel bins; back again:",
       torch.equal(patches.unpatchify(x, grid, patch), spec))
 
 # %% [markdown]
-# > **Predict.** The grid is 32 columns of 8 rows. Which number has the patch in time column 3, mel row 5, both counted from 0?
+# > **Predict.** The grid is 32 columns of 8 rows. Which number has the patch in time column 3, mel row 5, both counted
+# > from 0?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -187,8 +198,7 @@ column, row = 3, 5
 i = column * grid.f + row
 print(f"token {i}; and back: column {i // grid.f}, row {i % grid.f}")
 
-
-# %%
+# %% tags=["slide"]
 def draw_grid(ax):
     """Patch borders over a plots.spec, and each patch's token number."""
     wide, high = patch[0] * front.hop_s, patch[1]
@@ -201,21 +211,23 @@ def draw_grid(ax):
                 bbox=dict(facecolor="k", alpha=0.5, edgecolor="none", pad=1))
 
 
-figure, ax = plt.subplots(figsize=(12, 3.8))
-plots.spec(ax, spec, front, "tokens 0 to 127 of 256, numbered in the order the model counts them")
+figure, ax = plt.subplots(figsize=(11, 3.8))
+plots.spec(ax, spec, front, "tokens 0 to 127 of 256, in the order the model counts them")
 draw_grid(ax)
-ax.set_xlim(0, 16 * patch[0] * front.hop_s)
+ax.set_xlim(0, 16 * patch[0] * front.hop_s);
+
+# %% [markdown] tags=["fragment"]
+# *Figure 1. The first half of the recording, cut into patches, each with its token number.* **See:** numbers grow
+# upwards first, then to the right; a call of half a second covers about six columns, and a single syllable is often
+# shorter than one patch.
 
 # %% [markdown]
-# The recording with its patches. Numbers grow upwards first, then to the right. A call of half a second covers about six columns; a single syllable
-# is often shorter than one patch.
-#
 # ## A random mask in five lines
 #
-# Draw a number for every patch, sort, keep the smallest. The share hidden is the *mask ratio* $r$; $H = \mathrm{round}(rL)$ patches are hidden and
-# $K = L - H$ stay. This is the public MAE's own recipe (He et al. 2022).
+# Draw a number for every patch, sort, keep the smallest. The share hidden is the *mask ratio* $r$; $H =
+# \mathrm{round}(rL)$ patches are hidden and $K = L - H$ stay. This is the public MAE's own recipe (He et al. 2022).
 
-# %%
+# %% tags=["slide", "code"]
 # NBVAL_CHECK_OUTPUT
 ratio = 0.75
 K = L - round(ratio * L)
@@ -233,17 +245,14 @@ mask = patches.random_mask(1, grid, ratio, torch.Generator().manual_seed(seed))
 print("the same as patches.random_mask:",
       all(torch.equal(a, b) for a, b in zip(mask, (keep, restore, hidden))))
 
-# %%
-plots.source(patches.random_mask)
-
 # %% [markdown]
-# Masks are made *outside* the model, with a generator that is passed in. So a mask can be drawn, looked at, replayed and edited, and a run can be
-# repeated to the bit.
+# Masks are made *outside* the model, with a generator of random numbers that is passed in. So a mask can be drawn,
+# looked at, replayed and edited, and a run can be repeated to the bit.
 #
 # ### Why `restore`?
 #
-# The encoder receives $K$ tokens in a random order and never learns about the rest. The decoder must put them back. `restore` is the inverse of the
-# permutation `order`:
+# The encoder receives $K$ tokens in a random order and never learns about the rest. The decoder must put them back.
+# `restore` is the inverse of the permutation `order`:
 #
 # $$ \mathrm{order}[\mathrm{restore}[i]] = i \qquad\Longleftrightarrow\qquad \mathrm{restore} = \mathrm{argsort}(\mathrm{order}) \tag{3} $$
 #
@@ -268,7 +277,7 @@ lined_up = torch.cat([seen, blanks], 1)  # (1, L, P): [visible..., hidden...]
 in_place = lined_up.gather(1, mask.restore[..., None].expand(-1, -1, 256))  # (1, L, P)
 
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(12, 3), sharey=True)
+figure, axes = plt.subplots(1, 3, figsize=(11, 2.9), sharey=True)
 limits = tuple(spec.quantile(torch.tensor([0.01, 0.998])).tolist())
 for ax, x, title in zip(axes, (tokens, lined_up, in_place),
                         ("input", "[visible..., blanks...]", "after restore")):
@@ -276,8 +285,9 @@ for ax, x, title in zip(axes, (tokens, lined_up, in_place),
     ax.set_ylabel("frequency (kHz)" if ax is axes[0] else "")
 
 # %% [markdown]
-# Left: the input. Middle: the 64 visible tokens in the encoder's order, then blanks (grey); the axes no longer mean anything. Right: every visible
-# patch back in its place. A model without `restore` would be asked to paint the right picture from the middle one.
+# *Figure 2. The recording, its visible patches in the order of the encoder, and the same patches put back.* **See:**
+# in the middle stand 64 visible tokens, then blanks (grey), and the axes mean nothing any more; a model without
+# `restore` would be asked to paint the right picture from the middle one.
 #
 # **Checkpoint.** If this passes, your mask is one the model can use.
 
@@ -290,7 +300,8 @@ assert int(plots.masked(spec, mask, patch).isnan().sum()) == (L - K) * 256
 # %% [markdown]
 # ### A trap in one character
 #
-# > **Predict.** Much public code counts the visible patches as `int(L * (1 - ratio))`. With 10 patches and a ratio of 0.9, how many stay visible?
+# > **Predict.** Much public code counts the visible patches as `int(L * (1 - ratio))`. With 10 patches and a ratio of
+# > 0.9, how many stay visible?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -299,14 +310,15 @@ for n, r in ((10, 0.9), (100, 0.9), (10, 0.7), (256, 0.8)):
           f"rounding keeps {n - round(r * n)}   ({n * (1 - r)!r})")
 
 # %% [markdown]
-# None: $1 - 0.9$ is a little less than 0.1 for a computer, and `int` cuts. Counts are rounded here, and at least one patch always stays.
+# <details><summary>Answer</summary>None: 1 - 0.9 is a little less than 0.1 for a computer, and `int` cuts.</details>
+#
+# Counts are rounded here, and at least one patch always stays.
 #
 # ## Other masks
 #
-# Random is not the only choice. SpecAugment (which makes a speech recogniser sturdier by hiding parts of its input) and the speech models before MAE
-# hide whole moments or whole bands; AudioMAE offers both at once ("2-D");
-# Niizumi et al. use three patterns to look into a trained model (their Fig. 3). The ratios below are 75 % for the drawn masks, the 2-D one hiding
-# half the columns and half the rows, and 50 % for the patterns.
+# Random is not the only choice. SpecAugment, which makes speech recognisers sturdier, hides whole moments or whole
+# bands; AudioMAE offers both at once ("2-D"); Niizumi et al. use three patterns to look into a trained model (their
+# Fig. 3). The drawn masks below hide 75 % (the 2-D one half of the columns and half of the rows), the patterns 50 %.
 
 # %%
 DRAWN = {"random": lambda B, r, g: patches.random_mask(B, grid, r, g),
@@ -325,86 +337,75 @@ def masks(B):
     half = {"random 50 %": patches.random_mask(B, grid, 0.5, torch.Generator().manual_seed(seed))}
     return drawn | half | {f"{name} 50 %": make(B, grid) for name, make in PATTERNS.items()}
 
-
-# %%
-figure, axes = plt.subplots(2, 4, figsize=(12, 4.6), sharex=True, sharey=True)
+# %% tags=["slide"]
+figure, axes = plt.subplots(2, 4, figsize=(11, 4.6), sharex=True, sharey=True)
 for ax, (name, drawn) in zip(axes.flat, masks(1).items()):
     plots.spec(ax, plots.masked(spec, drawn, patch), front, name, limits)
     ax.set(xlabel="time (s)" if ax in axes[1] else "",
            ylabel="frequency (kHz)" if ax in axes[:, 0] else "")
 
-# %% [markdown]
-# Eight masks on the same recording; grey is hidden. Top row: 64 of 256 patches visible each time, but in very different places. A time mask shows
-# whole moments or nothing, a frequency mask whole bands or nothing. Bottom row: half is visible, and no pattern leaves a hidden patch without a
-# visible neighbour.
-#
+# %% [markdown] tags=["fragment"]
+# *Figure 3. Eight masks on the same recording; grey is hidden.* **See:** above, 64 of 256 patches are visible each
+# time, but in very different places: a time mask shows whole moments or nothing, a frequency mask whole bands or
+# nothing. Below, half is visible, and no pattern leaves a hidden patch without a visible neighbour.
+
+# %% [markdown] tags=["slide"]
 # ## What is left to hear
 #
-# > **Predict.** Which will you recognise more easily: the call behind a random mask or behind a time mask of the same ratio? And what will turning a
-# > spectrogram back into sound cost even without any mask?
+# > **Predict.** Which will you recognise more easily: the call behind a random mask or behind a time mask of the same
+# > ratio?
 #
-# A spec has lost the phase and blurred the frequencies; `mel.to_wave` has to invent them (Griffin and Lim's algorithm). So the fair comparison for a
-# masked sound is not the recording but **the unmasked spectrogram turned back into sound**. Hidden patches are set to the front end's value for
-# "nothing here".
+# A spec has lost the phase and blurred the frequencies; `mel.to_wave` has to invent them (Griffin and Lim's
+# algorithm). So the fair comparison for a masked sound is not the recording but **the unmasked spectrogram turned back
+# into sound**. Hidden patches are silent.
 
-# %%
+# %% tags=["fragment"]
 silence = mel.normalise(front.pad, front)
 heard = {"the spectrogram, unmasked": spec}
 for name in ("random 75 %", "time 75 %", "frequency 75 %"):
     heard[name] = plots.masked(spec, masks(1)[name], patch).nan_to_num(silence)
-print("the recording itself")
-display(plots.sound(wave, front.rate))
-
-# %%
 for name, x in heard.items():
     sound = mel.to_wave(x[0, 0], front)
     # dB, where the encoder sees something
     error = front.std * (log_mel(sound[None], frames=front.frames) - x)[x != silence]
-    print(f"{name}: the spectrogram of this sound differs by "
-          f"{error.square().mean().sqrt():.1f} dB (rms) where patches are visible")
-    display(plots.sound(sound, front.rate))
+    off = f"its spectrogram {error.square().mean().sqrt():.1f} dB (rms) off"
+    display(plots.sound(sound, front.rate, title=f"{name}, turned into sound: {off}"))
 
 # %% [markdown]
-# The number before each player says what the inversion costs: turned into a spectrogram again, the sound differs from the one it was made from by 1.8
-# dB (unmasked; `chorus` at `tiny`, `seed=0`). What you miss beyond that is the mask's doing. In this draw the random mask keeps a bit of every note,
-# in some band and for a tenth of a second. The time mask plays two short moments of the call exactly as they were and of the rest nothing. The
-# frequency mask keeps one band of the call, that of its four lowest notes: their rhythm is there, the two higher notes and all overtones are gone.
+# The number over each player says what the inversion costs: turned into a spectrogram again, the unmasked sound is 1.8
+# dB off. What you miss beyond that is the mask's doing. In this draw the random mask keeps a bit of every note, in
+# some band and for a tenth of a second. The time mask plays two short moments of the call exactly as they were and of
+# the rest nothing. The frequency mask keeps one band: the rhythm of the low notes is there, the two higher notes and
+# all overtones are gone.
 #
-# An everyday sound from the other pool, whole and behind the same random mask:
-
-# %%
-other = specs["general"][:1]
-print(chosen["general"]["label"][0])
-for x in (other, plots.masked(other, mask, patch).nan_to_num(silence)):
-    display(plots.sound(mel.to_wave(x[0, 0], front), front.rate))
-
-# %% [markdown]
 # ### How much is too much?
 #
-# Niizumi et al. (Sec. 4.5.3, Fig. 4) go from 0.40 to 0.99 and report that *their trained model* reconstructs well up to 0.75, the ratio it was
-# trained at, and noticeably worse above. Here are such ratios without any model.
+# Niizumi et al. (Sec. 4.5.3, Fig. 4) go from 0.40 to 0.99 and report that *their trained model* reconstructs well up
+# to 0.75, the ratio it was trained at, and noticeably worse above. Here are such ratios without any model.
 
-# %%
-figure, axes = plt.subplots(2, 4, figsize=(12, 4.6), sharex=True, sharey=True)
-for ax, r in zip(axes.flat, (0.4, 0.6, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99)):
+# %% tags=["slide"]
+figure, axes = plt.subplots(1, 4, figsize=(11, 2.6), sharex=True, sharey=True)
+for ax, r in zip(axes, (0.6, 0.8, 0.95, 0.99)):
     drawn = patches.random_mask(1, grid, r, torch.Generator().manual_seed(seed))
     plots.spec(ax, plots.masked(spec, drawn, patch), front,
-               f"{r:.0%} hidden, {drawn.keep.shape[1]} patches visible", limits)
-    ax.set(xlabel="time (s)" if ax in axes[1] else "",
-           ylabel="frequency (kHz)" if ax in axes[:, 0] else "")
+               f"{r:.0%}: {drawn.keep.shape[1]} visible", limits)
+    ax.label_outer()
 
-# %% [markdown]
-# The same draw at eight ratios: a patch visible on the right was visible on the left. Up to 80 % the eye joins the traces to a call; at 95 % it sees
-# a few spots; at 99 % three patches are left. (Niizumi's 0.99 means *one* visible patch: their 3-second grid has 95 patches, ours 256.)
-#
+# %% [markdown] tags=["fragment"]
+# *Figure 4. One draw at four mask ratios; a patch visible on the right was visible on the left.* **See:** at 80 % the
+# eye still joins the traces to a call; at 95 % it sees a few spots; at 99 % three patches are left.
+
+# %% [markdown] tags=["slide"]
 # ## How many calls survive?
 #
-# Pictures persuade; counting is better. A call that covers $n$ patches, in $c$ columns and $m$ rows, is hidden *completely* with probability
+# Pictures persuade; counting is better. A call that covers $n$ patches, in $c$ columns and $m$ rows, is hidden
+# *completely* with probability
 #
 # $$ P_\text{random} = \binom{L-n}{K} \Big/ \binom{L}{K} \approx r^{\,n}, \qquad
 #    P_\text{time} \approx r^{\,c}, \qquad P_\text{frequency} \approx r^{\,m} \tag{4} $$
 #
-# A random mask has to hit all $n = c\,m$ patches; a time mask only $c$ columns; a frequency mask only $m$ rows, and a call rarely has many rows.
+# A random mask has to hit all $n = c\,m$ patches; a time mask only $c$ columns; a frequency mask only $m$ rows, and a
+# call rarely has many rows.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -418,8 +419,8 @@ for what, c, m in (("click, 1 x 1 patch", 1, 1), ("chirp, 2 x 2", 2, 2),
     print(f"{what:25s} {gone(256, 64, c * m):9.2%} {gone(32, 8, c):8.2%} {gone(8, 2, m):10.2%}")
 
 # %% [markdown]
-# A sound shorter than a patch has no advantage from any mask: one token carries all of it and it is lost in 75 % of draws. (A sound that straddles a
-# border has two chances.) For everything longer random masks leave traces. Now the true boxes of `chorus`, on many drawn masks:
+# A sound shorter than a patch has no advantage from any mask: one token carries all of it and it is lost in 75 % of
+# draws. For everything longer random masks leave traces. Now the true boxes of `chorus`, on many drawn masks:
 
 # %%
 table = pools["wildlife"]
@@ -454,7 +455,6 @@ print(f"a call touches {int(cells.sum((1, 2)).median())} patches: "
       f"{int(in_time.sum(1).median())} columns and "
       f"{int(cells.any(1).sum(1).median())} rows (medians)")
 
-
 # %%
 def survival(cells, visible):
     """Calls (N, t, f) under drawn masks (R, t, f): share hidden completely, and the mean longest
@@ -479,16 +479,18 @@ survived = pd.DataFrame(rows)
 
 # %%
 at = survived[survived["ratio"].isin((0.5, 0.75, 0.9))]
-for what, shown, caption in (("calls lost", "{:.1%}", "calls without a visible patch"),
-                             ("longest gap (s)", "{:.2f}", "longest gap in a call, s")):
-    wide = at.pivot(index="mask", columns="ratio", values=what).loc[list(DRAWN)]
-    display(plots.table(wide).format(shown).format_index("{:.2f}", axis=1).set_caption(caption))
+wide = at.pivot(index="mask", columns="ratio", values="calls lost").loc[list(DRAWN)]
+wide.columns = [f"ratio {r:g}" for r in wide.columns]
+display(plots.table(wide).format("{:.1%}").set_caption("calls without a visible patch"))
+at_75 = at[at["ratio"] == 0.75].set_index("mask")
+print("longest gap inside a call at 75 %, in seconds:",
+      at_75["longest gap (s)"].round(2).to_dict())
 
 # %%
-at_75 = at[(at["ratio"] == 0.75) & (at["mask"] != "2-D")].sort_values("calls lost", ascending=False)
-exercises.predicted("calls lost at 75 %", calls_lost, at_75["mask"].tolist())
+lost = at_75["calls lost"].drop("2-D").sort_values(ascending=False)
+exercises.predicted("calls lost at 75 %", calls_lost, lost.index.tolist())
 
-# %%
+# %% tags=["slide"]
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.4))
 for ax, what in zip(axes, ("calls lost", "longest gap (s)")):
     for (kind, line), marker in zip(survived.groupby("mask", sort=False), "os^D"):
@@ -497,19 +499,22 @@ for ax, what in zip(axes, ("calls lost", "longest gap (s)")):
            ylabel={"calls lost": "calls without a visible patch"}.get(
                what, "longest gap inside a call (s)"))
 axes[0].yaxis.set_major_formatter("{x:.0%}")
-axes[0].legend()
+axes[0].legend();
+
+# %% [markdown] tags=["fragment"]
+# *Figure 5. The share of calls without any visible patch (left) and the longest stretch inside a call of which nothing
+# is visible (right), against the share of patches hidden.* **See:** at 75 % **random masks lose 0.6 % of the calls,
+# 2-D masks 7.6 %, time masks 8.8 %, frequency masks 29.9 %**; the longest gap is 0.18 s under random and 0.44 s under
+# time masks.
 
 # %% [markdown]
-# Left: the share of calls without any visible patch. Right: the longest stretch inside a call of which nothing is visible, averaged. The x axis is
-# the share really hidden: 8 rows allow a frequency mask to hide 75 % or 87.5 %, not 80 %, so the column "0.9" of the tables is 87.5 % for it.
+# So a high ratio alone does not erase animals; a high ratio of *whole lines* does, above all of whole bands, because
+# an animal uses few of them. (1,331 calls, 100 masks each. The axis is the share really hidden: 8 rows allow a
+# frequency mask to hide 75 % or 87.5 %, so in the last column of the table it hides 87.5 %.)
 #
-# What to see (`chorus` at `tiny`, `data_seed=0`: 1,331 calls, 100 masks each, `seed=0`): at 75 % **random masks lose 0.6 % of the calls, 2-D masks
-# 7.6 %, time masks 8.8 %, frequency masks 29.9 %**. At 90 % it is 6.7, 20.6, 38.7 and 52.4 %. The longest gap inside a call at 75 % is 0.18 s under
-# random masks and 0.44 s under time masks. So a high ratio alone does not erase animals; a high ratio of *whole lines* does, above all of whole
-# bands, because an animal uses few of them.
-#
-# Two limits. A box is not a call: a visible patch in its corner may show nothing of the animal, so these are lower bounds. And calls in `chorus` are
-# long, nine columns in the median: for a chip of 50 ms the first line of the table above holds, not the curves.
+# Two limits. A box is not a call: a visible patch in its corner may show nothing of the animal, so these are lower
+# bounds. And calls in `chorus` are long, nine columns in the median: for a chip of 50 ms the first line of equation
+# (4)'s table holds, not the curves.
 #
 # **Checkpoint.** If this passes, equation (4) and the counting agree for random masks.
 
@@ -520,20 +525,22 @@ assert abs(theory - measured) < 0.02, (theory, measured)
 print(f"calls hidden completely by random masks at 75 %: equation (4) says {theory:.1%}, "
       f"counted {measured:.1%}")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## How well do the neighbours know?
 #
-# A hidden patch that its neighbours give away teaches a model to copy. So before any training: how far does *copying* get? Five guesses for a hidden
-# patch, each the mean of some visible patches of the same clip:
+# A hidden patch that its neighbours give away teaches a model to copy. So before any training: how far does *copying*
+# get? Five guesses for a hidden patch, each the mean of some visible patches of the same clip:
 #
 # $$ \hat x_i = \frac{1}{|N_i|}\sum_{j \in N_i} x_j , \qquad N_i = \text{the visible } j \text{ with the smallest } d(i, j) \tag{5} $$
 #
 # * **all**: $d = 0$, the mean of everything visible; **same row**: the mean of what is visible in the same mel row;
-# * **nearest in time**: $d = |a_i - a_j|$ within the row; **nearest in frequency**: $d = |b_i - b_j|$ within the column;
-# * **nearest**: $d = |a_i - a_j| + |b_i - b_j|$, whichever way. Ties are averaged; where nothing qualifies, "all" stands in.
+# * **nearest in time**: $d = |a_i - a_j|$ within the row; **nearest in frequency**: $d = |b_i - b_j|$ within the
+#   column;
+# * **nearest**: $d = |a_i - a_j| + |b_i - b_j|$, whichever way. Ties are averaged; where nothing qualifies, "all"
+#   stands in.
 #
-# > **Predict.** At 50 %, order *vertical*, *horizontal* and *chessboard* by the error of the best of these guesses. Niizumi et al. found that
-# > their trained model does best on the chessboard.
+# > **Predict.** At 50 %, order *vertical*, *horizontal* and *chessboard* by the error of the best of these guesses.
+# > Niizumi et al. found that their trained model does best on the chessboard.
 
 # %%
 def distances(grid):
@@ -554,66 +561,71 @@ def copy(x, hidden, distance):
     weight = torch.where(weight.any(-1, keepdim=True), weight, (~hidden)[:, None].float())
     return weight / weight.sum(-1, keepdim=True) @ x  # (B, L, P)
 
-
 # %%
-def table_of_copies(specs):
-    """Mean squared error over hidden patches: a row per mask, a column per guess."""
-    x, errors = patches.patchify(specs, patch), {}
+def copies_of(specs):
+    """The squared error of every guess under every mask, (B,) each: the mean over the hidden
+    patches of a clip."""
+    x, near = patches.patchify(specs, patch), distances(grid)
+    errors = {}
     for name, drawn in masks(len(x)).items():
-        errors[name] = {guess: float((copy(x, drawn.hidden, d) - x)[drawn.hidden].square().mean())
-                        for guess, d in distances(grid).items()}
-    return pd.DataFrame(errors).T
+        off = {guess: (copy(x, drawn.hidden, d) - x)[drawn.hidden] for guess, d in near.items()}
+        errors[name] = {guess: e.square().view(len(x), -1).mean(1) for guess, e in off.items()}
+    return errors
 
 
-copies = {name: table_of_copies(x) for name, x in specs.items()}
-for name, errors in copies.items():
-    bold = plots.table(errors).format("{:.3f}").highlight_min(axis=1, props="font-weight: bold")
-    display(bold.set_caption(f"{name}: mean squared error (1 = 17.86 dB squared)"))
+copies = {pool: copies_of(x) for pool, x in specs.items()}
+means = {pool: pd.DataFrame({name: {guess: float(error.mean()) for guess, error in line.items()}
+                             for name, line in found.items()}).T for pool, found in copies.items()}
 
-# %%
-drawn_kinds = [f"{kind} 75 %" for kind in ("random", "time", "frequency")]
-best_copy = copies["wildlife"].min(axis=1)[drawn_kinds].sort_values(ascending=False)
-exercises.predicted("error of the best copy in wildlife", hard_to_copy,
-                    [name.removesuffix(" 75 %") for name in best_copy.index])
-
-# %%
-figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
-for ax, (name, errors) in zip(axes, copies.items()):
+# %% tags=["slide"]
+figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), sharey=True)
+for ax, (name, errors) in zip(axes, means.items()):
     bars = ax.barh(range(len(errors)), errors.min(axis=1), color=["C0"] * 4 + ["C1"] * 4)
-    ax.bar_label(bars, errors.idxmin(axis=1), padding=3, fontsize="small")
+    said = errors.min(axis=1).map("{:.3f}: ".format) + errors.idxmin(axis=1)
+    ax.bar_label(bars, said, padding=3, fontsize=10)
     ax.set_yticks(range(len(errors)), errors.index)
-    ax.set(xlabel="mean squared error of the best copy", title=name,
-           xlim=(0, 1.35 * errors.min(axis=1).max()))
+    ax.set(xlabel="squared error of the best copy (1 = 17.86 dB squared)", title=name,
+           xlim=(0, 1.6 * errors.min(axis=1).max()))
 axes[0].invert_yaxis()
 
+# %% [markdown] tags=["fragment"]
+# *Figure 6. The error of the best of the five guesses, and which one it was; blue: 75 % hidden, orange: 50 %.*
+# **See:** frequency masks are the hard ones in both pools, 0.32 against 0.11 for random masks in wildlife and 1.12
+# against 0.34 in general sound. **Ask:** why is the same row nearly always the best neighbour?
+
+# %%
+def tied(a, b):
+    """Whether the 95 % interval of the mean difference over the clips holds 0."""
+    difference = a - b
+    return bool(difference.mean().abs() < 1.96 * difference.std() / len(difference) ** 0.5)
+
+
+best = {kind: min(copies["wildlife"][f"{kind} 75 %"].values(), key=torch.mean)
+        for kind in ("random", "time", "frequency")}
+order_of = sorted(best, key=lambda kind: -best[kind].mean())
+exercises.predicted("error of the best copy in wildlife", hard_to_copy, order_of,
+                    tied=[pair for pair in itertools.combinations(best, 2)
+                          if tied(best[pair[0]], best[pair[1]])])
+
 # %% [markdown]
-# The error of the best of the five guesses, and which one it was. Blue: 75 % hidden; orange: 50 %.
-#
-# What to see (64 recordings a pool, `tiny`, `seed=0`, `data_seed=0`):
-#
-# * **Frequency masks are the hard ones**: 0.32 against 0.11 for random masks in wildlife, 1.12 against 0.34 in general sound. A band tells little
-#   about another band; the level of a band at one moment tells a lot about the next.
-# * **Random and time masks look equally hard in wildlife** (0.107 and 0.109), although time masks lost fifteen times as many calls. The mean error is
-#   mostly about the background, which the mean of the row already knows. It hardly notices a missing animal.
-# * **The chessboard is easiest where sound is rich**: 0.23 in general, against 0.28 (vertical) and 0.47 (horizontal). That is the order Niizumi et
-#   al. saw in their trained model's errors (Fig. 3), and here *nothing was trained*. In wildlife chessboard and vertical tie
-#   (0.094, 0.097). Part of it is that the mean of four neighbours is less noisy than that of two.
-# * So much of the order of masks is there before any learning. What a model has learned is the distance between its error and these numbers.
-#
-# On real recordings (the same cells, `tiny`, `seed=0`, with `wildlife=folder:...` and `general=folder:...`): for 64 of 367 frog clips from the field
-# the best copies at 75 % reach 0.34 (time), 0.35 (random), 0.67 (2-D) and 1.20 (frequency), as in `chorus`; chessboard and vertical are again close
-# (0.23, 0.22). For 64 of 1,025 clips of everyday sounds (ESC-10, spoken digits, drums) it is different: random 0.38, 2-D 0.56, frequency 0.80, time
-# 0.82, with copies of the *nearest* patch best almost everywhere; the chessboard (0.12) is easier than vertical (0.17) and horizontal (0.23). Part of
-# that is digital silence and padding, which any neighbour predicts.
+# * **A band tells little about another band**; the level of a band at one moment tells a lot about the next. That is
+#   why frequency masks are hard.
+# * **Random and time masks look equally hard in wildlife**, although time masks lost fifteen times as many calls. The
+#   mean error is mostly about the background, which the mean of the row already knows. It hardly notices a missing
+#   animal.
+# * **The chessboard is easiest where sound is rich**: 0.23 in general, against 0.28 (vertical) and 0.47 (horizontal).
+#   That is the order Niizumi et al. saw in their trained model's errors (Fig. 3), and here *nothing was trained*.
+# * So much of the order of masks is there before any learning. What a model has learned is the distance between its
+#   error and these numbers.
 #
 # ## Where nothing calls
 #
-# Liu et al. suggest that wildlife recordings pretrain worse than general ones because they hold "more background noise or long periods of silence"
-# (Sec. 4.6), and filter for segments that are *hard* to reconstruct, since empty ones "should be easier" (Sec. 4.7). Here it matters what a guess is
-# compared with, its *target*. AudioMAE and Liu et al. normalise each target patch by its own mean and standard deviation; Niizumi et al. do not.
+# Liu et al. filter for segments that are *hard* to reconstruct, since empty ones "should be easier" (Sec. 4.7). Here
+# it matters what a guess is compared with, its *target*. AudioMAE and Liu et al. normalise each target patch by its
+# own mean and standard deviation; Niizumi et al. do not.
 #
-# > **Predict.** Copying from the same row at 75 % random: is the error larger in seconds with a call or in seconds without? And once every patch is
-# > normalised by itself, so that a flat guess has the error 1?
+# > **Predict.** Copying from the same row at 75 % random: is the error larger in seconds with a call or in seconds
+# > without? And once every patch is normalised by itself, so that a flat guess has the error 1?
 
 # %%
 def own_units(x):
@@ -635,71 +647,35 @@ print(calling.value_counts().to_dict())
 plots.table(pd.DataFrame(rows).set_index(["target", "guess"])).format("{:.2f}")
 
 # %% [markdown]
-# What to see (wildlife, 64 recordings of which 46 have a call in these three seconds; `tiny`, `seed=0`, `data_seed=0`): as it is, the spec is **much
-# easier to copy where nothing calls**, 0.07 against 0.12. A model trained on raw values lowers its loss by painting even background. With every
-# patch normalised by itself **the difference is gone**, 1.03 and 1.01: noise brought to the size of a call is as hard as the call, and copying it is
-# worse than a flat guess (1.74 and 1.67; two unrelated noises differ by twice their variance).
-#
-# Two things follow for later. With a normalised target neither copy does better than 1 here, so anything well below is structure that was understood,
-# and an empty clip should stay near 1: then *empty* segments have the *high* loss, and a filter that keeps high losses keeps them (07 looks into
-# that). And silence as such is not the same as noise: a digitally silent patch is normalised to zero and guessed perfectly for free, which is why
-# ESC-50's padded animal clips get 0.82 instead of 1.00 from the mean of the row.
+# As it is, the spec is **much easier to copy where nothing calls**, 0.07 against 0.12: a model trained on it lowers
+# its loss by painting even background. With every patch normalised by itself **the difference is gone**, 1.03 and
+# 1.01: noise brought to the size of a call is as hard as the call, and copying it is worse than a flat guess. So with
+# a normalised target an *empty* segment has the *high* loss, and a filter that keeps high losses keeps it (07 looks
+# into that).
 #
 # ## Patches or strips?
 #
-# Speech models cut time only: a token is a strip of all frequencies. Niizumi et al. (Table 7) compare 16 x 16 patches with strips. A strip of 2
-# frames x 128 bins has as many pixels as our patch, and 3 s have as many tokens, so nothing but the shape differs. As a third sound we make a trill
-# of 25 notes a second: a note and its pause last 40 ms, a patch 93 ms, a strip 12 ms.
-
-# %%
-t = torch.arange(front.samples) / front.rate
-# notes that swell and fade, ten to a bout
-note = torch.sin(torch.pi * 25 * t).pow(8) * ((25 * t).floor() % 18 < 10)
-trill = (0.2 * note * torch.sin(2 * torch.pi * 4000 * t)
-         + 0.002 * torch.randn(len(t), generator=torch.Generator().manual_seed(seed)))
-trill = log_mel(trill[None], frames=front.frames)  # (1, 1, T, M)
-
-# %%
-figure, axes = plt.subplots(1, 3, figsize=(12, 3), sharey=True)
-shapes = {"patches 16 x 16": (16, 16), "strips 2 x 128": (2, 128)}
-plots.spec(axes[0], trill, front, "a trill, 25 notes a second",
-           (float(trill.quantile(0.01)), float(trill.max())))
-for ax, (name, shape) in zip(axes[1:], shapes.items()):
-    where = patches.grid_of(front.frames, front.mels, shape)
-    drawn = patches.random_mask(1, where, 0.75, torch.Generator().manual_seed(seed))
-    limits_trill = float(trill.quantile(0.01)), float(trill.max())
-    plots.spec(ax, plots.masked(trill, drawn, shape), front, f"{name}: 64 of 256 visible",
-               limits_trill)
-    ax.set_ylabel("")
-
-# %% [markdown]
-# The same trill whole, behind a random mask of patches, and behind one of strips; grey is hidden. Seen through the front end's window of 23 ms a note
-# spans three to four strips, so about two notes in three leave a trace ($1 - 0.75^{3.4} = 0.62$), with all their frequencies. A patch hides two notes
-# at once, but only in its band.
-#
-# > **Predict.** For which shape does copying the nearest visible token come closer?
+# Speech models cut time only: a token is a strip of all frequencies. A strip of 2 frames x 128 bins has as many pixels
+# as our patch, and 3 s have as many tokens, so nothing but the shape differs. For which is copying the nearest visible
+# token closer?
 
 # %%
 rows = []
-for sound, x in {**specs, "trill": trill.expand(16, -1, -1, -1)}.items():
-    for name, shape in shapes.items():
+for pool, x in specs.items():
+    for name, shape in (("patches 16 x 16", (16, 16)), ("strips 2 x 128", (2, 128))):
         where = patches.grid_of(front.frames, front.mels, shape)
         drawn = patches.random_mask(len(x), where, 0.75, torch.Generator().manual_seed(seed))
         y, near = patches.patchify(x, shape), distances(where)
-        error = {g: float((copy(y, drawn.hidden, near[g]) - y)[drawn.hidden].square().mean())
-                 for g in ("all", "same row", "nearest")}
-        rows.append({"sound": sound, "token": name, **error})
-strips = pd.DataFrame(rows).set_index(["sound", "token"])
-plots.table(strips).format("{:.3f}")
+        error = min(float((copy(y, drawn.hidden, near[g]) - y)[drawn.hidden].square().mean())
+                    for g in ("all", "same row", "nearest"))
+        rows.append({"pool": pool, "token": name, "error of the best copy": error})
+plots.table(pd.DataFrame(rows).set_index(["pool", "token"])).format("{:.3f}")
 
 # %% [markdown]
-# Each line is the error of three copies (for strips "same row" *is* "all": they have one row).
-#
-# Strips are easier to guess: the best copy reaches 0.095 against 0.107 for patches in wildlife, 0.183 against 0.339 in general sound and 0.057
-# against 0.064 on the trill (75 % random, `tiny`, `seed=0`, `data_seed=0`). The next visible strip is a few hundredths of a second away and shows all
-# bands; the next visible patch is a tenth of a second or another band away. An easier task can be solved with less understanding, which fits the
-# paper's finding that patches give the better features on 11 of 15 tasks (Table 7, 16 x 16 against strips of 4 frames x 80 bins). It does not prove
-# the reason, and four tasks, two of them speech, went the other way. 08 trains both.
+# Strips are easier to guess: the next visible strip is a few hundredths of a second away and shows all bands; the next
+# visible patch is a tenth of a second or another band away. An easier task can be solved with less understanding,
+# which fits Niizumi et al.'s finding that patches give the better features on 11 of 15 tasks (Table 7). It does not
+# prove the reason, and four tasks went the other way. 08 trains both.
 #
 # ## What masking saves
 #
@@ -707,10 +683,11 @@ plots.table(strips).format("{:.3f}")
 #
 # $$ 12\, n D^2 + 2\, n^2 D \tag{6} $$
 #
-# multiplications: the linear layers grow with $n$, attention with its square. The encoder of a MAE sees only the visible patches and the
-# *class token*, an additional one that belongs to no patch and can speak for the whole clip.
+# multiplications: the linear layers grow with $n$; attention, in which every token looks at every other (02 builds
+# it), with its square. The encoder of a MAE sees only the visible patches and the *class token*, an additional one
+# that belongs to no patch and can speak for the whole clip.
 
-# %%
+# %% tags=["slide"]
 # NBVAL_CHECK_OUTPUT
 cost = lambda n, D: 12 * n * D**2 + 2 * n**2 * D  # noqa: E731
 print("hidden  tokens   attention   a block of 128-d   of 768-d (ViT-B)")
@@ -731,32 +708,30 @@ with torch.no_grad():
         model.encode(clips, m)
         spent[name] = min(spent.get(name, math.inf), time.perf_counter() - start)
 print(f"encoding a fifth of the patches is about {spent['all'] / spent['visible']:.0f} times "
-      f"as fast here ({arch.dim}-d, {arch.depth} blocks)")
+      f"as fast on this machine ({arch.dim}-d, {arch.depth} blocks)")
+
+# %% [markdown] tags=["fragment"]
+# At 80 % the encoder has a fifth of the tokens, and a block costs a fifth (768-d, the ViT-B of both papers) or a sixth
+# (128-d, ours) of what it costs on all of them; attention itself a twenty-fifth. The measured speed-up depends on
+# machine, batch and load, so it is printed rounded. The decoder does see all patches, which is why it is kept small.
 
 # %% [markdown]
-# At 80 % a block of ViT-B costs a fifth, attention itself a twenty-fifth. The measured speed-up depends on machine, batch and load and is printed
-# rounded; expect roughly five. Memory shrinks alike, so batches can grow. The decoder does see all patches, which is why it is kept small. Niizumi et
-# al. state the saving at their ratio as 75 % of the computation (Fig. 1); equation (6) gives 75.7 % for the encoder's blocks at 768-d.
-#
 # ## What we saw, and what the papers say
 #
-# | | measured here (`chorus`, `tiny`, `seed=0`, `data_seed=0`, **no model**) | the paper says (**its** data, its trained model) |
+# | | here (`chorus`, `tiny`, **no model**) | the paper (**its** data, its trained model) |
 # |---|---|---|
-# | mask ratio | at 75 / 80 / 90 %: 64 / 51 / 26 of 256 patches visible | Liu et al. 0.8 (Fig. 2); Niizumi et al. 0.75 (Sec. 4.1); He et al. 0.75 for images |
 # | calls hidden completely at 75 % | random 0.6 %, 2-D 7.6 %, time 8.8 %, frequency 29.9 % | not measured |
-# | pattern at 50 % | best copy, general: chessboard 0.23, vertical 0.28, horizontal 0.47; wildlife: 0.094, 0.097, 0.142 | Niizumi et al. Fig. 3: chessboard has the smallest errors (pictures, no numbers) |
-# | very high ratios | 99 % leaves 3 patches | Niizumi et al. Fig. 4: good up to 0.75, then copies of the nearest visible patch, at 0.99 (one patch) an average spectrum |
+# | pattern at 50 % | best copy, general: chessboard 0.23, vertical 0.28, horizontal 0.47 | Niizumi et al. Fig. 3: chessboard has the smallest errors (pictures, no numbers) |
 # | empty clips | raw error 0.07 against 0.12 with a call; normalised per patch 1.03 and 1.01 | Liu et al. Sec. 4.7: empty segments "should be easier to reconstruct"; the filter built on this did not help |
-# | patches or strips | strips easier to copy: 0.095 against 0.107 (wildlife), 0.183 against 0.339 (general) | Niizumi et al. Table 7: patches better on 11 of 15 tasks |
-# | encoder cost | a block of ViT-B at 75 %: 24.3 %, at 80 %: 19.4 % | Niizumi et al. Fig. 1: "saving 75 % of computation load" |
+# | patches or strips | strips easier to copy | Niizumi et al. Table 7: patches better on 11 of 15 tasks |
 #
-# Numbers on `chorus` hold in the generator's world. Neither paper reports seeds or intervals, and this notebook draws one set of 64 recordings: read
-# differences of tens of per cent, not third digits.
+# Neither paper reports seeds or intervals, and this notebook draws one set of 64 recordings: read differences of tens
+# of per cent, not third digits.
 #
 # ## Exercises
 #
-# Fill in the function and run the cell: its last line tries it on masks and numbers you have not seen and says whether it is right, or what to look
-# at. The solutions are folded below each.
+# Fill in the function and run the cell: its last line tries it on masks and numbers you have not seen and says whether
+# it is right, or what to look at. The solutions are folded below each.
 
 # %%
 from lib.course import exercises_01 as check
@@ -854,15 +829,33 @@ check.long_gap(long_gap)
 #     a = torch.arange(grid.t)
 #     return ((a >= start) & (a < start + columns))[:, :, None].expand(-1, -1, grid.f)
 # ```
-# Now the experiment: how many calls are lost, compared with 24 scattered columns? Run `survival(cells, ~long_gap(100, grid, 24,
-# torch.Generator().manual_seed(0)))`. 37 % are lost and the mean longest gap is 0.68 s (`chorus`, `tiny`, `data_seed=0`), against 8.8 % and 0.44 s for
-# scattered columns. `patches.mask_from_hidden` makes a mask of your picture.
+# The figure then has a point far above the curve of time masks: 37 % of the calls are lost under one gap of 24
+# columns, against 8.8 % under 24 scattered ones. `patches.mask_from_hidden` makes a mask of your picture, if you want
+# to see or hear it.
 # </details>
+
+# %%
+figure, ax = plt.subplots(figsize=(7, 3.4))
+for (kind, line), marker in zip(survived.groupby("mask", sort=False), "os^D"):
+    ax.plot(line["hidden"], line["calls lost"], marker=marker, label=kind)
+if exercises.solved(long_gap):
+    gap = long_gap(100, grid, 24, torch.Generator().manual_seed(seed))
+    share, _ = survival(cells, ~gap)
+    ax.plot(24 / grid.t, share, "k*", markersize=14, label=f"your gap: {share:.0%}")
+ax.set(xlabel="share of patches hidden", ylabel="calls without a visible patch")
+ax.yaxis.set_major_formatter("{x:.0%}")
+ax.legend();
+
+# %% [markdown]
+# *Figure 7. The share of calls lost under each mask, and under your gap once it is right.* **See:** 24 scattered
+# columns of 32 lose 8.8 %. **Ask:** where does one long gap of 24 columns stand, and which of the two is closer to
+# what a lorry does?
 #
 # ### 5 · When copying hurts
 #
-# With each patch normalised, two patches of correlation $\rho$ differ by $2(1 - \rho)$ in the mean square, so a copy is worse than a flat guess for
-# $\rho < 1/2$. Shrinking helps: which factor $c$ makes $\sum (x - c\,\hat x)^2$ smallest?
+# With each patch normalised, two patches of correlation $\rho$ differ by $2(1 - \rho)$ in the mean square, so a copy
+# is worse than a flat guess for $\rho < 1/2$. Shrinking helps: which factor $c$ makes $\sum (x - c\,\hat x)^2$
+# smallest?
 
 # %% tags=["exercise"]
 def best_factor(x, copied):
@@ -881,8 +874,8 @@ check.best_factor(best_factor)
 # def best_factor(x, copied):
 #     return (x * copied).sum() / copied.square().sum()
 # ```
-# $c = \langle x \hat x\rangle / \langle \hat x^2\rangle$; for normalised patches and a single neighbour $c = \rho$, with the error $1 - \rho^2$. On
-# wildlife (`tiny`, `seed=0`, random 75 %, "nearest in time") $c = 0.15$ and the error falls from 1.65 to 0.97: the neighbour knows 3 % of a patch's shape.
+# $c = \langle x \hat x\rangle / \langle \hat x^2\rangle$; for normalised patches and a single neighbour $c = \rho$, with the error $1 - \rho^2$. A copy that knows
+# little is best used with little weight.
 # </details>
 #
 # ### 6 · Ten seconds

@@ -1,4 +1,5 @@
-"""Checks of notebook 02's exercises: the loss, the picture, a step of training, the frozen decoder, the clips seen."""
+"""Checks of notebook 02's exercises: the loss, the picture, a step of training, the frozen decoder, a guess
+without a network."""
 import copy
 
 import torch
@@ -7,7 +8,7 @@ from lib import patches
 from lib.course.exercises import compare, exercise, generator, need
 from lib.mae import MAE, Arch
 
-__all__ = ["masked_loss", "pasted", "train_step", "freeze_decoder", "wildlife_clips"]
+__all__ = ["masked_loss", "pasted", "train_step", "freeze_decoder", "my_guess"]
 
 TOY = dict(frames=32, mels=32, dim=16, depth=1, heads=2, decoder_dim=16, decoder_depth=1, decoder_heads=2)
 
@@ -111,13 +112,35 @@ def freeze_decoder(attempt):
     return "that is variant (c) of the paper: whatever adapts now is in the encoder."
 
 
-@exercise("of 1 + ratio clips, one is wildlife")
-def wildlife_clips(attempt):
-    for clips, ratio in ((24_000, 7), (24_000, 1), (6_000, 0), (40_000, 3), (8_000, float("inf"))):
-        wild = clips / (1 + ratio)
-        compare(attempt(clips, ratio), wild, {
-            "these are the general clips; `ratio` is general clips *per wildlife clip*": clips - wild,
-            "of `ratio` clips one is wildlife here, but that one comes on top": clips / ratio if ratio else -1,
-            "this multiplies: a larger ratio means more general sound and less wildlife": clips * ratio},
-            f"for {clips:,} clips at ratio {ratio} it is {wild:,.0f}: 0 is wildlife only, inf general only", 1e-6)
-    return "equal clips compares computing time, equal wildlife clips what general sound adds to what you have."
+@exercise("`x.unflatten(1, grid)` is (B, t, f, P): `nanmean` over axis 1 is the row's average over what is visible. A "
+          "row of which nothing is visible needs another value")
+def my_guess(attempt):
+    errors, plain = [], []
+    for seed, grid in ((0, patches.Grid(12, 4)), (1, patches.Grid(16, 3))):
+        truth = _toy(seed, grid)  # (B, L, P)
+        hidden = patches.random_mask(len(truth), grid, 0.8, generator(seed)).hidden
+        hidden[0] |= torch.arange(grid.t * grid.f) % grid.f == 0  # a row without a visible patch
+        x = truth.masked_fill(hidden[..., None], torch.nan)
+        guess = attempt(x.clone(), grid)
+        need(isinstance(guess, torch.Tensor) and guess.shape == x.shape,
+             f"a guess for every patch of every clip is wanted, {tuple(x.shape)}: `expand` repeats a row's average "
+             "over the moments, `flatten(1, 2)` makes one axis of moments and rows again")
+        need(guess[hidden].isnan().float().mean() < 0.5, "the hidden patches have come into your averages and made "
+             "them NaN: `nanmean` leaves them out")
+        need(not guess[hidden].isnan().any(), "a row of the first clip has no visible patch, and its "
+             "average is NaN: take the clip's average there, as `torch.where(row.isnan(), clip, row)` does")
+        clip = x.nanmean((1, 2), keepdim=True)  # (B, 1, 1)
+        errors.append(float((guess - truth)[hidden].square().mean()))
+        plain.append(float((clip - truth)[hidden].square().mean()))
+        need(errors[-1] < 0.99 * plain[-1], f"the error on a toy is {errors[-1]:.2f}; one value for each clip, its "
+             f"average, has {plain[-1]:.2f}: rows differ, so keep them apart")
+    return (f"on two toys the error is {errors[0]:.2f} and {errors[1]:.2f}, where one value for each clip has "
+            f"{plain[0]:.2f} and {plain[1]:.2f}. Its place among the real ones is in the figure.")
+
+
+def _toy(seed, grid):
+    """Patches (6, L, 8) of clips whose rows have levels, with a few moments that are loud in all rows."""
+    rng = generator(seed + 20)
+    row, moment = torch.randn(6, 1, grid.f, 1, generator=rng), torch.rand(6, grid.t, 1, 1, generator=rng) < 0.2
+    noise = 0.3 * torch.randn(6, grid.t, grid.f, 8, generator=rng)
+    return (row + 1.5 * moment + noise).flatten(1, 2)
