@@ -167,9 +167,9 @@ plots.reconstruction(pixels, specs[rows], patches.Mask(*(view[rows] for view in 
 
 # %% [markdown] tags=["fragment"]
 # *Figure 1. Two recordings that the model has never met: the spectrogram, the fifth of it that the model is shown, its
-# guess with the shown patches pasted in, and the error.* **See:** it saw slivers of three knocks and guessed them at
-# all pitches; of the knock at 2.0 s nothing was visible, and it guesses none. The bird's steady notes go on through
-# the gaps; the short sliding ones are gone. **Ask:** what must it know about knocks?
+# guess with the shown patches pasted in, and the error.* **See:** it saw slivers of three knocks and drew them from
+# the lowest pitch to the highest; of the knock at 2.0 s nothing was visible, and it draws none. The bird's steady
+# notes go on as bands; the short sliding ones are gone. **Ask:** what must it know about knocks?
 
 # %% [markdown]
 # Nothing in the guess is borrowed from the hidden truth: level, slope and lines are the model's own. Listen to it. A
@@ -402,9 +402,9 @@ left.set_xlim(0, 20 * wide);
 
 # %% [markdown] tags=["fragment"]
 # *Figure 3. Six patches and how much each takes over from each.* **See:** patches 1 and 2 lie in one mel row and take
-# almost only from each other and themselves, 3 and 4 in another row likewise, 5 and 6 keep to themselves. This head
-# looks along the row, where notebook 01 found the best neighbours. **Ask:** which four numbers would change most if
-# patch 2 were moved to the row of patch 3?
+# nearly all from each other and themselves; 3 and 4, one row higher, take two thirds from their own row and most of
+# the rest from the row below; 5 and 6 keep to themselves. This head looks along the row, where notebook 01 found the
+# best neighbours. **Ask:** which four numbers would change most if patch 2 were moved to the row of patch 3?
 
 # %% [markdown]
 # What was received goes through one more matrix and is added to the token; then comes a small network of two layers on
