@@ -300,8 +300,9 @@ folded("All rows of Table 4", results.markdown(tables["Table 4"]))
 # %%
 fraction = every[(every["place"] == "Figure 3") & every["measured"].notna()]
 fraction = fraction.drop_duplicates(["setting", "data"])
-parts = fraction["setting"].str.split(", ", expand=True, n=1).reindex(columns=[0, 1])
-fraction = fraction.assign(init=parts[0], size=parts[1].str.removesuffix(" per species"))
+parts = [name.partition(", ") for name in fraction["setting"]]
+fraction = fraction.assign(init=[init for init, _, _ in parts],
+                           size=[size.removesuffix(" per species") for _, _, size in parts])
 
 # %%
 wide = fraction.groupby(["data", "init"])["size"].transform("nunique") > 1
@@ -387,7 +388,7 @@ exercises.predicted("decided", decided, 100 * clear.mean(), "%")
 # %%
 short = shown["verdict"].str.removeprefix("in the generator's world: ")
 counted = pd.crosstab(shown["place"], short).reindex(list(tables)).dropna().astype(int)
-if len(counted):
+if counted.size:
     ax = counted.plot.barh(stacked=True, figsize=(9, 3), width=0.7)
     ax.set(xlabel="differences", ylabel="")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
