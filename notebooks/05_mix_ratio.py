@@ -465,8 +465,8 @@ check.linear_guess(linear_guess)
 # def linear_guess(train, test, hidden):
 #     return Ridge().fit(train[:, ~hidden], train[:, hidden]).predict(test[:, ~hidden])
 # ```
-# Your line lies below both others, lowest at *wildlife only*, and rises with every share of general sound: the error on wildlife is smallest where wildlife was heard. This is the very
-# quantity that pretraining makes small. That the species in Figure 3 do not follow it says that guessing sound well and telling species apart are two things.
+# Your line is lowest at *wildlife only* and rises with every share of general sound; after *general only* it is no better than the nearest visible band. Guessing hidden wildlife is learnt from wildlife. That the
+# species in Figure 3 do not follow says that guessing sound well and telling species apart are two things.
 # </details>
 
 # %%
