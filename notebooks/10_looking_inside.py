@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 10 · Looking inside: what a masked autoencoder fills in, and where it looks
 #
-# **Time**: `tiny` 2 minutes of one core of an Intel Xeon (AVX-512 bf16) for its models, by the sheet below, and MINUTES for all that looks into them · `smoke` under a minute · `small` not measured ·
+# **Time**: `tiny` 2 minutes of one core of an Intel Xeon (AVX-512 bf16) for its models, which are kept, and about 3 for all that looks into them · `smoke` under a minute · `small` not measured ·
 # `paper` the paper's ViT-B with 196 M draws: days on one GPU, not measured. Opened again it loads what it trained before.
 #
 # You will
@@ -504,8 +504,8 @@ panel({f"{n} visible": patches.only_visible(3, grid, n, training.generator(seed)
        for n in (L - round(0.75 * L), 5, 1)});
 
 # %% [markdown]
-# *Figure 4 (the paper's Fig. 4). More and more hidden; the patches seen are nested from left to right, in white frames.* **See:** with five patches the footsteps are no longer in their places, with one
-# there is only a floor of noise, alike in all three. **Ask:** does the one patch of the fan bring back the fan's own spectrum?
+# *Figure 4 (the paper's Fig. 4). More and more hidden; the patches seen are nested from left to right, in white frames.* **See:** with five patches the footsteps are gone and the fan is still there; with
+# one the guess is a low hum, much the same for all three. **Ask:** where a footstep's edge is visible, how far up and down is it drawn?
 
 # %%
 lonely = patches.only_visible(1, grid, 5, training.generator(seed))
@@ -569,8 +569,8 @@ axes[1].legend(fontsize=10);
 
 # %% [markdown]
 # *Figure 5. Left the error against the number of visible patches, all held-out recordings, two draws; right, with one visible patch, the error at a distance from it.* **See:** up to the training's 75 % a
-# hidden patch is guessed as well as at 40 %; the whole picture's error (solid) falls only because more is pasted. With one patch the model is no better than the usual spectrum (vermilion). **Ask:** how far
-# does one patch help along its own mel row?
+# hidden patch is guessed as well as at 40 %; the whole picture's error (solid) falls only because more is pasted. With one patch the model is no better than the usual spectrum (vermilion); and on hidden
+# patches it never beats the sound's own average spectrum (green). **Ask:** how far does one patch help along its own mel row?
 
 # %%
 # the guesses' average spectrum
@@ -724,7 +724,8 @@ plots.save(figure, "10_attention") if setting.name != "smoke" else None
 
 # %% [markdown]
 # *Figure 7 (the paper's Fig. 5 and 6). Three sounds (calls framed where they are known), and how two patches (vermilion frames) and the average patch spread their attention in the last block; yellow is 2.5
-# times an equal share or more.* **See:** SEE7 **Ask:** are the bright places where the sound of the framed patch comes back?
+# times an equal share or more.* **See:** the fan's maps are nearly alike whoever asks: attention goes to its quiet upper rows. For the other two sounds the patch makes a difference, but much
+# of its map is in the average patch's too, and the lowest rows are dark for all. **Ask:** are the bright places where the sound of the framed patch comes back?
 
 # %%
 t, f = references[0]
@@ -871,7 +872,8 @@ if rhythms:
     plots.save(figure, "10_periods") if setting.name != "smoke" else None
 
 # %% [markdown]
-# *Figure 8. The period of the attention map against the true interval between calls, seed 0; a dot is a recording, the line is where the two agree, the titles say how many are right.* **See:** SEE8 **Ask:** is
+# *Figure 8. The period of the attention map against the true interval between calls, seed 0; a dot is a recording, the line is where the two agree, the titles say how many are right.* **See:** this
+# model's attention finds the interval more often than chance and than the untrained one. But the level of the reference's mel row, which needs no model, finds it more often still. **Ask:** is
 # one trained model enough to say "attention reflects repetition"?
 #
 # ### From call to call
@@ -913,7 +915,7 @@ if rhythms:
             .set_caption(f"{len(auc)} recordings"))
 
 # %% [markdown]
-# **See:** SEEAUC
+# **See:** in this model a call looks rather *away* from the other calls, as a map of mere nearness would. Loudness and similarity of content tell them best.
 #
 # ## The record, and other seeds
 
@@ -1024,7 +1026,7 @@ check.look_everywhere(look_everywhere)
 #     attn.qkv.bias[: 2 * D] = 0
 #     return attn
 # ```
-# All scores are 0, and softmax makes equal shares of them. (The keys' weights alone would do: their bias adds the same to a whole row, which softmax does not see.) SOLVED10
+# All scores are 0, and softmax makes equal shares of them. (The keys' weights alone would do: their bias adds the same to a whole row, which softmax does not see.)
 # </details>
 
 # %%
@@ -1063,7 +1065,8 @@ ax.invert_yaxis()
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5));
 
 # %% [markdown]
-# *Figure 10. The error of hidden patches when one block of the encoder has lost its attention, 200 held-out recordings, 75 % hidden.* **See:** SEE10 **Ask:** is it worse to look nowhere, or everywhere
+# *Figure 10. The error of hidden patches when one block of the encoder has lost its attention, 200 held-out recordings, 75 % hidden.* **See:** no single block's attention is worth much. Without that of the last, whose maps are
+# drawn above, the error hardly rises; without that of block 1 or 3 by a quarter, still far from knowing nothing (vermilion). **Ask:** is it worse to look nowhere, or everywhere
 # alike?
 #
 # ### 3 · What comes back
