@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 02 · Pretraining: a masked autoencoder from ten lines of attention up
 #
-# **Time**: `tiny` 7 minutes of one core of an Intel Xeon (AVX-512 bf16): 6 by its record, most of it for training four
-# models, and about one for a loop of your own; opened again it loads the four · `smoke` half a minute · `small` not
-# measured · `paper` three times the pretraining of 05 (the main model and three variants; the paper gives 24 h on an
-# A100 for one) · reading 16 minutes.
+# **Time**: `tiny` 11 minutes of one core of an AMD EPYC for four models, by the sheet below, and 3 for all else with a
+# loop of your own; opened again it loads the four · `smoke` half a minute · `small` not measured · `paper` three times
+# the pretraining of 05 (the main model and three variants; the paper gives 24 h on an A100 for one) · reading 17
+# minutes.
 #
 # You will
 # 1. **look and listen** to what a trained model guesses, and say what such a guess is worth,
@@ -285,9 +285,9 @@ worth = in_regions(against_guesses(pixels))
 plots.table(worth).format("{:.3f}")
 
 # %% [markdown]
-# **See** (`tiny`, `chorus`, one seed: no verdict): the error is in squared units of the spectrogram (1 unit is 17.86
-# dB). The usual noise of elsewhere (0.562) is hardly better than knowing nothing of this clip, since every recording
-# has its own level. The one strong guess is the row of *this* clip, 0.130, and the network has 0.089: a third less. On
+# **See** (`tiny`, `chorus`, one seed: no verdict): the errors are in the squared units of the spectrogram, as in 01.
+# The usual noise of elsewhere (0.562) is hardly better than knowing nothing of this clip, since every recording has
+# its own level. The one strong guess is the row of *this* clip, 0.130, and the network has 0.089: a third less. On
 # calls both are worse, 0.324 and 0.232. Most of what the model guesses well is the noise floor, the steady background
 # of this recording; what it knows beyond that is the last third.
 #
@@ -609,7 +609,7 @@ for name, (x, title) in shown.items():
 
 # %% [markdown] tags=["fragment"]
 # *Figure 5. The loss of your loop, and the guess for one held-out recording before and after.* **See:** before
-# training the guess is noise; after a minute it is the right level in every mel row. The knocks are not there yet:
+# training the guess is noise; after a minute it is about the right level in every mel row. The knocks are not there:
 # Figure 1's model has seen a hundred times as many clips.
 
 # %%
@@ -618,8 +618,8 @@ plots.table(pd.concat([in_regions({"your loop": drawn_errors}),
                        worth.loc[["mean", "row here", "network"]]])).format("{:.3f}")
 
 # %% [markdown]
-# On held-out wildlife a minute of training comes to where the average of the row is; the ready model ("network") goes
-# beyond it.
+# On held-out wildlife a minute of training ends between the mean of the clip and the average of the row; the ready
+# model ("network") goes beyond both.
 #
 # What the library adds to your loop (`lib/training.py`): a learning rate that rises and falls by a schedule, mixed
 # precision, saved states from which a stopped run goes on, the exact mixture of two pools, and several processes. The
@@ -734,7 +734,7 @@ ax.legend();
 # %% [markdown] tags=["fragment"]
 # *Figure 7. The loss of the library's run against clips seen.* **See:** an untrained network makes noise and pays
 # 1.386; in the first 2,000 clips it learns to draw flat patches (1.0). Everything of interest happens below that line,
-# slowly: 0.889 (wildlife) and 0.852 (general) on held-out clips at the end.
+# slowly: 0.889 (wildlife) and 0.853 (general) on held-out clips at the end.
 
 # %% [markdown]
 # The training loss ends between the two held-out ones, so no gap between known and unknown clips is to be seen.
@@ -783,7 +783,7 @@ print(f"held-out wildlife, mean squared error: hidden patches {error[hidden].mea
       f"visible patches {error[~drawn.hidden].mean():.3f}")
 
 # %% [markdown]
-# The loss never asks for visible patches, so nothing keeps the decoder from making noise there (1.241, worse than a
+# The loss never asks for visible patches, so nothing keeps the decoder from making noise there (1.251, worse than a
 # flat patch).
 #
 # ### More and less hidden, longer trained
@@ -795,7 +795,7 @@ longer = {f"ready weights, {mask_ratio:.0%} hidden": score(stored)} if norm_pixe
 plots.table(pd.concat([ratios, pd.DataFrame(longer).T])).format("{:.3f}")
 
 # %% [markdown]
-# Between 50 % and 80 % hidden the loss hardly changes (0.884 and 0.889 on wildlife), at 95 % it does (0.935): so
+# Between 50 % and 80 % hidden the loss hardly changes (0.883 and 0.889 on wildlife), at 95 % it does (0.928): so
 # little of a neighbour's inside is used that two and a half times as many neighbours add almost nothing. The ready
 # weights (`starts.load_ready()`: the same shape, 27 times as many clips, seven times as much general sound as
 # wildlife) reach 0.864 on wildlife and 0.679 on general sound; which of the two changes helped, this does not say.
@@ -811,9 +811,9 @@ plots.table(comparison).format("{:.3f}")
 # %% [markdown] tags=["fragment"]
 # **See** (`tiny`, `chorus`, one seed: no verdict): a copy of the nearest patch is the worst by far, 1.818: two patches
 # of hiss have nothing to do with each other, so their variances add up. If a MAE were compared with copying only, it
-# would look like magic. **Your first prediction**: calls 0.867, background 0.893, so neither by much. Against the
-# *best* guess of each place the network is worth 0.11 on calls (row here 0.973) and 0.06 on background (row elsewhere
-# 0.952).
+# would look like magic. **Your first prediction**: calls 0.867, background 0.892, so neither by much. The *best* guess
+# without a network has 0.973 on calls (row here) and 0.952 on background (row elsewhere), so the network gains nearly
+# twice as much on calls.
 
 # %% [markdown]
 # Which mel rows is it in?
@@ -871,8 +871,8 @@ print("(c): the decoder is untouched, the encoder has moved")
 # %% [markdown]
 # **See:** 6,000 more wildlife clips bring the loss on wildlife from 0.889 to 0.886 with all weights free and to 0.887
 # with the decoder frozen: differences in the third decimal from one seed, which cannot be told apart: (c) is as close
-# to (a) as to where it started. (b) ends on wildlife behind where those two began (0.902) and is worse on general
-# sound (0.938), which it never met. Liu et al. show pictures of the three and no numbers.
+# to (a) as to where it started. (b) ends on wildlife behind where those two began (0.897) and is worse on general
+# sound (0.915), which it never met. Liu et al. show pictures of the three and no numbers.
 #
 # ## Explore: the reconstruction studio
 #
@@ -1075,8 +1075,9 @@ check.my_guess(my_guess)
 #     return (row + 0.5 * beyond).flatten(1, 2)
 # ```
 # The row, and half of what this moment has beyond its rows: half, because one or two visible patches say little about
-# a moment. Any function that looks at visible patches only, and does better than one value for the clip, is right
-# here; the figure says how far it came.
+# a moment. It has 0.124, and 0.301 on calls; with each row's pattern averaged over its 16 frames as well one comes to
+# 0.115. Any function that looks at visible patches only, and does better than one value for the clip, is right here;
+# the figure says how far it came.
 # </details>
 
 # %%
@@ -1090,9 +1091,9 @@ ax = bars.sort_values("all").plot.barh(figsize=(8, 3.8), xlabel="squared error o
 ax.invert_yaxis()
 
 # %% [markdown]
-# *Figure 12. The errors of guesses on pixels, everywhere, on calls and on background.* **See:** the ready model is
-# ahead of the row by more than the row is of nothing but the loop's first minute. **Ask:** where does your guess
-# stand, and on calls?
+# *Figure 12. The errors of guesses on pixels, everywhere, on calls and on background.* **See:** a minute of your loop
+# ends behind the average of the row, the ready model ahead of it, and all are worst on calls. **Ask:** where does your
+# guess stand, and on calls?
 #
 # ## Quiz
 #
