@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 · Mixing ratio: how much general sound should a wildlife model hear?
 #
-# **Time**: reading 15 minutes; running at `tiny` about 9 minutes on one core without bf16 (the sheet below measures yours), half of that with it, and once 2 for the recordings · `smoke` under a minute · `small` an estimated ten minutes on a T4 ·
+# **Time**: reading 10 minutes; running at `tiny` about 9 minutes on one core without bf16 (the sheet below measures yours), half of that with it, and once 2 for the recordings · `smoke` under a minute · `small` an estimated ten minutes on a T4 ·
 # `paper` about two days on one A100 (its 24 h of pretraining and 16 h of finetuning).
 #
 # You will

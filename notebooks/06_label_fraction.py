@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 06 · Label fraction: how many labelled recordings does a species need?
 #
-# **Time**: reading 10 minutes; running at `tiny` about 3 minutes on one core without bf16 (the sheet below measures yours), and once 4 for the pretraining · `smoke` under a minute · `small` not measured · `paper` up to 16 h on one A100 for the
+# **Time**: reading 6 minutes; running at `tiny` about 3 minutes on one core without bf16 (the sheet below measures yours), and once 4 for the pretraining · `smoke` under a minute · `small` not measured · `paper` up to 16 h on one A100 for the
 # largest fraction, after 24 h for each pretraining (the paper's hours).
 #
 # You will

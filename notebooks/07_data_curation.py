@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 07 · Data curation: is less, but better, sound a better teacher?
 #
-# **Time**: reading 15 minutes; running at `tiny` about 16 minutes on one core without bf16 (the sheet below measures yours), and once 3 for the selector's pretraining · `smoke` under a minute · `small` not measured ·
+# **Time**: reading 12 minutes; running at `tiny` about 16 minutes on one core without bf16 (the sheet below measures yours), and once 3 for the selector's pretraining · `smoke` under a minute · `small` not measured ·
 # `paper` about four days on one A100 (by the paper's hours), `confidence_oof` 32 h more.
 #
 # You will
