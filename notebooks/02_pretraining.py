@@ -162,8 +162,9 @@ print(f"{sum(p.numel() for p in pixels.parameters()) / 1e6:.1f} M numbers; {card
 
 mask = patches.random_mask(len(specs), grid, mask_ratio, training.generator(seed, 3))
 rows = [len(specs) - 2, 0]  # a general sound, a wild one
-plots.reconstruction(pixels, specs[rows], patches.Mask(*(view[rows] for view in mask)),
-                     front, [names[i] for i in rows]);
+figure = plots.reconstruction(pixels, specs[rows], patches.Mask(*(view[rows] for view in mask)),
+                              front, [names[i] for i in rows])
+plots.save(figure, "02_reconstruction") if setting.name != "smoke" else None
 
 # %% [markdown] tags=["fragment"]
 # *Figure 1. Two recordings that the model has never met: the spectrogram, the fifth of it that the model is shown, its

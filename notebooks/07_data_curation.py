@@ -1,25 +1,28 @@
 # %% [markdown]
 # # 07 · Data curation: is less, but better, sound a better teacher?
 #
-# **Time**: `tiny` 16 minutes of one core of an AMD EPYC (AVX2, float32), by the sheet below, and 3 more for the selector's pretraining, which was there already; the selector is made once and kept · `smoke` under a minute · `small` not measured ·
-# `paper` about four days on one A100 (selector 24 + 16 h, pretraining 24 h, finetuning twice 16 h: the paper's hours), `confidence_oof` 32 h more.
+# **Time**: reading 15 minutes; running at `tiny` about 16 minutes on one core without bf16 (the sheet below measures yours), and once 3 for the selector's pretraining · `smoke` under a minute · `small` not measured ·
+# `paper` about four days on one A100 (by the paper's hours), `confidence_oof` 32 h more.
 #
 # You will
 # 1. **score** every window of the train recordings: does it hold an animal?
-# 2. **keep** the best half, and beside it a **control**: as many windows of every recording, chosen at random,
+# 2. **keep** the best half, and beside it two **controls** of the same size, chosen at random,
 # 3. **check** the filter against the truth, which the synthetic recordings know,
-# 4. **pretrain** on what is kept, **finetune** on everything and on what is kept, and train a small network without pretraining,
-# 5. **compare** with Figures 4 and 5 of Liu et al. 2026.
+# 4. **pretrain** and **finetune** on what is kept, and ask whether it was worth it.
 
 # %% [markdown]
 # ## The question
 #
-# A recording carries one label, *this species*, but most of it may be wind. Cut into windows, many hold no animal at all. A classifier then
-# learns that wind is a frog, and a masked autoencoder spends its effort on guessing wind. Liu et al. (section 4.7) throw windows away, by two
-# rules: keep those where a classifier is confident of the recording's species, or those that a masked autoencoder reconstructs badly.
+# Most of a field recording is wind, rain and other animals. Its one label, *this species*, stands on all of it. Should you throw the windows away in which your animal does not call, before a
+# model learns from them?
 #
-# > **Predict before you read on.** Half of the windows are thrown away. Is the encoder that was pretrained on the better half better, worse or the
-# > same? And against one that was pretrained on a *random* half?
+# Liu et al. (section 4.7) do it by two rules: keep windows where a classifier is confident of the recording's species, or those that a masked autoencoder reconstructs badly. They find that it costs
+# accuracy, but compare with *all* windows, which are twice as many.
+#
+# > **Predict.** Half of the windows are thrown away before pretraining, by a classifier's confidence. What does that change in the finetuned model's top-1, against pretraining on all windows?
+
+# %% tags=["predict"]
+change_by_filter = None  # in points, such as 3 or -3
 
 # %% cellView="form" jupyter={"source_hidden": true}
 # @title Set-up: run it once. Where the study is installed it does nothing.
@@ -51,18 +54,18 @@ colab.prepare(KEEP_ON_DRIVE)
 
 # %%
 import dataclasses
-import re
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 from IPython.display import Image, Markdown
-from sklearn.metrics import precision_recall_curve
+from sklearn.metrics import precision_recall_curve, precision_score, recall_score, roc_auc_score
 
 from lib import mel, metrics, plots, pretrain, recordings, runs, sources
 from lib.course import exercises
 from lib.explorers import curation
-from lib.runs import cost, experiments, report, verdicts
+from lib.runs import cost, criteria, experiments, report, verdicts
 from lib.sources import chorus
 from lib.transfer import curate, finetune, mobilenet, reference, starts
 
@@ -116,28 +119,22 @@ run = runs.start("07_data_curation", pools, filter=filter, teacher=teacher, thre
 print(f"scale {setting.name}: filter {experiments.named(filter, teacher)}, threshold {threshold}, "
       f"control {control}; {clips:,} pretraining clips")
 
-# %% [markdown]
-# ## The windows
-#
-# Filters see the train split and nothing else: no val or test recording enters a filter, an out-of-fold model, or the numbers that specs are
-# normalised by (those are constants of the front end, never fitted to what is kept). A test of this project writes down every file that is
-# opened and fails if one of another split is among them.
-
 # %%
 front, table = mel.INAT, pools["wildlife"]
 heard = runs.front(front, subtract)  # by classifiers: pretraining hears the log-mel as it is
 labels = sorted(table.loc[table["split"] == "train", "label"].unique())
 grid = curate.grid(table, front)
-print(f"{len(grid):,} windows of {front.seconds:.2f} s, half overlapping, "
-      f"in {grid['recording'].nunique()} train recordings of {len(labels)} species")
-count = grid.groupby("recording").size().rename("windows per recording")
-count.describe()[["min", "50%", "mean", "max"]].round(1)
+count = grid.groupby("recording").size()
+print(f"{len(grid):,} windows of {front.seconds:.2f} s, half overlapping, in {len(count)} train "
+      f"recordings of {len(labels)} species: {count.min()} to {count.max()} of a recording, "
+      f"{count.mean():.1f} on average")
 
 # %% [markdown]
+# Filters see the train split and nothing else: no val or test recording enters a filter, an out-of-fold model or a normalisation (a test of this project writes down every file that is opened).
+#
 # ## What will be computed
 #
-# A sheet comes first because an estimate of seconds may save a day: a run that would take longer than `max_hours` is refused here, before it begins. First what makes the scores, then what is learnt
-# from the windows they keep.
+# First what makes the scores, then what is learnt from the windows they keep.
 
 # %%
 arch, recipe = setting.arch(), setting.pretraining(clips, seed, ratio=0.0)
@@ -163,8 +160,8 @@ rows += [cost.pretraining(arch, front, recipe),
 cost.sheet(rows, max_hours)
 
 # %% [markdown]
-# **See:** what a filter costs beside what it is to improve. Measured a moment ago from a few steps on random clips, on the machine in the corner. Scores that an earlier run left are
-# read, and finetuning on the kept windows is shorter where recordings lose all of theirs, so it may be less; reading, a `teacher` and the small network at the end are not counted, so it may be more.
+# **See:** a filter may cost as much as what it is to improve. Measured a moment ago on the machine in the corner; scores that an earlier run left are read, and the small network at the end is not counted. A run
+# that would take longer than `max_hours` stops here.
 #
 # ## Four scores
 #
@@ -173,17 +170,12 @@ cost.sheet(rows, max_hours)
 # $$ \text{confidence}(w) = p_w(y), \qquad \text{loss}(w) = \frac1M \sum_{m=1}^{M} \overline{(\text{guess}_m - \text{spec}_w)^2}\Big|_{\text{hidden}},
 # \qquad \text{energy}(w) = \sum_{n \in w} \Big(\frac{x_n}{\max |x|}\Big)^2 \tag{1} $$
 #
-# - **confidence** (Figure 4): the selector is a classifier trained on the full train split. It scores windows *that it was trained on*.
-# - **confidence_oof**: the same out of fold. Three selectors, each scoring only recordings of groups (place, animal) that it has not met. What it says
-#   is a judgement, not a memory.
-#   With `teacher="birdnet"` the same filter runs with a second teacher: BirdNET, which learnt its species from other labels, says how sure it is of the recording's. It knows birds, and
-#   none of `chorus`; that it never met these very recordings nobody can promise.
-# - **loss** (Figure 5): needs no label. Windows that are *hard* to reconstruct are kept: an empty one should be simple. The target is the raw
-#   spec: divided by its own standard deviation, a patch of silence is as hard as song.
-# - **energy**: not in the paper; the first author's public fork has it, with a threshold of 200 for 3 s at 22.05 kHz. The recording is scaled to peak 1 first.
+# - **confidence** (the paper's Figure 4): of a classifier trained on the full train split. It scores windows *that it was trained on*.
+# - **confidence_oof**, out of fold: three such classifiers, each scoring only recordings of places and animals that it has not met. A judgement, not a memory.
+# - **loss** (Figure 5): windows that are *hard* to reconstruct are kept; needs no label. The target is the raw spec: divided by its own standard deviation, a patch of silence is as hard as song.
+# - **energy**: not in the paper; in the first author's public fork.
 #
-# The selector starts from a MAE that was pretrained on general sound only, so that even its starting point has never heard a recording that an
-# out-of-fold selector judges. Selectors keep their last step: choosing by val would let val into the filter.
+# The selector starts from a MAE that has heard general sound only, and keeps its last step: choosing by val would let val into the filter.
 #
 # > **Predict.** Which of the four finds calls best? Think of a cricket that never pauses, of a single frog in the rain, of a click of the microphone.
 
@@ -214,15 +206,16 @@ def score(name: str) -> pd.DataFrame:
 
 # %%
 scores = score(filter)
-scores["score"].describe().round(3)
 
 # %% [markdown]
-# ## Keep and control
+# ## Keep, and two controls
 #
-# `"50%"` keeps the best half. A number keeps every window with at least that score; the paper's numbers belong to its own selectors.
+# `"50%"` keeps the best half; a number keeps every window with at least that score.
 #
-# A filter changes three things at once: *which recordings* are there, *which windows* of them, and *how many*. One control keeps as many windows in every recording, chosen
-# without looking at the score: only the choice of windows differs. A second one (`control="recordings"`) draws the recordings as well, as many as the filter keeps: what lies between it and the filter is all that the score chose.
+# A filter changes three things at once: *which recordings* stay, *which windows* of them, and *how many*. To know what its choice is worth, compare it with as many windows chosen without looking:
+#
+# - **windows at random**: as many in *every recording* as the filter keeps. Only the choice of windows differs.
+# - **recordings too**: the recordings are drawn as well, as many as the filter keeps. All that the score chose is on the other side.
 
 # %%
 half = curate.keep(scores, "100%" if filter == "none" else threshold)
@@ -235,7 +228,7 @@ if control != "none":
 chosen = curate.curated(table, scores, kept)
 everything = curate.curated(table, scores, curate.keep(scores, "100%"))
 lost = set(labels) - set(chosen.loc[chosen["split"] == "train", "label"])
-print(f"score >= {kept.threshold:.4g}: {kept.windows:.1%} of the windows, "
+print(f"score >= {kept.threshold:.3f}: {kept.windows:.1%} of the windows, "
       f"{kept.per_recording:.1%} of a recording on average; "
       f"{kept.recordings} of {grid['recording'].nunique()} recordings stay, "
       f"{len(lost)} of {len(labels)} species lose all of theirs")
@@ -253,18 +246,15 @@ per_recording = [pd.Series(k.keep).groupby(scores["recording"]).sum() for k in (
 assert (per_recording[0] == per_recording[1]).all()
 assert kept.windows == half.windows == drawn.windows and drawn.recordings >= half.recordings
 free = pd.Series(half.keep).groupby(scores["recording"]).agg(lambda k: 0 < k.mean() < 1)
-print(f"{free.mean():.0%} of the recordings keep a part of their windows: "
-      "only there can filter and control differ")
+print(f"{free.mean():.0%} of the recordings keep a part of their windows")
 
 # %% [markdown]
-# A recording that keeps all of its windows, or none, is its own control: filter and control differ only in the others, and share the choice of *recordings*. On short recordings,
-# whose windows overlap nearly whole, these are few: by energy, on `chorus` at `tiny` (data_seed 0), 21 % of 407. So a small difference between filter and this control does not say that
-# the filter is useless. The second control draws the recordings too, and so has all that the score chose on the other side; the comparison with `none` adds what dropping whole recordings does (by energy 144 of them).
+# Only in those can the filter differ from *windows at random*: a recording that keeps all of its windows, or none, is its own control. So a small difference to this control does not say that the filter is useless;
+# *recordings too* has no such blind spot.
 #
 # ## What the scores look like
 #
-# On `chorus` the true boxes of all calls are known, so that each bar can say how many of its windows hold one. A window holds a call where at least 0.1 s of one,
-# or half of it, lies inside.
+# On `chorus` the true boxes of all calls are known. A window holds a call where at least 0.1 s of one, or half of it, lies inside.
 
 # %%
 truth = chorus.events(table) if wildlife.partition(":")[0] == "chorus" else None
@@ -272,29 +262,27 @@ calls = None if truth is None else curate.holds_call(grid, truth, front)
 parts = {"windows": scores["score"]}
 if calls is not None:
     parts = {"with a call": scores["score"][calls], "without": scores["score"][~calls]}
-figure, ax = plt.subplots(figsize=(7, 2.8))
+figure, ax = plt.subplots(figsize=(8, 3.2))
 ax.hist(list(parts.values()), bins=40, stacked=True, label=list(parts))
 ax.axvline(half.threshold, color="0.2", linestyle="--", label=f"threshold {half.threshold:.3g}")
 ax.set(xlabel=f"score: {experiments.named(filter, teacher)}", ylabel="windows")
 ax.legend(loc="upper center");
 
 # %% [markdown]
-# **See:** the scores of all train windows; right of the dashed line is what the filter keeps. A filter that finds empty windows has the second colour left of the
-# line. Where `confidence` piles up at 1, the selector has learned its own training windows by heart, empty ones too; out of fold it cannot.
-#
-# The lowest and the highest, as pictures, each from another recording:
+# *Figure 1. The scores of all train windows; what lies right of the dashed line is kept.* **See:** windows without a call (orange) pile up at 0, those with one at 1, and the middle holds both. **Ask:** this selector has
+# learned these very windows. With `confidence_oof`, where would the pile at 1 go?
 
 # %%
 ranked = scores.dropna(subset="score").sort_values("score", kind="stable")
 shown = pd.concat([ranked.drop_duplicates("recording").head(3),
                    ranked.drop_duplicates("recording", keep="last").tail(3)])
 log_mel = mel.LogMel(front)
-figure, axes = plt.subplots(2, 3, figsize=(11, 4.6), sharex=True, sharey=True)
+figure, axes = plt.subplots(2, 3, figsize=(10, 5), sharex=True, sharey=True)
 source = recordings.Recordings(table[table["split"] == "train"].reset_index(drop=True), front)
 waves = [source.read(w.recording, round(w.start_s * front.rate), front.samples)
          for w in shown.itertuples()]
 for ax, window, wave in zip(axes.flat, shown.itertuples(), waves):
-    plots.spec(ax, log_mel(wave[None], frames=front.frames), front, f"score {window.score:.4g}")
+    plots.spec(ax, log_mel(wave[None], frames=front.frames), front, f"score {window.score:.3f}")
     if truth is not None:
         near = truth[(truth["file"] == window.file)
                      & (truth["start_s"] < window.start_s + front.seconds)
@@ -302,19 +290,16 @@ for ax, window, wave in zip(axes.flat, shown.itertuples(), waves):
         plots.boxes(ax, near[near["kind"] == "call"], front, window.start_s)
     ax.set(xlim=(0, front.seconds))
     ax.label_outer()
+for wave, words in ((waves[0], "lowest"), (waves[-1], "highest")):
+    display(plots.sound(wave, front.rate, seconds=2, title=f"the window with the {words} score"))
 
 # %% [markdown]
-# Above the three lowest, below the three highest; cyan boxes are the true calls of the labelled species. **See:** whether the upper row is empty. Then listen, the lowest first:
-
-# %%
-for wave in (waves[0], waves[-1]):
-    display(plots.sound(wave, front.rate, seconds=2))
-
-# %% [markdown]
+# *Figure 2. Above the three windows with the lowest score, below the three with the highest; cyan boxes are true calls of the labelled species.* **See:** every window below has a call, none above. But two of those above are not
+# empty: something else calls there. **Ask:** would the energy filter have dropped them?
+#
 # ## Explore: the curation browser
 #
-# Move the threshold and look at what lies just above and just below it. Besides this run's filter the browser has the energy filter, which costs nothing. On GitHub only
-# this still picture shows; run the notebook to move it.
+# Move the threshold and look at what lies just above and just below it. Beside this run's filter the browser has the energy filter. On GitHub only this still picture shows; run the notebook to move it.
 
 # %%
 judged = {experiments.named(filter, teacher): scores} | {"energy": score("energy")}
@@ -324,49 +309,48 @@ print(view.text)
 Image(view.image)
 
 # %% [markdown]
-# What the browser shows: the scores, and three windows next to the threshold with score, species and truth (cyan: true calls, where they are known). And here it is:
+# *Figure 3. The browser at half of the windows: the scores, and the filter's misses next to the threshold.* **See:** a dropped window may hold a clear call. **Ask:** step away from the threshold: are the misses faint,
+# short, or masked by something else? And what did the filter hear in *kept without a call*?
 
 # %%
 browser
 
 # %% [markdown]
-# *The browser.* Keys: Tab moves between the controls, arrows change a value, the space bar presses *listen*. What to try: look at *dropped with a call*, the filter's misses,
-# and step away from the threshold: are they faint, short, or masked by something else? Then at *kept without a call*: what did the filter hear there? At which share kept
-# does the precision in the table leave the base rate?
-
-# %% [markdown]
-# ## How much a threshold keeps
+# Keys: Tab moves between the controls, arrows change a value, the space bar presses *listen*.
 #
-# The share of windows, and the average share of a recording, are two different numbers: long recordings have more windows and lose more. In
-# the paper 0.88 keeps about 50 % of all segments, but 55 % of a recording on average.
+# ## How much does a threshold keep?
+#
+# The share of windows, and the average share of a recording, are two different numbers: long recordings have more windows and lose more.
 
 # %%
 cuts = np.unique(scores["score"].dropna().quantile(np.linspace(0, 1, 41)))
 curve = [curate.keep(scores, float(cut)) for cut in cuts]
-figure, axes = plt.subplots(1, 3, figsize=(12, 3.2))
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), sharey=True)
 axes[0].plot(cuts, [100 * k.windows for k in curve], label="of all windows")
-axes[0].plot(cuts, [100 * k.per_recording for k in curve], label="of a recording, average")
+axes[0].plot(cuts, [100 * k.per_recording for k in curve], label="of a recording")
 axes[0].axvline(half.threshold, color="0.2", linestyle="--")
-axes[0].set(title=f"measured: {filter}", xlabel="threshold", ylabel="kept (%)", ylim=(0, 105))
+axes[0].set(title=f"measured: {filter}", ylabel="kept (%)", ylim=(0, 105))
 for ax, experiment, place in zip(axes[1:], ("curation_confidence", "curation_reconstruction"),
                                  ("Figure 4", "Figure 5")):
     theirs = runs.reference(experiment).assign(setting=lambda t: t["setting"].astype(float))
-    for metric, text in (("segments_dropped", "segments (middle table)"),
-                         ("avg_drop_per_file", "of a recording, average"),
-                         ("finetune_segments_dropped", "segments (right table)")):
+    for metric, text in (("segments_dropped", "middle table"),
+                         ("avg_drop_per_file", "of a recording"),
+                         ("finetune_segments_dropped", "right table")):
         one = theirs[theirs["metric"] == metric]
         ax.plot(one["setting"], 100 - one["value"], "s--", label=text) if len(one) else None
-    ax.set(title=f"paper: Liu et al. 2026, {place}", xlabel="threshold", ylim=(0, 105))
-axes[1].plot([0.88, 0.88], [50, 55], "k*", label="the text: 0.88 keeps 50 and 55 %")
-[ax.legend(fontsize="small") for ax in axes];
+    ax.set(title=f"the paper's {place}")
+axes[1].plot([0.88, 0.88], [50, 55], "k*", label="text: 0.88")
+for ax in axes:
+    ax.set_xlabel("threshold")
+    ax.legend(fontsize="small", loc="lower left" if ax is not axes[2] else "upper right")
 
 # %% [markdown]
-# Left what this run measured, beside it the paper's numbers; the scores are not the same scores, compare shapes. **See:** the paper's Figure 5 has two curves for one thing: its
-# middle table says that thresholds 0.06, 0.12, 0.25 drop 50, 75, 90 % of the segments, its right table 25, 50, 75 %. At least one is wrong.
+# *Figure 4. What a threshold keeps: here, and in the paper.* **See:** of a recording more is kept than of all windows, here and there. The paper's Figure 5 has two curves for one thing: thresholds 0.06, 0.12 and 0.25 drop 50, 75, 90 % in its
+# middle table and 25, 50, 75 % in its right one. At least one is wrong.
 #
 # ## Does the filter find calls?
 #
-# On `chorus` a filter can be judged as what it is meant to be: a detector of calls. The base rate, the share of windows that hold one, is the precision of keeping at random.
+# On `chorus` a filter can be judged as what it is meant to be: a detector of calls.
 
 # %%
 found = {}
@@ -374,57 +358,73 @@ if calls is not None:
     found = curate.detector(scores, kept, calls)._asdict()
     ranking = scores["score"].fillna(scores["score"].max())
     precision, recall, _ = precision_recall_curve(calls, ranking)
-    figure, ax = plt.subplots(figsize=(6.8, 3.4))
+    figure, ax = plt.subplots(figsize=(9, 3.6))
     ax.plot(100 * recall[:-1], 100 * precision[:-1], label=f"{filter}, AUC {found['auc']:.2f}")
     for name, one in {"the filter": half, "windows at random": other,
                       "recordings too": drawn}.items():
         at = curate.detector(scores, one, calls)
-        ax.plot(100 * at.recall, 100 * at.precision, "o", label=f"{name}, {one.windows:.0%} kept")
-    ax.axhline(100 * found["base_rate"], color="0.6", linestyle=":", label="base rate")
+        ax.plot(100 * at.recall, 100 * at.precision, "o",
+                label=f"{name}: {at.precision:.1%} hold a call")
+    ax.axhline(100 * found["base_rate"], color="0.6", linestyle=":",
+               label=f"all windows: {found['base_rate']:.1%}")
     ax.set(xlabel="recall: windows with a call that are kept (%)", ylabel="precision (%)",
            ylim=(min(50, 90 * precision.min()), 101))
     ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    assert np.allclose([found["precision"], found["recall"]],  # scikit-learn's
+                       [precision_score(calls, kept.keep), recall_score(calls, kept.keep)])
     found["auc"] = found["auc"] if control == "none" else None  # a control has no score of its own
 
 # %% [markdown]
-# Precision against recall over all thresholds, in the generator's world. **See:** a useful filter lies above the dotted line at once; the control's point lies close to it, not
-# on it, because it follows the filter in *how many* windows of each recording stay.
+# *Figure 5. Precision against recall over all thresholds, in the generator's world; dots keep half of the windows.* **See:** of what the filter keeps, more than nine in ten hold a call. *Windows at random* lies above the base rate
+# too, because it shares the filter's choice of recordings; *recordings too* is near the base rate.
 #
-# **Checkpoint.** If this passes, precision and recall are scikit-learn's.
+# All filters that have been run, half of the windows kept, means over seeds:
 
 # %%
-from sklearn.metrics import precision_score, recall_score
+def arms(table: pd.DataFrame) -> pd.DataFrame:
+    """Records with the filter named after its teacher, and the arm: filter, control, none."""
+    arm = table["control"].replace({"none": "filter"}).where(table["filter"] != "none", "none")
+    return table.assign(arm=arm, filter=experiments.filters(table))
 
-if calls is not None:
-    assert np.allclose([found["precision"], found["recall"]],
-                       [precision_score(calls, kept.keep), recall_score(calls, kept.keep)])
-    print({name: None if number is None else round(number, 3) for name, number in found.items()})
+
+ARMS = {"filter": "the filter", "windows": "windows at random", "recordings": "recordings too"}
+known = runs.records("07_data_curation")
+swept = runs.beside(known, run)
+swept = arms(swept) if len(swept) else swept
+half_kept = (swept[(swept["filter"] == "none") | (swept["threshold"].astype(str) == "50%")]
+             if len(swept) else swept)
+judges = half_kept[half_kept["filter"] != "none"] if "detector.precision" in half_kept else []
+
+# %%
+if len(judges):
+    detectors = pd.DataFrame({  # of recordings the truth is not known
+        "seeds": judges.groupby("filter")["seed"].nunique(),
+        **{f"{words}: with a call (%)": 100 * judges[judges["arm"] == arm].groupby("filter")[
+            "detector.precision"].mean().round(3) for arm, words in ARMS.items()},
+        "recordings kept": judges.groupby("filter")["kept.recordings"].mean().round().astype(int),
+        "AUC": judges.groupby("filter")["detector.auc"].mean().round(3)})
+    display(plots.table(detectors).format("{:.1f}", subset=detectors.filter(like="(%)").columns,
+                                          na_rep="").format("{:.3f}", subset=["AUC"], na_rep=""))
+    areas = detectors["AUC"].dropna()
+    exercises.predicted(f"highest AUC among {', '.join(areas.index)}", best, areas.idxmax())
 
 # %% [markdown]
-# ## Pretraining on what is kept
+# **See:** confidence is far ahead, but it flatters itself on recordings that it has met: out of fold its AUC falls below that of reconstruction loss, which has seen no label. Three tenths of what confidence gains over the base rate is its choice of
+# *recordings*, which only the second control takes away.
 #
-# A fixed number of draws. Each draws a recording, then one of its kept windows: neither the budget nor the weight of a recording changes with the filter. The baseline
-# `none` draws from *all* windows of the same grid (not from free crops as notebook 05 does), so that the choice of windows is the only difference.
+# ## Pretraining and finetuning on what is kept
 #
-# **Not the paper's arm.** The paper does not say what its curated models start from. Its 59.5 without a filter equals Table 3's AudioSet then iNatSounds (59.51), so it probably
-# filtered *continued* pretraining; from random weights iNatSounds alone has 49.0 there. Ours starts from random weights: compare signs, not sizes.
+# A fixed number of draws: each draws a recording, then one of its kept windows, so that neither the budget nor the weight of a recording changes with the filter. The same pretrained encoder then learns the species
+# once from all train windows and once from the kept ones. Val and test are never filtered.
+#
+# (The paper does not say what its curated models start from. Its 59.5 without a filter equals Table 3's AudioSet then iNatSounds, 59.51; ours start from random weights. Compare signs, not sizes.)
 
 # %%
 print(pretrain.plan(arch, recipe, chosen, pools["general"]))
 pretrained = pretrain.pretrain(arch, front, recipe, chosen, pools["general"],
                                workers=setting.workers, reuse=budget == "sweep")
 
-# %%
-figure, ax = plt.subplots(figsize=(5, 2.6))
-plots.curve(ax, pretrained.log)
-
 # %% [markdown]
-# The loss against the clips seen. Do not compare it between filters: windows with more structure are harder to guess or easier, and neither makes a better encoder.
-#
-# ## Finetuning on everything, and on what is kept
-#
-# As in Figure 4, right: the same pretrained encoder learns the species once from all train windows and once from the kept ones. Val and test are never filtered.
-#
 # > **Predict.** The paper says that finetuning on the filtered windows is "always" better than on all of them. By how much, at a threshold of 0.90?
 
 # %% tags=["predict"]
@@ -449,11 +449,8 @@ gain = theirs["filtered_finetune_top1"] - theirs["full_finetune_top1"]
 exercises.predicted("the paper's gain at 0.90", better, gain, "points")
 
 # %% [markdown]
-# ## A small network as a second judge
-#
-# Liu et al. also train a MobileNetV3 on what is kept, without any pretraining on sound: what are these windows worth as labelled examples? Here it starts from random weights and keeps its last
-# step. Whether theirs does they do not say; 54.9 %, where a ViT-B from random weights has 38.0, is more like a start from ImageNet's pictures: `proxy_weights="hub"`. At `tiny` a MobileNetV3-large would take half an hour on a CPU, so it is timm's *small* one at half width and for 10 epochs only: the picture keeps its full size, the network and its
-# training do not. Read its numbers as a comparison between arms.
+# **A small network as a second judge.** Liu et al. also train a MobileNetV3 on what is kept: what are these windows worth as labelled examples? Ours starts from random weights, is timm's *small* one at half width and learns for 10
+# epochs, far from its end. Read its numbers as a comparison between arms. (Theirs has 54.9 % where a ViT-B from random weights has 38.0: more like a start from ImageNet's pictures, `proxy_weights="hub"`.)
 
 # %%
 small = setting.proxy(seed)
@@ -462,19 +459,16 @@ proxy = mobilenet.train(heard, chosen, small, labels, weights=proxy_weights,
 judged = finetune.evaluate(proxy, heard, table, seed, workers=setting.workers)
 
 # %%
-arms = {"pretrained on kept, finetuned on all": full,
-        "pretrained on kept, finetuned on kept": filtered,
-        f"MobileNetV3 {small.size} on kept": judged}
-for name, result in arms.items():
+for name, result in {"pretrained on kept, finetuned on all": full,
+                     "pretrained on kept, finetuned on kept": filtered,
+                     f"MobileNetV3 {small.size} on kept": judged}.items():
     val, test = (result.scores[split].top1 for split in ("val", "test"))
     print(f"{name}: top-1 test {test}, val {val}")
 n = full.scores["test"]
 print(f"{n.recordings} test recordings of {n.classes} classes, each guess among {n.chosen_from}")
 
 # %% [markdown]
-# ## The record
-#
-# What this run was and what came out, beside the paper's row that drops as much: for half of the windows 0.90 in Figure 4, and 0.12 in Figure 5 by its right table.
+# What this run was and what came out is kept as a record, beside the paper's row that drops as much: for half of the windows 0.90 in Figure 4, and 0.12 in Figure 5 by its right table.
 
 # %%
 experiment = {"none": "curation_confidence", "confidence": "curation_confidence",
@@ -502,42 +496,11 @@ path = run.record({**split_scores(full), "filtered": split_scores(filtered),
                   recipes={"arch": arch, "pretrain": recipe, "finetune": labelled, "proxy": small})
 
 # %% [markdown]
-# ## All filters that have been run
+# ## Was it worth it?
 #
-# Every record of this notebook with the sweep's budget, beside the paper's.
+# One run says nothing of filters. All of them, with the sweep's budget and half of the windows kept:
 
 # %%
-def arms(table: pd.DataFrame) -> pd.DataFrame:
-    """Records with the filter named after its teacher, and the arm: filter, control, none."""
-    arm = table["control"].replace({"none": "filter"}).where(table["filter"] != "none", "none")
-    return table.assign(arm=arm, filter=experiments.filters(table))
-
-
-known = runs.records("07_data_curation")
-swept = runs.beside(known, run)
-swept = arms(swept) if len(swept) else swept
-columns = {"windows": "kept.windows", "recording": "kept.per_recording",
-           "recordings": "kept.recordings", "species": "kept.species",
-           "precision": "detector.precision", "recall": "detector.recall",
-           "AUC": "detector.auc", "base rate": "detector.base_rate"}
-there = {name: column for name, column in columns.items()
-         if column in swept and swept[column].notna().any()}  # of recordings the truth is not known
-(swept.groupby(["filter", "threshold", "arm"])[list(there.values())].mean()
- .set_axis(list(there), axis=1).round(3) if len(swept) else print("no sweep records yet"))
-
-# %% [markdown]
-# What each filter keeps, and how well it detects calls (means over seeds).
-
-# %%
-judges = swept[swept["arm"] == "filter"] if "AUC" in there else []  # the truth is known
-if len(judges):
-    areas = judges.groupby("filter")["detector.auc"].mean()
-    exercises.predicted(f"highest AUC among {', '.join(areas.index)}", best, areas.idxmax())
-
-# %%
-ARMS = {"filter": "the filter", "windows": "windows at random", "recordings": "recordings too"}
-
-
 def filters(rows: pd.DataFrame) -> list[str]:
     """The filters that were run, in this notebook's order, each teacher's behind its own."""
     place = {name: i for i, name in enumerate(curate.FILTERS)}
@@ -545,113 +508,108 @@ def filters(rows: pd.DataFrame) -> list[str]:
 
 
 def panel(ax, rows: pd.DataFrame, column: str, title: str) -> None:
-    """A dot per run, a bar at the mean of an arm; the grey band reaches from the lowest to the
-    highest run without a filter."""
+    """A dot per run, a bar at the mean of an arm."""
     rows = rows.assign(value=100 * rows[column])
-    names = filters(rows)
     none = rows.loc[rows["arm"] == "none", "value"]
     if len(none):
-        ax.axhspan(none.min(), none.max(), color="0.85")
-        ax.axhline(none.mean(), color="0.4", linestyle=":", label="none")
+        ax.axhspan(none.min(), none.max(), color="0.85", linewidth=0,
+                   label="no filter, lowest to highest run")
     for k, (arm, words) in enumerate(ARMS.items()):
-        for i, name in enumerate(names):
+        for i, name in enumerate(filters(rows)):
             one = rows.loc[(rows["arm"] == arm) & (rows["filter"] == name), "value"]
             x = i + 0.25 * (k - 1)
             ax.plot([x] * len(one), one, "o", color=f"C{k}", markersize=4,
-                    label=words if i == 0 else None)
+                    label=None if i else words)
             ax.plot([x - 0.1, x + 0.1], [one.mean()] * 2, color=f"C{k}", linewidth=3)
-    ax.set(title=title, ylim=(0, 1.1 * rows["value"].max()),
-           xlim=(-0.5, max(1, len(names)) - 0.5))
-    ticks = [re.sub("_| by ", "\n", name.replace("confidence", "conf.")) for name in names]
-    ax.set_xticks(range(len(names)), ticks, fontsize="small")
-    ax.title.set_size("small")
+    ticks = [name.replace("confidence_oof", "out of\nfold").replace(" by ", "\nby ")
+             for name in filters(rows)]
+    ax.set_xticks(range(len(ticks)), ticks, fontsize="small")
+    ax.set_title(title, fontsize="medium")
 
 
 # %%
-half_kept = (swept[(swept["filter"] == "none") | (swept["threshold"].astype(str) == "50%")]
-             if len(swept) else swept)
-figure, axes = plt.subplots(1, 5, figsize=(13, 3.6))
-for ax, experiment, text in zip(axes, ("curation_confidence", "curation_reconstruction"),
-                                ("Figure 4: confidence", "Figure 5: loss")):
-    theirs = runs.reference(experiment, split="val")
-    for i, (metric, name) in enumerate({"full_finetune_top1": "finetuned on all",
-                                        "filtered_finetune_top1": "finetuned on kept",
-                                        "mobilenetv3_top1": "MobileNetV3"}.items()):
-        one = theirs[theirs["metric"] == metric]
-        if len(one):
-            ax.plot(one["setting"].astype(float), one["value"], "s--",
-                    color=f"C{i + 2}", label=name)
-    ax.set(title=f"paper: Liu et al. 2026\n{text}", xlabel="threshold",
-           ylabel="top-1 on val (%)", ylim=(0, 65))
-    ax.title.set_size("small")
-kinds = {"test.top1.value": "finetuned on all", "filtered.test.top1.value": "finetuned on kept",
-         "proxy.test.top1.value": "small MobileNetV3"}
-for ax, (column, name) in zip(axes[2:], kinds.items()):
-    (panel(ax, half_kept, column, f"measured, half kept:\n{name}")
-     if len(half_kept) else ax.set_axis_off())
-axes[0].legend(fontsize="small")
-axes[2].legend(fontsize="small") if len(half_kept) else None
+KINDS = {"test.top1.value": "finetuned on all windows",
+         "filtered.test.top1.value": "finetuned on kept windows",
+         "proxy.test.top1.value": "small MobileNetV3 on kept"}
+figure, axes = plt.subplots(1, 3, figsize=(10, 4.4), sharey=True)
+for ax, (column, title) in zip(axes, KINDS.items()):
+    panel(ax, half_kept, column, title) if len(half_kept) else ax.set_axis_off()
+axes[0].set(ylabel="top-1 on test, class average (%)", ylim=(0, None))
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
+              fontsize="small")
 plots.save(figure, "07_data_curation") if setting.name != "smoke" and len(half_kept) else None
 
 # %% [markdown]
-# *Top-1, class average.* Left the paper's numbers on val against its own thresholds; then what this code measured on test, half of the windows kept: a dot is a run, a bar the mean over
-# seeds, the grey band the runs without a filter. **See:** a filter's merit is its distance to the *control* beside it, not to the grey band.
+# *Figure 6. What pretraining, finetuning and a small network make of half of the windows, by filter: a dot is a run, a bar the mean over seeds.* **See:** pretrained on the kept half (left), filters, controls and no filter lie together. Finetuned on
+# it too (middle), all stand below no filter, and a filter's dots above its controls'. The small network (right) scatters most. **Ask:** is a filter's merit its distance to the grey
+# band, or to the dots beside it?
 #
-# ## Is a difference larger than chance?
-#
-# Two arms are compared on the *same* test recordings and seeds. The interval, in points, is over other seeds and other species, crossed (of one seed: over species alone, and no answer). A row *differs*
-# when its p is below 0.05 after Holm's correction over the table. *Smallest found* is the true difference that such a comparison finds with 80 % power.
+# Two arms are compared on the *same* recordings and seeds, with an interval over other seeds and other species (of one seed: no answer). A row *differs* when its p is below 0.05 after Holm's correction over all rows.
 
 # %%
-def differences(records: pd.DataFrame) -> None:
+def differences(records: pd.DataFrame) -> pd.DataFrame:
     """Each filter against its controls and none, finetuned on everything and on what it keeps."""
     rows, arm = [], dict(list(records.groupby(["filter", "arm"]))) if len(records) else {}
     for name in filters(records) if len(records) else ():
-        for against, base in (("windows at random", (name, "windows")),
-                              ("recordings too", (name, "recordings")),
-                              ("no filter", ("none", "none"))):
-            if not {(name, "filter"), base} <= set(arm):
-                continue
+        bases = {words: (name, base) for base, words in list(ARMS.items())[1:]}
+        for against, base in {**bases, "no filter": ("none", "none")}.items():
             for on, answers in (("all", "answers"), ("kept", "answers_filtered")):
+                if not {(name, "filter"), base} <= set(arm):
+                    continue
                 change = verdicts.between(arm[name, "filter"], arm[base], answers)
                 if change:
                     rows.append({"filter": name, "against": against, "finetuned on": on,
                                  "change": change})
-    if not rows:
-        return print("no sweep records yet")
-    shown = plots.table(verdicts.compared(rows)).format("{:+.1f}", subset=["change", "low", "high"])
-    display(shown.format("{:.1f}", subset=["smallest found"]).hide())
+    return verdicts.compared(rows) if rows else pd.DataFrame()
 
 
-differences(half_kept)
+changes = differences(half_kept)
+
+# %%
+if len(changes):
+    figure, axes = plt.subplots(1, 2, figsize=(10, 5), sharey=True)
+    for ax, (on, rows) in zip(axes, changes.groupby("finetuned on")):
+        names = (f"{row.filter} minus {row.against}".replace("confidence_oof", "out of fold")
+                 for row in rows.itertuples())
+        verdicts.forest(ax, rows, names, criteria.MARGIN)
+        ax.set_title(f"finetuned on {on} windows")
+        ax.tick_params(axis="y", labelsize="small")
+    lines = {text: line for ax in axes for line, text in zip(*ax.get_legend_handles_labels())}
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4,
+                  fontsize="small")
 
 # %% [markdown]
-# Rows of `chorus` hold in the generator's world; only rows of real recordings may carry a verdict about animals. Many rows are many chances to be wrong: of twenty comparisons without
-# any truth, one has an interval without 0 by itself; Holm's correction is what it costs to allow for that.
-#
+# *Figure 7. What lies between a filter and its controls, and between it and no filter, with 95 % intervals; grey band: within 3 points.* **See:** of the pretrained (left) one row lies within the band, *confidence minus no filter*: there it makes
+# *no difference*. All others are wider: undecided, or of one seed. Finetuned on what is kept (right), loss stands below no filter and above windows at random, with intervals that leave 0 out; neither survives Holm's correction. **Ask:** how
+# many seeds would bring a 3-point difference to light? (Half the width takes four times as many.)
+
+# %%
+if len(changes):
+    row = changes[(changes["filter"] == "confidence") & (changes["against"] == "no filter")
+                  & (changes["finetuned on"] == "all")].iloc[0]
+    exercises.predicted("confidence minus no filter in pretraining", change_by_filter,
+                        round(row["change"], 1), "points",
+                        within=(round(row["low"], 1), round(row["high"], 1)))
+
+# %% [markdown]
 # ## A teacher from elsewhere
 #
-# The selector above learns from a few hundred recordings which windows hold the animal. BirdNET has learnt from a great many labelled recordings of birds what each sounds like, and
-# `teacher="birdnet"` asks it instead: how certain is it, in each window, of the species that the recording is labelled with? (BirdNET V2.4, Kahl et al. 2021, CC BY-NC-SA 4.0; the README says how to install it.) Here are the records of
-# `papermill_runs/07_data_curation_teachers.sweep.json`, on xeno-canto recordings of birds with half of the windows kept: by the study's own selector and by BirdNET, and beside each as many windows of the same recordings at random.
-#
-# > **Predict.** BirdNET may well have heard these very recordings. What can its choice of windows carry over to a network that meets only the windows and their labels?
+# The selector above learns from a few hundred recordings which windows hold the animal. BirdNET has learnt from a great many what each bird sounds like; `teacher="birdnet"` asks it instead how certain it is of the
+# recording's species, window by window. (BirdNET V2.4, Kahl et al. 2021, CC BY-NC-SA 4.0; [how to install it](../papermill_runs/README.md#beside-birdnet). It may have heard these very recordings.) On xeno-canto recordings of birds, half of the windows kept:
 
 # %%
 real = known[known["data.wildlife.name"].str.startswith("birds-")] if len(known) else known
-if len(real):
-    real = arms(real[real["budget"] == "sweep"])
-    by_arm = real.groupby(["filter", "arm"])
-    display((100 * by_arm[[*kinds]].mean()).rename(columns=kinds)
-            .assign(seeds=by_arm["seed"].nunique()).round(1))
+taught = differences(arms(real[real["budget"] == "sweep"])) if len(real) else pd.DataFrame()
+if len(taught):
+    taught["minus its control"] = [f"{row.change:+.1f} [{row.low:+.1f}, {row.high:+.1f}]"
+                                   for row in taught.itertuples()]
+    display(plots.table(taught[["filter", "against", "finetuned on", "minus its control",
+                                "smallest found", "seeds", "answer"]])
+            .format("{:.1f}", subset=["smallest found"]).hide())
 
 # %% [markdown]
-# Top-1 on test in percent, class average, means over seeds; below, what lies between a filter and its control.
-
-# %%
-differences(real)
-
-# %% [markdown]
+# **See:** labels on the windows that BirdNET chooses may be worth more than on windows at random, +5.9 [+0.6, +11.3] points; Holm's correction does not let it stand. In pretraining nothing can be said.
+#
 # ## What was seen
 #
 # The paper's claims, what would hold them up (written before the runs), and what came out:
@@ -660,86 +618,29 @@ differences(real)
 Markdown(report.answered("Figure 4", "Figure 5"))
 
 # %% [markdown]
-# - *The paper*: pretraining on curated windows is worse than on all of them (59.5 with everything; 54.9 and 54.8 at 0.50 and 0.90; 57.9, 55.7 and 52.2 by reconstruction loss). The
-#   authors read this as "noisy, but more data is more beneficial". Without a control of equal size it cannot be told apart from the filter choosing *badly*.
-# - **The filters find calls** (`tiny`, data_seed 0, mean over the three seeds of `papermill_runs/07_data_curation.sweep.json` that have been run; the table under *All filters*): of the half of the windows that confidence keeps 92.9 % hold one, AUC 0.926; of the half that loss keeps 78.9 %, AUC 0.760. As many windows at random in the
-#   same recordings: 70.9 and 65.0 %; with the recordings drawn too: 64.1 and 62.6 %; of all windows 61.9 %. So three tenths of what confidence gains over the base rate is its choice of *recordings*, which only the second control takes away.
-# - **A selector flatters itself on recordings that it has met.** By selectors that were trained without the recording (`confidence_oof`; `papermill_runs/07_data_curation_more.sweep.json`, one seed so far), AUC falls from 0.926 to 0.719 and what is kept holds a call in 76.6 % instead of 92.9 %: below reconstruction loss, which has seen no label. Energy has
-#   0.670 and 71.7 %.
-# - **Pretraining is not better by it, nor worse.** Finetuned on everything, test is 39.3 % without a filter, 39.4 by confidence and 39.6 by loss; four controls have 38.6 to 39.5. Confidence minus no filter is +0.1 [-1.7, +1.9] points, by the margin set before *no difference*, where the paper loses 4.7; loss +0.3 [-4.1, +4.8], undecided.
-#   Neither can be told from its own controls. Nor, in the one seed of the other two (no verdict), out of fold: -0.5 [-3.3, +2.2]; energy: -2.0 [-5.0, +1.0]. That is what notebook 05 lets one expect: where pretraining itself gives too little to be seen, so does a better choice of what to pretrain on.
-# - **Finetuning on the kept windows is not "always" better**: here it is lower in both filters, 37.3 % where everything gives 39.4 (confidence) and 33.8 where it gives 39.6 (loss; 136 of 407 recordings are gone with their labels). That is what half of the labels costs, and less than it costs at random:
-#   with loss's controls it is 9.0 and 9.9 points below no filter, which Holm's correction lets stand, with loss itself 5.5.
-# - **Labels on windows that hold the animal** are what the small MobileNet seems to ask for: 21.3 % on what confidence keeps, 15.9 and 16.2 on its controls, 15.7 on everything, after ten epochs, far from its end; but its seeds differ so much that all of it is undecided (+5.6 [-3.1, +14.2] over everything).
-# - **A teacher that knows birds chooses better windows, perhaps** (`tiny`, birds, three seeds, 103 test recordings of 57 species). Finetuned on the half that BirdNET keeps, test is 36.4 %, on as many windows of the same recordings at random 30.4: +5.9 [+0.6, +11.3] points, which Holm's correction does not let stand; a true
-#   difference below 7.6 would mostly be missed. In *pretraining* its choice is worth +3.4 [-11.0, +17.8]: nothing can be said. The own selector has 27.8 and 25.1 (one seed, no verdict); it has met two recordings of a species on average (552 of 262). Whoever has BirdNET for these species needs no network of ours (RESULTS.md, *Beside BirdNET*); what this asks is whether
-#   better labels of windows help where labels are few, and they may.
+# - **The filters find calls**: of what confidence keeps 92.9 % hold one, of as many windows in the same recordings 70.9 %, with the recordings drawn too 64.1 %, of all 61.9 %.
+# - **In pretraining** confidence minus no filter is +0.1 [-1.7, +1.9] points, *no difference* by the margin set before, where the paper loses 4.7. Loss (+0.3 [-4.1, +4.8]) and every comparison with a control are undecided: where pretraining
+#   gives too little to be seen (05), so does a choice of what to pretrain on.
+# - **As labels** the kept half is not "always" better: 37.3 and 33.8 % where everything gives 39.4 and 39.6, undecided.
 #
-# ## Contradictions in the paper
+# <details><summary>Contradictions in the paper</summary>
 #
-# - **Figure 5 says two things**: the same thresholds 0.06, 0.12, 0.25 drop 50, 75, 90 % of the segments in its middle table and 25, 50, 75 % in its right one. Its caption speaks of
-#   "confidence scores" for a histogram of losses.
 # - **0.88 or 0.90?** The text has 0.88 keep about 50 % of the segments and 55 % of a recording; Figure 4 has 0.90 drop 50 % and 45 %. Both can be true only if next to no window scores in between.
 # - **"despite using only 25% of the original training data, the validation accuracy drops by just 1.5%"** (MobileNetV3, 0.95; points, 54.9 to 53.4): without a random quarter beside it
 #   this may say that a quarter of *any* windows is enough.
-# - **Which model is curated?** Its 59.5 without a filter is Table 3's AudioSet then iNatSounds (59.51), not pretraining from random weights (49.0).
 # - **"Always yield higher accuracy"**, finetuning on filtered against full data: 56.1 against 54.9, and 54.9 against 54.8. Two comparisons, one of them a tenth of a point, no repeats.
+# - Figure 5's caption speaks of "confidence scores" for a histogram of losses.
+# </details>
 #
 # ## Exercises
 #
-# Fill in the function and run the cell: its last line tries it on numbers you have not seen and says whether it is right, or what to look at. The
-# solutions are folded below.
+# Fill in the function and run the cell: its last line tries it on numbers you have not seen and says whether it is right, or what to look at.
 
 # %%
 from lib.course import exercises_07 as check
 
 # %% [markdown]
-# ### 1 · Two shares
-#
-# `keep` (W,) says which windows a filter keeps, `recording` (W,) which recording each belongs to. Return both numbers of the paper: the share of all windows that is kept,
-# and the share of a recording's windows that is kept, on average over recordings.
-
-# %% tags=["exercise"]
-def two_shares(keep, recording):
-    """(share of the windows, mean over recordings of their share)."""
-    return None
-
-
-check.two_shares(two_shares)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def two_shares(keep, recording):
-#     return keep.mean(), np.mean([keep[recording == r].mean() for r in np.unique(recording)])
-# ```
-# Long recordings have more windows, and a recording that loses all of its windows counts with 0. On the scores of this notebook: `two_shares(half.keep, scores["recording"].to_numpy())`.
-# </details>
-#
-# ### 2 · The threshold of a share
-#
-# Which score must a window reach, so that the best `share` of the windows is kept? Some windows have no score (NaN); they are not asked.
-
-# %% tags=["exercise"]
-def threshold_of(score, share):
-    """The score from which on windows are kept."""
-    return None
-
-
-check.threshold_of(threshold_of)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def threshold_of(score, share):
-#     return np.nanquantile(score, 1 - share)
-# ```
-# To keep the best quarter is to pass the *upper* quartile. At 50 % the mistake is invisible: both halves have one size, and only the AUC would tell.
-# </details>
-#
-# ### 3 · A control of equal size
+# ### 1 · A control of equal size
 #
 # Return another choice of windows, a bool (W,), at random: as many as the filter keeps, and as many *in every recording*.
 
@@ -762,10 +663,10 @@ check.at_random(at_random)
 #         chosen[rng.choice(places, keep[places].sum(), replace=False)] = True
 #     return chosen
 # ```
-# It is `curate.control`. A control with the same total only would also exchange recordings, and with them species: the comparison would mix the two choices.
+# It is `curate.control`. A control with the same total only would also exchange recordings, and with them species: that is the second control.
 # </details>
 #
-# ### 4 · The area under the ROC curve
+# ### 2 · The area under the ROC curve
 #
 # Take one window with a call and one without: how often has the one with the call the higher score? Over all such pairs, and a tie counts one half. `calls` (W,) is True
 # for a window with a call.
@@ -790,7 +691,7 @@ check.auc(auc)
 # beside it.
 # </details>
 #
-# ### 5 · Energy, and a click
+# ### 3 · Energy, and a click
 #
 # The energy filter of equation (1): the recording is scaled to a largest absolute value of 1, then each window's score is the sum of its squares. `wave` (N,) is a tensor, `starts`
 # the first samples of the windows, `length` their length.
@@ -815,17 +716,54 @@ check.energies(energies)
 # The fork's 200 also belongs to 22.05 kHz and 3 s: at twice the rate the same sound has twice the energy.
 # </details>
 #
-# ### 6 · To try: turn the filter round, or blind it
+# ### 4 · A filter of your own
 #
-# No check: what comes out is yours to judge. Keep the *lowest* half by score, or run `filter = "confidence_oof"` and compare the histogram: where did the high scores go, and what
-# happened to the AUC? With hardly an empty window, `wildlife = "chorus:empty=0"`, what is left to find?
+# Score windows by what you know of calls, without labels and without training. `spec` (W, T, M) are log-mel spectrograms in dB, time first. Each window's score may depend on that window alone; high means that it holds a
+# call. Any rule that tells toys with a call from toys without is right. What does wind do that a call does not?
+
+# %% tags=["exercise"]
+def own_score(spec):
+    """A number for each window, (W,)."""
+    return None
+
+
+check.own_score(own_score)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
 #
-# <details><summary>What to expect</summary>
-#
-# `half = curate.keep(scores.assign(score=-scores["score"]), threshold)` checks that a filter's direction is right: if both halves do equally well, the score orders nothing that
-# matters. A selector that has not met the recording is rarely sure: the scores spread out, most of them low; being sure of a *species* is a different thing from hearing that
-# something calls. Without empty windows the base rate is close to 1, any filter is as precise as chance, and what it throws away is data.
+# ```python
+# def own_score(spec):
+#     return spec.std(dim=1).amax(dim=1)
+# ```
+# The band that changes most over time: a call comes and goes in a few bands, wind stays in all. In Figure 8 this line passes the energy filter, and comes closer to the selector than reconstruction loss
+# does. It misses the cricket that never pauses. Try `(spec - spec.median(dim=1, keepdim=True).values).amax((1, 2))`, and think of a rule that keeps the cricket.
 # </details>
+
+# %%
+if calls is not None:
+    some = np.arange(0, len(grid), 6)  # every sixth window
+    curves = {name: one["score"].fillna(1).to_numpy()[some]
+              for name, one in {experiments.named(filter, teacher): scores,
+                                "energy": score("energy")}.items()}
+    if exercises.solved(own_score):
+        specs = torch.cat([log_mel(source.read(w.recording, round(w.start_s * front.rate),
+                                               front.samples)[None], frames=front.frames)[0]
+                           for w in grid.iloc[some].itertuples()])  # (W, T, M), ln of power
+        curves["yours"] = np.asarray(own_score(10 / np.log(10) * specs))
+    figure, ax = plt.subplots(figsize=(9, 3.6))
+    for name, values in curves.items():
+        precision, recall, _ = precision_recall_curve(calls[some], values)
+        area = roc_auc_score(calls[some], values)
+        ax.plot(100 * recall[:-1], 100 * precision[:-1], label=f"{name}, AUC {area:.2f}")
+    ax.axhline(100 * calls[some].mean(), color="0.6", linestyle=":", label="all windows")
+    ax.set(xlabel="recall: windows with a call that are kept (%)", ylabel="precision (%)",
+           ylim=(50, 101))
+    ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+
+# %% [markdown]
+# *Figure 8. Precision against recall of this run's filter and of energy, over every sixth window.* **See:** energy stays 10 to 20 points of precision below the selector: loud wind has more of it than a faint call. **Ask:** where does your rule
+# lie, which needs neither labels nor training? Which calls does it miss?
 #
 # ## Quiz
 #
@@ -838,11 +776,6 @@ check.energies(energies)
 # **Why is the loss filter run with the raw target, when the MAE itself is pretrained with the normalised one?** <details><summary>Answer</summary>Normalised per patch, every target has variance 1 and noise,
 # which cannot be guessed, has the highest loss of all. With raw targets a patch costs what it departs from the guess in dB: steady noise a few dB at
 # any level, a call above its background tens.</details>
-#
-# ## What was not shown
-#
-# The paper's scale (`scale="paper"`), a proxy that was trained to the end, thresholds other than the half (`threshold="25%"` or a number: one more run each), and curation of the *general* pool. On real
-# recordings the truth is unknown: there is no precision there, only the accuracy that comes out.
 #
 # ## Further reading
 #

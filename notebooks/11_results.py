@@ -1,8 +1,7 @@
 # %% [markdown]
 # # 11 · Results: which of the paper's claims would you build on?
 #
-# **Time**: half a minute of one core of an Intel Xeon, at any scale. Nothing is trained here: this notebook reads the records that notebooks 03 to 10 left in `papermill_runs`, and
-# no smoke runs.
+# **Time**: half a minute of one core of an Intel Xeon, at any scale. Nothing is trained here: it reads the records of notebooks 03 to 10.
 #
 # You will
 # 1. **take** a difference of two models apart, into seeds and species, until you see where its interval comes from,
@@ -300,8 +299,9 @@ folded("All rows of Table 4", results.markdown(tables["Table 4"]))
 # %%
 fraction = every[(every["place"] == "Figure 3") & every["measured"].notna()]
 fraction = fraction.drop_duplicates(["setting", "data"])
-parts = fraction["setting"].str.split(", ", expand=True, n=1).reindex(columns=[0, 1])
-fraction = fraction.assign(init=parts[0], size=parts[1].str.removesuffix(" per species"))
+parts = [name.partition(", ") for name in fraction["setting"]]
+fraction = fraction.assign(init=[init for init, _, _ in parts],
+                           size=[size.removesuffix(" per species") for _, _, size in parts])
 
 # %%
 wide = fraction.groupby(["data", "init"])["size"].transform("nunique") > 1
@@ -387,7 +387,7 @@ exercises.predicted("decided", decided, 100 * clear.mean(), "%")
 # %%
 short = shown["verdict"].str.removeprefix("in the generator's world: ")
 counted = pd.crosstab(shown["place"], short).reindex(list(tables)).dropna().astype(int)
-if len(counted):
+if counted.size:
     ax = counted.plot.barh(stacked=True, figsize=(9, 3), width=0.7)
     ax.set(xlabel="differences", ylabel="")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
@@ -507,7 +507,7 @@ folded("All rows of Tables 2 to 7", "\n\n".join(results_hear.markdown(place)
 #
 # ## Exercises
 #
-# Fill in the function and run the cell: its last line tries it on numbers you have not seen.
+# The last line of each cell tries your function on numbers you have not seen.
 
 # %%
 from lib.course import exercises_11 as check
@@ -537,7 +537,7 @@ check.verdict(verdict)
 #         return "undecided"
 #     return "same direction" if change * direction > 0 else "opposite"
 # ```
-# `verdicts.verdict` also says where no interval can be had, and that a row of `chorus` holds in the generator's world.
+# `verdicts.verdict` also says that a row of `chorus` holds in the generator's world.
 # </details>
 #
 # ### 2 · Draw groups
@@ -561,7 +561,7 @@ check.group_draw(group_draw)
 #     names = np.unique(groups)
 #     return np.concatenate([hits[groups == g] for g in rng.choice(names, len(names))]).mean()
 # ```
-# Drawing windows instead makes the interval narrower, not the knowledge greater. `metrics.bootstrap` draws groups within each class; where most classes have a single group it says that there is no interval.
+# Drawing windows instead makes the interval narrower, not the knowledge greater.
 # </details>
 #
 # ### 3 · Many comparisons
@@ -583,7 +583,7 @@ check.at_least_one(at_least_one)
 # def at_least_one(m, level):
 #     return 1 - (1 - level) ** m
 # ```
-# For twenty comparisons at 5 % it is 64 %: one interval without 0 among many rows is no finding. Holm's correction brings it back to 5 %, and its price is power.
+# For twenty comparisons at 5 % it is 64 %. Holm's correction brings it back to 5 %, and its price is power.
 # </details>
 #
 # ### 4 · A study before it is run
@@ -635,27 +635,21 @@ ax.legend(loc="upper right");
 # **An interval holds 0. Do the two arms do equally well?** <details><summary>Answer</summary>That is not known: this many recordings, species and seeds cannot tell. A difference below *smallest found* will
 # mostly be missed here, however real.</details>
 #
-# **Why pair by recording instead of comparing two intervals?** <details><summary>Answer</summary>Both arms find the same recordings easy. What they
-# share cancels in the difference. Two intervals that overlap can hide a clear difference.</details>
+# **Why pair by recording instead of comparing two intervals?** <details><summary>Answer</summary>What both arms find easy cancels in the difference. Two intervals that overlap can hide a clear one.</details>
 #
-# **The paper's difference is +10 and ours +3 with an interval above 0. Is that "same direction" or a failure to reproduce?**
-# <details><summary>Answer</summary>The direction is reproduced, the size is not; nor could it be expected,
-# with another model, other species and another number of labels.</details>
+# **The paper's difference is +10 and ours +3 with an interval above 0. Is that a failure to reproduce?**
+# <details><summary>Answer</summary>The direction is reproduced; the size could not be expected, with another model and other species.</details>
 #
 # ## What was not shown
 #
 # Anything at the paper's scale; top-5, mAP and mF1 (in the records); the doubt about the *choice* of settings, which
-# no interval here contains. To add a world: set `"scale": "small"` in `papermill_runs/05_mix_ratio.sweep.json`, start
-# `python -m lib.runs sweep papermill_runs/05_mix_ratio.sweep.json`, and run this notebook again.
+# no interval here contains. A new world comes by `python -m lib.runs sweep papermill_runs/05_mix_ratio.sweep.json` with another `"scale"` in that file.
 #
 # ## Further reading
 #
 # - Liu et al. 2026, *Masked Autoencoders with Limited Data: Does It Work?*, [arXiv:2605.14031](https://arxiv.org/abs/2605.14031).
 # - Niizumi et al. 2022, *Masked Spectrogram Modeling using Masked Autoencoders for Learning General-purpose Audio Representation*, [PMLR
 #   166](https://proceedings.mlr.press/v166/niizumi22a.html).
-# - Efron and Tibshirani 1993, *An Introduction to the Bootstrap*, [doi:10.1201/9780429246593](https://doi.org/10.1201/9780429246593).
 # - Bouthillier et al. 2021, *Accounting for Variance in Machine Learning Benchmarks*, [arXiv:2103.03098](https://arxiv.org/abs/2103.03098).
 # - Agarwal et al. 2021, *Deep Reinforcement Learning at the Edge of the Statistical Precipice*,
 #   [arXiv:2108.13264](https://arxiv.org/abs/2108.13264): few runs, and intervals all the same.
-#
-# There is no record: this notebook only reads them.

@@ -492,12 +492,13 @@ path = run.record({**result.scores["val"]._asdict(), "test": result.scores["test
                   pilot=pilot, **in_field)
 records = runs.records("12_your_recordings")
 if len(records):
-    shown = records.reindex(columns=["scale", "method", "seed", "data_seed", "top1.value",
-                                     "test.top1.value", "test.top1.low", "test.top1.high",
-                                     "pilot.unit", "pilot.answer.verdict"])
+    columns = {"scale": "scale", "method": "method", "seed": "seed", "data_seed": "world",
+               "top1.value": "val", "test.top1.value": "test", "test.top1.low": "low",
+               "test.top1.high": "high", "pilot.answer.verdict": "plan"}
+    shown = records.reindex(columns=list(columns)).rename(columns=columns)
     shown.insert(0, "recordings", records.apply(experiments.pools_of, axis=1))
-    display(plots.table(shown).format("{:.1%}", subset=[c for c in shown if "top1" in c],
-                               na_rep="no interval").hide())
+    display(plots.table(shown).format("{:.1%}", subset=["val", "test", "low", "high"],
+                                      na_rep="no interval").hide())
 
 # %% [markdown]
 # ### Five worlds
@@ -674,13 +675,15 @@ if made_up and method == "frozen":
 
 # %%
 if tries:
+    most = (noisy & is_train).sum()
     figure, ax = plt.subplots(figsize=(8, 3.4))
     for name, color in (("precision", "C0"), ("recall", "C1")):
         at = sorted(tries)
-        ax.plot([share * (noisy & is_train).sum() for share in at],
-                [tries[share][name] for share in at], "o-", color=color, label=name)
+        ax.plot([share * most for share in at], [tries[share][name] for share in at], "o-",
+                color=color, label=name)
         ax.axhline(result_of[name].iloc[0], color=color, linestyle=":")
-    ax.set(xscale="log", xlabel="recordings of noise in train", ylabel="share", ylim=(0, 1.02))
+    ax.set(xscale="log", xlabel="recordings of noise in train", ylabel="share", ylim=(0, 1.02),
+           xlim=(0.02 * most, 1.5 * most))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 

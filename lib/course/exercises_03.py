@@ -1,29 +1,12 @@
-"""Checks of notebook 03's exercises: standardised features, the frequency vector, prototypes, a choice on val, size."""
+"""Checks of notebook 03's exercises: the frequency vector, prototypes, a choice on val, a vector of one's own."""
 import numpy as np
 import pandas as pd
 import torch
 
-from lib.course.exercises import compare, exercise, generator, need
+from lib.course.exercises import compare, exercise, generator, need, same
 from lib.patches import Grid
 
-__all__ = ["standardise", "frequency_vector", "prototype_scores", "chosen", "probe_weights"]
-
-
-@exercise("`train.mean(0)` and `train.std(0)` are one number per channel. Which recordings may be asked for them?")
-def standardise(attempt):
-    for seed in (0, 1):
-        rng = np.random.default_rng(seed)
-        train, test = rng.normal(3, [1, 5, 0.2], (200, 3)), rng.normal(4, [2, 1, 0.4], (50, 3))
-        mean, std = train.mean(0), train.std(0)
-        both = np.concatenate([train, test])
-        compare(attempt(train.copy(), test.copy()), (test - mean) / std, {
-            "with its own mean and std test loses what differs from train": (test - test.mean(0)) / test.std(0),
-            "mean and std of train and test together: test has told something": (test - both.mean(0)) / both.std(0),
-            "this divides by the variance; the standard deviation is its root": (test - mean) / train.var(0),
-            "the mean is off, the spread is not touched: divide by the std": test - mean,
-            "one mean and std for all: each channel has its own, `mean(0)`": (test - train.mean()) / train.std(),
-            "this is train; what is wanted is test in train's units": (train - mean) / std}, tolerance=5e-3)
-    return "this is BatchNorm in evaluation: the numbers are frozen after training."
+__all__ = ["frequency_vector", "prototype_scores", "chosen", "my_vector"]
 
 
 @exercise("drop the class token, `unflatten` the patches into (W, t, f, D), average over time, and lay the f rows end "
@@ -85,14 +68,33 @@ def chosen(attempt):
     return "test was looked at once, by a choice that had not seen it."
 
 
-@exercise("a linear layer from n numbers to C classes has n C weights and C biases. How long is each vector?")
-def probe_weights(attempt):
-    for D, rows, classes in ((768, 8, 5569), (128, 8, 33), (80, 5, 10)):
-        mean, frequency = (D + 1) * classes, (rows * D + 1) * classes
-        compare(attempt(D, rows, classes), (mean, frequency), {
-            "the biases are missing: one more number for each class": (D * classes, rows * D * classes),
-            "the frequency vector is `rows` times as long, but each class still has one bias": (mean, rows * mean),
-            "the other way round: first the mean, then the frequency vector": (frequency, mean),
-            "one bias for each class, not for each number": (D * classes + D, rows * D * classes + rows * D)},
-            "two numbers are wanted, (for the mean, for the frequency vector)", tolerance=1e-9)
-    return "at ViT-B and 5,569 classes 4.3 and 34 million: the second is more than a third of the encoder."
+@exercise("`z.mean((1, 2))` forgets pitch and time: over which axis may one average, and what is there beside a mean?")
+def my_vector(attempt):
+    for t, f, seed in ((8, 4, 0), (6, 3, 1)):
+        z = _calls(t, f, generator(seed))  # (W, t, f, D)
+        x = torch.as_tensor(attempt(z.clone()))
+        need(x.shape[:1] == (len(z),) and x.ndim == 2,
+             f"{len(z)} windows gave shape {tuple(x.shape)}; wanted is one row of numbers a window: `flatten(1)`")
+        need(x.isfinite().all(), "some numbers are not finite: is there a division by 0, or a logarithm of it?")
+        need(same(attempt(z[:3].clone()), x[:3], 1e-3),
+             "a window's numbers change with the windows that stand beside it: stay within a window")
+        need(x.std(0).max() > 1e-6, "every window has the same numbers: nothing of what sounds is left")
+        yours, mean = _found(x.float(), f), _found(z.mean((1, 2)), f)
+    return f"{yours:.0%} of made-up calls are put in their row by it, {mean:.0%} by the mean of all patches."
+
+
+def _calls(t: int, f: int, rng: torch.Generator) -> torch.Tensor:
+    """Windows (60 f, t, f, 16) of hiss, each with a call in one row at a random time: row 0 in the first 60, and so on.
+    """
+    z, call = torch.randn(60 * f, t, f, 16, generator=rng), torch.randn(16, generator=rng)
+    at = torch.randint(t, (len(z),), generator=rng)
+    z[torch.arange(len(z)), at, torch.arange(f).repeat_interleave(60)] += 1.5 * call
+    return z
+
+
+def _found(x: torch.Tensor, f: int) -> float:
+    """The share of the even windows that lie nearest to the centre of the odd ones of their row."""
+    x = (x - x.mean(0)) / (x.std(0) + 1e-6)
+    row = torch.arange(f).repeat_interleave(30)
+    centres = x[1::2].unflatten(0, (f, 30)).mean(1)  # (f, n)
+    return (torch.cdist(x[::2], centres).argmin(1) == row).float().mean().item()

@@ -1,22 +1,12 @@
-"""Checks of notebook 04's exercises: layer decay, one answer a recording, the class average, mixing in power, LoRA."""
+"""Checks of notebook 04's exercises: one answer a recording, the class average, mixing in power, LoRA, a line of one's
+own before the head."""
 import numpy as np
 import torch
 
 from lib import metrics
-from lib.course.exercises import compare, exercise, need
+from lib.course.exercises import compare, exercise, generator, need, same
 
-__all__ = ["rate", "one_answer", "class_average", "mix", "lora_weights"]
-
-
-@exercise("equation (1): with n blocks, what is the exponent of block n, and what of the patch embedding, block 0?")
-def rate(attempt):
-    for blocks, decay in ((3, 0.75), (12, 0.6)):
-        down = np.arange(blocks + 1.0, 0, -1)  # factors between the head and block 0, 1 ... n
-        got = [float(attempt(block, blocks, decay)) for block in range(blocks + 1)]
-        compare(got, (decay**down).tolist(), {
-            "the last block has the head's rate; it stands one factor below the head: n + 1": decay ** (down - 1.0),
-            "the wrong way round: what is near the input learns slowest": decay ** (blocks + 1.0 - down)})
-    return f"at 0.75 the embedding of a ViT-B, with 12 blocks, learns {0.75**-13:.0f} times more slowly than its head."
+__all__ = ["one_answer", "class_average", "mix", "lora_weights", "behind"]
 
 
 @exercise("for every recording: take the rows of `windows` where `recording` is its number, and their mean over "
@@ -89,3 +79,35 @@ def lora_weights(attempt):
             "q, k and v are one layer, and share the input matrix: it is counted three times": 3 * blocks * 2 * small,
             "this is one block; every block has its own": small + 3 * small})
     return f"a ViT-B has {12 * 8 * 4 * 768:,} of them at rank 8, 0.3 % of 86 million."
+
+
+@exercise("`known.mean(0)` is what all windows share. What is left when it is taken off, and do all channels count "
+          "alike?")
+def behind(attempt):
+    for seed in (0, 1):
+        rng = generator(seed)
+        known, x = _tokens(200, rng), _tokens(80, rng)
+        given = torch.as_tensor(attempt(x.clone(), known.clone()))
+        need(given.shape[:1] == (80,) and given.ndim == 2,
+             f"80 windows gave shape {tuple(given.shape)}; wanted is one row of numbers a window")
+        need(given.isfinite().all(), "some numbers are not finite: is there a division by 0?")
+        need(same(attempt(x[:5].clone(), known.clone()), given[:5], 1e-3),
+             "a window's numbers change with the windows beside it: take mean and spread from `known`")
+        layer = torch.nn.functional.layer_norm(x, x.shape[1:])
+        need(not same(given, layer), "a LayerNorm looks at one window at a time: what all share stays")
+        need(given.std(0).max() > 1e-6, "every window has the same numbers: nothing of what sounds is left")
+    batch = _rest((x - known.mean(0)) / known.std(0))
+    return (f"of the power of made-up tokens {_rest(given.float()):.0%} is now the rest; {batch:.0%} behind a batch "
+            f"norm, {_rest(layer):.0%} behind a LayerNorm.")
+
+
+def _tokens(n: int, rng: torch.Generator) -> torch.Tensor:
+    """Mean tokens (n, 32): one large vector that all share, how loud each is along another, and a little of its own."""
+    shared, loud = torch.randn(2, 32, generator=torch.Generator().manual_seed(9))
+    own = torch.randn(n, 32, generator=rng) * torch.linspace(0.02, 0.4, 32)
+    return 5 * shared + torch.randn(n, 1, generator=rng) * loud + own
+
+
+def _rest(x: torch.Tensor) -> float:
+    """The share of the power that is neither common to all nor along the direction in which they differ most."""
+    return (torch.linalg.svdvals(x - x.mean(0))[1:].square().sum() / x.square().sum()).item()

@@ -1,25 +1,13 @@
-"""Checks of notebook 05's exercises: shares and exact counts, their batch, paired draws, power."""
+"""Checks of notebook 05's exercises: exact counts, a linear masked autoencoder, paired draws, power."""
 import math
 
 import numpy as np
 from scipy import stats
 
 from lib import sampler
-from lib.course.exercises import compare, exercise, need
+from lib.course.exercises import compare, exercise, need, same
 
-__all__ = ["general_share", "general_in_batch", "smallest_batch", "paired_draw", "share_found"]
-
-
-@exercise("of 1 + r clips, how many are general? Try 1 and 7 by hand, then think of infinity")
-def general_share(attempt):
-    ratios = np.array([0, 1, 3, 7, 0.5])
-    compare([float(attempt(float(r))) for r in ratios], (ratios / (1 + ratios)).tolist(), {
-        "this is the share of *wildlife* clips; a ratio of 7 should give 7 / 8": (1 / (1 + ratios)).tolist(),
-        "the ratio is general to wildlife, not to all: at 1 : 1 half of the clips are general": ratios.tolist()})
-    only = float(attempt(math.inf))
-    need(not math.isnan(only), "inf / inf is not a number: general only needs its own line, or 1 - 1 / (1 + ratio)")
-    compare(only, 1.0, otherwise="right for numbers; at infinity all clips are general: the share is 1")
-    return "1 - 1 / (1 + ratio) has no trouble with infinity."
+__all__ = ["general_in_batch", "linear_guess", "paired_draw", "share_found"]
 
 
 @exercise("equation (1) says how many there are after k batches. The batch of this step holds the difference of two of "
@@ -39,16 +27,24 @@ def general_in_batch(attempt):
     return "the total is right to half a clip after every step, as in `sampler.Mixture`."
 
 
-@exercise("r : 1 needs batches that are a multiple of r + 1. Which number is a multiple of all of them, and the "
-          "smallest such? See np.lcm.reduce")
-def smallest_batch(attempt):
-    for ratios in ([1, 3, 7, 15], [1, 2], [2, 5, 1]):
-        each = [r + 1 for r in ratios]
-        compare(int(attempt(list(ratios))), math.lcm(*each), {
-            "enough here, but batches of 3 cannot hold 1 : 1: it must be a multiple of *each* r + 1": max(each),
-            "the product works, but it is not the smallest: 1 : 1 and 3 : 1 both fit into 4": math.prod(each),
-            "7 : 1 is a pattern of 8 clips, not of 7: count the wildlife clip": math.lcm(*ratios)})
-    return "16 for the paper's ratios, which is why every scale's batch is a multiple of 16."
+@exercise("sklearn.linear_model.Ridge: fit it on the visible columns of `train`, train[:, ~hidden], and on its hidden "
+          "ones, and let it predict from the visible columns of `test`")
+def linear_guess(attempt):
+    left = []
+    for seed in (5, 6):
+        rng = np.random.default_rng(seed)
+        voices, bias = rng.normal(size=(4, 40)), np.linspace(-60, -30, 40)
+        train, test = (bias + rng.normal(size=(n, 4)) @ voices + 0.1 * rng.normal(size=(n, 40)) for n in (80, 30))
+        hidden = rng.permutation(40) < 32
+        truth, blind = test[:, hidden], np.where(hidden, 0, test)
+        guess = np.asarray(attempt(train.copy(), test.copy(), hidden.copy()), dtype=float)
+        need(guess.shape == truth.shape, f"wanted is a number for each of {len(test)} recordings and of "
+             f"{hidden.sum()} hidden bands, in this order: not {guess.shape}")
+        need(same(attempt(train.copy(), blind, hidden.copy()), guess), "the guess follows the hidden bands of `test`: "
+             "it has peeked. Of `test` only the columns ~hidden may be looked at")
+        left.append(np.mean((guess - truth) ** 2) / np.mean((train[:, hidden].mean(0) - truth) ** 2))
+        need(left[-1] < 0.9, "no better than each band's mean: what do the visible bands of *this* recording say?")
+    return f"{np.mean(left):.1%} of the variance around each band's mean is left."
 
 
 @exercise("for each class: draw as many of its recordings as it has, with replacement, and average a - b over those; "

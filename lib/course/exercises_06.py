@@ -1,11 +1,12 @@
-"""Checks of notebook 06's exercises: nested subsets, a ceiling, equal steps, pretraining's worth in labels, seeds."""
+"""Checks of notebook 06's exercises: nested subsets, a ceiling, few labels and many recordings, pretraining's worth in
+labels."""
 import math
 
 import numpy as np
 
 from lib.course.exercises import compare, exercise, need
 
-__all__ = ["kept_rows", "ceiling", "epochs_for_equal_steps", "labels_worth", "seeds_needed"]
+__all__ = ["kept_rows", "ceiling", "few_shot", "labels_worth"]
 
 
 @exercise("for each species: shuffle its rows with a generator made from the seed, the same whatever k is, and keep "
@@ -46,18 +47,25 @@ def ceiling(attempt):
     return "whatever the model, it stays below this; with a stratified subset the ceiling is 1."
 
 
-@exercise("an epoch of n recordings has n / min(batch, n) steps: how many steps do all labels take, and how many "
-          "epochs of the kept ones are as many?")
-def epochs_for_equal_steps(attempt):
-    for epochs, everything, kept, batch in ((60, 400, 100, 32), (60, 407, 20, 32), (30, 90, 60, 128)):
-        steps = epochs * everything / min(batch, everything)
-        compare(float(attempt(epochs, everything, kept, batch)), round(steps * min(batch, kept) / kept), {
-            "these are as many *clips*; with few recordings an epoch is one step": round(epochs * everything / kept),
-            "an epoch has fewer steps, so more epochs are needed, not fewer": round(epochs * kept / everything),
-            "these are steps; divide by the steps of one epoch of the kept recordings": round(steps),
-            "the same number of epochs is what the paper does; equal *steps* are asked for": epochs},
-            "count in steps, and round at the very end")
-    return "with 20 recordings in a batch of 32, every epoch is a single step."
+@exercise("with np.linalg.svd(unlabelled - mean, full_matrices=False) come directions and widths: divide by the "
+          "widths, average each species, and take the one whose mean has the largest product with the query")
+def few_shot(attempt):
+    right = []
+    for seed in (7, 8):
+        rng = np.random.default_rng(seed)
+        names = rng.permutation(np.array(["ant", "bat", "cat", "dog", "elk"]))
+        width = np.where(np.arange(24) < 12, 8.0, 1.0)  # wide where nothing is told, narrow where species differ
+        centres = np.where(np.arange(24) < 12, 0, rng.normal(size=(5, 24)) * 2)
+        kinds = [np.arange(5), *(rng.permutation(np.repeat(np.arange(5), n)) for n in (30, 9))]
+        x, unlabelled, queries = (centres[kind] + rng.normal(size=(len(kind), 24)) * width for kind in kinds)
+        got = np.asarray(attempt(x.copy(), names.copy(), unlabelled.copy(), queries.copy()))
+        need(got.shape != (len(x),), "these are answers for the labelled recordings: the `queries` are asked")
+        need(got.shape == (len(queries),), f"wanted is one species for each of {len(queries)} queries, not {got.shape}")
+        need(np.isin(got, names).all(), "wanted are names that stand in `labels`, not their numbers")
+        right.append(np.mean(got == names[kinds[2]]))
+        need(right[-1] > 0.3, f"{right[-1]:.0%} of the queries are right, and chance is 20 %: does each query get its "
+             "own answer, in its own place?")
+    return f"{np.mean(right):.0%} of toy queries with one label for each of five species; chance is 20 %."
 
 
 @exercise("from the height of the pretrained curve at i go right to the random curve: np.interp with accuracy as x and "
@@ -81,18 +89,3 @@ def labels_worth(attempt):
              "never get that high nobody can say: return np.inf")
     return ("where random weights never get there, pretraining is worth more labels than there are, or their curve "
             "was held down: ask what it had to learn with (notebook 04).")
-
-
-@exercise("the standard error of a mean of n seeds is sd / sqrt(n), with the sample's sd (ddof=1): for which n does it "
-          "reach the target?")
-def seeds_needed(attempt):
-    rng = np.random.default_rng(3)
-    for values, target in ((rng.normal(20, 3.0, 4), 1.0), (rng.normal(20, 2.5, 3), 0.5), (rng.normal(5, 0.4, 5), 1.0)):
-        n, exact = len(values), (values.std(ddof=1) / target) ** 2
-        right, root, biased = (max(1, math.ceil(x)) for x in (exact, exact**0.5, exact * (n - 1) / n))
-        compare(float(attempt(values.copy(), target)), right, {
-            "the error falls with the *root* of n: half of it takes four times the seeds, so square sd / target": root,
-            "numpy's std divides by n, which is too small for a few seeds: ddof=1": biased,
-            "seeds come whole: round up (np.ceil), and never below 1": exact},
-            "smallest whole n with sd / sqrt(n) <= target, at least 1")
-    return "half of the error takes four times as many seeds."

@@ -1,48 +1,11 @@
-"""Checks of notebook 07's exercises: two shares, a share's threshold, a control of equal size, the ROC area, energy."""
+"""Checks of notebook 07's exercises: a control of equal size, the ROC area, energy, an own filter."""
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from lib.course.exercises import compare, exercise, need
+from lib.course.exercises import compare, exercise, need, same
 
-__all__ = ["two_shares", "threshold_of", "at_random", "auc", "energies"]
-
-
-@exercise("`keep` is True for a kept window: its mean is the first share. For the second, a mean for each recording "
-          "first")
-def two_shares(attempt):
-    rng = np.random.default_rng(0)
-    for size in ([1, 2, 4, 9], [3, 12, 5]):
-        recording = rng.permutation(np.repeat(np.arange(len(size)), size))
-        keep = rng.random(len(recording)) < 0.25 + 0.6 * (recording < 2)
-        keep[recording == len(size) - 1] = False  # one loses all of its windows
-        shares = np.array([keep[recording == r].mean() for r in range(len(size))])
-        compare([float(x) for x in attempt(keep.copy(), recording.copy())], [keep.mean(), shares.mean()], {
-            "both are the share of all windows; in the second every *recording* counts once": [keep.mean()] * 2,
-            "both are the average over recordings; in the first every *window* counts once": [shares.mean()] * 2,
-            "a recording that loses all of its windows counts too, with 0": [keep.mean(), shares[shares > 0].mean()],
-            "the other way round: the share of windows comes first": [shares.mean(), keep.mean()]})
-    return "the paper's 50 and 55 % at 0.88 are these two numbers."
-
-
-@exercise("if a quarter is to be kept, which quantile of the scores must a window reach? And what does a NaN do to "
-          "np.quantile?")
-def threshold_of(attempt):
-    rng = np.random.default_rng(1)
-    for share, n in ((0.5, 200), (0.25, 200), (0.1, 400)):
-        score = rng.beta(2, 5, n)
-        got, known = float(attempt(score.copy(), share)), score
-        for holes in (False, True):
-            if holes:  # windows without a score
-                score = rng.permutation(np.append(score, np.full(40, np.nan)))
-                got = float(attempt(score.copy(), share))
-                need(not np.isnan(got), "a window without a score makes the quantile NaN: np.nanquantile leaves it out")
-            kept = int((known >= got).sum())
-            need(not (share < 0.5 and abs(kept - (1 - share) * n) <= 1), f"to keep {share:.0%} this keeps {kept} of "
-                 f"{n}: the *best* share lies above the quantile 1 - share. At 50 % nobody would have noticed")
-            need(kept == round(share * n), f"asked for {share:.0%} of {n} scores{' and 40 NaN' if holes else ''}, this "
-                 f"threshold keeps {kept}: {round(share * n)} should reach it")
-    return "at 50 % both ends look alike, so try a filter at 25 % as well."
+__all__ = ["at_random", "auc", "energies", "own_score"]
 
 
 @exercise("go through the recordings: how many windows does the filter keep in this one? Choose as many of its windows "
@@ -103,3 +66,32 @@ def energies(attempt):
             "divided by the peak after squaring: scale the wave first, or divide by the peak squared": sums / peak,
             "the largest *value* may be less than the swing downwards: take absolute values": sums / wave.max() ** 2})
     return "a single click ten times as loud as all else divides every other window's energy by a hundred."
+
+
+@exercise("a call comes and goes in a few bands, wind stays in all: how much does each band change over time (dim 1), "
+          "and which of a window's bands changes most?")
+def own_score(attempt):
+    areas = []
+    for seed in (5, 6):
+        spec, calls = _toys(torch.Generator().manual_seed(seed))
+        got = torch.as_tensor(attempt(spec.clone())).double()
+        need(got.shape == calls.shape, f"wanted is one number for each of {len(calls)} windows, not "
+             f"{tuple(got.shape)}: leave dim 0 alone")
+        need(got.isfinite().all(), "some scores are not finite numbers")
+        alone = torch.as_tensor(attempt(spec[:3].clone())).double()
+        need(same(alone, got[:3], 1e-3), "the score of a window changes with the others beside it: take means and "
+             "maxima over its own time (1) and mel (2) only")
+        areas.append(roc_auc_score(calls, got))
+        need(areas[-1] > 0.6, f"{areas[-1]:.0%} of the pairs are in order, and a coin has 50 %: is a window with a "
+             "call *higher*? Loud wind has more energy than a call")
+    return f"{np.mean(areas):.0%} of the pairs of toys are in order; the mean level has about 50 %."
+
+
+def _toys(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Windows of wind, (40, 64, 32) in dB, each at a level of its own, and which of them hold a short call."""
+    spec = -40 + 3 * torch.randn(40, 64, 32, generator=generator) + 10 * torch.randn(40, 1, 1, generator=generator)
+    calls = torch.rand(40, generator=generator) < 0.5
+    for window in calls.nonzero().flatten().tolist():
+        start, band = (int(torch.randint(high, (1,), generator=generator)) for high in (48, 28))
+        spec[window, start : start + 16, band : band + 4] += 15
+    return spec, calls

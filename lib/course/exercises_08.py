@@ -1,25 +1,11 @@
-"""Checks of notebook 08's exercises: a design's grid, the price of a second, features from patches, an F-measure."""
+"""Checks of notebook 08's exercises: the price of a second, an own design, features from patches, an F-measure."""
 import numpy as np
 import torch
 
 from lib.course.exercises import compare, exercise, generator, need
-from lib.hear import designs
 from lib.patches import Grid
 
-__all__ = ["grid_of_design", "patches_a_second", "features", "f_measure"]
-
-
-@exercise("split the name at the underscore: frames first, then the patch as mel bins x frames, 16 x 16 where the name "
-          "has none")
-def grid_of_design(attempt):
-    for name, design in designs.DESIGNS.items():
-        (t, f), got = design.grid, tuple(int(n) for n in attempt(name))
-        compare(got, (t, f), {
-            "a name such as 200_16x4 writes the patch as *mel bins* x *frames*: 16 mel bins high and 4 frames wide":
-                (design.frames // design.patch[1], 80 // design.patch[0]),
-            "our order is time before mel: first the number of columns, then the number of mel rows": (f, t)},
-            f"{name} has {t} columns x {f} mel rows, not {' x '.join(map(str, got))}")
-    return "so 304_80x4 is a grid of 76 x 1: strips."
+__all__ = ["patches_a_second", "own_design", "features", "f_measure"]
 
 
 @exercise("count the patches of one clip, columns times mel rows, and divide by the clip's length in seconds; a frame "
@@ -33,6 +19,25 @@ def patches_a_second(attempt):
             "the mel rows are missing: a column holds 80 / (mel bins of a patch) patches": columns / seconds,
             "height belongs to mel bins, width to frames; they are exchanged": frames // high * (80 // wide) / seconds})
     return "512 and 96 cost the same a second; the patch sets the price: 125 a second of 16 x 4, and 31 of 16 x 16."
+
+
+@exercise("begin with a patch, such as 16 mel bins x 8 frames: how many columns hold `seconds`, how many mel rows are "
+          "80 bins? While columns times rows are too many, make the patch larger")
+def own_design(attempt):
+    for seconds, most in ((2.0, 100), (5.0, 120), (1.0, 40)):
+        got = attempt(seconds, most)
+        need(isinstance(got, (tuple, list)) and len(got) == 3, "three whole numbers are asked for: frames, high, wide")
+        frames, high, wide = map(int, got)
+        need(min(frames, high, wide) > 0 and (frames, high, wide) == tuple(got),
+             "frames, high and wide are whole numbers above 0")
+        need(frames >= 10, f"{frames} frames are {frames / 100:g} s: the first number is in frames of 10 ms")
+        need(80 % high == 0, f"80 mel bins cannot be cut into patches {high} high; mel bins come before frames: "
+             f"{high} x {wide} is {high} mel bins x {wide} frames")
+        need(frames % wide == 0, f"{frames} frames cannot be cut into columns of {wide}: take a multiple of {wide}")
+        need(frames / 100 >= seconds, f"{frames} frames are {frames / 100:g} s, asked were {seconds:g} s at least")
+        cells = (frames // wide) * (80 // high)
+        need(cells <= most, f"{frames} frames in patches of {high} x {wide} are {cells} patches, {most} are allowed")
+    return f"{frames} frames in patches of {high} mel bins x {wide} frames are {cells} patches for {frames / 100:g} s."
 
 
 @exercise("equation (1): bring tokens (B, L, D) into (B, columns, mel rows, D), then lay the mel rows of a column end "

@@ -1,4 +1,5 @@
-"""Checks of notebook 09's exercises: the time of a column, a test for neighbours, chroma, the doubt of an accuracy."""
+"""Checks of notebook 09's exercises: the time of a column, a test for neighbours, a floor, chroma, the doubt
+of an accuracy."""
 import math
 
 import numpy as np
@@ -6,7 +7,7 @@ import torch
 
 from lib.course.exercises import compare, exercise, generator, need, yes
 
-__all__ = ["column_times", "depends_on_neighbours", "chroma_accuracy", "half_width"]
+__all__ = ["column_times", "depends_on_neighbours", "own_floor", "chroma_accuracy", "half_width"]
 
 
 @exercise("column i holds frames i * wide ... i * wide + wide - 1. Where is the middle of those? A frame is `hop` "
@@ -54,6 +55,25 @@ def depends_on_neighbours(attempt):
         need(answer == depends, f"wrong for one that normalises by {way}: what it says about a wave "
              f"{'depends' if depends else 'does not depend'} on the others")
     return "four lines, and the fault of the public runtime would have been found."
+
+
+@exercise("begin with `x.mean(0)`, one number of each band, and put more of them behind it with torch.cat: what else "
+          "does a band say over time?")
+def own_floor(attempt):
+    draws = generator(5)
+    sounds = [torch.randn(frames, 80, generator=draws) + level for frames, level in ((201, -1.0), (301, 1.0), (6, 0.0))]
+    got = [attempt(x.clone()) for x in sounds]
+    for x, vector in zip(sounds, got):
+        need(isinstance(vector, torch.Tensor) and vector.ndim == 1, "a vector (n,) is asked for, a tensor of one axis: "
+             "reduce over time with x.mean(0) or the like, and join with torch.cat")
+        need(len(vector) != len(x), f"{len(x)} frames gave {len(vector)} numbers: this reduces over the mel bands, "
+             "axis 1, and keeps time, which differs between recordings")
+        need(vector.isfinite().all(), f"not all are finite for a recording of {len(x)} frames")
+    sizes = [len(vector) for vector in got]
+    need(len(set(sizes)) == 1, f"recordings of 201, 301 and 6 frames gave {sizes[0]}, {sizes[1]} and {sizes[2]} "
+         "numbers: the length must not depend on the frames")
+    need(not torch.allclose(got[0], got[1]), "two different recordings gave the same numbers")
+    return f"{sizes[0]} numbers a recording, however long it is. The figure says what they are worth."
 
 
 @exercise("an octave is 12 semitones: two notes have the same chroma if their difference is a multiple of 12. Try `%`")

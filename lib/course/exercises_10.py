@@ -1,25 +1,17 @@
-"""Checks of notebook 10's exercises: whose error, which token, attention, repetition, and what is right by chance."""
+"""Checks of notebook 10's exercises: which token, a blind block, repetition, and what is right by chance."""
+import copy
+
 import numpy as np
 import torch
+from timm.layers import Attention
+from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from lib import attention
-from lib.course.exercises import compare, exercise, generator
+from lib.course.exercises import compare, exercise, generator, need
 from lib.patches import Grid
 
-__all__ = ["hidden_error", "token_of", "attend", "repeats", "by_chance"]
-@exercise("`errors[hidden]` picks the hidden patches of all clips")
-def hidden_error(attempt):
-    for seed, ratio in ((0, 0.75), (1, 0.4)):
-        errors = torch.rand(4, 95, generator=generator(seed)) + 0.5
-        hidden = torch.rand(4, 95, generator=generator(seed + 9)) < ratio
-        errors[~hidden] += 1.0  # visible patches were never trained to be reproduced
-        compare(attempt(errors.clone(), hidden.clone()), errors[hidden].mean(), {
-            "with the visible patches pasted this falls when less is hidden, in any model": (errors * hidden).mean(),
-            "visible patches are in this mean; they were never trained to be reproduced": errors.mean(),
-            "these are the visible patches: in `hidden`, True means hidden": errors[~hidden].mean(),
-            "this is a sum; divide by the number of hidden patches": errors[hidden].sum()})
-    return "only this number can be compared between mask ratios, and even it is over other patches each time."
+__all__ = ["token_of", "look_everywhere", "repeats", "by_chance"]
 
 
 @exercise("tokens run time-major: all mel rows of the first column, then those of the second. Token 0 is the class "
@@ -36,20 +28,36 @@ def token_of(attempt):
     return "a map drawn from the wrong row looks just as plausible."
 
 
-@exercise("equation (4): queries times keys (`q @ k.mT`), divided by the square root of d, then softmax over what is "
-          "looked at")
-def attend(attempt):
-    for heads, n, d in ((2, 6, 4), (3, 5, 16)):
-        q, k = 2 * torch.randn(2, heads, n, d, generator=generator(n))
-        scores = q @ k.mT
-        scaled = scores / d**0.5
-        compare(attempt(q.clone(), k.clone()), scaled_dot_product_attention(q, k, torch.eye(n).expand(heads, n, n)), {
-            "columns sum to 1 here, and rows do not: the softmax runs over the keys, the last axis": scaled.softmax(-2),
-            "the scores are not divided by sqrt(d): the maps are far too sharp": scores.softmax(-1),
-            "divided by d in place of its square root: the maps are far too flat": (scores / d).softmax(-1),
-            "these are the scores; softmax makes shares of them": scaled,
-            "q and k are exchanged: row i must say where token i looks": scaled.mT.softmax(-1)})
-    return "each row sums to 1: a token has one whole attention to give."
+@exercise("softmax makes equal shares of scores that are alike: which rows of `attn.qkv.weight` and `attn.qkv.bias` "
+          "make the queries and the keys? Set those to 0 and leave the values")
+def look_everywhere(attempt):
+    for seed, dim in ((0, 12), (1, 16)):
+        block = Attention(dim, num_heads=2, qkv_bias=True)
+        with torch.no_grad():
+            for parameter in block.parameters():
+                parameter.normal_(generator=generator(seed))
+            x, plain = torch.randn(1, 7, dim, generator=generator(seed + 5)), copy.deepcopy(block)
+            alike = plain.proj(plain.qkv(x)[..., 2 * dim :].mean(1, keepdim=True)).expand(1, 7, dim)
+            got = attempt(block)
+            need(isinstance(got, nn.Module), "the block's attention itself is to come back: end with `return attn`")
+            out = got(x)
+            silent = plain.proj.bias.expand(1, 7, dim)
+            keys = x @ plain.qkv.weight[dim : 2 * dim].T + plain.qkv.bias[dim : 2 * dim]
+            biased = _mixed(plain, plain.qkv.bias[:dim].expand_as(keys), keys, x)
+        compare(out, alike, {
+            "it does what it did before": plain(x),
+            "the values are gone too: nothing is left to be mixed but the bias of `proj`": silent,
+            "the queries still have their bias: they are the same for all tokens now, but not 0, and compare with the "
+            "keys": biased},
+            "what comes out is not the average of all values: queries and keys are the first 2 D of the 3 D rows")
+    return "the values are still mixed, but what the block looks at no longer depends on what it is shown."
+
+
+def _mixed(attn: nn.Module, q: torch.Tensor, k: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """What a block's attention makes of x (B, n, D) with other queries and keys (B, n, D)."""
+    v = attn.qkv(x).chunk(3, -1)[2]
+    q, k, v = (y.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2) for y in (q, k, v))
+    return attn.proj(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 @exercise("take the mean off, then for each lag k: the sum of x[: n - k] * x[k:], divided by its n - k terms; at the "

@@ -33,7 +33,7 @@ html, body, main { height: 100%; margin: 0; }
 .reveal .slides > section:not(.stack), .reveal .slides > section > section { box-sizing: border-box; max-height: 100%;
   overflow: hidden auto; padding: 10px 20px; }
 .jp-OutputArea-output img { display: block; margin: 10px auto; max-width: 100%; }
-.reveal .jp-OutputArea-output img { width: 100%; max-height: 420px; object-fit: contain; }
+.reveal .jp-OutputArea-output img { width: 100%; max-height: 400px; object-fit: contain; }
 .jp-OutputArea-output { overflow-x: auto; }
 .reveal table { font-size: 22px; margin: 10px auto; }
 table { border-collapse: collapse; } td, th { padding: 2px 10px; text-align: right; }

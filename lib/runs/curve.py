@@ -34,7 +34,8 @@ def figure(runs: pd.DataFrame) -> Figure:
     """Left top-1 on test against the clips of pretraining, right what they add to random weights.
 
     runs: records of one scale and the same recordings, a row each (`record.beside`); 0 clips are random weights."""
-    drawn, axes = plt.subplots(1, 2, figsize=(10, 3.4))
+    drawn, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    drawn.get_layout_engine().set(wspace=0.08)
     budgets = sorted(set(runs["samples_seen"])) if len(runs) else []
     place = {clips: i for i, clips in enumerate(budgets)}
     names = ["random\nweights" if clips == 0 else f"{clips / 1000:g}k" for clips in budgets]
@@ -98,7 +99,9 @@ def _table(runs: pd.DataFrame) -> str:
     """One world's curve: a line for each budget, and one for each opponent."""
     def top1(column: str, arm: pd.DataFrame) -> str:
         values = 100 * arm[column].dropna().astype(float)
-        return f"{values.mean():.1f} ({values.min():.1f} to {values.max():.1f})" if len(values) else "-"
+        lowest, highest = f"{values.min():.1f}", f"{values.max():.1f}"
+        spread = f" ({lowest} to {highest})" if lowest != highest else ""
+        return f"{values.mean():.1f}{spread}" if len(values) else "-"
 
     changes = {(read, clips, base): str(change) for read, answers in READ.items()
                for clips, base, change in _changes(runs, answers)}

@@ -243,7 +243,7 @@ def _asked(arm: tuple[str, str, object], setting: Scale, seed: int) -> tuple[Pat
     """The notebook of an arm and the parameters of its run, as `record.recorded` takes them."""
     notebook, name, value = arm
     words = {"scale": setting.name, "budget": "sweep", "max_hours": "inf", "seed": seed, name: value}
-    return record.notebook_path(notebook), [words | ({"panel": False} if notebook == "04_finetuning" else {})]
+    return record.notebook_path(notebook), [words]
 
 
 class _Both(io.TextIOBase):

@@ -65,9 +65,12 @@ def judged(committed: bool = False, places: Collection[str] = PLACES) -> pd.Data
     return criteria.judged(pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=results.COLUMNS))
 
 
-def answered(*places: str) -> str:
-    """The criteria of some tables with their verdicts, as a table in markdown: what a notebook ends with."""
+def answered(*places: str, pools: Collection[str] = ()) -> str:
+    """The criteria of some tables with their verdicts, as a table in markdown: what a notebook ends with.
+
+    pools: the names of those to show, all of them where none is given."""
     known = judged(places=places)
+    known = known[known["data"].isin(pools)] if pools else known
     asked = [one.claim for one in criteria.CRITERIA if one.place in places and one.claim not in set(known["claim"])]
     missing = f"\n\nNot run: {'; '.join(asked)}." if asked else ""
     return (_table(known) if len(known) else "") + missing

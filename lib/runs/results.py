@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib import metrics, plots
@@ -247,38 +248,45 @@ def mix_ratio(table: pd.DataFrame, reference: pd.DataFrame, highlight: str = "")
     """Top-1 on test against the mixing ratio: the paper's Table 4, of val, then a panel per pair of pools and scale.
 
     table: records of 05_mix_ratio with a column `data`, as `experiments.load` has them. A dot is a run with its 95 %
-    interval, a line joins the means over seeds. `highlight` names a record to circle. Every panel has its own axis:
-    only the shape can be compared."""
+    interval, a line joins the means over seeds, the dotted one is logistic regression. `highlight` names a record to
+    circle. Every panel has its own axis: only the shape can be compared."""
     worlds = list(table.groupby(["data", "scale", "budget"], sort=False)) if len(table) else []
     height = math.ceil((1 + len(worlds)) / 4)
     width = math.ceil((1 + len(worlds)) / height)
-    figure, axes = plt.subplots(height, width, figsize=(3.7 * width, 3.6 * height), squeeze=False, layout="constrained")
+    size = (2.75 * width, 3.1 * height)
+    figure, axes = plt.subplots(height, width, figsize=size, squeeze=False, layout="constrained")
     axes, unused = np.split(axes.ravel(), [1 + len(worlds)])
     ratios = sorted({float(r) for r in reference["setting"]} | set(table["ratio"] if len(table) else ()))
     place = {r: i for i, r in enumerate(ratios)}
     paper = reference.assign(x=[place[float(r)] for r in reference["setting"]]).sort_values("x")
     axes[0].plot(paper["x"], paper["value"], "s-", color="0.3")
-    axes[0].set(title="paper: Liu et al. 2026, Table 4\nViT-B, iNatSounds + AudioSet",
-                ylabel="top-1 on val, class average (%)")
+    axes[0].set(title="paper: Liu et al. 2026, Table 4\nViT-B, iNatSounds + AudioSet", ylabel="top-1 on val (%)")
     for n, (ax, ((data, scale, _), runs)) in enumerate(zip(axes[1:], worlds), 1):
-        ax.set_ylabel("top-1 on test, class average (%)" if n == 1 or n % width == 0 else "")
-        mean = 100 * runs.groupby("ratio")["test.top1.value"].mean()
-        ax.plot([place[r] for r in mean.index], mean, color="C0", alpha=0.6)
-        x = runs["ratio"].map(place) + 0.12 * (runs["seed"] - runs["seed"].mean())
-        value, low, high = (100 * runs[f"test.top1.{k}"].astype(float) for k in ("value", "low", "high"))
-        ax.errorbar(x, value, [(value - low).clip(lower=0), (high - value).clip(lower=0)], fmt="o", color="C0",
-                    markersize=4, elinewidth=0.8)
-        circled = runs["name"] == highlight
-        ax.plot(x[circled], value[circled], "o", color="C0", markersize=4, markeredgecolor="C3", markeredgewidth=2)
+        ax.set_ylabel("top-1 on test (%)" if n == 1 or n % width == 0 else "")
+        _ratios_of(ax, runs, place, highlight)
         seen, seeds = runs["samples_seen"].iloc[0], runs["seed"].nunique()
         pools = "\n+ ".join(map(plots.label, data.split(" + ")))
-        ax.set_title(f"measured: {pools}\n{plots.label(scale)}, {int(seen):,} clips, seeds: {seeds}")
-    names = {0: "wildlife\nonly", np.inf: "general\nonly"}
+        ax.set_title(f"{pools}\n{plots.label(scale)}, {int(seen):,} clips, seeds: {seeds}")
     for ax in unused:
         ax.remove()
     for ax in axes:
-        ax.set_xticks(range(len(ratios)), [names.get(r, f"{r:g}:1") for r in ratios])
-        ax.set(xlabel="general : wildlife", ylim=(0, 1.05 * ax.get_ylim()[1]))
-        ax.title.set_size("small")
-        ax.tick_params(axis="x", labelsize="small")
+        ax.set_xticks(range(len(ratios)), ["∞" if np.isinf(r) else f"{r:g}" for r in ratios])
+        ax.set(xlabel="general clips per wildlife clip", ylim=(0, 1.05 * ax.get_ylim()[1]))
+        for text in (ax.title, ax.xaxis.label, ax.yaxis.label):
+            text.set_size("small")
+        ax.tick_params(labelsize="small")
     return figure
+
+
+def _ratios_of(ax: Axes, runs: pd.DataFrame, place: dict[float, int], highlight: str) -> None:
+    """A panel of `mix_ratio`: place says where on the axis a ratio stands."""
+    mean = 100 * runs.groupby("ratio")["test.top1.value"].mean()
+    ax.plot([place[r] for r in mean.index], mean, color="C0", alpha=0.6)
+    x = runs["ratio"].map(place) + 0.12 * (runs["seed"] - runs["seed"].mean())
+    value, low, high = (100 * runs[f"test.top1.{k}"].astype(float) for k in ("value", "low", "high"))
+    ax.errorbar(x, value, [(value - low).clip(lower=0), (high - value).clip(lower=0)], fmt="o", color="C0",
+                markersize=4, elinewidth=0.8)
+    circled = runs["name"] == highlight
+    ax.plot(x[circled], value[circled], "o", color="C0", markersize=4, markeredgecolor="C3", markeredgewidth=2)
+    if "baselines.logistic.test.top1.value" in runs:
+        ax.axhline(100 * runs["baselines.logistic.test.top1.value"].mean(), color="0.4", linestyle=":")

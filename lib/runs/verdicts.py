@@ -8,18 +8,21 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from scipy import stats
 from scipy.special import softmax
 
 from lib import metrics, plots
 
 __all__ = ["MADE", "LEVEL", "FEWEST", "POWER", "Difference", "difference", "between", "crossed", "holm", "compared",
-           "verdict", "markdown", "quoted", "restrict_as_published"]
+           "forest", "verdict", "markdown", "quoted", "restrict_as_published"]
 
 MADE = "chorus"  # how the names of generated pools begin
 LEVEL = 0.05     # of all verdicts of a table together; an interval holds 1 - LEVEL
 FEWEST = 3       # seeds of a verdict: of two, up to 8 % of pairs without a difference seem to have one
 POWER = 1 + stats.norm.ppf(0.8) / stats.norm.ppf(1 - LEVEL / 2)  # 1.43 half widths are found with 80 % power
+LOOKS = {"differs": ("o", "C0", "C0"), "undecided": ("o", "0.35", "white"), "few seeds": ("x", "0.55", "0.55"),
+         "no interval": ("x", "0.55", "0.55")}  # of an answer: marker, colour, colour within
 MARKS = re.compile(r"[\\`*\[\]~&<|$]|(?<![^\W_])_|_(?![^\W_])")  # Markdown's; within a word _ is a letter
 
 
@@ -123,6 +126,23 @@ def compared(rows: Sequence[Mapping]) -> pd.DataFrame:
     return pd.DataFrame([{**row, "change": 100 * change.value, "low": 100 * change.low, "high": 100 * change.high,
                           "smallest found": 100 * change.power80, "seeds": change.seeds, "answer": answer}
                          for row, change, answer in zip(rows, changes, said)])
+
+
+def forest(ax: Axes, rows: pd.DataFrame, names: Sequence[str], margin: float) -> None:
+    """Rows of `compared`, the first on top, as intervals beside a name each: filled and blue where a row differs,
+    hollow where it is undecided, a grey cross where seeds are too few for an answer.
+
+    The grey band holds the differences within ±margin points."""
+    ax.axvspan(-margin, margin, color="0.93", linewidth=0, label=f"within ±{margin:g} points")
+    ax.axvline(0, color="0.35", linewidth=0.8)
+    for answer, (marker, color, within) in LOOKS.items():
+        place = np.flatnonzero(rows["answer"] == answer)
+        value, low, high = (rows[column].to_numpy(float)[place] for column in ("change", "low", "high"))
+        if len(place):
+            ax.errorbar(value, place, xerr=[value - low, high - value], fmt=marker, color=color, capsize=2,
+                        markerfacecolor=within, label=answer)
+    ax.set_yticks(range(len(rows)), [plots.label(name) for name in names])
+    ax.set(ylim=(len(rows) - 0.4, -0.6), xlabel="difference (points of top-1)")
 
 
 def verdict(direction: float, value: float, p: float, seeds: int, data: str) -> str:

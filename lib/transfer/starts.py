@@ -23,11 +23,13 @@ from lib.mel import FrontEnd
 from lib.sources import tables
 from lib.transfer import public
 
-__all__ = ["NAMES", "Start", "start", "earlier", "READY", "READY_PIXELS", "READY_LOG", "READY_ARCH", "READY_RECIPE",
-           "load_ready", "train_ready"]
+__all__ = ["NAMES", "words", "Start", "start", "earlier", "READY", "READY_PIXELS", "READY_LOG", "READY_ARCH",
+           "READY_RECIPE", "load_ready", "train_ready"]
 
 NAMES = ("random", "random+inat_ssl", "audioset_ssl", "audioset_ssl+inat_ssl", "imagenet_sl", "birdmae", "ready",
          "ready+inat_ssl")
+WORDS = dict(zip(NAMES, ("random weights", "wildlife", "general sound", "general, then wildlife",
+                         "ImageNet, with labels", "Bird-MAE", "ready weights", "ready, then wildlife")))
 PUBLIC = {"audioset_ssl": "audiomae", "imagenet_sl": "imagenet", "birdmae": "birdmae"}
 
 READY = paths.ROOT / "papermill_runs" / "ready" / "ready.safetensors"  # its card is ready.json
@@ -42,6 +44,12 @@ class Start(NamedTuple):
     front: FrontEnd  # belongs to the weights
     samples: int  # clips drawn by pretraining here; 0 for weights from outside
     what: str  # one line: what it is, and whether it is the paper's or a stand-in
+
+
+def words(name: str, weights: str = "") -> str:
+    """An initialisation in words, for figures and tables: what was pretrained here in AudioMAE's place is a stand-in.
+    """
+    return WORDS[name] + (" (stand-in)" if name.startswith("audioset") and not weights else "")
 
 
 def start(name: str, arch: Arch, recipe: pretrain.Recipe, pools: Mapping[str, pd.DataFrame], *, weights: str = "",

@@ -87,6 +87,17 @@ def test_a_notebook_has_four_to_six(py):
 
 
 @pytest.mark.parametrize("py", NOTEBOOKS, ids=lambda py: py.stem)
+def test_an_exercise_ends_in_a_figure_that_waits_for_it(py):
+    cells, names = build.source(py).cells, [one.name for one in find(py)]
+    waiting = [n for n, cell in enumerate(cells) if cell.cell_type == "code" and "exercises.solved(" in cell.source]
+    assert waiting, f"{py.name}: see lib/course/exercises.py for how an exercise ends in a figure"
+    for n in waiting:
+        assert set(re.findall(r"exercises\.solved\((\w+)\)", cells[n].source)) <= set(names)
+        told = next(cell.source for cell in cells[n:] if cell.cell_type == "markdown")
+        assert told.startswith("*Figure ")
+
+
+@pytest.mark.parametrize("py", NOTEBOOKS, ids=lambda py: py.stem)
 def test_every_prediction_is_answered_later_and_may_be_left_out(py):
     cells = [cell for cell in build.source(py).cells if cell.cell_type == "code"]
     asked = [n for n, cell in enumerate(cells) if "predict" in cell.metadata.get("tags", [])]

@@ -92,6 +92,10 @@ def test_the_slides_show_pictures_and_keep_code_back(page, built):
         assert page.locator("section section").nth(3).is_visible() and page.locator(".fragment").first.is_visible()
         return
     assert not page.locator(".fragment").first.is_visible()
+    tall = page.evaluate("""() => Reveal.getSlides().filter(one => {
+        const at = Reveal.getIndices(one); Reveal.slide(at.h, at.v); return one.scrollHeight > one.clientHeight + 1;
+    }).map(one => one.innerText.trim().slice(0, 60))""")
+    assert tall == [], "more than a slide holds: tag less of it, or begin a subslide"
     shown = page.evaluate("Reveal.getSlides().map(one => one.innerText)")
     assert len(shown) > 8 and any("def test_" in text for text in shown)
     assert not any("plt.subplots" in text for text in shown)

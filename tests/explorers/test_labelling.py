@@ -120,4 +120,4 @@ def test_labels_and_names_are_text(clips, tmp_path):
             desk.place.value = 1
         for shown in (desk, one):
             page = Page(shown.text.value)
-            assert page.only("p", "table", "tr", "th", "td") and plots.plain(name) in page.text
+            assert page.only("p", "div", "table", "tr", "th", "td") and plots.plain(name) in page.text

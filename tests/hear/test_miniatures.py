@@ -11,7 +11,7 @@ import pytest
 from lib import paths, sources
 from lib.runs import record
 
-EXPERIMENTS = {"03_linear_probe": {}, "04_finetuning": {"init": "audioset_ssl+inat_ssl", "panel": "false"},
+EXPERIMENTS = {"03_linear_probe": {}, "04_finetuning": {"init": "audioset_ssl+inat_ssl"},
                "05_mix_ratio": {"ratio": "1"}, "06_label_fraction": {"fraction": "50%"},
                "07_data_curation": {"filter": "loss"}}
 

@@ -70,11 +70,13 @@ def test_the_figure_has_every_run_and_opponent(runs):
 def test_the_curve_is_a_table_a_world(runs, monkeypatch):
     named = {"data.wildlife.name": "chorus", "data.general.name": "chorus", "data.wildlife.hash": "a",
              "data.general.hash": "b", "scale": "tiny"}
+    named["baselines.logistic.test.top1.value"] = 0.3  # of every seed
     monkeypatch.setattr(curve, "load", lambda committed: runs.assign(**named))
     head, _, *lines = curve.markdown().partition("\n\n")[2].splitlines()
     assert [line.split(" | ")[0] for line in lines] == [
         "| random weights", "| 1,000 clips", "| 24,000 clips", "| small CNN", "| logistic regression"]
     assert all(line.count("|") == head.count("|") for line in lines) and " [" in lines[2] and " [" not in lines[3]
+    assert " to " in lines[0] and "| 30.0 |" in lines[4]  # of one number there is no range
 
 
 def test_without_records_there_is_an_empty_figure_and_no_table():

@@ -214,7 +214,7 @@ def test_the_notebook_goes_where_its_record_goes(toy, monkeypatch, capsys, said,
     ("timeout=-5", "timeout is -5: it must be seconds"), ("output=a_{.ipynb", "output is 'a_{.ipynb': "),
     ("04 preset=audiomea",
      "preset is 'audiomea': it must be one of study, audiomae, paper or lora, did you mean audiomae?"),
-    ("04 panel=maybe", "panel is 'maybe': it must be true or false"),
+    ("06 equal_steps=maybe", "equal_steps is 'maybe': it must be true or false"),
     ("04 init=birdmay", "did you mean birdmae?"), ("07 filter=confidenc", "did you mean confidence?"),
     ("08 model=209", "model is '209': it must be one of "), ("12 method=freeze", "did you mean frozen?")])
 def test_a_wrong_value_is_refused_before_a_kernel_starts(tmp_path, monkeypatch, capsys, word, said):

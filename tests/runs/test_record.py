@@ -191,7 +191,7 @@ def test_a_run_names_every_parameter(toy):
              if name not in record.SHOWN}
     run = runs.start("04_finetuning", None, **shown | {"scale": "tiny"})   # what is only shown need not be given
     assert run.parameters == shown | {"scale": "tiny"}
-    assert runs.start("04_finetuning", None, **shown | {"scale": "tiny", "panel": False}).name == run.name
+    assert runs.start("04_finetuning", None, **shown | {"scale": "tiny", "max_hours": 9.0}).name == run.name
 
 
 def test_files_of_weights_are_recorded_by_their_names(toy):

@@ -80,6 +80,8 @@ def test_a_notebook_ends_with_its_claims(runs):
     text = report.answered("Table 4", "Figure 4")
     assert "| Table 4: General sound only beats wildlife only | inf minus 0: above 0, p < 0.05 after Holm |" in text
     assert text.endswith("Not run: Pretraining only on windows that a classifier is sure of costs accuracy.")
+    assert report.answered("Table 4", pools=["birds"]) == report.answered("Table 4")
+    assert "| Table 4: " not in report.answered("Table 4", pools=["frogs"])
 
 
 def test_every_description_of_runs_is_listed_with_what_is_recorded():

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from matplotlib.figure import Figure
 from names import NASTY, NO_UTF8, Page
 from scipy import stats
 from scipy.special import softmax
@@ -14,6 +15,19 @@ from lib.runs import verdicts
 
 def rng(seed=0):
     return np.random.default_rng(seed)
+
+
+def test_a_forest_shows_every_row_under_its_answer():
+    rows = pd.DataFrame({"change": [1.0, -2.0, 0.5, 4.0], "low": [0.5, -5.0, np.nan, 3.0],
+                         "high": [1.5, 1.0, np.nan, 5.0], "answer": ["differs", "undecided", "few seeds", "differs"]})
+    ax = Figure().subplots()
+    verdicts.forest(ax, rows, ["a", "b$", "c", "d"], margin=3)
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", r"b\$", "c", "d"] and ax.yaxis_inverted()
+    band, *marks = ax.get_legend_handles_labels()[1]
+    assert band == "within ±3 points" and marks == ["differs", "undecided", "few seeds"]
+    points = {line.get_label(): line for line in ax.containers}
+    assert points["differs"][0].get_xydata().tolist() == [[1, 0], [4, 3]]
+    assert points["undecided"][0].get_markerfacecolor() == "white"
 
 
 def test_restricting_as_published_leaves_hidden_classes_a_little():

@@ -3,9 +3,6 @@ import numpy as np
 from torch.nn.functional import normalize
 
 MISTAKES = {
-    "standardise": [(lambda train, test: (test - test.mean(0)) / test.std(0), "its own mean and std"),
-                    (lambda train, test: (test - train.mean(0)) / train.var(0), "divides by the variance"),
-                    (lambda train, test: (test - train.mean()) / train.std(), "each channel has its own")],
     "frequency_vector": [(lambda z, grid: z[:, 1:].unflatten(1, tuple(grid)).mean(2).flatten(1),
                           "averages over the mel rows"),
                          (lambda z, grid: z[:, 1:].unflatten(1, (grid.f, grid.t)).mean(2).flatten(1), "read mel-major"),
@@ -19,7 +16,6 @@ MISTAKES = {
     "chosen": [(lambda sweep: sweep["test"].max(), "the best on test"),
                (lambda sweep: sweep["val"].max(), "this is the value on val"),
                (lambda sweep: sweep["test"][np.argmax(sweep["val"].to_numpy())], "NaN on val")],
-    "probe_weights": [(lambda dim, rows, classes: (dim * classes, rows * dim * classes), "the biases are missing"),
-                      (lambda dim, rows, classes: ((dim + 1) * classes, rows * (dim + 1) * classes),
-                       "still has one bias")],
+    "my_vector": [(lambda z: ((z - z.mean(0)) / z.std(0)).mean((1, 2)), "windows that stand beside it"),
+                  (lambda z: z.mean(1), "one row of numbers a window")],
 }

@@ -1,5 +1,6 @@
 """Typical mistakes in notebook 04's exercises, and words of the hint that each must get."""
 import numpy as np
+from torch.nn.functional import layer_norm
 
 
 def _added_once(windows, recording, n):
@@ -9,8 +10,6 @@ def _added_once(windows, recording, n):
 
 
 MISTAKES = {
-    "rate": [(lambda block, blocks, decay: decay ** (blocks - block), "one factor below the head"),
-             (lambda block, blocks, decay: decay**block, "the wrong way round")],
     "one_answer": [(lambda windows, recording, n: np.stack([windows[recording == i].sum(0) for i in range(n)]),
                     "this is a sum"),
                    (_added_once, "only one window of each recording")],
@@ -24,4 +23,6 @@ MISTAKES = {
              "amplitudes are mixed")],
     "lora_weights": [(lambda dim, blocks, rank: blocks * rank * 2 * dim, "it has 3 * dim outputs"),
                      (lambda dim, blocks, rank: 3 * blocks * rank * 2 * dim, "counted three times")],
+    "behind": [(lambda x, known: layer_norm(x, x.shape[1:]), "looks at one window at a time"),
+               (lambda x, known: (x - x.mean(0)) / x.std(0), "take mean and spread from")],
 }

@@ -16,13 +16,12 @@ def _over_all(a, b, targets, rng):
 
 
 MISTAKES = {
-    "general_share": [(lambda ratio: ratio / (1 + ratio), "inf / inf is not a number"),
-                      (lambda ratio: 1 / (1 + ratio), "share of *wildlife* clips")],
     "general_in_batch": [(lambda step, batch, share: math.floor(batch * share + 0.5), "rounded for itself"),
                          (lambda step, batch, share: math.floor((step + 1) * batch * share + 0.5),
                           "all batches together")],
-    "smallest_batch": [(lambda ratios: max(ratios) + 1, "a multiple of *each*"),
-                       (lambda ratios: math.prod(r + 1 for r in ratios), "not the smallest")],
+    "linear_guess": [(lambda train, test, hidden: np.tile(train[:, hidden].mean(0), (len(test), 1)),
+                      "no better than each band's mean"),
+                     (lambda train, test, hidden: test[:, hidden], "it has peeked")],
     "paired_draw": [(lambda a, b, targets, rng: _draw(a, targets, rng) - _draw(b, targets, rng),
                      "the same recordings for both arms"),
                     (_over_all, "draw *within* each class")],

@@ -12,12 +12,6 @@ def _with_replacement(keep, recording, rng):
 
 
 MISTAKES = {
-    "two_shares": [(lambda keep, recording: (keep.mean(), keep.mean()), "every *recording* counts once"),
-                   (lambda keep, recording:
-                    (keep.mean(), np.mean([keep[recording == r].mean() for r in np.unique(recording[keep])])),
-                    "counts too, with 0")],
-    "threshold_of": [(lambda score, share: np.nanquantile(score, share), "nobody would have noticed"),
-                     (lambda score, share: np.quantile(score, 1 - share), "makes the quantile NaN")],
     "at_random": [(lambda keep, recording, rng: rng.permutation(keep), "not in every recording"),
                   (_with_replacement, "draw without replacement")],
     "auc": [(lambda score, calls: np.mean(score[calls][:, None] > score[~calls]), "not a mistake"),
@@ -28,4 +22,6 @@ MISTAKES = {
                                for s in starts]), "to its own peak"),
                  (lambda wave, starts, length: torch.stack([(wave / wave.abs().max())[s : s + length].square().mean()
                                                             for s in starts]), "mean of the squares")],
+    "own_score": [(lambda spec: spec.mean((1, 2)), "a coin has 50 %"),
+                  (lambda spec: spec.std(dim=1).amax(dim=1) / spec.std(dim=1).amax(), "changes with the others")],
 }

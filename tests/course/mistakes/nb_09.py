@@ -10,6 +10,8 @@ MISTAKES = {
       "it always says True"),
                               (lambda embed, wave, neighbour: not torch.allclose(embed(wave), embed(wave)),
                                "it finds nothing")],
+    "own_floor": [(lambda x: x.flatten(), "must not depend on the frames"),
+                  (lambda x: x.mean(1), "reduces over the mel bands")],
     "chroma_accuracy": [(lambda guesses, targets: (guesses == targets).mean(), "the plain accuracy"),
                         (lambda guesses, targets: np.isin(guesses - targets, (-12, 0, 12)).mean(), "two octaves off")],
     "half_width": [(lambda percent, n: np.sqrt(percent * (100 - percent) / n), "one standard error"),

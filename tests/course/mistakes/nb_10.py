@@ -9,13 +9,17 @@ def _lags(x, mean, shorter):
     return r / r[0]
 
 
+def _zero(attn, *weights):
+    for weight in weights:
+        weight.zero_()
+    return attn
+
+
 MISTAKES = {
-    "hidden_error": [(lambda errors, hidden: (errors * hidden).mean(), "visible patches pasted"),
-                     (lambda errors, hidden: errors.mean(), "visible patches are in this mean")],
     "token_of": [(lambda t, f, grid: t * grid.f + f, "one too low"),
                  (lambda t, f, grid: 1 + f * grid.t + t, "counts along time first")],
-    "attend": [(lambda q, k: (q @ k.mT / q.shape[-1] ** 0.5).softmax(-2), "columns sum to 1"),
-               (lambda q, k: (q @ k.mT).softmax(-1), "not divided by sqrt(d)")],
+    "look_everywhere": [(lambda attn: _zero(attn, attn.qkv.weight, attn.qkv.bias), "the values are gone"),
+                        (lambda attn: _zero(attn, attn.qkv.weight[: attn.qkv.in_features]), "still have their bias")],
     "repeats": [(lambda x: _lags(x, 0, 1), "the mean is still in"),
                 (lambda x: _lags(x, 1, 0), "overlaps in fewer columns")],
     "by_chance": [(lambda answers, truths, tolerance: np.mean(np.abs(answers - truths) <= tolerance),
