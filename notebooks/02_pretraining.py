@@ -286,10 +286,10 @@ plots.table(worth).format("{:.3f}")
 
 # %% [markdown]
 # **See** (`tiny`, `chorus`, one seed: no verdict): the errors are in the squared units of the spectrogram, as in 01.
-# The usual noise of elsewhere (0.562) is hardly better than knowing nothing of this clip, since every recording has
-# its own level. The one strong guess is the row of *this* clip, 0.130, and the network has 0.089: a third less. On
-# calls both are worse, 0.324 and 0.232. Most of what the model guesses well is the noise floor, the steady background
-# of this recording; what it knows beyond that is the last third.
+# The usual noise of elsewhere (0.562) is worse than one value for this clip (0.272), since every recording has its own
+# level. The one strong guess is the row of *this* clip, 0.130, and the network has 0.089: a third less. On calls both
+# are worse, 0.324 and 0.232. Most of what the model guesses well is the noise floor, the steady background of this
+# recording; what it knows beyond that is the last third.
 #
 # ## The whole machine, before its parts
 
@@ -405,7 +405,7 @@ left.set_xlim(0, 20 * wide);
 # *Figure 3. Six patches and how much each takes over from each.* **See:** patches 1 and 2 lie in one mel row and take
 # nearly all from each other and themselves; 3 and 4, one row higher, take two thirds from their own row and most of
 # the rest from the row below; 5 and 6 keep to themselves. This head looks along the row, where notebook 01 found the
-# best neighbours. **Ask:** which four numbers would change most if patch 2 were moved to the row of patch 3?
+# best neighbours. **Ask:** which weights would change most if patch 2 were moved to the row of patch 3?
 
 # %% [markdown]
 # What was received goes through one more matrix and is added to the token; then comes a small network of two layers on
@@ -550,7 +550,7 @@ for which in (False, True):
 #
 # All pieces are there: `encode`, `decode` and `loss` are yours. What is left is to draw clips and masks, to ask for
 # the gradient, and to step: AdamW is the usual rule for how far each number goes. Nothing below is the library's but
-# the front end and the mask.
+# the front end, the mask, and the layers that hold the numbers to be learned.
 
 # %% tags=["slide", "code"]
 files = pd.concat([table[(table["split"] == "train") & (table["duration_s"] > 0)].head(200)
@@ -870,9 +870,9 @@ print("(c): the decoder is untouched, the encoder has moved")
 
 # %% [markdown]
 # **See:** 6,000 more wildlife clips bring the loss on wildlife from 0.889 to 0.886 with all weights free and to 0.887
-# with the decoder frozen: differences in the third decimal from one seed, which cannot be told apart: (c) is as close
-# to (a) as to where it started. (b) ends on wildlife behind where those two began (0.897) and is worse on general
-# sound (0.915), which it never met. Liu et al. show pictures of the three and no numbers.
+# with the decoder frozen: differences in the third decimal from one seed, which do not say whether (c) is closer to
+# (a) or to where it started. (b) ends on wildlife behind where those two began (0.897) and is worse on general sound
+# (0.915), which it never met. Liu et al. show pictures of the three and no numbers.
 #
 # ## Explore: the reconstruction studio
 #
@@ -950,7 +950,7 @@ from lib.course import exercises_02 as check
 # %% [markdown]
 # ### 1 · The loss, on hidden patches only
 #
-# Equation (2) when the target is already normalised. Several wrong versions train without an error message.
+# Equation (3) when the target is already normalised. Several wrong versions train without an error message.
 
 # %% tags=["exercise"]
 def masked_loss(guess, target, hidden):
@@ -972,7 +972,7 @@ check.masked_loss(masked_loss)
 #
 # ### 2 · A picture from a guess
 #
-# The network guesses normalised patches. Make what the figures above show: visible patches pasted, hidden ones guessed at the level and
+# The network guesses normalised patches. Make what Figure 8 shows: visible patches pasted, hidden ones guessed at the level and
 # spread of the true patch.
 
 # %% tags=["exercise"]
@@ -992,7 +992,7 @@ check.pasted(pasted)
 #     guessed = guess * (x.var(-1, keepdim=True) + 1e-6).sqrt() + x.mean(-1, keepdim=True)
 #     return torch.where(hidden[..., None], guessed, x)
 # ```
-# With a guess of 0 everywhere (`pasted(x, 0 * guess, hidden)`) the call is still there as a mosaic: so much of every picture in this notebook is borrowed.
+# With a guess of 0 everywhere (`pasted(x, 0 * guess, hidden)`) the call is still there as a mosaic: so much of Figures 8 and 9 is borrowed.
 # </details>
 #
 # ### 3 · One step of training

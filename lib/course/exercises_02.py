@@ -24,8 +24,8 @@ def masked_loss(attempt):
             "this is the mean over all patches: visible ones, which the encoder saw, must not count": error.mean(),
             "this is the loss on the *visible* patches; True in `hidden` means hidden": error[~hidden].mean(),
             "visible patches still count below the fraction line: divide by the number hidden": (error * hidden).mean(),
-            "this sums over the pixels of a patch; equation (2) divides by P": 5 * error[hidden].mean(),
-            "this sums over the hidden patches; equation (2) divides by their number": error[hidden].sum(),
+            "this sums over the pixels of a patch; equation (3) divides by P": 5 * error[hidden].mean(),
+            "this sums over the hidden patches; equation (3) divides by their number": error[hidden].sum(),
             "squared, not absolute, differences": (guess - target).abs().mean(-1)[hidden].mean()})
     return "a network could bring the visible part down without having understood anything."
 

@@ -34,7 +34,7 @@ def test_same_arguments_same_view(one):
     assert one.update(seed=3) == first
     assert one.update(seed=4).image != first.image
     picture = Image.open(io.BytesIO(first.image))
-    assert picture.format == "JPEG" and picture.width == 1100
+    assert picture.format == "JPEG" and picture.width == 1210
 
 
 def test_errors_are_the_models(one):
