@@ -311,7 +311,7 @@ def boxed(ax, hidden, arch, front):
 def panel(masks, errors=()):
     """Three sounds: the input, then a column for each mask: the reconstruction with its visible
     patches framed, or its absolute error; in the title the error of the hidden patches."""
-    figure, axes = plt.subplots(3, 4, figsize=(11, 5.2), sharex=True, sharey=True)
+    figure, axes = plt.subplots(3, 4, figsize=(11, 4.5), sharex=True, sharey=True)
     x = specs[six[:3]]
     limits = [tuple(one.quantile(torch.tensor([0.01, 0.998])).tolist()) for one in x]
     for i, ax in enumerate(axes[:, 0]):
@@ -377,11 +377,9 @@ def listen(x, title):
 
 # %%
 _, pictures = guessed(net, specs[six[:3]], draws["draw 1"](3))
-for n in (0, 2):
-    display(plots.sound(waves[six[n]], front.rate, at=front.rate, title=f"{names[n]}, as recorded"))
-    if n == 0:
-        listen(specs[six[0]], f"{names[0]}, through the log-mel and back")
-    listen(pictures[n], f"{names[n]}, 75 % guessed")
+display(plots.sound(waves[six[0]], front.rate, at=front.rate, title=f"{names[0]}, as recorded"))
+listen(specs[six[0]], f"{names[0]}, through the log-mel and back")
+listen(pictures[0], f"{names[0]}, 75 % guessed")
 
 # %% [markdown]
 # ## Along time or along frequency?
@@ -506,12 +504,7 @@ panel({f"{n} visible": patches.only_visible(3, grid, n, training.generator(seed)
 # %% [markdown]
 # *Figure 4 (the paper's Fig. 4). More and more hidden; the patches seen are nested from left to right, in white frames.* **See:** with five patches the footsteps are gone and the fan is still there; with
 # one the guess is a low hum, much the same for all three. **Ask:** where a footstep's edge is visible, how far up and down is it drawn?
-
-# %%
-lonely = patches.only_visible(1, grid, 5, training.generator(seed))
-listen(guessed(net, specs[[six[0]]], lonely)[1][0], f"{names[0]}, guessed from 5 patches")
-
-# %% [markdown]
+#
 # In numbers, beside two guesses that need no network: **the usual spectrum**, the average over training recordings, and the sound's **own average spectrum**, which knows everything but the time.
 
 # %%
@@ -609,7 +602,7 @@ for name, (one, its_front) in further.items():
 sizes[model]["clips"] = 0 if weights else recipe.clips
 
 # %%
-figure, axes = plt.subplots(-(-(1 + len(further)) // 4), 4, figsize=(11, 4), squeeze=False,
+figure, axes = plt.subplots(-(-(1 + len(further)) // 4), 4, figsize=(11, 3.8), squeeze=False,
                             sharey=True)
 ear = dataclasses.replace(front, frames=max(one.frames for _, one in further.values()))
 _, x = heard(table.loc[six[:1]], ear)
@@ -622,8 +615,9 @@ for ax, (name, (one, its_front)) in zip(axes.flat[1:], further.items()):
     plots.spec(ax, pictures, its_front, f"{name}: {sizes[name]['error on hidden']:.2f}", limits)
     boxed(ax, mask.hidden[0], one.arch, its_front)
 for ax in axes.flat:
-    ax.set_axis_off() if not ax.images else ax.set_ylabel("kHz")
-    ax.label_outer(remove_inner_ticks=False) if ax.images else None
+    ax.set_axis_off() if not ax.images else None
+    ax.set(ylabel="kHz" if ax in axes[:, 0] else "",
+           xlabel="time (s)" if ax in axes[-1] else "")
 
 # %% [markdown]
 # *Figure 6 (the paper's Fig. 7 and 8). One sound, 75 % hidden, filled in by other designs; a name is frames and patch as mel bins x frames, the number the mean error of hidden patches over all recordings.*
@@ -700,7 +694,7 @@ def paint(ax, seen, title, top):
 
 def looks(chosen):
     """Of each sound the input, the attention of both references, and of the average patch."""
-    figure, axes = plt.subplots(len(chosen), 4, figsize=(11, 5.2), sharex=True, sharey=True)
+    figure, axes = plt.subplots(len(chosen), 4, figsize=(11, 4.5), sharex=True, sharey=True)
     for n, row in zip(chosen, axes):
         plots.spec(row[0], specs[six[n]], front, names[n])
         if table["file"][six[n]] in calls:
@@ -1048,13 +1042,16 @@ def deaf(attn):
 
 asked = patches.random_mask(len(specs[::4]), grid, 0.75, training.generator(seed))
 intact = float(guessed(net, specs[::4], asked)[0][asked.hidden].mean())
+without = blinded(deaf)
+print(f"as trained {intact:.3f}; without the attention of block "
+      + ", ".join(f"{b + 1} {error:.3f}" for b, error in enumerate(without)))
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 3))
 ax.axvline(intact, color="0.6", label="as trained")
 ax.axvline(float((usual.expand_as(specs) - specs).square().mean()), color="C3", linestyle=":",
            label="the usual spectrum")
-lines = {"no attention in one block": (blinded(deaf), "C0", "o")}
+lines = {"no attention in one block": (without, "C0", "o")}
 if exercises.solved(look_everywhere):
     lines["everywhere alike (yours)"] = blinded(look_everywhere), "C1", "D"
 for name, (errors, colour, mark) in lines.items():
