@@ -166,7 +166,7 @@ class Driven:
                                     arg=[f".explorer.{self.name} img", old])
         self.waited[what] = round(time.monotonic() - begun, 2)
         kind, _, data = self.picture.get_attribute("src").partition(",")
-        assert kind == "data:image/jpeg;base64" and Image.open(io.BytesIO(base64.b64decode(data))).width == 1100
+        assert kind == "data:image/jpeg;base64" and Image.open(io.BytesIO(base64.b64decode(data))).width == 1210
         assert self.picture.evaluate("img => img.decode().then(() => img.naturalWidth > 0)")
         return self.said.inner_text()
 

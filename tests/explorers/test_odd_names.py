@@ -22,7 +22,7 @@ def shows(one, *names: str, heard: bool = False) -> None:
     one.listen.click() if heard else None
     found = [Page(widget.value) for widget in (one.picture, one.text, one.sounds, one.message)]
     assert all(page.only(*MADE) for page in found)
-    (_, picture), = found[0].tags
+    picture, = [about for tag, about in found[0].tags if tag == "img"]
     for name in map(plots.plain, names):
         assert name in picture["alt"] + found[1].text + found[2].text
     assert found[3].text == f"Note: {plots.plain(' '.join(NASTY))}"
