@@ -52,34 +52,6 @@ colab.prepare(KEEP_ON_DRIVE)
 # %% tags=["predict"]
 change_by_filter = None  # in points, such as 3 or -3
 
-# %% cellView="form" jupyter={"source_hidden": true}
-# @title Set-up: run it once. Where the study is installed it does nothing.
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-KEEP_ON_DRIVE = False  # in Colab: True keeps recordings and trained models on your Google Drive
-REPOSITORY = os.environ.get("STUDY_REPOSITORY", "")
-
-try:
-    from lib.course import colab
-except ImportError:  # this notebook came without its repository, as in Colab
-    near = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "bioacoustic-mae"]
-    root = next((folder for folder in near if (folder / "lib/course/colab.py").is_file()), None)
-    if root is None and not REPOSITORY:
-        raise ModuleNotFoundError("no lib here: open this notebook inside its repository, "
-                                  "or set STUDY_REPOSITORY to its address") from None
-    if root is None:
-        root = near[-1]
-        subprocess.run(["git", "clone", "-q", "--depth", "1", REPOSITORY, str(root)], check=True)
-    os.chdir(root)
-    sys.path.insert(0, str(root))  # not an editable install: a running kernel would not see it
-    sys.modules.pop("lib", None)  # another folder of that name
-    from lib.course import colab
-
-colab.prepare(KEEP_ON_DRIVE)
-
 # %%
 import dataclasses
 
