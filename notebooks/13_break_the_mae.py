@@ -287,7 +287,7 @@ symptom(second_local, healthy_local, "the run, local decoder")
 # %%
 compare(healthy_local_decoder=healthy_local, run_2_local_decoder=second_local)
 
-# %% [markdown] tags=["fragment"]
+# %% [markdown] tags=["subslide"]
 # Held-out 0.1115 against 0.0474: no better than the usual patch of the row (0.1156).
 #
 # > **Your diagnosis.** What can a decoder with *global* attention repair by itself, and one with local windows not?

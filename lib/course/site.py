@@ -21,8 +21,9 @@ from lib.course import handouts, slides
 __all__ = ["site", "pages"]
 
 TITLE = "Masked autoencoders for animal sound"
-OTHERS = {"For teachers": ["notebooks/TEACHING.md"], "The study": ["papermill_runs/RESULTS.md", "CONTRIBUTING.md"]}
-FOLDERS = {"lib": "lib/__init__.py", "papermill_runs": "papermill_runs/RESULTS.md"}  # the page a link to a folder means
+OTHERS = {"For teachers": ["notebooks/TEACHING.md"],
+          "The study": ["papermill_runs/README.md", "papermill_runs/RESULTS.md", "CONTRIBUTING.md"]}
+FOLDERS = {"lib": "lib/__init__.py", "papermill_runs": "papermill_runs/README.md"}  # the page a link to a folder means
 SHOWN = """
 ## To show and to print
 

@@ -23,7 +23,7 @@ NEEDS = "pip install -r notebooks/requirements-site.txt"
 KINDS = ("slide", "subslide", "fragment")
 HEADING = re.compile(r"(?m)^(#{1,3} .+)$")
 STYLE = """
-:root { --r-main-font: system-ui, sans-serif; --r-heading-font: system-ui, sans-serif; --r-main-font-size: 26px;
+:root { --r-main-font: system-ui, sans-serif; --r-heading-font: system-ui, sans-serif; --r-main-font-size: 24px;
   --r-heading-text-transform: none; --r-heading1-size: 2em; --r-heading2-size: 1.4em; --r-heading3-size: 1.4em;
   --r-block-margin: 10px; --r-heading-margin: 0 0 12px 0; }
 html, body, main { height: 100%; margin: 0; }
@@ -34,7 +34,8 @@ html, body, main { height: 100%; margin: 0; }
   overflow: hidden auto; padding: 10px 20px; }
 .jp-OutputArea-output img { display: block; margin: 10px auto; max-width: 100%; }
 .reveal .jp-OutputArea-output img { width: 100%; max-height: 400px; object-fit: contain; }
-.jp-OutputArea-output { overflow-x: auto; }
+.jp-OutputArea-output, .page p { overflow: auto hidden; }
+.reveal audio { height: 40px; }
 .reveal table { font-size: 22px; margin: 10px auto; }
 table { border-collapse: collapse; } td, th { padding: 2px 10px; text-align: right; }
 pre, blockquote { box-sizing: border-box; margin: 10px 0 !important; padding: 6px 14px !important; background: #f3f4f5;
@@ -109,20 +110,26 @@ def _tagged(notebook: NotebookNode) -> list[NotebookNode]:
             heading = [heading, *HEADING.findall(text)][-1]
             cell.source = re.split(r"\n\n(?=#{1,3} )", cell.source)[0]
         else:
-            cell.outputs = [_seen(output) for output in cell.outputs if list(output.get("data", ())) != ["text/plain"]]
+            cell.source = cell.source.removeprefix("# NBVAL_CHECK_OUTPUT\n")
+            cell.outputs = _seen(cell.outputs)
             tags += ["outputs-only"] * ("code" not in tags)
         if kind:
             shown.append(_slide(cell, kind))
     return [_slide(nbformat.v4.new_markdown_cell(title), "slide"), *shown] if shown else []
 
 
-def _seen(output: NotebookNode) -> NotebookNode:
-    """An output, its picture as HTML with the alternative text that nbconvert's template drops."""
-    for kind, meta in output.get("metadata", {}).items():
-        if kind in output.data and "alt" in meta:
-            source = f"data:{kind};base64,{output.data[kind]}"
-            output.data = {"text/html": f'<img alt="{html.escape(meta["alt"])}" src="{source}">'}
-    return output
+def _seen(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """What a slide shows of a cell's outputs: no echo of a last line, and beside a picture nothing that was printed.
+
+    A picture becomes HTML with its alternative text, which nbconvert's template drops."""
+    for output in outputs:
+        for kind, meta in output.get("metadata", {}).items():
+            if kind in output.data and "alt" in meta:
+                source = f"data:{kind};base64,{output.data[kind]}"
+                output.data = {"text/html": f'<img alt="{html.escape(meta["alt"])}" src="{source}">'}
+    silent = any("<img" in output.get("data", {}).get("text/html", "") for output in outputs)
+    return [output for output in outputs if list(output.get("data", ())) != ["text/plain"]
+            and not (silent and output.output_type == "stream")]
 
 
 def _slide(cell: NotebookNode, kind: str) -> NotebookNode:

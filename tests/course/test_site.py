@@ -93,7 +93,7 @@ def test_the_slides_show_pictures_and_keep_code_back(page, built):
         return
     assert not page.locator(".fragment").first.is_visible()
     tall = page.evaluate("""() => Reveal.getSlides().filter(one => {
-        const at = Reveal.getIndices(one); Reveal.slide(at.h, at.v); return one.scrollHeight > one.clientHeight + 1;
+        const at = Reveal.getIndices(one); Reveal.slide(at.h, at.v); return one.scrollHeight > 721;
     }).map(one => one.innerText.trim().slice(0, 60))""")
     assert tall == [], "more than a slide holds: tag less of it, or begin a subslide"
     shown = page.evaluate("Reveal.getSlides().map(one => one.innerText)")
@@ -157,26 +157,33 @@ def cell(text, *tags, outputs=None):
 def test_a_slide_has_the_heading_above_it_and_ends_before_the_next():
     text = nbformat.v4.new_output("stream", text="seen")
     echo = nbformat.v4.new_output("execute_result", {"text/plain": "<Legend>"})
+    figure = nbformat.v4.new_output("display_data", {"image/png": "AA==", "text/plain": "<Figure>"},
+                                    metadata={"image/png": {"alt": "A \"line\""}})
     shown = slides._tagged(nbformat.v4.new_notebook(cells=[
         cell("# 07 · A title\n\nwords"), cell("told\n\n```python\n# no heading\n```\n\n## The loss"),
         cell("draw()", "slide", outputs=[text, echo]), cell("*Figure 1.*\n\n## Next", "fragment"),
-        cell("## Own\n\nwords", "subslide"), cell("left out"), cell("f()", "subslide", "code", outputs=[])]))
+        cell("## Own\n\nwords", "subslide"), cell("left out"),
+        cell("# NBVAL_CHECK_OUTPUT\nf()", "subslide", "code", outputs=[text, figure])]))
     assert [(one.metadata.slideshow.slide_type, one.source) for one in shown] == [
         ("slide", "# 07 · A title"), ("slide", "## The loss"), ("-", "draw()"), ("fragment", "*Figure 1.*"),
         ("subslide", "## Own\n\nwords"), ("subslide", "## Own"), ("-", "f()")]
     assert [("outputs-only" in one.metadata.tags, one.outputs) for one in shown if one.cell_type == "code"] == [
-        (True, [text]), (False, [])]
+        (True, [text]), (False, [figure])]
+    assert figure.data == {"text/html": '<img alt="A &quot;line&quot;" src="data:image/png;base64,AA==">'}
     assert slides._tagged(nbformat.v4.new_notebook(cells=[cell("# Untagged")])) == []
 
 
 def test_predictions_come_with_what_is_asked_for():
     found = handouts.predictions(nbformat.v4.new_notebook(cells=[
-        cell("words\n\n> **Predict before you read on.** How\n> many?\n\nmore"),
+        cell("# 07 · A title"), cell("words\n\n> **Predict before you read on.** How\n> many?\n\nmore", "slide"),
         cell("few = None  # per cent\nmany = None  # of 128", "predict", outputs=[]),
         cell("> **Predict.** Which?\n\n> **Your diagnosis.** Why?\n\n> **Note.** Not this."),
         cell("# in per cent\nalone = None", "predict", outputs=[]), cell("other = None", outputs=[])]))
-    assert found == [("How many?", ["per cent", "of 128"]), ("Which?", [""]),
-                     ("**Your diagnosis.** Why?", ["in per cent"])]
+    assert found == [("How many?", ["per cent", "of 128"], True), ("Which?", [""], False),
+                     ("**Your diagnosis.** Why?", ["in per cent"], False)]
+    for title, first in (("# 00 · Without slides", True), ("# 03 · Without slides", False)):
+        lesson = nbformat.v4.new_notebook(cells=[cell(title), cell("> **Predict.** Which?")])
+        assert handouts.predictions(lesson) == [("Which?", [""], first)]
 
 
 def test_words_are_those_of_the_prose(capsys):
