@@ -183,8 +183,8 @@ def _ladder_text(table: pd.DataFrame) -> str:
         return f"{head}: not run."
     lines = [[verdicts.quoted(name), *(f"{score:.1f}" for score in scores), f"{seeds:.0f}"]
              for name, *scores, seeds in table.itertuples(name=None)]
-    return (f"{head}. Our networks heard most clips of `scene` in pretraining, without their labels; the notebook counts "
-            f"them.\n\n{verdicts.markdown(['model', *map(verdicts.quoted, table)], lines)}")
+    heard = "Our networks heard most clips of `scene` in pretraining, without their labels; the notebook counts them."
+    return f"{head}. {heard}\n\n{verdicts.markdown(['model', *map(verdicts.quoted, table)], lines)}"
 
 
 def inside(committed: bool = False) -> str:
