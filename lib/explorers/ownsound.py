@@ -14,7 +14,7 @@ from lib import audio
 from lib.audio import AudioError
 from lib.explorers.base import Sound, loudest, row
 
-__all__ = ["LIMIT", "Microphone", "OwnSound", "read", "uploaded"]
+__all__ = ["LIMIT", "Microphone", "OwnSound", "excerpt", "read", "uploaded"]
 
 LIMIT = 8_000_000  # bytes of a file; Jupyter's connection refuses messages of more than 10 MB
 SHORTEST, LONGEST = 0.3, 120.0  # s, s that are searched for the loudest part
@@ -50,10 +50,16 @@ def read(name: str, content: bytes, seconds: float) -> Sound:
         file = Path(folder) / f"sound{ending if ending[1:].isalnum() and len(ending) < 8 else ''}"  # one a disk takes
         file.write_bytes(content)
         try:
-            rate, silence = audio.info(file).rate, audio.step(file)
-            wave = audio.read(file, duration_s=LONGEST)
+            return excerpt(file, name, seconds)
         except AudioError as error:
             raise AudioError(str(error).replace(str(file), name)) from None
+
+
+def excerpt(file: Path, name: str, seconds: float) -> Sound:
+    """The loudest `seconds` of the first two minutes of a sound file; AudioError, which calls it `name`, if it is short
+    or silent, or if it cannot be read."""
+    rate, silence = audio.info(file).rate, audio.step(file)
+    wave = audio.read(file, duration_s=LONGEST)
     if len(wave) < SHORTEST * rate:
         raise AudioError(f"{name} lasts {len(wave) / rate:.2f} s, at least {SHORTEST} s are needed")
     if wave.abs().max() <= silence:

@@ -2,9 +2,9 @@
 
     python -m lib.explorers.studio [FILE ...] [port=8866] [open=true]
 
-Its sounds are made on the spot (a minute at the first time), or they are yours: FILE is any sound file, of which the
-loudest three seconds are taken. The page needs no network and stays on this computer; Ctrl-C ends it. It is a notebook
-of two cells behind Voila, and `page` is the second, for a notebook of one's own."""
+Its sounds are made on the spot (a minute at the first time), or they are yours: FILE is any sound file, of whose first
+two minutes the loudest three seconds are taken. The page needs no network and stays on this computer; Ctrl-C ends it.
+It is a notebook of two cells behind Voila, and `page` is the second, for a notebook of one's own."""
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from lib import audio, mae, mel, paths, training
-from lib.explorers import base
+from lib import mae, mel, paths, training
+from lib.explorers import base, ownsound
 from lib.explorers.base import Sound
 from lib.explorers.patchgrid import Models
 from lib.explorers.reconstruction import Reconstruction
@@ -38,7 +38,8 @@ def page(files: Sequence[str] = ()) -> Reconstruction:
 
     files: sound files to look at, else test recordings of `chorus` at its smallest size. ValueError where one of them
     cannot be read."""
-    return Reconstruction(_models(), {Path(file).name: _own(file) for file in files} or _made())
+    own = {file.name: ownsound.excerpt(file, file.name, mel.INAT.seconds) for file in map(Path, files)}
+    return Reconstruction(_models(), own or _made())
 
 
 def _models() -> Models:
@@ -46,13 +47,6 @@ def _models() -> Models:
     untrained = mae.MAE(ready.arch, training.generator(0)).eval()
     return {"ready, level guessed": (pixels, card.front), "ready, level borrowed": (ready, card.front),
             "untrained": (untrained, card.front)}
-
-
-def _own(file: str) -> Sound:
-    front = mel.INAT
-    wave = audio.read(file, rate=front.rate)  # (N,)
-    first = base.loudest(wave, front.samples, front.rate // 4)
-    return Sound(wave[first : first + front.samples], front.rate)
 
 
 def _made() -> dict[str, Sound]:
