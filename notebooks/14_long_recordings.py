@@ -422,7 +422,8 @@ if len(records):
                "f1.low", "f1.high", "chance"]
     kept = records[columns].copy()
     kept.insert(0, "recordings", records.apply(experiments.pools_of, axis=1))
-    display(plots.table(kept).format("{:.1%}", subset=columns[3:], na_rep="no interval").hide())
+    kept.columns = [name.replace(".value", "").replace(".", ", ") for name in kept]
+    display(plots.table(kept).format("{:.1%}", subset=list(kept)[4:], na_rep="no interval").hide())
 
 # %% [markdown]
 # ## Exercises

@@ -112,7 +112,8 @@ class Curation(Explorer):
                        color=["#0173b2", "#de8f05"][: len(groups)])[2]
         for bar in bars[-1] if len(groups) > 1 else ():
             bar.set_hatch("///")  # told apart without colours too
-        ax.set(xlabel=f"score by {plots.label(filter)}", title="all windows, dashed: threshold")
+        ax.set(xlabel=f"score by {plots.label(filter)}", ylabel="windows",
+               title="all windows, dashed: threshold")
         small_print(ax)
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(fontsize=FONT - 1, frameon=False)
