@@ -155,13 +155,14 @@ def reconstruction(model, x: torch.Tensor, mask: Mask, front: FrontEnd, names: S
     picture = model.picture(x, guess, mask)
     figure, axes = plt.subplots(len(x), 4, figsize=(11, 2.3 * len(x) + 0.4), sharex=True, sharey=True, squeeze=False)
     guessed = "guess, level borrowed" if model.arch.norm_pixels else "guess, nothing borrowed"
+    unit = " (flat: 1)" if model.arch.norm_pixels else ""
     for i, row in enumerate(axes):
         limits = tuple(np.quantile(x[i].numpy(), [0.01, 0.998]))
         shown = [x[i], masked(x, mask, model.arch.patch)[i], picture[i], (picture - x)[i].abs()]
         mse = float(errors[i][mask.hidden[i]].mean())
         titles = [names[i] if len(names) else "input",
                   f"{int((~mask.hidden[i]).sum())} of {mask.hidden.shape[1]} patches visible",
-                  guessed, f"|error|; loss {mse:.2f}"]
+                  guessed, f"|error|; loss {mse:.2f}{unit}"]
         for ax, part, title in zip(row, shown, titles):
             error = part is shown[3]
             spec(ax, part, front, title, (0, 2) if error else limits, "viridis" if error else CMAP)

@@ -10,8 +10,8 @@
 #
 # | you are | read | minutes |
 # |---|---|---|
-# | a biologist who has never programmed | sections 1 to 6 and 8 to 10: figures and sounds; pass over all code | 12 |
-# | a programmer who knows no acoustics | all of it | 16 |
+# | a biologist who has never programmed | sections 1 to 6, 8, 9 up to Figure 9, and 10: figures and sounds; pass over all code | 12 |
+# | a programmer who knows no acoustics | all of it | 17 |
 # | short of time | Figures 1, 4, 5 and 9 with their captions | 4 |
 #
 # To run a cell, click into it and press Shift and Enter; the first three only prepare. All of them together take less
@@ -104,8 +104,9 @@ plots.sound(tone, RATE, title="a pure tone of 1,000 Hz")
 # How does a computer find the 1,000? It takes a short piece of the wave, a **frame** of 512 samples, and fades both
 # ends to zero, since a hard edge would add a click. The fading curve is the **window** (a Hann window, after Julius von
 # Hann). The **FFT** (fast Fourier transform) then says how much of each frequency is in the frame, its **magnitude**.
-# It answers for a ladder of frequencies, the FFT's **bins**. One frame makes one column of the picture. The next frame
-# begins 128 samples later, which is the **hop**.
+# It answers for a ladder of frequencies, the FFT's **bins**, evenly from 0 to half the sampling rate. Higher it cannot
+# go, since a swing needs two samples; this half is called the **Nyquist frequency**. One frame makes one column of the
+# picture. The next frame begins 128 samples later, which is the **hop**.
 
 # %%
 def spectrogram(wave, window=512, hop=128):
@@ -238,7 +239,7 @@ for row, sound, name in zip(axes, (call, wave), ("call alone", "field recording"
 # *Figure 3. A call alone, and a recording with such calls in a field: wave, magnitudes, decibels.* **See:** the bird
 # sings rising strokes; above each lies a fainter one at twice the frequency, a **harmonic**. As magnitudes, nearly all
 # of the field recording is black; in decibels wind (low), calls and a neighbour are all there. **Ask:** which strokes
-# belong to the bird you heard alone?
+# belong to the bird you heard alone? (Figure 8 frames them, and the neighbour.)
 
 # %% [markdown]
 # ## 4 · How long a window?
@@ -291,7 +292,7 @@ exercises.predicted("P1, windows that show two clicks", p1, " and ".join(shown))
 # From 200 to 400 Hz is an octave; so is 4,000 to 8,000. On an axis of hertz the second is twenty times as long. The
 # **mel** scale (from *melody*) is about even below 1 kHz and by ratio above, as people judge pitch. To get there,
 # neighbouring bins are added up by triangles of equal width in mel, the **mel filters**, and each filter gives one
-# **mel band**, a row of the picture:
+# **mel band** (or *mel bin*, as code and papers often say), a row of the picture:
 
 # %%
 few = replace(mel.INAT, mels=8)  # eight wide filters for the eye; the course uses 128
@@ -369,7 +370,10 @@ print(magnitude.shape, f"bins {RATE / 1024:.1f} Hz apart")
 
 # %%
 hz = torch.arange(513) * RATE / 1024                                        # (513,)
-to_mel = lambda f: 1127 * torch.log1p(torch.as_tensor(f, dtype=torch.float64) / 700)
+def to_mel(f):
+    return 1127 * torch.log1p(torch.as_tensor(f, dtype=torch.float64) / 700)
+
+
 # 128 triangles share 130 edges
 edge = torch.linspace(to_mel(50), to_mel(11_025), 130, dtype=torch.float64)
 rise = (to_mel(hz)[:, None] - edge[:-2]) / (edge[1:-1] - edge[:-2])         # (513, 128)
@@ -456,7 +460,8 @@ heads.assign(file=[Path(file).name for file in heads.file]).round(1).set_index("
 # %% [markdown]
 # Models learn from `train`; choices are made on `val`, results are read from `test`. `group` names the individual and
 # place, and never spans two splits: otherwise a model could pass the test by remembering the microphone. Species that
-# occur in `train` only are not *evaluated*.
+# occur in `train` only are not *evaluated*. In the synthetic world `test` is twice as large as `train`: labels cost
+# nothing there, and many test recordings make short intervals.
 
 # %%
 def counts(table):
@@ -543,8 +548,8 @@ if synthetic:
 #
 # The last step takes off the mean and divides by spread and divisor, so that values lie around 0: they are
 # *normalised*. (Power is magnitude squared. AudioMAE and Bird-MAE first raise high frequencies. MSM-MAE's constants are
-# those of its successor M2D.) A wave can only hold frequencies up to half its sampling rate: a swing needs two samples.
-# Here are a glide from 0.2 to 15 kHz and the field recording.
+# those of its successor M2D.) A wave holds frequencies up to half its sampling rate and no more (section 1). Here are a
+# glide from 0.2 to 15 kHz and the field recording.
 
 # %%
 t = torch.arange(3 * 32_000, dtype=torch.float64) / 32_000                   # s
@@ -590,9 +595,10 @@ except ValueError as error:
 # %% [markdown]
 # ### The stripes at the bottom
 #
-# At the bottom of AudioMAE's pictures run dark stripes, through every sound. Where filters are narrower than the step
-# between two FFT bins, one may hold no bin: its band is **empty**. (An FFT may have more points than a frame has
-# samples; zeros fill up, and there are more bins. `inat` takes 1,024 points.)
+# *This and the next two parts are for programmers; others go on with section 10.* At the bottom of AudioMAE's pictures
+# run dark stripes, through every sound. Where filters are narrower than the step between two FFT bins, one may hold no
+# bin: its band is **empty**. (An FFT may have more points than a frame has samples; zeros fill up, and there are more
+# bins. `inat` takes 1,024 points.)
 #
 # > **Predict, P4.** An FFT over 512 samples at 22,050 Hz feeds the 128 filters of `inat`. How many of them hold no bin?
 
@@ -790,8 +796,9 @@ flow(axes[3], frozen, "... then test the frozen encoder on speech, music and env
 # log-mel. What it drops, no encoder can bring back; and an encoder only fits the log-mel that it was trained with.
 
 # %% [markdown]
-# What such models were trained on, by Table 1 of Liu et al. (AS: AudioSet, XC: Xeno-Canto, TSA: Tierstimmenarchiv, SID:
-# speaker identification):
+# What such models were trained on, by Table 1 of Liu et al. Of animals there are collections of recordings (iNat:
+# iNaturalist, XC: Xeno-Canto, TSA: Tierstimmenarchiv) and tests (BirdSet, BEANS); of everything else AS (AudioSet),
+# FSD50K and ESC-50 (everyday sounds), SPC (spoken commands), SID (who speaks):
 
 # %%
 card = pd.DataFrame([
@@ -807,7 +814,10 @@ card = pd.DataFrame([
 card.set_index("method (paper)")
 
 # %%
-hours = lambda table: table.duration_s.sum() / 3600
+def hours(table):
+    return table.duration_s.sum() / 3600
+
+
 print(f"this run: wildlife {hours(wild):.2f} h, {wild.label.nunique()} labels; "
       f"general {hours(world):.2f} h")
 print(f"The paper's iNatSounds is {1200 / hours(wild):,.0f} times as long, "

@@ -1,9 +1,14 @@
 # %% [markdown]
 # # 01 · Masking: what is left to hear when four fifths are hidden?
 #
-# **Time**: `tiny` half a minute of one core of an AMD EPYC · `smoke`, `small` and `paper` the same, with a larger
-# encoder in the last measurement · reading 16 minutes. The synthetic recordings are made once and kept: a minute more
-# at the first run (`tiny`).
+# | you are | read | minutes |
+# |---|---|---|
+# | a biologist who has never programmed | the question, Figures 1 to 6 and their captions, what is left to hear, what we saw, the quiz; pass over all code and equations | 8 |
+# | a programmer | all of it | 16 |
+#
+# **Time**: `tiny`, the size for a laptop, half a minute of one core of an AMD EPYC · `smoke`, `small` and `paper` the
+# same, with a larger encoder in the last measurement. The synthetic recordings are made once and kept: a minute more at
+# the first run (`tiny`).
 #
 # You will
 # 1. **cut** a spectrogram into patches and **number** them,
@@ -12,7 +17,7 @@
 # 4. **measure** how far copying from the neighbours gets, the bar that a trained model has to clear,
 # 5. **say** what masking saves.
 #
-# Read 00 first if "log-mel" or "mel bin" is new to you. Nothing is trained here; 02 does that.
+# Read 00 first if "log-mel" or "mel band" is new to you. Nothing is trained here; 02 does that.
 
 # %% [markdown] tags=["slide"]
 # ## The question
@@ -218,8 +223,8 @@ ax.set_xlim(0, 16 * patch[0] * front.hop_s);
 
 # %% [markdown] tags=["fragment"]
 # *Figure 1. The first half of the recording, cut into patches, each with its token number.* **See:** numbers grow
-# upwards first, then to the right; a call of half a second covers about six columns, and a single syllable is often
-# shorter than one patch.
+# upwards first, then to the right. This call covers eight or nine columns, each of its two strokes about four; a click
+# or a short syllable would fit into one.
 
 # %% [markdown]
 # ## A random mask in five lines
@@ -374,9 +379,10 @@ for name, x in heard.items():
 # %% [markdown]
 # The number over each player says what the inversion costs: turned into a spectrogram again, the unmasked sound is 1.8
 # dB off. What you miss beyond that is the mask's doing. In this draw the random mask keeps a bit of every note, in
-# some band and for a tenth of a second. The time mask plays two short moments of the call exactly as they were and of
-# the rest nothing. The frequency mask keeps one band: the rhythm of the low notes is there, the two higher notes and
-# all overtones are gone.
+# some band and for a tenth of a second. The time mask plays one moment of the call exactly as it was, two tenths of a
+# second, and of the rest nothing. The frequency mask keeps two rows: the fall and the rise are there in the lower
+# overtones, most of the fundamental and everything higher is gone. Which of them you recognise more easily only your
+# ears can say; for counting whole calls, see below.
 #
 # ### How much is too much?
 #
@@ -414,13 +420,14 @@ def gone(total, visible, n):
 
 
 print("hidden completely at 75 %    random     time  frequency")
-for what, c, m in (("click, 1 x 1 patch", 1, 1), ("chirp, 2 x 2", 2, 2),
+for what, c, m in (("chip, 1 x 1 patch", 1, 1), ("chirp, 2 x 2", 2, 2),
                    ("trill, 6 x 1", 6, 1), ("song, 9 x 3", 9, 3)):
     print(f"{what:25s} {gone(256, 64, c * m):9.2%} {gone(32, 8, c):8.2%} {gone(8, 2, m):10.2%}")
 
 # %% [markdown]
 # A sound shorter than a patch has no advantage from any mask: one token carries all of it and it is lost in 75 % of
-# draws. For everything longer random masks leave traces. Now the true boxes of `chorus`, on many drawn masks:
+# draws. The more patches a sound covers, the surer random masks leave a trace; for a trill in one row they are no
+# better than time masks. Now the true boxes of `chorus`, on many drawn masks:
 
 # %%
 table = pools["wildlife"]
@@ -584,14 +591,15 @@ for ax, (name, errors) in zip(axes, means.items()):
     said = errors.min(axis=1).map("{:.3f}: ".format) + errors.idxmin(axis=1)
     ax.bar_label(bars, said, padding=3, fontsize=10)
     ax.set_yticks(range(len(errors)), errors.index)
-    ax.set(xlabel="squared error of the best copy (1 = 17.86 dB squared)", title=name,
+    ax.set(xlabel="squared error of the best copy (1 = 17.86² dB²)", title=name,
            xlim=(0, 1.6 * errors.min(axis=1).max()))
 axes[0].invert_yaxis()
 
 # %% [markdown] tags=["fragment"]
 # *Figure 6. The error of the best of the five guesses, and which one it was; blue: 75 % hidden, orange: 50 %.*
 # **See:** frequency masks are the hard ones in both pools, 0.32 against 0.11 for random masks in wildlife and 1.12
-# against 0.34 in general sound. **Ask:** why is the same row nearly always the best neighbour?
+# against 0.34 in general sound. **Ask:** why is the same row the best neighbour
+# under every random and time mask?
 
 # %%
 def tied(a, b):
@@ -649,9 +657,9 @@ plots.table(pd.DataFrame(rows).set_index(["target", "guess"])).format("{:.2f}")
 # %% [markdown]
 # As it is, the spec is **much easier to copy where nothing calls**, 0.07 against 0.12: a model trained on it lowers
 # its loss by painting even background. With every patch normalised by itself **the difference is gone**, 1.03 and
-# 1.01: noise brought to the size of a call is as hard as the call, and copying it is worse than a flat guess. So with
-# a normalised target an *empty* segment has the *high* loss, and a filter that keeps high losses keeps it (07 looks
-# into that).
+# 1.01 (46 clips with a call, 18 without): noise brought to the size of a call is as hard as the call, and copying it is worse than a flat
+# guess. So with a normalised target an *empty* segment costs as much as one with a call, and a filter that keeps high
+# losses need not drop it (07 looks into that).
 #
 # ## Patches or strips?
 #
@@ -674,7 +682,8 @@ plots.table(pd.DataFrame(rows).set_index(["pool", "token"])).format("{:.3f}")
 # %% [markdown]
 # Strips are easier to guess: the next visible strip is a few hundredths of a second away and shows all bands; the next
 # visible patch is a tenth of a second or another band away. An easier task can be solved with less understanding,
-# which fits Niizumi et al.'s finding that patches give the better features on 11 of 15 tasks (Table 7). It does not
+# which fits Niizumi et al.'s finding that patches give the better features (the encoder's numbers, used as
+# measurements) on 11 of 15 tasks (Table 7). It does not
 # prove the reason, and four tasks went the other way. 08 trains both.
 #
 # ## What masking saves
@@ -683,13 +692,17 @@ plots.table(pd.DataFrame(rows).set_index(["pool", "token"])).format("{:.3f}")
 #
 # $$ 12\, n D^2 + 2\, n^2 D \tag{6} $$
 #
-# multiplications: the linear layers grow with $n$; attention, in which every token looks at every other (02 builds
-# it), with its square. The encoder of a MAE sees only the visible patches and the *class token*, an additional one
-# that belongs to no patch and can speak for the whole clip.
+# multiplications: the linear layers, which treat every token by itself, grow with $n$; attention, in which every token
+# looks at every other (02 builds it), with its square. The encoder of a MAE sees only the visible patches and the
+# *class token*, an additional one that belongs to no patch and can speak for the whole clip.
 
 # %% tags=["slide"]
 # NBVAL_CHECK_OUTPUT
-cost = lambda n, D: 12 * n * D**2 + 2 * n**2 * D  # noqa: E731
+def cost(n, D):
+    """Equation (6)."""
+    return 12 * n * D**2 + 2 * n**2 * D
+
+
 print("hidden  tokens   attention   a block of 128-d   of 768-d (ViT-B)")
 for r in (0.0, 0.5, 0.75, 0.8, 0.9):
     n = 1 + 256 - round(r * 256)
@@ -711,9 +724,10 @@ print(f"encoding a fifth of the patches is about {spent['all'] / spent['visible'
       f"as fast on this machine ({arch.dim}-d, {arch.depth} blocks)")
 
 # %% [markdown] tags=["fragment"]
-# At 80 % the encoder has a fifth of the tokens, and a block costs a fifth (768-d, the ViT-B of both papers) or a sixth
-# (128-d, ours) of what it costs on all of them; attention itself a twenty-fifth. The measured speed-up depends on
-# machine, batch and load, so it is printed rounded. The decoder does see all patches, which is why it is kept small.
+# At 80 % the encoder has a fifth of the tokens, and a block costs a fifth (768-d, ViT-B, the size of both papers'
+# networks) or a sixth (128-d, ours) of what it costs on all of them; attention itself a twenty-fifth. The measured
+# speed-up depends on machine, batch and load, so it is printed rounded. The decoder does see all patches, which is why
+# it is kept small.
 
 # %% [markdown]
 # ## What we saw, and what the papers say

@@ -54,6 +54,7 @@ apart = None  # points of top-1 on test between the best and the worst of these 
 
 # %%
 import dataclasses
+import functools
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -213,7 +214,7 @@ costs_most = None  # "learning rate", "BatchNorm" or "vector"
 ladder = {}
 for kind in probe.KINDS:
     ladder[f"linear, {kind}"] = probe.train(f"linear, {kind}", known, kind, probe.linear, recipe)
-    plain = lambda *sizes: probe.linear(*sizes, batchnorm=False)  # noqa: E731
+    plain = functools.partial(probe.linear, batchnorm=False)
     name = f"linear, {kind}, no BatchNorm"
     ladder[name] = probe.train(name, known, kind, plain, recipe)
 

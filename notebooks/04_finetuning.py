@@ -386,7 +386,8 @@ if len(main):
     of = f"{plots.label(main['data'][0])}, {main['scale'][0]}, {main['seed'].nunique()} seeds"
 axes[1].set(title=f"here: {of if len(main) else 'no records yet'}", xlabel="top-1 on test (%)",
             xlim=(0, None))
-plots.save(figure, "04_finetuning") if setting.name != "smoke" and len(main) else None
+if setting.name != "smoke" and len(main):
+    plots.save(figure, "04_finetuning")
 
 # %% [markdown]
 # *Figure 6. Top-1 on test by what the encoder started from: left the paper's Table 3, right what was measured here, a dot for each run with its 95 % interval; lines are opponents without

@@ -315,7 +315,8 @@ swept = (table[(table["budget"] == "sweep") & (table["preset"] == preset)
                & (table["subtract"] == subtract)]
          if len(table) else table)
 figure = results.mix_ratio(swept, runs.reference("mix_ratio", metric="top1"), run.name)
-plots.save(figure, "05_mix_ratio") if setting.name != "smoke" and len(swept) else None
+if setting.name != "smoke" and len(swept):
+    plots.save(figure, "05_mix_ratio")
 
 # %% [markdown]
 # *Figure 3. Accuracy against the mixing ratio: first the paper's Table 4, then a panel for each pair of pools that was run here.* A dot is a run with its interval, the line joins the means,
@@ -386,7 +387,8 @@ if len(birds):
 # %%
 table = runs.beside(curve.load(preset, subtract), run, sweep=False)
 figure = curve.figure(table)
-plots.save(figure, "05_budget") if setting.name != "smoke" and len(table) else None
+if setting.name != "smoke" and len(table):
+    plots.save(figure, "05_budget")
 
 # %% [markdown]
 # *Figure 5. Left: top-1 on test against the clips of pretraining; right: what pretraining adds to random weights, with 95 % intervals.* Dots are single finetunings, squares the same encoders

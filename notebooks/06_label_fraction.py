@@ -259,8 +259,10 @@ if other:
     axes[0].plot(*100 * np.array(list(frozen.items())).T, "s--", color="C2",
                  label=f"{other.name}, frozen, this seed")
 axes[0].set(ylabel="top-1 on test, class average (%)", ylim=(0, None))
-axes[0].legend(fontsize="small", loc="upper left") if len(grown) or other else None
-plots.save(figure, "06_label_fraction") if len(grown) and setting.name != "smoke" else None
+if len(grown) or other:
+    axes[0].legend(fontsize="small", loc="upper left")
+if len(grown) and setting.name != "smoke":
+    plots.save(figure, "06_label_fraction")
 
 # %% [markdown]
 # *Figure 2. Accuracy against labels: left the generator's world, right real birds.* Lines are means over seeds, bands reach from the lowest to the highest. *General sound* is a stand-in for AudioSet: an encoder

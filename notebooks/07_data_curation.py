@@ -337,7 +337,8 @@ for ax, experiment, place in zip(axes[1:], ("curation_confidence", "curation_rec
                          ("avg_drop_per_file", "of a recording"),
                          ("finetune_segments_dropped", "right table")):
         one = theirs[theirs["metric"] == metric]
-        ax.plot(one["setting"], 100 - one["value"], "s--", label=text) if len(one) else None
+        if len(one):
+            ax.plot(one["setting"], 100 - one["value"], "s--", label=text)
     ax.set(title=f"the paper's {place}")
 axes[1].plot([0.88, 0.88], [50, 55], "k*", label="text: 0.88")
 for ax in axes:
@@ -485,7 +486,10 @@ if len(rows):
     paper = {"source": f"{rows['paper'][0]}, {rows['place'][0].rsplit(' ', 1)[0]}",
              "setting": near, "split": "val",
              **dict(zip(rows["metric"], rows["value"].astype(float)))}
-split_scores = lambda result: {**result.scores["val"]._asdict(), "test": result.scores["test"]}
+def split_scores(result):
+    return {**result.scores["val"]._asdict(), "test": result.scores["test"]}
+
+
 path = run.record({**split_scores(full), "filtered": split_scores(filtered),
                    "proxy": split_scores(judged),
                    "kept": {**kept.report(), "species": len(labels) - len(lost)},
@@ -537,7 +541,8 @@ for ax, (column, title) in zip(axes, KINDS.items()):
 axes[0].set(ylabel="top-1 on test, class average (%)", ylim=(0, None))
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
               fontsize="small")
-plots.save(figure, "07_data_curation") if setting.name != "smoke" and len(half_kept) else None
+if setting.name != "smoke" and len(half_kept):
+    plots.save(figure, "07_data_curation")
 
 # %% [markdown]
 # *Figure 6. What pretraining, finetuning and a small network make of half of the windows, by filter: a dot is a run, a bar the mean over seeds.* **See:** pretrained on the kept half (left), filters, controls and no filter lie together. Finetuned on

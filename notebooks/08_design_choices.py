@@ -243,7 +243,8 @@ figure, axes = plt.subplots(1, 4, figsize=(11, 3.4), sharey=True)
 for ax, (name, title) in zip(axes, said.items()):
     if name in set(each.get("setting", [])):
         gains(ax, name, title)
-plots.save(figure, "08_design_choices") if setting.name != "smoke" else None
+if setting.name != "smoke":
+    plots.save(figure, "08_design_choices")
 
 # %% [markdown]
 # *Figure 2. What four designs gain, task by task: dots are ours with 95 % intervals over seeds and recordings, filled where a difference is told (Holm's correction); diamonds are the paper's, on the

@@ -368,8 +368,10 @@ for ax, (a, b) in zip(axes[0], pairs):
                     xerr=[part["change"] - part["low"], part["high"] - part["change"]],
                     markerfacecolor=look)
     ax.set(title=f"{a} − {b}", xlabel="points")
-figure.suptitle("no records yet") if not pairs else None
-plots.save(figure, "09_frozen_benchmark") if setting.name != "smoke" else None
+if not pairs:
+    figure.suptitle("no records yet")
+if setting.name != "smoke":
+    plots.save(figure, "09_frozen_benchmark")
 
 # %% [markdown]
 # *Figure 3. What one frozen model has over another, with 95 % intervals over seeds and recordings; filled where the difference is told (Holm's correction).* **See:** short pretraining (`512`, 12,000

@@ -486,7 +486,8 @@ for ax, measure in zip(axes, measures):
     ax.set(xlabel=measure, title=f"rank correlation {said(found['E_B / E_A'][measure])}")
 axes[0].set_ylabel("log2 of E_B / E_A")
 axes[1].legend()
-plots.save(figure, "10_ratios") if setting.name != "smoke" else None
+if setting.name != "smoke":
+    plots.save(figure, "10_ratios")
 
 # %% [markdown]
 # *Figure 3. What the paper's Figure 3 suggests, over all held-out recordings: above 0 a recording's patches are easier to guess from before and after than from above and below.* **See:** the ratio rises with
@@ -714,7 +715,8 @@ def looks(chosen):
 
 # %%
 figure = looks([0, 1, 3])
-plots.save(figure, "10_attention") if setting.name != "smoke" else None
+if setting.name != "smoke":
+    plots.save(figure, "10_attention")
 
 # %% [markdown]
 # *Figure 7 (the paper's Fig. 5 and 6). Three sounds (calls framed where they are known), and how two patches (vermilion frames) and the average patch spread their attention in the last block; yellow is 2.5
@@ -863,7 +865,8 @@ if rhythms:
         ax.set(xlabel="true interval between calls (s)",
                title=f"{who}: {periods.loc[who, 'right']:.0%}")
     axes[0].set_ylabel("period found (s)")
-    plots.save(figure, "10_periods") if setting.name != "smoke" else None
+    if setting.name != "smoke":
+        plots.save(figure, "10_periods")
 
 # %% [markdown]
 # *Figure 8. The period of the attention map against the true interval between calls, seed 0; a dot is a recording, the line is where the two agree, the titles say how many are right.* **See:** this

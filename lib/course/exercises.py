@@ -199,15 +199,15 @@ def predicted(what: str, guess: Any, measured: Any, unit: str = "", *, within: t
     if isinstance(measured, (list, tuple)):
         names = list(map(str, measured))
         pairs = [tuple(map(str, pair)) for pair in tied]
-        answer = " > ".join(names) + _aside("not told apart", [" and ".join(pair) for pair in pairs])
+        answer = " > ".join(names) + _aside("as right in either order", [" and ".join(pair) for pair in pairs])
         verdict = functools.partial(_order, names=names, tied={frozenset(pair) for pair in pairs})
     elif isinstance(measured, str):
         others = [str(name) for name in tied if str(name) != measured]
-        answer = measured + _aside("not told from it", others)
+        answer = measured + _aside("as right", others)
         verdict = functools.partial(_name, name=measured, tied=others)
     else:
         answer = f"{_show(measured)}{unit}"
-        answer += _aside("not told from it", [f"{within[0]:.4g} to {within[1]:.4g}{unit}"] if within else [])
+        answer += _aside("as right", [f"anything from {within[0]:.4g} to {within[1]:.4g}{unit}"] if within else [])
         verdict = functools.partial(_number, measured=float(measured), unit=unit, within=within)
     if guess is None or guess is ...:
         display(_Folded(f"{what}, measured (no prediction was made):", answer))

@@ -81,7 +81,7 @@ class Reconstruction(PatchExplorer):
         by_seed = "" if kind in PATTERNS else f", seed {seed}"
         by_hand = f", {len(flips)} by hand" if flips else ""
         mse = (f"Mean squared error on hidden patches {errors['all hidden']:.3f}; "
-               f"a guess of each patch's mean has {flat:.3f}.") if n else "There is nothing to guess."
+               f"a flat patch at its true mean has {flat:.3f}.") if n else "There is nothing to guess."
         text = f"{scene.name}: {n} of {L} patches hidden ({n / L:.0%}; {kind}{by_seed}{by_hand}). {mse}"
         alt = (f"Four spectrograms of {scene.recording}: input, the {L - n} visible patches, the reconstruction, "
                "and its error, largest where it is yellow.")

@@ -216,13 +216,14 @@ def test_same(a, b, agree):
     ("a", ["a", "b"], {}, "not a list of these names"),
     (["b", "a", "c"], ["a", "b", "c"], {}, "a > b > c; you predicted b > a > c: 2 of 3 pairs in the right order"),
     # what the data do not tell apart
-    (34, 36.0, {"within": (34, 41)}, "36 % (not told from it: 34 to 41 %); you predicted 34 %: right, the data do not"),
+    (34, 36.0, {"within": (34, 41)},
+     "36 % (as right: anything from 34 to 41 %); you predicted 34 %: right, the data do not"),
     (42, 36.0, {"within": (34, 41)}, "6 points too high"),
     ("mel", "time", {"tied": ["time", "mel"]},
-     "time (not told from it: mel); you predicted mel: right, the data do not tell it from time"),
+     "time (as right: mel); you predicted mel: right, the data do not tell it from time"),
     ("both", "time", {"tied": ["mel"]}, ": wrong"),
     (["b", "a", "c"], ["a", "b", "c"], {"tied": [("b", "a")]},
-     "(not told apart: b and a); you predicted b > a > c: 3 of 3 pairs in the right order, where either order"),
+     "(as right in either order: b and a); you predicted b > a > c: 3 of 3 pairs in the right order, where either"),
     (["c", "b", "a"], ["a", "b", "c"], {"tied": [("b", "a")]}, ": 1 of 3 pairs")])
 def test_predictions_stand_beside_what_was_measured(guess, measured, ties, words, capsys):
     predicted("calls lost", guess, measured, "%", **ties)
@@ -234,4 +235,4 @@ def test_without_a_prediction_the_answer_is_there_all_the_same(capsys):
     for nothing in (None, ...):
         predicted("calls lost", nothing, 36.61, "%", within=(34, 41))
         assert capsys.readouterr().out == (
-            "calls lost, measured (no prediction was made): 36.61 % (not told from it: 34 to 41 %)\n")
+            "calls lost, measured (no prediction was made): 36.61 % (as right: anything from 34 to 41 %)\n")
