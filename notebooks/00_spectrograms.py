@@ -10,8 +10,8 @@
 #
 # | you are | read | minutes |
 # |---|---|---|
-# | a biologist who has never programmed | sections 1 to 6, 8, 9 up to Figure 9, and 10: figures and sounds; pass over all code | 12 |
-# | a programmer who knows no acoustics | all of it | 17 |
+# | a biologist who has never programmed | sections 1 to 6, 8, 9 up to *The stripes at the bottom*, and 10: figures and sounds; pass over all code | 12 |
+# | a programmer who knows no acoustics | all of it | 18 |
 # | short of time | Figures 1, 4, 5 and 9 with their captions | 4 |
 #
 # To run a cell, click into it and press Shift and Enter; the first three only prepare. All of them together take less
@@ -237,9 +237,10 @@ for row, sound, name in zip(axes, (call, wave), ("call alone", "field recording"
 
 # %% [markdown]
 # *Figure 3. A call alone, and a recording with such calls in a field: wave, magnitudes, decibels.* **See:** the bird
-# sings rising strokes; above each lies a fainter one at twice the frequency, a **harmonic**. As magnitudes, nearly all
-# of the field recording is black; in decibels wind (low), calls and a neighbour are all there. **Ask:** which strokes
-# belong to the bird you heard alone? (Figure 8 frames them, and the neighbour.)
+# sings rising strokes; above each lies a fainter one at twice the frequency, a **harmonic** (or overtone; the lowest
+# line is the *fundamental*). As magnitudes, nearly all of the field recording is black; in decibels wind (low), calls
+# and a neighbour are all there. **Ask:** which strokes belong to the bird you heard alone? (Figure 8 frames them, and
+# the neighbour.)
 
 # %% [markdown]
 # ## 4 · How long a window?
@@ -307,9 +308,9 @@ right.hlines(np.interp(middles, mel.centres(mel.INAT), rows), 0, 3, color="white
 
 # %% [markdown]
 # *Figure 5. One recording on an axis of hertz, mel filters, and the same recording in mel bands; white lines lie at the
-# middles of the eight filters.* **See:** low filters are narrow, high ones wide. Below 2 kHz mel opens up; above, it
-# presses together. It does not follow the ears of a frog or a bat: it is a choice to keep fine steps at low pitch and
-# coarse ones at high pitch.
+# middles of the eight filters.* **See:** low filters are narrow, high ones wide. Below about 3 kHz mel opens up; above,
+# it presses together. It does not follow the ears of a frog or a bat: it is a choice to keep fine steps at low pitch
+# and coarse ones at high pitch.
 
 # %% [markdown]
 # Decibels of mel bands are a **log-mel**. It is what nearly every model of this field is given.
@@ -511,7 +512,9 @@ for ax, row in zip(axes.flat, [*examples.itertuples(), *world.iloc[drawn].itertu
 
 # %% [markdown]
 # *Figure 8. Four wildlife recordings (above) and four everyday sounds (below) as log-mels in one colour scale.*
-# **See:** cyan boxes hold calls of the named species, dotted white ones calls of others that nobody labelled. Wind lies
+# **See:** cyan boxes hold calls of the named species, dotted white ones calls of others that nobody labelled; a box
+# reaches from the lowest to the highest overtone, and in the second and third picture the call is the bright dashes on
+# its lower edge, the overtones too faint to see. Wind lies
 # at the bottom. Everyday sound is fuller: music and beeps are stacks of lines, applause is many vertical streaks.
 
 # %% [markdown]
@@ -572,7 +575,7 @@ axes[1, 2].annotate("stripes", (1.5, 6), (1.8, 26), color="white",
 # the mel axis and ends where the front end ends: at a rate of 16 kHz there is nothing above 8 kHz. Bird-MAE reaches 16
 # kHz, but the recording was made at 22,050 Hz and is black above 11 kHz: raising a rate adds no sound. The same call
 # stands at another height in each picture, so a model cannot read another's. (The falling lines in the first panel are
-# leftovers of resampling.)
+# leftovers of resampling; the stripes are explained below.)
 
 # %%
 if synthetic:

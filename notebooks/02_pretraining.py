@@ -3,10 +3,10 @@
 #
 # | you are | read | minutes |
 # |---|---|---|
-# | a biologist who has never programmed | the question to Figure 2, the four words after it, Figures 5 and 7 to 9, *Better than what?*, the studio, the quiz; pass over all code and equations | 9 |
-# | a programmer | all of it; the part on a frozen decoder is optional | 17 |
+# | a biologist who has never programmed | the question to Figure 2, the four words after it, the first paragraph of *A training loop of your own*, Figure 5, *The other target* up to the next prediction, Figures 7 to 9 with the text between them, *Better than what?*, the studio, the summary, the quiz; pass over all code and equations | 11 |
+# | a programmer | all of it; the part on a frozen decoder is optional | 20 |
 #
-# **Time**: `tiny`, the size for a laptop, 11 minutes of one core of an AMD EPYC for four models, by the sheet below,
+# **Time**: `tiny`, the size for a laptop, 10 minutes of one core of an AMD EPYC for four models, by the sheet below,
 # and 3 for all else with a loop of your own; opened again it loads the four · `smoke` half a minute · `small` not
 # measured · `paper` three times the pretraining of 05 (the main model and three variants; the paper gives 24 h on an
 # A100 for one).
@@ -223,8 +223,8 @@ def row_elsewhere(model, target):
 
 # %% [markdown]
 # They are measured on the hidden patches of every held-out recording, with the same masks for all, in three places:
-# everywhere, on patches that a call of the labelled species fills to at least a quarter, and on patches that no call
-# touches.
+# everywhere, on patches of which the box of a labelled call covers at least a quarter, and on patches outside all such
+# boxes. (So unlabelled animals, in half of the recordings, count as background.)
 
 # %%
 def call_share(file):
@@ -292,7 +292,8 @@ print("the network's lead over the row lies", {place: f"{float(lead[where].sum()
 # %% [markdown]
 # **See** (`tiny`, `chorus`, one seed: no verdict): the errors are in the squared units of the spectrogram, as in 01.
 # The usual noise of elsewhere (0.562) is worse than one value for this clip (0.272), since every recording has its own
-# level. The one strong guess is the row of *this* clip, 0.130, and the network has 0.089: a third less. Three quarters
+# level. The one strong guess is the row of *this* clip, 0.130, and the network has 0.089: a third less. (The
+# root times 17.86 is decibels: the network misses by 5 dB, on calls by 9; the row by 6 and 10.) Three quarters
 # of that lead, too, is won on background patches: there are eight times as many. Most of what the model guesses well is
 # the noise floor, the steady background of this recording. **Your first prediction**, first answer: the background is
 # guessed better, by far, 0.069 against 0.232 on calls. In these units a loud patch has more to get wrong; a second
@@ -348,8 +349,9 @@ if setting.name != "smoke":
 
 # %% [markdown] tags=["fragment"]
 # *Figure 2. The masked autoencoder, our drawing after the overview figures of both papers.* **See:** the encoder is
-# large but gets a fifth of the patches; the decoder gets all places but is small and is thrown away. The encoder goes
-# on to the species classifier (03 to 06).
+# large but gets a fifth of the patches; the decoder gets all places but is small and is thrown away. Grey is what is
+# hidden as far as the decoder, and after it what was visible and does not count. The encoder goes on to the species
+# classifier (03 to 06).
 
 # %% [markdown]
 # Four words for what flows through it:
@@ -626,7 +628,8 @@ for name, (x, title) in shown.items():
 
 # %% [markdown] tags=["fragment"]
 # *Figure 5. The loss of your loop, and the guess for one held-out recording before and after.* **See:** before training
-# the guess is noise; after a minute it is about the right level in every mel row. The knocks are not there (the bright
+# the guess is noise; after a minute it is nearly one level everywhere, too loud between 1 and 5 kHz, where
+# the pasted patches stand out dark. The knocks are not there (the bright
 # slivers are the visible patches, pasted): Figure 1's model has seen a hundred times as many clips.
 
 # %%
@@ -687,7 +690,8 @@ exercises.predicted("loss with another mask", another, round(other, 2), within=(
 assert losses[-1] < losses[0]
 
 # %% [markdown]
-# <details><summary>Answer</summary>About 1: the network has learned these patches by heart, hiss included, and nothing
+# <details><summary>Answer</summary>About 1, although four fifths of these patches were hidden before too: the network does
+# not even know *them* by heart. It has learned what to answer to two particular sets of visible patches, and nothing
 # about sound.</details>
 #
 # So in real training every clip comes with a new crop and a new mask each time, and what counts is measured on
@@ -751,7 +755,8 @@ ax.axhline(1, color="0.6", linestyle="--", label="guessing each patch's mean")
 ax.legend();
 
 # %% [markdown] tags=["fragment"]
-# *Figure 7. The loss of the library's run against clips seen.* **See:** an untrained network makes noise and pays
+# *Figure 7. The loss of the library's run against clips seen, in other units than Figure 5's: each patch minus its own
+# mean, over its own spread.* **See:** an untrained network makes noise and pays
 # 1.386; in the first 2,000 clips it learns to draw flat patches (1.0). Everything of interest happens below that line,
 # slowly: 0.889 (wildlife) and 0.853 (general) on held-out clips at the end.
 
@@ -834,9 +839,10 @@ plots.table(comparison).format("{:.3f}")
 # **See** (`tiny`, `chorus`, one seed: no verdict): a copy of the nearest patch is the worst by far, 1.818: two patches
 # of hiss have nothing to do with each other, so their variances add up. If a MAE were compared with copying only, it
 # would look like magic. **Your first prediction**, second answer: in each patch's own units calls are guessed a little
-# better, 0.867 against 0.892; the difference above was made by loudness. The *best* guess without a network has 0.973
-# on calls (row here) and 0.952 on background (row elsewhere), so in these units the network gains nearly twice as much
-# on calls.
+# better, 0.867 against 0.892; the difference above was made by loudness. (The network is another one, but the row of
+# this clip turns round too: 0.324 against 0.104 above, 0.973 against 1.046 here.) The *best* guess without a network
+# has 0.973 on calls (row here) and 0.952 on background (row elsewhere), so in these units the network gains nearly
+# twice as much on calls.
 
 # %% [markdown]
 # Which mel rows is it in?
@@ -857,7 +863,7 @@ ax.legend(loc="lower right", ncols=2);
 # %% [markdown]
 # *Figure 10. The error of the network (solid) and of the row's usual patch (dotted), per mel row.* **See:** on
 # background most of what can be guessed lies in the lowest rows, where wind falls off steeply and every patch has the
-# same slope; from 1.4 to 3.5 kHz hiss is hiss. On calls the network is below 1 in every row.
+# same slope; from 1.4 to 5.2 kHz hiss is hiss. On calls the network is below 1 in every row.
 #
 # ## Optional: a frozen decoder, and wildlife only
 #
@@ -866,8 +872,7 @@ ax.legend(loc="lower right", ncols=2);
 # at a small budget: (a) and (c) continue on wildlife from the mixed model above, (b) starts from random weights and
 # sees as many clips as the other two in all.
 #
-# > **Predict.** With the decoder frozen only the encoder can adapt. Will (c) end close to (a), or close to where it
-# > started?
+# > **Predict.** With the decoder frozen only the encoder can adapt. Will (c) be clearly worse on wildlife than (a)?
 
 # %%
 three = {}
@@ -893,9 +898,9 @@ print("(c): the decoder is untouched, the encoder has moved")
 
 # %% [markdown]
 # **See:** 6,000 more wildlife clips bring the loss on wildlife from 0.889 to 0.886 with all weights free and to 0.887
-# with the decoder frozen: differences in the third decimal from one seed, which do not say whether (c) is closer to
-# (a) or to where it started. (b) ends on wildlife behind where those two began (0.897) and is worse on general sound
-# (0.915), which it never met. Liu et al. show pictures of the three and no numbers.
+# with the decoder frozen: not clearly worse. Differences in the third decimal from one seed do not say whether (c) is
+# closer to (a) or to where it started. (b) ends on wildlife behind where those two began (0.897) and is worse on
+# general sound (0.915), which it never met. Liu et al. show pictures of the three and no numbers.
 #
 # ## Explore: the reconstruction studio
 #
@@ -961,7 +966,7 @@ pd.DataFrame({"paper: Liu et al. 2026": paper,
 # - a model that guesses the level itself has a third less error than the average of the row,
 #   three quarters of that on background patches;
 # - with a normalised target a loss of 1 is a flat patch; after 24,000 clips held-out wildlife is at 0.889, the best
-#   guess without a network at 0.959: a loss needs a baseline;
+#   of the four guesses at 0.959: a loss needs a baseline;
 # - a picture with pasted patches and borrowed levels looks far better than the guess.
 #
 # ## Exercises
@@ -1075,8 +1080,9 @@ check.freeze_decoder(freeze_decoder)
 #
 # ### 5 · Beat the row
 #
-# On pixels the average of the row in this clip is the best guess without a network: 0.130, and 0.324 on calls. The network has 0.089 and 0.232.
-# How far do you get without one? You may use all that is visible in a clip: a knock is loud in all rows at one moment, a steady note goes on.
+# On pixels the average of the row in this clip is the best of the four guesses without a network: 0.130, and 0.324 on
+# calls. The network has 0.089 and 0.232. How far do you get without one? You may use all that is visible in a clip: a
+# knock is loud in all rows at one moment, a steady note goes on.
 
 # %% tags=["exercise"]
 def my_guess(x, grid):
