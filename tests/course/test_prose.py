@@ -14,7 +14,8 @@ NOTEBOOKS = [py.stem for py in sorted(build.FOLDER.glob("*.py")) if "02" <= py.s
 PAGES = ("RESULTS.md", "reference_results.csv", "search_finetuning.csv", "search_pretext.csv", "search_median.csv",
          "first_table.csv")
 CONSTANTS = {"2.4": "TB of AudioSet", "13.7": "millions of draws at `paper`", "22.05": "kHz",
-             "4.5": "a section of the paper", "3.6": "the paper's 3.63 and 3.65, rounded",
+             "17.86": "dB, `inat`'s spread", "4.5": "a section of the paper",
+             "3.6": "the paper's 3.63 and 3.65, rounded",
              "1.5": "points, in a sentence quoted from the paper", "0.004": "0.875 - 0.871",
              "0.18": "a loss of 08's quiz", "0.21": "the other one"}
 NUMBER = re.compile(r"(?<![\w.,/-])[+−-]?(\d+\.\d+)(?![\w.]*\d)")
