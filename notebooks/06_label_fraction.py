@@ -238,8 +238,7 @@ def learning_curve(ax, rows: pd.DataFrame) -> None:
         arm = 100 * (rows[rows["init"] == init].groupby("labelled_share")["test.top1.value"]
                      .agg(["mean", "min", "max"]))
         ax.plot(100 * arm.index, arm["mean"], "o-", color=color, label=NAMES[init])
-        ax.fill_between(100 * arm.index, arm["min"], arm["max"], color=color, alpha=0.15,
-                        linewidth=0)
+        ax.fill_between(100 * arm.index, arm["min"], arm["max"], color=color, alpha=0.15, lw=0)
     for opponent, (words, marker) in OPPONENTS.items():
         column = f"baselines.{opponent}.test.top1.value"
         if column in rows and rows[column].notna().any():
