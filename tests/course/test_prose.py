@@ -63,3 +63,15 @@ def test_a_wrong_number_is_found():
     assert NUMBER.findall(prose("it is +1.8 [-0.5, +4.0] points, `0.3` and $0.4$; see [7.5](2604.01234)")) == [
         "1.8", "0.5", "4.0", "7.5"]
 
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_stored_verdicts_are_those_of_the_committed_records(name):
+    """A run writes its record before its notebook draws all of them: built on another processor, it would show its own in
+    place of the committed one, and say otherwise than RESULTS.md."""
+    notebook = nbformat.read(build.FOLDER / f"{name}.ipynb", 4)
+    tables = [output["data"]["text/markdown"] for cell in notebook.cells if cell.cell_type == "code"
+              for output in cell.outputs if "text/markdown" in output.get("data", {})]
+    results = (paths.ROOT / "papermill_runs" / "RESULTS.md").read_text(encoding="utf-8").splitlines()
+    for line in "\n".join(tables).splitlines():
+        assert not line.startswith(("| Table ", "| Figure ")) or line in results, line
