@@ -250,7 +250,7 @@ figure.supylabel("top-1 on val (%)", fontsize="medium")
 axes[0, 0].legend(loc="upper right", fontsize="small");
 
 # %% [markdown]
-# *Figure 2. Top-1 on val after the last step against the learning rate, for each vector, with and without BatchNorm.* **See:** the mean with BatchNorm has 26.5 % at its best rate and 10 points less at its worst; without BatchNorm
+# *Figure 2. Top-1 on val after the last step against the learning rate, for each vector, with and without BatchNorm.* **See:** the mean with BatchNorm has 26.5 % at its best rate and 10.2 points less at its worst; without BatchNorm
 # it is near chance at the lowest rates, and needs far higher ones. For the two long vectors the best rate with BatchNorm is the lowest that was tried. **Ask:** which point of which curve would a paper
 # report that tried one rate?
 
