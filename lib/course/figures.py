@@ -137,17 +137,21 @@ def lint_tables(markup: str) -> list[str]:
 def collect(notebook: NotebookNode, name: str, shots: Path, out: Path) -> list[Path]:
     """Moves the pictures that `watch` left in `shots` while a notebook ran to `out`, under its name and each figure's
     number, as its caption has it: 00_spectrograms_figure_04a.png. A second figure of a caption gets a second number.
-    """
+    The picture of an explorer has been drawn in pixels: it is written as it is shown."""
     out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for cell, after in zip(notebook.cells, [*notebook.cells[1:], None]):
         caption = CAPTION.search(after.source) if after and after.cell_type == "markdown" else None
         for output in cell.get("outputs", []):
             numbers = [about["number"] for about in output.get("metadata", {}).values() if "number" in about]
-            if numbers:
+            drawn = next((data for kind, data in output.get("data", {}).items() if kind.startswith("image/")), None)
+            if numbers or drawn and caption:
                 figure = f"{int(caption[1]):02}{caption[2]}" if caption else f"after_{len(written)}"
                 again = sum(file.stem.startswith(f"{name}_figure_{figure}") for file in written)
-                stem = f"{name}_figure_{figure}{f'_{again + 1}' if again else ''}"
-                written.append((shots / f"{numbers[0]}.png").replace(out / f"{stem}.png"))
+                file = out / f"{name}_figure_{figure}{f'_{again + 1}' if again else ''}.png"
+                if numbers:
+                    (shots / f"{numbers[0]}.png").replace(file)
+                else:
+                    Image.open(io.BytesIO(base64.b64decode(drawn))).save(file)
+                written.append(file)
     return written
-

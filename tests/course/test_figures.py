@@ -142,3 +142,12 @@ def test_lectures_figures_of_one_caption_are_counted(tmp_path):
                                                new_code_cell("", outputs=cells[2:])])
     files = figures.collect(notebook, "x", tmp_path / "shots", tmp_path / "out")
     assert [file.name for file in files] == ["x_figure_02.png", "x_figure_02_2.png", "x_figure_after_2.png"]
+
+
+def test_the_picture_of_an_explorer_is_in_a_lectures_set(tmp_path):
+    shown = image(96)  # it is a result of its cell, and has no number
+    notebook = nbformat.v4.new_notebook(cells=[new_code_cell("", outputs=[shown]), new_markdown_cell("*Figure 6.*"),
+                                               new_code_cell("", outputs=[shown]), new_markdown_cell("no caption")])
+    file, = figures.collect(notebook, "x", tmp_path, tmp_path / "out")
+    with Image.open(file) as picture:
+        assert file.name == "x_figure_06.png" and picture.size == (40, 30)

@@ -67,8 +67,8 @@ def test_a_wrong_number_is_found():
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_stored_verdicts_are_those_of_the_committed_records(name):
-    """A run writes its record before its notebook draws all of them: built on another processor, it would show its own in
-    place of the committed one, and say otherwise than RESULTS.md."""
+    """A run writes its record before its notebook draws all of them: built on another processor, it would show its own
+    in place of the committed one, and say otherwise than RESULTS.md."""
     notebook = nbformat.read(build.FOLDER / f"{name}.ipynb", 4)
     tables = [output["data"]["text/markdown"] for cell in notebook.cells if cell.cell_type == "code"
               for output in cell.outputs if "text/markdown" in output.get("data", {})]
